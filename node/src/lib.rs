@@ -1,0 +1,1 @@
+//! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.

@@ -1,0 +1,3 @@
+//! The `hotline` program.
+
+fn main() {}

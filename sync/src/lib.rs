@@ -1,0 +1,6 @@
+//! Documents, signed changes, links, repair and bundles.
+//!
+//! `sync` decides and never acts: it holds no clock, no entropy, no socket and no global. It knows nothing of
+//! tickets; what a document means comes in through a trait.
+
+pub mod id;

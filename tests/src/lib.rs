@@ -1,0 +1,1 @@
+//! The simulated world: many replicas, one thread, one seed, virtual time.
