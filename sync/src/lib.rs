@@ -3,4 +3,5 @@
 //! `sync` decides and never acts: it holds no clock, no entropy, no socket and no global. It knows nothing of
 //! tickets; what a document means comes in through a trait.
 
+pub mod chunk;
 pub mod id;
