@@ -4,4 +4,5 @@
 //! tickets; what a document means comes in through a trait.
 
 pub mod chunk;
+pub mod digest;
 pub mod id;
