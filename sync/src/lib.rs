@@ -6,3 +6,4 @@
 pub mod chunk;
 pub mod digest;
 pub mod id;
+pub mod sketch;
