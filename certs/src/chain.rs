@@ -1,0 +1,549 @@
+//! Certificate chains: what one proves, and to whom.
+//!
+//! Promises: a chain that passes has one to three certificates, leaf first, each signed by the next and the last by
+//! the pinned root, within the DNS name constraints of the province, and names exactly one node. Wildcards, IP, URI
+//! and e-mail names and the CN prove nothing.
+//!
+//! ```text
+//! ministry root (pinned, pathLen 1)
+//!   |-- c000000.n12328.invalid                    node of the ministry
+//!   `-- province authority (pathLen 0, permitted pNN.n12328.invalid, no IP names)
+//!         `-- c370100.p37.n12328.invalid          node
+//! ```
+//!
+//! Dates are judged apart from everything else: a chain is always verified as of its leaf's own start, and a caller
+//! that cares about today asks for that in addition. So "only its dates are wrong" is a verdict of its own, which
+//! clock doubt and history both need.
+
+use std::fmt;
+
+use rustls::pki_types::{CertificateDer, TrustAnchor};
+use serde::{Deserialize, Serialize};
+use webpki::{CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, UnknownStatusPolicy};
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
+
+use crate::keys::pem_form;
+use crate::name::DOMAIN;
+use crate::{NodeName, SigningKey, Site, Tier, UnixTime};
+
+/// Certificates in one chain, at most; the root is not among them.
+pub const MAX_CHAIN: usize = 3;
+
+/// Bytes of one certificate, at most. Ours have some 400.
+pub const MAX_CERTIFICATE: usize = 4096;
+
+/// Roots in the trust store, at most: the present one, the next one, and their neighbours in a change.
+const MAX_ROOTS: usize = 4;
+
+/// The PEM tag of a certificate.
+const PEM_TAG: &str = "CERTIFICATE";
+
+/// A certificate's serial number, as the bytes of a positive DER integer: 1 to 20.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Serial(Vec<u8>);
+
+impl Serial {
+    /// The serial number with these bytes, leading zeros dropped; `None` past twenty bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Serial> {
+        let from = bytes.iter().position(|b| *b != 0)?;
+        (bytes.len() - from <= 20).then(|| Serial(bytes[from..].to_vec()))
+    }
+
+    /// The bytes, without leading zeros.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Which authority issued something: a hash over its name and its key. A renewed authority with another key is
+/// another issuer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IssuerId([u8; 32]);
+
+impl IssuerId {
+    /// The hash's bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for IssuerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IssuerId({}..)", &blake3::Hash::from(self.0).to_hex()[..8])
+    }
+}
+
+/// Whom an authority may enrol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Jurisdiction {
+    /// The root: the ministry's nodes, and the province authorities.
+    Ministry,
+    /// The nodes of a province, its cities and their offices.
+    Province(Site),
+}
+
+impl Jurisdiction {
+    /// Whether an authority of this jurisdiction is the one that enrols `node`.
+    pub fn enrols(self, node: NodeName) -> bool {
+        match self {
+            Jurisdiction::Ministry => node.site().tier() == Tier::Ministry,
+            Jurisdiction::Province(site) => node.site().province() == Some(site),
+        }
+    }
+
+    /// The DNS name under which a province's nodes lie.
+    pub(crate) fn domain(self) -> Option<String> {
+        match self {
+            Jurisdiction::Ministry => None,
+            Jurisdiction::Province(site) => Some(format!("p{}.{DOMAIN}", site.province_prefix())),
+        }
+    }
+}
+
+impl fmt::Display for Jurisdiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Jurisdiction::Ministry => f.write_str("the ministry's root"),
+            Jurisdiction::Province(site) => write!(f, "the authority of {site}"),
+        }
+    }
+}
+
+/// Why a chain proves nothing. Display speaks of "the certificate", so that it fits either side's mouth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChainError {
+    /// No certificate at all.
+    Missing,
+    /// More than [`MAX_CHAIN`] certificates, or one of more than [`MAX_CERTIFICATE`] bytes.
+    TooLarge,
+    /// Not a certificate as this network issues them; with the detail.
+    Malformed(String),
+    /// Not signed by an authority under the pinned root.
+    UnknownIssuer,
+    /// Issued by an authority for a name outside its jurisdiction.
+    WrongJurisdiction,
+    /// An authority's certificate in the place of a node's, or a node's in the place of an authority's, or a level
+    /// too many, or not for both ends of a link.
+    WrongUse,
+    /// The certificate has this many DNS names instead of one.
+    NotOneName(usize),
+    /// The one DNS name is not a node's.
+    NotANode(String),
+    /// The name is not the one that was dialled.
+    OtherNode {
+        /// The node that was dialled.
+        dialled: NodeName,
+        /// The node that answered.
+        answered: NodeName,
+    },
+    /// Revoked by its issuer, or its issuer by the root.
+    Revoked,
+    /// Good but for its dates: it ended.
+    Expired {
+        /// Whose certificate it is.
+        node: NodeName,
+        /// When it ended.
+        until: UnixTime,
+    },
+    /// Good but for its dates: it begins later.
+    NotYetValid {
+        /// Whose certificate it is.
+        node: NodeName,
+        /// When it begins.
+        from: UnixTime,
+    },
+}
+
+impl ChainError {
+    /// The node whose certificate is good but for its dates; see [`crate::CertificateClock::met`].
+    pub fn only_dates(&self) -> Option<NodeName> {
+        match self {
+            ChainError::Expired { node, .. } | ChainError::NotYetValid { node, .. } => Some(*node),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ChainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ChainError::Missing => f.write_str("no certificate was shown; enrol this node first"),
+            ChainError::TooLarge => f.write_str("the certificate chain is larger than this network's ever are"),
+            ChainError::Malformed(why) => write!(f, "the certificate is not as this network issues them: {why}"),
+            ChainError::UnknownIssuer => {
+                f.write_str("the certificate was not issued under this network's root; compare the root fingerprints")
+            }
+            ChainError::WrongJurisdiction => {
+                f.write_str("the certificate was issued by an authority that has no say over that name")
+            }
+            ChainError::WrongUse => f.write_str("the certificate is not meant for a node of this network"),
+            ChainError::NotOneName(n) => write!(f, "the certificate bears {n} DNS names instead of one"),
+            ChainError::NotANode(name) => write!(f, "the certificate's name `{name}` is not a node's"),
+            ChainError::OtherNode { dialled, answered } => {
+                write!(f, "node {dialled} was dialled and {answered} answered; check the address")
+            }
+            ChainError::Revoked => f.write_str("the certificate was revoked; ask its authority to enrol the node anew"),
+            ChainError::Expired { node, until } => write!(
+                f,
+                "the certificate of {node} expired (at {} s since 1970); renew it, or check the clock",
+                until.secs()
+            ),
+            ChainError::NotYetValid { node, from } => write!(
+                f,
+                "the certificate of {node} is not valid yet (from {} s since 1970); check the clocks",
+                from.secs()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ChainError {}
+
+impl From<webpki::Error> for ChainError {
+    fn from(e: webpki::Error) -> ChainError {
+        use webpki::Error as E;
+        match e {
+            E::UnknownIssuer | E::InvalidSignatureForPublicKey => ChainError::UnknownIssuer,
+            E::NameConstraintViolation => ChainError::WrongJurisdiction,
+            E::CertRevoked => ChainError::Revoked,
+            E::EndEntityUsedAsCa
+            | E::CaUsedAsEndEntity
+            | E::PathLenConstraintViolated
+            | E::RequiredEkuNotFoundContext(_) => ChainError::WrongUse,
+            other => ChainError::Malformed(other.to_string()),
+        }
+    }
+}
+
+/// What a certificate says, before anybody has checked that it may.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) serial: Serial,
+    pub(crate) issuer: Vec<u8>,
+    pub(crate) subject: Vec<u8>,
+    pub(crate) key: SigningKey,
+    pub(crate) from: UnixTime,
+    pub(crate) until: UnixTime,
+    pub(crate) dns: Vec<String>,
+    pub(crate) both_ends: bool,
+    pub(crate) is_ca: bool,
+    pub(crate) signs_crls: bool,
+    pub(crate) permitted: Vec<String>,
+}
+
+impl Facts {
+    /// The issuer that this certificate's subject is.
+    pub(crate) fn as_issuer(&self) -> IssuerId {
+        let mut h = blake3::Hasher::new_derive_key("hotline certs 2026 issuer");
+        h.update(&self.subject).update(self.key.as_bytes());
+        IssuerId(*h.finalize().as_bytes())
+    }
+}
+
+fn malformed(why: impl fmt::Display) -> ChainError {
+    ChainError::Malformed(why.to_string())
+}
+
+/// Reads a certificate; every key is Ed25519.
+pub(crate) fn facts(der: &[u8]) -> Result<Facts, ChainError> {
+    if der.len() > MAX_CERTIFICATE {
+        return Err(ChainError::TooLarge);
+    }
+    let (rest, cert) = X509Certificate::from_der(der).map_err(|_| malformed("it does not parse"))?;
+    if !rest.is_empty() {
+        return Err(malformed("bytes follow it"));
+    }
+    let key = cert.public_key();
+    if key.algorithm.algorithm != x509_parser::oid_registry::OID_SIG_ED25519 {
+        return Err(malformed("its key is not Ed25519"));
+    }
+    let key: &[u8] = &key.subject_public_key.data;
+    let time = |t: x509_parser::time::ASN1Time| {
+        u64::try_from(t.timestamp()).map(UnixTime::from_secs).map_err(|_| malformed("a date before 1970"))
+    };
+    let mut facts = Facts {
+        serial: Serial::from_bytes(cert.raw_serial()).ok_or_else(|| malformed("its serial number"))?,
+        issuer: cert.issuer().as_raw().to_vec(),
+        subject: cert.subject().as_raw().to_vec(),
+        key: SigningKey::from_bytes(key.try_into().map_err(|_| malformed("its key is not 32 bytes"))?),
+        from: time(cert.validity().not_before)?,
+        until: time(cert.validity().not_after)?,
+        dns: Vec::new(),
+        both_ends: false,
+        is_ca: false,
+        signs_crls: false,
+        permitted: Vec::new(),
+    };
+    cert.extensions_map().map_err(|_| malformed("an extension stands in it twice"))?;
+    for extension in cert.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::SubjectAlternativeName(san) => {
+                facts.dns.extend(san.general_names.iter().filter_map(dns_name).map(str::to_owned));
+            }
+            ParsedExtension::ExtendedKeyUsage(usage) => facts.both_ends = usage.server_auth && usage.client_auth,
+            ParsedExtension::BasicConstraints(basic) => facts.is_ca = basic.ca,
+            ParsedExtension::KeyUsage(usage) => facts.signs_crls = usage.crl_sign() && usage.key_cert_sign(),
+            ParsedExtension::NameConstraints(names) => {
+                let permitted = names.permitted_subtrees.iter().flatten();
+                facts.permitted.extend(permitted.filter_map(|t| dns_name(&t.base)).map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+    Ok(facts)
+}
+
+fn dns_name<'a>(name: &GeneralName<'a>) -> Option<&'a str> {
+    match name {
+        GeneralName::DNSName(dns) => Some(dns),
+        _ => None,
+    }
+}
+
+/// The pinned roots: one, or two while they change. Whoever holds this decides whom it believes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Root {
+    /// The roots in these certificates: one to four, each an authority's, no two of one name.
+    pub fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Root, ChainError> {
+        if certificates.is_empty() {
+            return Err(ChainError::Missing);
+        }
+        if certificates.len() > MAX_ROOTS {
+            return Err(ChainError::TooLarge);
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for certificate in &certificates {
+            let facts = facts(certificate)?;
+            webpki::anchor_from_trusted_cert(certificate)?;
+            if !facts.is_ca || !facts.permitted.is_empty() {
+                return Err(ChainError::WrongUse);
+            }
+            if !names.insert(facts.subject) {
+                return Err(malformed("two roots bear one name"));
+            }
+        }
+        Ok(Root { certificates })
+    }
+
+    /// Reads `root.crt`.
+    pub fn from_pem(text: &str) -> Result<Root, ChainError> {
+        Root::new(certificates_from_pem(text)?)
+    }
+
+    /// Writes `root.crt`.
+    pub fn to_pem(&self) -> String {
+        certificates_to_pem(&self.certificates)
+    }
+
+    /// The root certificates.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
+    /// Digits to compare by telephone before a root is believed.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.certificates.iter().flat_map(|c| c.iter().copied()).collect::<Vec<u8>>())
+    }
+
+    fn anchors(&self) -> Result<Vec<TrustAnchor<'_>>, ChainError> {
+        self.certificates.iter().map(|c| webpki::anchor_from_trusted_cert(c).map_err(ChainError::from)).collect()
+    }
+
+    /// The root certificate that bears this name.
+    fn named(&self, subject: &[u8]) -> Result<Facts, ChainError> {
+        let all = self.certificates.iter().map(|c| facts(c));
+        all.flatten().find(|f| f.subject == subject).ok_or(ChainError::UnknownIssuer)
+    }
+}
+
+/// Thirty digits of a hash, in six groups, for two people to compare by telephone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    pub(crate) fn of(bytes: &[u8]) -> Fingerprint {
+        Fingerprint(*blake3::Hasher::new_derive_key("hotline certs 2026 fingerprint").update(bytes).finalize().as_bytes())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 40 bits modulo 100,000 favour no group of digits by more than one in ten million.
+        for (i, group) in self.0.chunks_exact(5).take(6).enumerate() {
+            let n = group.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
+            write!(f, "{}{:05}", if i == 0 { "" } else { " " }, n % 100_000)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a verified chain proves about one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Whose certificate it is.
+    pub node: NodeName,
+    /// The key that the certificate is about.
+    pub key: SigningKey,
+    /// The certificate's first second.
+    pub from: UnixTime,
+    /// The last second at which the whole chain is valid.
+    pub until: UnixTime,
+    /// Issuer and serial number of each certificate, the leaf's first.
+    pub links: Vec<(IssuerId, Serial)>,
+    /// The latest start in the chain: an authority has lived until then.
+    pub(crate) starts: Vec<UnixTime>,
+}
+
+/// Whether a chain's dates matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dates {
+    /// It must be valid at this time: links and enrolment.
+    At(UnixTime),
+    /// It is taken as of its own start: history, and links in clock doubt.
+    OwnStart,
+}
+
+/// Checks a chain, leaf first, against the root and these revocation lists (at most one for each issuer).
+pub(crate) fn check(
+    chain: &[CertificateDer<'_>],
+    root: &Root,
+    lists: &[&CertRevocationList<'_>],
+    dates: Dates,
+) -> Result<Leaf, ChainError> {
+    let (end, intermediates) = chain.split_first().ok_or(ChainError::Missing)?;
+    if chain.len() > MAX_CHAIN || chain.iter().any(|c| c.len() > MAX_CERTIFICATE) {
+        return Err(ChainError::TooLarge);
+    }
+    let leaf = facts(end)?;
+    let parsed = EndEntityCert::try_from(end)?;
+    let revocation = webpki::RevocationOptionsBuilder::new(lists).ok().map(|options| {
+        options
+            .with_depth(RevocationCheckDepth::Chain)
+            .with_status_policy(UnknownStatusPolicy::Allow)
+            .with_expiration_policy(ExpirationPolicy::Ignore)
+            .build()
+    });
+    let anchors = root.anchors()?;
+    let path = parsed.verify_for_usage(
+        &[webpki::ring::ED25519],
+        &anchors,
+        intermediates,
+        leaf.from.into(),
+        KeyUsage::client_auth(),
+        revocation,
+        None,
+    )?;
+    if !leaf.both_ends {
+        return Err(ChainError::WrongUse);
+    }
+    // The path that was found is the chain that was shown, in its order: nothing unproved stands in between.
+    let found: Vec<CertificateDer<'_>> = path.intermediate_certificates().map(|c| c.der()).collect();
+    if found != intermediates {
+        return Err(malformed("its chain is not in order"));
+    }
+    let node = match leaf.dns.as_slice() {
+        [name] => NodeName::from_dns(name).map_err(|_| ChainError::NotANode(name.chars().take(80).collect()))?,
+        names => return Err(ChainError::NotOneName(names.len())),
+    };
+    let mut all = vec![leaf];
+    for certificate in intermediates {
+        all.push(facts(certificate)?);
+    }
+    let top = root.named(&all[all.len() - 1].issuer)?;
+    let issuers = all.iter().skip(1).chain(std::iter::once(&top)).map(Facts::as_issuer);
+    let result = Leaf {
+        node,
+        key: all[0].key,
+        from: all[0].from,
+        until: all.iter().map(|f| f.until).min().expect("a chain has a leaf"),
+        links: issuers.zip(all.iter().map(|f| f.serial.clone())).collect(),
+        starts: all.iter().map(|f| f.from).collect(),
+    };
+    if let Dates::At(now) = dates {
+        let from = result.newest_start();
+        if now < from {
+            return Err(ChainError::NotYetValid { node, from });
+        }
+        if now > result.until {
+            return Err(ChainError::Expired { node, until: result.until });
+        }
+    }
+    Ok(result)
+}
+
+impl Leaf {
+    /// The latest time that an authority signed in this chain; feed it to [`crate::CertificateClock::signed`].
+    pub fn newest_start(&self) -> UnixTime {
+        self.starts.iter().copied().max().unwrap_or(self.from)
+    }
+}
+
+/// An authority as its certificate proves it.
+#[derive(Clone, Debug)]
+pub(crate) struct Issuer {
+    pub(crate) id: IssuerId,
+    pub(crate) jurisdiction: Jurisdiction,
+    pub(crate) facts: Facts,
+}
+
+/// Checks an authority's certificate: a root itself, or a province's signed by one. Dates do not matter here, as
+/// with everything that is kept.
+pub(crate) fn check_authority(der: &[u8], root: &Root) -> Result<Issuer, ChainError> {
+    let facts = facts(der)?;
+    if root.certificates.iter().any(|c| c.as_ref() == der) {
+        return Ok(Issuer { id: facts.as_issuer(), jurisdiction: Jurisdiction::Ministry, facts });
+    }
+    let above = root.named(&facts.issuer)?;
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|_| malformed("it does not parse"))?;
+    if certificate.signature_algorithm.algorithm != x509_parser::oid_registry::OID_SIG_ED25519 {
+        return Err(ChainError::UnknownIssuer);
+    }
+    above
+        .key
+        .verify_raw(certificate.tbs_certificate.as_ref(), &certificate.signature_value.data)
+        .map_err(|_| ChainError::UnknownIssuer)?;
+    if !facts.is_ca || !facts.signs_crls {
+        return Err(ChainError::WrongUse);
+    }
+    let province = match facts.permitted.as_slice() {
+        [domain] => domain.strip_prefix('p').and_then(|d| d.strip_suffix(DOMAIN)?.strip_suffix('.')),
+        _ => None,
+    };
+    let site = province.and_then(|p| format!("{p}0000").parse::<Site>().ok()).filter(|s| s.tier() == Tier::Province);
+    let jurisdiction = Jurisdiction::Province(site.ok_or(ChainError::WrongJurisdiction)?);
+    Ok(Issuer { id: facts.as_issuer(), jurisdiction, facts })
+}
+
+/// Reads a PEM file of certificates, at least one, at most [`MAX_CHAIN`] and the roots.
+pub(crate) fn certificates_from_pem(text: &str) -> Result<Vec<CertificateDer<'static>>, ChainError> {
+    if text.len() > 2 * MAX_CERTIFICATE * (MAX_CHAIN + MAX_ROOTS) {
+        return Err(ChainError::TooLarge);
+    }
+    let blocks = pem::parse_many(text).map_err(|_| malformed("the file is not PEM"))?;
+    if blocks.is_empty() || blocks.iter().any(|b| b.tag() != PEM_TAG) {
+        return Err(malformed("the file holds something else than certificates"));
+    }
+    Ok(blocks.into_iter().map(|b| b.into_contents().into()).collect())
+}
+
+/// Writes certificates as PEM, in this order.
+pub(crate) fn certificates_to_pem(certificates: &[CertificateDer<'_>]) -> String {
+    let blocks: Vec<pem::Pem> = certificates.iter().map(|c| pem::Pem::new(PEM_TAG, c.to_vec())).collect();
+    pem::encode_many_config(&blocks, pem_form())
+}
