@@ -19,7 +19,9 @@ use std::fmt;
 
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 use serde::{Deserialize, Serialize};
-use webpki::{CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, UnknownStatusPolicy};
+use webpki::{
+    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, UnknownStatusPolicy,
+};
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
 use crate::keys::pem_form;
@@ -152,27 +154,20 @@ pub enum ChainError {
     Revoked,
     /// Good but for its dates: it ended.
     Expired {
-        /// Whose certificate it is.
-        node: NodeName,
         /// When it ended.
         until: UnixTime,
     },
     /// Good but for its dates: it begins later.
     NotYetValid {
-        /// Whose certificate it is.
-        node: NodeName,
         /// When it begins.
         from: UnixTime,
     },
 }
 
 impl ChainError {
-    /// The node whose certificate is good but for its dates; see [`crate::CertificateClock::met`].
-    pub fn only_dates(&self) -> Option<NodeName> {
-        match self {
-            ChainError::Expired { node, .. } | ChainError::NotYetValid { node, .. } => Some(*node),
-            _ => None,
-        }
+    /// Whether the chain is good but for its dates.
+    pub fn only_dates(&self) -> bool {
+        matches!(self, ChainError::Expired { .. } | ChainError::NotYetValid { .. })
     }
 }
 
@@ -180,11 +175,15 @@ impl fmt::Display for ChainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ChainError::Missing => f.write_str("no certificate was shown; enrol this node first"),
-            ChainError::TooLarge => f.write_str("the certificate chain is larger than this network's ever are"),
-            ChainError::Malformed(why) => write!(f, "the certificate is not as this network issues them: {why}"),
-            ChainError::UnknownIssuer => {
-                f.write_str("the certificate was not issued under this network's root; compare the root fingerprints")
+            ChainError::TooLarge => {
+                f.write_str("the certificate chain is larger than this network's ever are")
             }
+            ChainError::Malformed(why) => {
+                write!(f, "the certificate is not as this network issues them: {why}")
+            }
+            ChainError::UnknownIssuer => f.write_str(
+                "the certificate was not issued under this network's root; compare the root fingerprints",
+            ),
             ChainError::WrongJurisdiction => {
                 f.write_str("the certificate was issued by an authority that has no say over that name")
             }
@@ -194,17 +193,19 @@ impl fmt::Display for ChainError {
             ChainError::OtherNode { dialled, answered } => {
                 write!(f, "node {dialled} was dialled and {answered} answered; check the address")
             }
-            ChainError::Revoked => f.write_str("the certificate was revoked; ask its authority to enrol the node anew"),
-            ChainError::Expired { node, until } => write!(
-                f,
-                "the certificate of {node} expired (at {} s since 1970); renew it, or check the clock",
-                until.secs()
-            ),
-            ChainError::NotYetValid { node, from } => write!(
-                f,
-                "the certificate of {node} is not valid yet (from {} s since 1970); check the clocks",
-                from.secs()
-            ),
+            ChainError::Revoked => {
+                f.write_str("the certificate was revoked; ask its authority to enrol the node anew")
+            }
+            ChainError::Expired { until } => {
+                write!(
+                    f,
+                    "the certificate has expired (at {} s since 1970); renew it, or check the clock",
+                    until.secs()
+                )
+            }
+            ChainError::NotYetValid { from } => {
+                write!(f, "the certificate begins later (at {} s since 1970); check the clocks", from.secs())
+            }
         }
     }
 }
@@ -292,7 +293,9 @@ pub(crate) fn facts(der: &[u8]) -> Result<Facts, ChainError> {
             ParsedExtension::SubjectAlternativeName(san) => {
                 facts.dns.extend(san.general_names.iter().filter_map(dns_name).map(str::to_owned));
             }
-            ParsedExtension::ExtendedKeyUsage(usage) => facts.both_ends = usage.server_auth && usage.client_auth,
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                facts.both_ends = usage.server_auth && usage.client_auth
+            }
             ParsedExtension::BasicConstraints(basic) => facts.is_ca = basic.ca,
             ParsedExtension::KeyUsage(usage) => facts.signs_crls = usage.crl_sign() && usage.key_cert_sign(),
             ParsedExtension::NameConstraints(names) => {
@@ -362,7 +365,10 @@ impl Root {
     }
 
     fn anchors(&self) -> Result<Vec<TrustAnchor<'_>>, ChainError> {
-        self.certificates.iter().map(|c| webpki::anchor_from_trusted_cert(c).map_err(ChainError::from)).collect()
+        self.certificates
+            .iter()
+            .map(|c| webpki::anchor_from_trusted_cert(c).map_err(ChainError::from))
+            .collect()
     }
 
     /// The root certificate that bears this name.
@@ -378,7 +384,12 @@ pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
     pub(crate) fn of(bytes: &[u8]) -> Fingerprint {
-        Fingerprint(*blake3::Hasher::new_derive_key("hotline certs 2026 fingerprint").update(bytes).finalize().as_bytes())
+        Fingerprint(
+            *blake3::Hasher::new_derive_key("hotline certs 2026 fingerprint")
+                .update(bytes)
+                .finalize()
+                .as_bytes(),
+        )
     }
 }
 
@@ -406,8 +417,7 @@ pub struct Leaf {
     pub until: UnixTime,
     /// Issuer and serial number of each certificate, the leaf's first.
     pub links: Vec<(IssuerId, Serial)>,
-    /// The latest start in the chain: an authority has lived until then.
-    pub(crate) starts: Vec<UnixTime>,
+    newest_start: UnixTime,
 }
 
 /// Whether a chain's dates matter.
@@ -457,40 +467,50 @@ pub(crate) fn check(
     if found != intermediates {
         return Err(malformed("its chain is not in order"));
     }
-    let node = match leaf.dns.as_slice() {
-        [name] => NodeName::from_dns(name).map_err(|_| ChainError::NotANode(name.chars().take(80).collect()))?,
-        names => return Err(ChainError::NotOneName(names.len())),
-    };
-    let mut all = vec![leaf];
-    for certificate in intermediates {
-        all.push(facts(certificate)?);
-    }
-    let top = root.named(&all[all.len() - 1].issuer)?;
-    let issuers = all.iter().skip(1).chain(std::iter::once(&top)).map(Facts::as_issuer);
-    let result = Leaf {
-        node,
-        key: all[0].key,
-        from: all[0].from,
-        until: all.iter().map(|f| f.until).min().expect("a chain has a leaf"),
-        links: issuers.zip(all.iter().map(|f| f.serial.clone())).collect(),
-        starts: all.iter().map(|f| f.from).collect(),
-    };
+    let result = describe(chain, root)?;
     if let Dates::At(now) = dates {
-        let from = result.newest_start();
-        if now < from {
-            return Err(ChainError::NotYetValid { node, from });
-        }
-        if now > result.until {
-            return Err(ChainError::Expired { node, until: result.until });
-        }
+        result.dates(now)?;
     }
     Ok(result)
 }
 
+/// What a chain says that was verified already, today or before it was stored.
+pub(crate) fn describe(chain: &[CertificateDer<'_>], root: &Root) -> Result<Leaf, ChainError> {
+    let all = chain.iter().map(|c| facts(c)).collect::<Result<Vec<Facts>, ChainError>>()?;
+    let (leaf, last) = all.first().zip(all.last()).ok_or(ChainError::Missing)?;
+    let node = match leaf.dns.as_slice() {
+        [name] => {
+            NodeName::from_dns(name).map_err(|_| ChainError::NotANode(name.chars().take(80).collect()))?
+        }
+        names => return Err(ChainError::NotOneName(names.len())),
+    };
+    let top = root.named(&last.issuer)?;
+    let issuers = all.iter().skip(1).chain(std::iter::once(&top)).map(Facts::as_issuer);
+    Ok(Leaf {
+        node,
+        key: leaf.key,
+        from: leaf.from,
+        until: all.iter().map(|f| f.until).min().unwrap_or(leaf.until),
+        links: issuers.zip(all.iter().map(|f| f.serial.clone())).collect(),
+        newest_start: all.iter().map(|f| f.from).max().unwrap_or(leaf.from),
+    })
+}
+
 impl Leaf {
+    /// Whether the whole chain is valid at this time.
+    pub fn dates(&self, now: UnixTime) -> Result<(), ChainError> {
+        if now < self.newest_start {
+            return Err(ChainError::NotYetValid { from: self.newest_start });
+        }
+        if now > self.until {
+            return Err(ChainError::Expired { until: self.until });
+        }
+        Ok(())
+    }
+
     /// The latest time that an authority signed in this chain; feed it to [`crate::CertificateClock::signed`].
     pub fn newest_start(&self) -> UnixTime {
-        self.starts.iter().copied().max().unwrap_or(self.from)
+        self.newest_start
     }
 }
 
@@ -525,7 +545,8 @@ pub(crate) fn check_authority(der: &[u8], root: &Root) -> Result<Issuer, ChainEr
         [domain] => domain.strip_prefix('p').and_then(|d| d.strip_suffix(DOMAIN)?.strip_suffix('.')),
         _ => None,
     };
-    let site = province.and_then(|p| format!("{p}0000").parse::<Site>().ok()).filter(|s| s.tier() == Tier::Province);
+    let site =
+        province.and_then(|p| format!("{p}0000").parse::<Site>().ok()).filter(|s| s.tier() == Tier::Province);
     let jurisdiction = Jurisdiction::Province(site.ok_or(ChainError::WrongJurisdiction)?);
     Ok(Issuer { id: facts.as_issuer(), jurisdiction, facts })
 }

@@ -53,7 +53,9 @@ impl std::fmt::Display for FileError {
                 "{} can be read by others (mode {mode:03o}); chmod 600 it, and replace the key if they may have",
                 path.display()
             ),
-            FileError::Content { path, why } => write!(f, "{}: {why}; restore it from a backup", path.display()),
+            FileError::Content { path, why } => {
+                write!(f, "{}: {why}; restore it from a backup", path.display())
+            }
             FileError::Exists(path) => {
                 write!(f, "{} exists and is not replaced; choose an empty directory", path.display())
             }
@@ -98,7 +100,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), F
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(fail(e)),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(fail)?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(fail)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
     fs::rename(&temporary, path).map_err(fail)?;
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -112,8 +115,8 @@ pub(crate) fn read(path: &Path, most: usize, readers: Readers) -> Result<Zeroizi
     if readers == Readers::Owner && mode & 0o077 != 0 {
         return Err(FileError::Open { path: path.to_owned(), mode });
     }
-    // The whole capacity at once: growing would leave copies of a secret behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(most + 1));
+    // Room for any key at once: growing would leave copies of a secret behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most.min(1 << 16) + 1));
     file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(io_error(path))?;
     if bytes.len() > most {
         return Err(content(path, format_args!("it is larger than {most} bytes")));
@@ -124,5 +127,7 @@ pub(crate) fn read(path: &Path, most: usize, readers: Readers) -> Result<Zeroizi
 /// Reads a text file; see [`read`].
 pub(crate) fn read_text(path: &Path, most: usize, readers: Readers) -> Result<Zeroizing<String>, FileError> {
     let bytes = read(path, most, readers)?;
-    std::str::from_utf8(&bytes).map(|s| Zeroizing::new(s.to_owned())).map_err(|_| content(path, "it is not text"))
+    std::str::from_utf8(&bytes)
+        .map(|s| Zeroizing::new(s.to_owned()))
+        .map_err(|_| content(path, "it is not text"))
 }

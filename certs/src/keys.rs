@@ -132,11 +132,6 @@ impl SecretKey {
         key
     }
 
-    /// The secret bytes, for the code beside that uses them.
-    pub(crate) fn expose(&self) -> &[u8; 32] {
-        &self.0
-    }
-
     fn ed25519(&self) -> Ed25519KeyPair {
         Ed25519KeyPair::from_seed_unchecked(&*self.0).expect("every 32 bytes are an Ed25519 seed")
     }
@@ -262,8 +257,8 @@ mod tests {
     fn keys_from_a_seed_repeat_and_differ_by_purpose() {
         let (a, b) = (NodeKeys::from_seed(&[7; 32]), NodeKeys::from_seed(&[7; 32]));
         assert_eq!(a.tls.ed25519_public(), b.tls.ed25519_public());
-        assert_ne!(a.tls.expose(), a.sign.expose());
-        assert_ne!(a.node_box.expose(), a.desk.expose());
+        assert_ne!(a.tls.ed25519_public(), a.sign.ed25519_public());
+        assert_ne!(a.node_box.x25519_public(), a.desk.x25519_public());
     }
 
     #[test]

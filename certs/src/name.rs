@@ -33,7 +33,11 @@ pub struct NameError {
 
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` {}; a site is six digits (370100) or an office (370100-02), a node may add a letter (370000-b)", self.given, self.why)
+        write!(
+            f,
+            "`{}` {}; a site is six digits (370100) or an office (370100-02), a node may add a letter (370000-b)",
+            self.given, self.why
+        )
     }
 }
 
@@ -112,7 +116,10 @@ impl Site {
     /// The lowest site that is above both, or equal to one and above the other, or equal to both.
     pub fn common_superior(self, other: Site) -> Site {
         let mine = || std::iter::once(self).chain(self.superiors());
-        std::iter::once(other).chain(other.superiors()).find(|s| mine().any(|m| m == *s)).unwrap_or(Site::MINISTRY)
+        std::iter::once(other)
+            .chain(other.superiors())
+            .find(|s| mine().any(|m| m == *s))
+            .unwrap_or(Site::MINISTRY)
     }
 
     /// The province-tier site that this site lies in or is; `None` for the ministry.
@@ -302,7 +309,19 @@ mod tests {
 
     #[test]
     fn names_that_are_not_names_say_why() {
-        for s in ["", "3701", "37010a", "370100-", "370100-00", "370100-1", "370100-001", "000100", "000000-01", "370100-A", "３７０１００"] {
+        for s in [
+            "",
+            "3701",
+            "37010a",
+            "370100-",
+            "370100-00",
+            "370100-1",
+            "370100-001",
+            "000100",
+            "000000-01",
+            "370100-A",
+            "３７０１００",
+        ] {
             assert!(s.parse::<Site>().is_err(), "{s}");
         }
         for s in ["370100-a", "370100-B", "370100-b-b", "-b", "370100-bb"] {
@@ -323,7 +342,14 @@ mod tests {
         check("370100", "c370100.p37.n12328.invalid");
         check("370100-02", "c370100-02.p37.n12328.invalid");
         check("370100-02-c", "c370100-02-c.p37.n12328.invalid");
-        for dns in ["c370100.p11.n12328.invalid", "C370100.p37.n12328.invalid", "*.p37.n12328.invalid", "c370100.p37.n12328.invalid.", "370100.p37.n12328.invalid", "c000000.p00.n12328.invalid"] {
+        for dns in [
+            "c370100.p11.n12328.invalid",
+            "C370100.p37.n12328.invalid",
+            "*.p37.n12328.invalid",
+            "c370100.p37.n12328.invalid.",
+            "370100.p37.n12328.invalid",
+            "c000000.p00.n12328.invalid",
+        ] {
             assert!(NodeName::from_dns(dns).is_err(), "{dns}");
         }
     }

@@ -44,9 +44,13 @@ pub enum BoxError {
 impl fmt::Display for BoxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BoxError::TooLong => write!(f, "the secret is longer than {MAX_SECRET} bytes; seal a key instead"),
+            BoxError::TooLong => {
+                write!(f, "the secret is longer than {MAX_SECRET} bytes; seal a key instead")
+            }
             BoxError::BadKey => f.write_str("the recipient's key is unusable; ask for a new node record"),
-            BoxError::UnknownSuite(s) => write!(f, "sealed with cipher suite {s}, which needs a newer version"),
+            BoxError::UnknownSuite(s) => {
+                write!(f, "sealed with cipher suite {s}, which needs a newer version")
+            }
             BoxError::NotOpened => f.write_str("sealed to another key or for another place, or damaged"),
         }
     }
