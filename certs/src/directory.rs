@@ -88,12 +88,14 @@ struct Held {
     parsed: Arc<CertRevocationList<'static>>,
 }
 
+/// The records of one node, by number, then by hash.
+type Records = BTreeMap<(u64, [u8; 32]), Verified<NodeRecord>>;
+
 /// The directory of one node.
 #[derive(Clone, Debug)]
 pub struct Directory {
     root: Root,
-    /// By number, then by hash.
-    records: BTreeMap<NodeName, BTreeMap<(u64, [u8; 32]), Verified<NodeRecord>>>,
+    records: BTreeMap<NodeName, Records>,
     lists: BTreeMap<IssuerId, Held>,
 }
 

@@ -136,6 +136,11 @@ impl SecretKey {
         Ed25519KeyPair::from_seed_unchecked(&*self.0).expect("every 32 bytes are an Ed25519 seed")
     }
 
+    /// The key in a PEM file of one Ed25519 key (PKCS#8); `None` when it is anything else.
+    pub fn from_pem(text: &str) -> Option<SecretKey> {
+        from_pem(Algorithm::Ed25519, text, 1).and_then(|mut keys| keys.pop())
+    }
+
     /// The public half, as an Ed25519 key.
     pub fn ed25519_public(&self) -> SigningKey {
         SigningKey(self.ed25519().public_key().as_ref().try_into().expect("an Ed25519 key has 32 bytes"))

@@ -166,7 +166,7 @@ impl FromStr for Site {
             Some(_) => return Err(error(s, "has an office number that is not 01 to 99")),
         };
         let city = Site { code, office: 0 };
-        if office > 0 && code % 10_000 == 0 && city.tier() != Tier::Province {
+        if office > 0 && code.is_multiple_of(10_000) && city.tier() != Tier::Province {
             return Err(error(s, "is an office of the ministry; offices lie under cities"));
         }
         Ok(Site { code, office })

@@ -265,3 +265,137 @@ fn check_crl(body: &Body, issuer: &chain::Issuer) -> Result<(), RevocationError>
 pub fn revocation_hash(bytes: &[u8]) -> [u8; 32] {
     *blake3::Hasher::new().update(b"revocation\0").update(bytes).finalize().as_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Authority, Directory, SigningKey};
+    use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber};
+    use rustls::pki_types::CertificateDer;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+    /// Two provinces, whose keys the test knows, and one city of the first.
+    struct World {
+        root: Root,
+        certificates: [CertificateDer<'static>; 2],
+        keys: [SecretKey; 2],
+        city: Vec<CertificateDer<'static>>,
+    }
+
+    impl World {
+        fn new() -> World {
+            let mut root = Authority::root(SecretKey::generate(), NOW).unwrap();
+            let keys = [SecretKey::generate(), SecretKey::generate()];
+            let mut make = |site: &str, key: &SecretKey, node: &str| {
+                let mut ca = root.issue_province(site.parse().unwrap(), key.clone(), NOW).unwrap();
+                let about: SigningKey = SecretKey::generate().ed25519_public();
+                ca.issue_node(node.parse().unwrap(), &about, NOW, 90).unwrap()
+            };
+            let city = make("370000", &keys[0], "370100");
+            let other = make("510000", &keys[1], "510100");
+            let certificates = [city[1].clone(), other[1].clone()];
+            World { root: root.trusted_root().clone(), certificates, keys, city }
+        }
+
+        /// An X.509 list under the name of one authority, signed by the key of another.
+        fn crl(&self, name: usize, key: usize, number: u64, serials: &[&Serial]) -> Vec<u8> {
+            let date = crate::template::date(NOW).ok().unwrap();
+            let issuer =
+                rcgen::Issuer::from_ca_cert_der(&self.certificates[name], self.keys[key].rcgen()).unwrap();
+            let params = CertificateRevocationListParams {
+                this_update: date,
+                next_update: crate::template::date(NOW.plus(crate::clock::DAY)).ok().unwrap(),
+                crl_number: SerialNumber::from(number),
+                issuing_distribution_point: None,
+                revoked_certs: serials
+                    .iter()
+                    .map(|s| RevokedCertParams {
+                        serial_number: SerialNumber::from_slice(s.as_bytes()),
+                        revocation_time: date,
+                        reason_code: None,
+                        invalidity_date: None,
+                    })
+                    .collect(),
+                key_identifier_method: KeyIdMethod::Sha256,
+            };
+            params.signed_by(&issuer).unwrap().der().to_vec()
+        }
+
+        fn serial(&self) -> Serial {
+            chain::facts(&self.city[0]).unwrap().serial
+        }
+
+        fn entry(&self, node: &str) -> Entry {
+            let subject = Subject::Node(node.parse().unwrap());
+            Entry { serial: self.serial(), subject, counts: vec![], reason: Reason::Closed, at: NOW }
+        }
+
+        fn sign(&self, key: usize, certificate: usize, entries: &[Entry], crl: Vec<u8>) -> Vec<u8> {
+            RevocationList::sign(&self.keys[key], &self.certificates[certificate], 1, NOW, entries, &crl)
+        }
+    }
+
+    #[test]
+    fn forged_lists_are_refused_and_lock_nobody_out() {
+        let w = World::new();
+        let serial = w.serial();
+        let mut directory = Directory::new(w.root.clone());
+        let mut check = |case: &str, bytes: Vec<u8>, expected: RevocationError| {
+            assert_eq!(directory.admit_revocation(&bytes), Err(expected), "{case}");
+            assert!(directory.trust(false).check(&w.city, NOW).is_ok(), "{case}: the city keeps its links");
+        };
+        let foreign = RevocationError::WrongJurisdiction(Subject::Node("370100".parse().unwrap()));
+        check(
+            "51 signs in the name of 37",
+            w.sign(1, 0, &[], w.crl(0, 1, 1, &[])),
+            RevocationError::BadSignature,
+        );
+        check(
+            "51 revokes a city of 37",
+            w.sign(1, 1, &[w.entry("370100")], w.crl(1, 1, 1, &[&serial])),
+            foreign,
+        );
+        check(
+            "51 packs a list in the name of 37 into its own",
+            w.sign(1, 1, &[], w.crl(0, 1, 1, &[])),
+            RevocationError::TwoTongues,
+        );
+        check(
+            "the inner signature is wrong",
+            w.sign(0, 0, &[], w.crl(0, 1, 1, &[])),
+            RevocationError::BadSignature,
+        );
+        check(
+            "a serial only inside",
+            w.sign(0, 0, &[], w.crl(0, 0, 1, &[&serial])),
+            RevocationError::TwoTongues,
+        );
+        check(
+            "a serial only outside",
+            w.sign(0, 0, &[w.entry("370100")], w.crl(0, 0, 1, &[])),
+            RevocationError::TwoTongues,
+        );
+        check("another number inside", w.sign(0, 0, &[], w.crl(0, 0, 2, &[])), RevocationError::TwoTongues);
+        check("no list inside", w.sign(0, 0, &[], vec![0x30, 0]), RevocationError::Malformed);
+        let twice = [w.entry("370100"), w.entry("370100")];
+        check(
+            "one serial twice",
+            w.sign(0, 0, &twice, w.crl(0, 0, 1, &[&serial])),
+            RevocationError::Malformed,
+        );
+        let mut long = w.entry("370100");
+        long.counts = vec![[0; 32]; MAX_COUNTS + 1];
+        check(
+            "too many counts",
+            w.sign(0, 0, &[long], w.crl(0, 0, 1, &[&serial])),
+            RevocationError::Malformed,
+        );
+        let leaf_issuer = RevocationList::sign(&w.keys[0], &w.city[0], 1, NOW, &[], &w.crl(0, 0, 1, &[]));
+        check("a node as issuer", leaf_issuer, RevocationError::Issuer(ChainError::UnknownIssuer));
+        // Teeth: made in the same way, a true one is admitted and bites.
+        let good = w.sign(0, 0, &[w.entry("370100")], w.crl(0, 0, 1, &[&serial]));
+        directory.admit_revocation(&good).unwrap();
+        assert_eq!(directory.trust(false).check(&w.city, NOW), Err(ChainError::Revoked));
+    }
+}
