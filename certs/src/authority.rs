@@ -18,11 +18,12 @@ use rcgen::{CertificateRevocationListParams, Issuer, KeyIdMethod, RevokedCertPar
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
-use crate::chain::{self, ChainError, Jurisdiction, Root, Serial};
+use crate::chain::{self, ChainError, Jurisdiction, Serial};
 use crate::clock::{DAY, SLACK};
 use crate::files::{self, FileError, Readers};
 use crate::keys::{self, Algorithm};
 use crate::revocation::{Entry, MAX_COUNTS, MAX_ENTRIES, MAX_LIST, Reason, RevocationList, Subject};
+use crate::root::{Root, certificates_from_pem, certificates_to_pem};
 use crate::template::{self, DateOutOfRange, Validity};
 use crate::{NodeName, SecretKey, SigningKey, Site, Tier, UnixTime, Verified, codec};
 
@@ -442,11 +443,7 @@ impl Authority {
         let mut certificates = vec![self.certificate.clone()];
         certificates.extend(self.root.certificates().iter().filter(|c| **c != self.certificate).cloned());
         let key = keys::to_pem(Algorithm::Ed25519, std::slice::from_ref(&self.key));
-        files::write(
-            &dir.join("ca.crt"),
-            chain::certificates_to_pem(&certificates).as_bytes(),
-            Readers::All,
-        )?;
+        files::write(&dir.join("ca.crt"), certificates_to_pem(&certificates).as_bytes(), Readers::All)?;
         files::write(&dir.join("ca.state"), &codec::encode(&self.ledger), Readers::Owner)?;
         files::write(&dir.join("ca.key"), key.as_bytes(), Readers::Owner)?;
         self.dir = Some(dir.to_owned());
@@ -456,7 +453,7 @@ impl Authority {
     /// Reads an authority from its directory.
     pub fn load(dir: &Path) -> Result<Authority, AuthorityError> {
         let text = files::read_text(&dir.join("ca.crt"), 1 << 17, Readers::All)?;
-        let certificates = chain::certificates_from_pem(&text)?;
+        let certificates = certificates_from_pem(&text)?;
         let (certificate, roots) = certificates.split_first().ok_or(ChainError::Missing)?;
         let root = Root::new(if roots.is_empty() { vec![certificate.clone()] } else { roots.to_vec() })?;
         let issuer = chain::check_authority(certificate, &root)?;

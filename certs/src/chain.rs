@@ -17,15 +17,15 @@
 
 use std::fmt;
 
-use rustls::pki_types::{CertificateDer, TrustAnchor};
+use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, UnknownStatusPolicy,
 };
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
-use crate::keys::pem_form;
 use crate::name::DOMAIN;
+use crate::root::Root;
 use crate::{NodeName, SigningKey, Site, Tier, UnixTime};
 
 /// Certificates in one chain, at most; the root is not among them.
@@ -33,12 +33,6 @@ pub const MAX_CHAIN: usize = 3;
 
 /// Bytes of one certificate, at most. Ours have some 400.
 pub const MAX_CERTIFICATE: usize = 4096;
-
-/// Roots in the trust store, at most: the present one, the next one, and their neighbours in a change.
-const MAX_ROOTS: usize = 4;
-
-/// The PEM tag of a certificate.
-const PEM_TAG: &str = "CERTIFICATE";
 
 /// A certificate's serial number, as the bytes of a positive DER integer: 1 to 20.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -253,7 +247,7 @@ impl Facts {
     }
 }
 
-fn malformed(why: impl fmt::Display) -> ChainError {
+pub(crate) fn malformed(why: impl fmt::Display) -> ChainError {
     ChainError::Malformed(why.to_string())
 }
 
@@ -312,95 +306,6 @@ fn dns_name<'a>(name: &GeneralName<'a>) -> Option<&'a str> {
     match name {
         GeneralName::DNSName(dns) => Some(dns),
         _ => None,
-    }
-}
-
-/// The pinned roots: one, or two while they change. Whoever holds this decides whom it believes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Root {
-    certificates: Vec<CertificateDer<'static>>,
-}
-
-impl Root {
-    /// The roots in these certificates: one to four, each an authority's, no two of one name.
-    pub fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Root, ChainError> {
-        if certificates.is_empty() {
-            return Err(ChainError::Missing);
-        }
-        if certificates.len() > MAX_ROOTS {
-            return Err(ChainError::TooLarge);
-        }
-        let mut names = std::collections::BTreeSet::new();
-        for certificate in &certificates {
-            let facts = facts(certificate)?;
-            webpki::anchor_from_trusted_cert(certificate)?;
-            if !facts.is_ca || !facts.permitted.is_empty() {
-                return Err(ChainError::WrongUse);
-            }
-            if !names.insert(facts.subject) {
-                return Err(malformed("two roots bear one name"));
-            }
-        }
-        Ok(Root { certificates })
-    }
-
-    /// Reads `root.crt`.
-    pub fn from_pem(text: &str) -> Result<Root, ChainError> {
-        Root::new(certificates_from_pem(text)?)
-    }
-
-    /// Writes `root.crt`.
-    pub fn to_pem(&self) -> String {
-        certificates_to_pem(&self.certificates)
-    }
-
-    /// The root certificates.
-    pub fn certificates(&self) -> &[CertificateDer<'static>] {
-        &self.certificates
-    }
-
-    /// Digits to compare by telephone before a root is believed.
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.certificates.iter().flat_map(|c| c.iter().copied()).collect::<Vec<u8>>())
-    }
-
-    fn anchors(&self) -> Result<Vec<TrustAnchor<'_>>, ChainError> {
-        self.certificates
-            .iter()
-            .map(|c| webpki::anchor_from_trusted_cert(c).map_err(ChainError::from))
-            .collect()
-    }
-
-    /// The root certificate that bears this name.
-    fn named(&self, subject: &[u8]) -> Result<Facts, ChainError> {
-        let all = self.certificates.iter().map(|c| facts(c));
-        all.flatten().find(|f| f.subject == subject).ok_or(ChainError::UnknownIssuer)
-    }
-}
-
-/// Thirty digits of a hash, in six groups, for two people to compare by telephone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    pub(crate) fn of(bytes: &[u8]) -> Fingerprint {
-        Fingerprint(
-            *blake3::Hasher::new_derive_key("hotline certs 2026 fingerprint")
-                .update(bytes)
-                .finalize()
-                .as_bytes(),
-        )
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // 40 bits modulo 100,000 favour no group of digits by more than one in ten million.
-        for (i, group) in self.0.chunks_exact(5).take(6).enumerate() {
-            let n = group.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
-            write!(f, "{}{:05}", if i == 0 { "" } else { " " }, n % 100_000)?;
-        }
-        Ok(())
     }
 }
 
@@ -526,7 +431,7 @@ pub(crate) struct Issuer {
 /// with everything that is kept.
 pub(crate) fn check_authority(der: &[u8], root: &Root) -> Result<Issuer, ChainError> {
     let facts = facts(der)?;
-    if root.certificates.iter().any(|c| c.as_ref() == der) {
+    if root.certificates().iter().any(|c| c.as_ref() == der) {
         return Ok(Issuer { id: facts.as_issuer(), jurisdiction: Jurisdiction::Ministry, facts });
     }
     let above = root.named(&facts.issuer)?;
@@ -549,22 +454,4 @@ pub(crate) fn check_authority(der: &[u8], root: &Root) -> Result<Issuer, ChainEr
         province.and_then(|p| format!("{p}0000").parse::<Site>().ok()).filter(|s| s.tier() == Tier::Province);
     let jurisdiction = Jurisdiction::Province(site.ok_or(ChainError::WrongJurisdiction)?);
     Ok(Issuer { id: facts.as_issuer(), jurisdiction, facts })
-}
-
-/// Reads a PEM file of certificates, at least one, at most [`MAX_CHAIN`] and the roots.
-pub(crate) fn certificates_from_pem(text: &str) -> Result<Vec<CertificateDer<'static>>, ChainError> {
-    if text.len() > 2 * MAX_CERTIFICATE * (MAX_CHAIN + MAX_ROOTS) {
-        return Err(ChainError::TooLarge);
-    }
-    let blocks = pem::parse_many(text).map_err(|_| malformed("the file is not PEM"))?;
-    if blocks.is_empty() || blocks.iter().any(|b| b.tag() != PEM_TAG) {
-        return Err(malformed("the file holds something else than certificates"));
-    }
-    Ok(blocks.into_iter().map(|b| b.into_contents().into()).collect())
-}
-
-/// Writes certificates as PEM, in this order.
-pub(crate) fn certificates_to_pem(certificates: &[CertificateDer<'_>]) -> String {
-    let blocks: Vec<pem::Pem> = certificates.iter().map(|c| pem::Pem::new(PEM_TAG, c.to_vec())).collect();
-    pem::encode_many_config(&blocks, pem_form())
 }

@@ -20,9 +20,10 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
-use crate::chain::{self, ChainError, Dates, IssuerId, Leaf, Root};
+use crate::chain::{self, ChainError, Dates, IssuerId, Leaf};
 use crate::record::{NodeRecord, RecordError, record_hash};
 use crate::revocation::{Entry, Reason, RevocationError, RevocationList, Subject, revocation_hash};
+use crate::root::Root;
 use crate::{BoxKey, NodeName, SigningKey, Site, UnixTime, Verified};
 
 /// Records of one node, at most: a monthly rotation for twenty years.

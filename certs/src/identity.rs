@@ -25,10 +25,11 @@ use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::chain::{self, ChainError, Dates, Root};
+use crate::chain::{self, ChainError, Dates};
 use crate::files::{self, FileError, Readers};
 use crate::keys::{self, Algorithm};
 use crate::record::{MAX_RECORD, NodeRecord, RecordError};
+use crate::root::{Root, certificates_to_pem};
 use crate::seal_box::{self, BoxError};
 use crate::{NodeKeys, NodeName, Request, RequestError, Response, SecretKey, UnixTime, Verified};
 
@@ -393,7 +394,7 @@ fn write_some(dir: &Path, name: &str, algorithm: Algorithm, keys: &[SecretKey]) 
 }
 
 fn write_record(dir: &Path, record: &NodeRecord) -> Result<(), FileError> {
-    files::write(&dir.join("node.crt"), chain::certificates_to_pem(&record.chain).as_bytes(), Readers::All)?;
+    files::write(&dir.join("node.crt"), certificates_to_pem(&record.chain).as_bytes(), Readers::All)?;
     files::write(&dir.join("record"), record.bytes(), Readers::All)
 }
 

@@ -7,6 +7,7 @@
 //! name        sites, nodes, tiers                         clock       certificate time, clock doubt
 //! keys        secret and public keys, signatures          seal_box    a short secret to one key (HPKE)
 //! chain       what a certificate chain proves             authority   root and provinces: enrol, revoke
+//! root        the pinned roots, fingerprints              template    what authorities write into certificates
 //! request     enrolment by files                          identity    one node's keys, chain and record
 //! record      a node's keys, signed by itself             revocation  an authority's revocation list
 //! directory   all records and lists, standing, trust      tls         configurations for links
@@ -24,13 +25,14 @@ pub mod name;
 pub mod record;
 pub mod request;
 pub mod revocation;
+mod root;
 pub mod seal_box;
 mod template;
 pub mod tls;
 mod verified;
 
 pub use authority::{Authority, AuthorityError};
-pub use chain::{ChainError, Fingerprint, Jurisdiction, Leaf, Root, Serial};
+pub use chain::{ChainError, Dates, IssuerId, Jurisdiction, Leaf, Serial};
 pub use clock::{CertificateClock, Doubt, UnixTime};
 pub use directory::{Admitted, Directory, Revocation, Standing, Trust};
 pub use files::FileError;
@@ -40,4 +42,5 @@ pub use name::{NameError, NodeName, Site, Tier};
 pub use record::{NodeRecord, RecordError};
 pub use request::{Request, RequestError, Response};
 pub use revocation::{Reason, RevocationError, RevocationList, Subject};
+pub use root::{Fingerprint, Root};
 pub use verified::Verified;

@@ -17,8 +17,9 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
-use crate::chain::{self, ChainError, Dates, Leaf, MAX_CERTIFICATE, MAX_CHAIN, Root};
+use crate::chain::{self, ChainError, Dates, Leaf, MAX_CERTIFICATE, MAX_CHAIN};
 use crate::codec::{self, SUITE, Unchecked};
+use crate::root::Root;
 use crate::{BoxKey, NodeKeys, NodeName, SigningKey, Verified};
 
 /// Bytes of one record, at most.

@@ -25,10 +25,11 @@ use rcgen::{CertificateParams, CertificateSigningRequestParams, DnType, PublicKe
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
-use crate::chain::{ChainError, Fingerprint, Root};
+use crate::chain::ChainError;
 use crate::codec::{self, SUITE, Unchecked};
 use crate::keys::pem_form;
 use crate::revocation::MAX_LIST;
+use crate::root::{Fingerprint, Root};
 use crate::{BoxKey, NodeKeys, NodeName, SigningKey};
 
 const REQUEST_TAG: &str = "HOTLINE REQUEST";

@@ -19,8 +19,9 @@ use rustls::pki_types::CertificateRevocationListDer;
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
-use crate::chain::{self, ChainError, IssuerId, Jurisdiction, MAX_CERTIFICATE, Root, Serial};
+use crate::chain::{self, ChainError, IssuerId, Jurisdiction, MAX_CERTIFICATE, Serial};
 use crate::codec::{self, SUITE, Unchecked};
+use crate::root::Root;
 use crate::{NodeName, SecretKey, Site, Tier, UnixTime, Verified};
 
 /// Bytes of one list, at most.

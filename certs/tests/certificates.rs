@@ -3,6 +3,8 @@
 //! The certificates are made with rcgen directly, since no authority of ours would write most of them. Cases that
 //! need revocation lists use our authorities.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use certs::chain::Dates;
 use certs::clock::DAY;
 use certs::{

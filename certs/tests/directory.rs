@@ -1,5 +1,7 @@
 //! Records, revocation lists and the directory that holds them.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::sync::{Arc, LazyLock};
 
 use certs::clock::DAY;
@@ -248,11 +250,11 @@ fn sites_know_their_nodes() {
 static ROOT: LazyLock<Root> = LazyLock::new(|| World::new().root.trusted_root().clone());
 
 /// A record and a list that hold.
-static GOOD: LazyLock<(Arc<[u8]>, Arc<[u8]>)> = LazyLock::new(|| {
+static GOOD: LazyLock<[Arc<[u8]>; 2]> = LazyLock::new(|| {
     let mut w = World::new();
     let city = w.node("370100", 1);
     let list = w.p37.revoke(Subject::Node(name("370100")), &[], Reason::Closed, NOW).unwrap();
-    (city.record().bytes().clone(), list.bytes().clone())
+    [city.record().bytes().clone(), list.bytes().clone()]
 });
 
 proptest! {
@@ -275,7 +277,7 @@ proptest! {
 
     #[test]
     fn damaged_good_bytes_never_panic(cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-        let (root, (record, list)) = (&*ROOT, &*GOOD);
+        let (root, [record, list]) = (&*ROOT, &*GOOD);
         for good in [record, list] {
             let mut bad = good.to_vec();
             for (at, with) in &cuts {

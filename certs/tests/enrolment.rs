@@ -1,5 +1,7 @@
 //! Authorities and identities, in memory and on the disk.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

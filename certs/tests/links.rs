@@ -1,5 +1,7 @@
 //! Links: whole TLS handshakes in memory, with the time in our hands.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
