@@ -1,1 +1,3 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
+
+pub mod reference;

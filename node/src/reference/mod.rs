@@ -1,0 +1,152 @@
+//! Reference data: who the centres are, what places are called, how matters are sorted, where else to call.
+//!
+//! The tables of `fixtures/` are compiled in and parsed once, so a node needs no file to start. An operator who
+//! knows better puts a file of the same name into a directory and names it: each file found there replaces the
+//! whole built-in table of that name.
+//!
+//! ```text
+//! centres.csv           code,name,parent_code,tier,kind             what a site is called and does
+//! divisions.csv         code,name,parent_code,level                 places of today
+//! division_changes.csv  year,old_code,old_name,current_code         places of yesterday
+//! categories.csv        code,parent_code,name,kind                  domains and their topics
+//! redirects.csv         number,name,scope,mode                      hotlines that are not ours
+//! ```
+//!
+//! Nothing here decides: tier and superior of a site are functions of its name ([`certs::Site`]), and a table that
+//! disagrees with the name is refused. A code that no table knows is shown as the code itself.
+
+mod categories;
+mod centres;
+mod divisions;
+mod redirects;
+mod table;
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use certs::Site;
+
+pub use categories::{Categories, Category, CategoryCode, CategoryError, CategoryKind};
+pub use centres::{Centre, CentreKind, Centres};
+pub use divisions::{Division, DivisionCode, DivisionCodeError, Divisions, Level, Place};
+pub use redirects::{Redirect, RedirectMode, Redirects};
+pub use table::ReferenceError;
+
+use table::Source;
+
+/// All reference tables of one node.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// Centres by site.
+    pub centres: Centres,
+    /// Places by division code, retired ones among them.
+    pub divisions: Divisions,
+    /// Domains and topics.
+    pub categories: Categories,
+    /// Other hotlines.
+    pub redirects: Redirects,
+}
+
+impl Reference {
+    /// The tables that were compiled in, parsed at the first use.
+    pub fn built_in() -> &'static Reference {
+        static BUILT_IN: LazyLock<Reference> =
+            LazyLock::new(|| Reference::load(None).expect("the compiled-in tables parse: a test reads them"));
+        &BUILT_IN
+    }
+
+    /// The tables with every file of a known name in `dir` in place of its built-in one. A directory that cannot
+    /// be read, or a file in it with an error, fails with file, line and column; nothing is half taken.
+    pub fn load(dir: Option<&Path>) -> Result<Reference, ReferenceError> {
+        if let Some(dir) = dir {
+            std::fs::read_dir(dir).map_err(|e| ReferenceError::Unreadable {
+                file: dir.display().to_string(),
+                cause: e.to_string(),
+            })?;
+        }
+        let source = |name, built_in| Source::open(dir, name, built_in);
+        Ok(Reference {
+            centres: Centres::parse(&source("centres.csv", include_str!("../../../fixtures/centres.csv"))?)?,
+            divisions: Divisions::parse(
+                &source("divisions.csv", include_str!("../../../fixtures/divisions.csv"))?,
+                &source("division_changes.csv", include_str!("../../../fixtures/division_changes.csv"))?,
+            )?,
+            categories: Categories::parse(&source(
+                "categories.csv",
+                include_str!("../../../fixtures/categories.csv"),
+            )?)?,
+            redirects: Redirects::parse(&source(
+                "redirects.csv",
+                include_str!("../../../fixtures/redirects.csv"),
+            )?)?,
+        })
+    }
+
+    /// The centre that serves a place: its own, else that of the nearest place above it. A retired code is served
+    /// by whoever serves its successor; a code that nobody knows, by the city or province its digits name. `None`
+    /// when no centre is known even there.
+    pub fn centre_for(&self, place: DivisionCode) -> Option<Site> {
+        let here = match self.divisions.resolve(place) {
+            Place::Retired { now: Some(now), .. } => now.code(),
+            Place::Current(_) | Place::Retired { now: None, .. } | Place::Unknown => place,
+        };
+        let above = self.divisions.above(here);
+        std::iter::once(here)
+            .chain(above)
+            .filter_map(|code| code.to_string().parse().ok())
+            .find(|site| self.centres.get(*site).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn centre_for(code: &str) -> Option<String> {
+        Reference::built_in().centre_for(code.parse().unwrap()).map(|s| s.to_string())
+    }
+
+    #[test]
+    fn every_place_is_served_by_the_nearest_centre() {
+        let check =
+            |place: &str, centre: &str| assert_eq!(centre_for(place).as_deref(), Some(centre), "{place}");
+        check("370100", "370100");
+        check("370102", "370100");
+        check("370000", "370000");
+        check("110105", "110000"); // a municipality is one centre
+        check("469001", "460000"); // a county straight under its province
+        check("500112", "500000"); // retired in 2025
+        check("370802", "370800"); // retired, successor not known: its digits name the city
+        check("370199", "370100"); // in no table
+        check("660101", "660000");
+        assert_eq!(centre_for("990101"), None);
+    }
+
+    #[test]
+    fn every_division_has_a_centre() {
+        let reference = Reference::built_in();
+        assert_eq!(reference.divisions.iter().count(), 3_211);
+        for d in reference.divisions.iter() {
+            assert!(reference.centre_for(d.code()).is_some(), "{} {}", d.code(), d.name());
+        }
+    }
+
+    #[test]
+    fn an_operator_overrides_one_table_and_keeps_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let csv = "\u{feff}code,name,parent_code,tier,kind\r\n130000,河北省,000000,province,province_desk\r\n130682,定州市,130000,city,call_centre\r\n";
+        std::fs::write(dir.path().join("centres.csv"), csv).unwrap();
+        let reference = Reference::load(Some(dir.path())).unwrap();
+        assert_eq!(reference.centres.name("130682".parse().unwrap()), "定州市");
+        assert_eq!(reference.centre_for("130682".parse().unwrap()), "130682".parse().ok());
+        assert_eq!(reference.centres.iter().count(), 2, "the whole table is replaced");
+        assert_eq!(reference.divisions.iter().count(), 3_211);
+        assert_eq!(centre_for("130682").as_deref(), Some("130600"), "the built-in table is untouched");
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_an_error() {
+        let error = Reference::load(Some(Path::new("/nowhere/at/all"))).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
+    }
+}
