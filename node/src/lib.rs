@@ -1,3 +1,4 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
 
 pub mod reference;
+pub mod search;
