@@ -1,4 +1,5 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
 
+pub mod import;
 pub mod reference;
 pub mod search;

@@ -1,0 +1,17 @@
+//! Import: calls from outside on their way to tickets.
+//!
+//! ```text
+//! JSON lines --SampleReader--> (line, Sample) --NewTicket::from_sample--> NewTicket --> whoever makes documents
+//! ```
+//!
+//! A line is read, checked and capped here; numbering, sealing the caller's data and writing the document are
+//! others' work. Free text is masked on the way ([`mask_phones`]), because it will stand in a document's history
+//! in clear for ever.
+
+mod mask;
+mod new_ticket;
+mod samples;
+
+pub use mask::mask_phones;
+pub use new_ticket::{Caller, NewTicket, NewTicketError, Urgency};
+pub use samples::{MAX_LINE, Sample, SampleError, SampleReader};
