@@ -5,5 +5,14 @@
 
 pub mod chunk;
 pub mod digest;
+pub mod document;
 pub mod id;
+pub mod item;
+pub mod matter;
+pub mod merkle;
+pub mod replica;
+pub mod seal;
 pub mod sketch;
+pub mod store;
+pub mod trust;
+pub mod wire;

@@ -1,0 +1,530 @@
+//! One document as automerge knows it, opened behind the gate.
+//!
+//! automerge panics on some hostile input that is well framed, so everything it does with bytes from outside is
+//! contained here: applied to a copy, and the copy takes the original's place only when nothing went wrong.
+//!
+//! A document is a set of *parts*: maps and texts under the root, all made by its first change and never again.
+//! There are no objects inside parts. What parts there are and who may write to them is the matter of
+//! [`crate::matter`].
+//!
+//! ```text
+//! root ─┬─ part (map)   key -> scalar
+//!       ├─ part (map)   key -> scalar
+//!       └─ part (text)
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use automerge::legacy::{Key, ObjectId, OpType};
+use automerge::transaction::Transaction;
+use automerge::{ActorId, Author, Automerge, Change, ChangeHash, ObjType, ReadDoc, ScalarValue};
+use certs::NodeName;
+use serde::{Deserialize, Serialize};
+
+use crate::chunk::{ChangeChunk, ChunkError};
+use crate::id::{DocId, Incarnation, ItemHash};
+
+/// A document with more operations is replicated and not loaded; a person must look at it.
+pub const MAX_OPERATIONS: u64 = 200_000;
+
+/// The actor a node writes with in one life: eight bytes that name the node, eight that were drawn at this start.
+pub fn actor(node: NodeName, incarnation: Incarnation) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&actor_prefix(node));
+    bytes[8..].copy_from_slice(incarnation.as_bytes());
+    bytes
+}
+
+/// How every actor of this node begins.
+pub fn actor_prefix(node: NodeName) -> [u8; 8] {
+    let hash = blake3::derive_key("hotline 2026 actor", node.to_string().as_bytes());
+    let mut prefix = [0; 8];
+    prefix.copy_from_slice(&hash[..8]);
+    prefix
+}
+
+/// Why a change does not stand. Every reason reads only the change, its ancestors and its seal, so that all nodes
+/// decide alike for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// It is not one well-formed change within the limits.
+    Chunk(String),
+    /// Its actor or author field is not the signer's.
+    Actor,
+    /// automerge does not take it.
+    Automerge(String),
+    /// It is a second first change, or a first change where none belongs.
+    Root,
+    /// It makes objects or writes where no part is.
+    Shape(String),
+    /// It breaks a rule of the document's kind.
+    Rule(String),
+    /// Another change with the same actor and sequence number stands.
+    Twin(ItemHash),
+    /// It rests on a refused change.
+    RestsOn(ItemHash),
+    /// Its document is past what is loaded.
+    TooLarge,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Chunk(why) => write!(f, "not a change that any version writes: {why}"),
+            Refusal::Actor => f.write_str("written under an actor or author that is not the signer's"),
+            Refusal::Automerge(why) => write!(f, "automerge does not take it: {why}"),
+            Refusal::Root => f.write_str("a document has exactly one first change"),
+            Refusal::Shape(why) => write!(f, "not the shape of a document: {why}"),
+            Refusal::Rule(why) => write!(f, "against the rules of the document: {why}"),
+            Refusal::Twin(other) => write!(f, "another change by this actor has the same number and stands: {}", other.short()),
+            Refusal::RestsOn(other) => write!(f, "rests on {}, which was refused", other.short()),
+            Refusal::TooLarge => f.write_str("the document has outgrown what is loaded"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<ChunkError> for Refusal {
+    fn from(e: ChunkError) -> Self {
+        Refusal::Chunk(e.to_string())
+    }
+}
+
+/// What one change does to one part.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Makes the part, in a first change.
+    Make {
+        /// The part's name.
+        part: String,
+        /// Whether it is a text; otherwise it is a map.
+        text: bool,
+    },
+    /// Puts a scalar under a key of a map.
+    Put {
+        /// The part's name.
+        part: String,
+        /// The key.
+        key: String,
+        /// The value.
+        value: ScalarValue,
+        /// Whether it replaces a value that the writer saw.
+        replaces: bool,
+    },
+    /// Removes a key of a map.
+    Delete {
+        /// The part's name.
+        part: String,
+        /// The key.
+        key: String,
+    },
+    /// Inserts into or deletes from a text.
+    Splice {
+        /// The part's name.
+        part: String,
+    },
+}
+
+impl Write {
+    /// The part it goes to.
+    pub fn part(&self) -> &str {
+        match self {
+            Write::Make { part, .. } | Write::Put { part, .. } | Write::Delete { part, .. } | Write::Splice { part } => part,
+        }
+    }
+}
+
+/// A change that passed everything that reads only itself and its seal.
+#[derive(Clone, Debug)]
+pub struct Witnessed {
+    /// Its hash.
+    pub hash: ItemHash,
+    /// The node that signed it.
+    pub author: NodeName,
+    /// The changes it was made on.
+    pub deps: Vec<ItemHash>,
+    /// Whether it is counted; not past its author's revocation.
+    pub counted: bool,
+    actor: Vec<u8>,
+    others: Vec<Vec<u8>>,
+    seq: u64,
+    start_op: u64,
+    last_op: u64,
+    change: Change,
+}
+
+impl Witnessed {
+    /// The half of the gate that reads the change and its signer alone: framing, caps, actor, and automerge's own
+    /// parse, contained.
+    pub fn check(bytes: &[u8], author: NodeName, counted: bool) -> Result<Witnessed, Refusal> {
+        let chunk = ChangeChunk::parse(bytes)?;
+        if chunk.actor().len() != 16 || !chunk.actor().starts_with(&actor_prefix(author)) {
+            return Err(Refusal::Actor);
+        }
+        let claimed = chunk.author();
+        if (chunk.seq() == 1) != claimed.is_some() || claimed.is_some_and(|a| a != author.to_string().as_bytes()) {
+            return Err(Refusal::Actor);
+        }
+        let change = contain(|| Change::from_bytes(bytes.to_vec()).map_err(|e| e.to_string()))?;
+        Ok(Witnessed {
+            hash: chunk.hash(),
+            author,
+            deps: chunk.deps().to_vec(),
+            counted,
+            actor: chunk.actor().to_vec(),
+            others: chunk.other_actors().iter().map(|a| a.to_vec()).collect(),
+            seq: chunk.seq(),
+            start_op: chunk.start_op(),
+            last_op: chunk.last_op(),
+            change,
+        })
+    }
+
+    /// The actor and sequence number: no two changes that stand share them.
+    pub fn place(&self) -> (&[u8], u64) {
+        (&self.actor, self.seq)
+    }
+}
+
+/// Runs what automerge does with bytes from outside; a panic becomes a refusal.
+fn contain<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, Refusal> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(Refusal::Automerge),
+        Err(_) => Err(Refusal::Automerge("it panicked, and was contained".to_owned())),
+    }
+}
+
+type Object = (u64, Vec<u8>);
+
+/// What is remembered of a change that is in the document.
+#[derive(Clone, Debug)]
+struct Known {
+    deps: Vec<ItemHash>,
+    actor: Vec<u8>,
+    seq: u64,
+    last_op: u64,
+}
+
+/// A document in memory.
+#[derive(Clone)]
+pub struct Document {
+    id: DocId,
+    automerge: Automerge,
+    parts: BTreeMap<Object, (String, bool)>,
+    changes: BTreeMap<ItemHash, Known>,
+    places: BTreeMap<(Vec<u8>, u64), ItemHash>,
+    heads: BTreeSet<ItemHash>,
+    operations: u64,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("id", &self.id).field("heads", &self.heads).finish_non_exhaustive()
+    }
+}
+
+impl Document {
+    /// A document of which nothing is here yet.
+    pub fn empty(id: DocId) -> Document {
+        Document {
+            id,
+            automerge: Automerge::new(),
+            parts: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            places: BTreeMap::new(),
+            heads: BTreeSet::new(),
+            operations: 0,
+        }
+    }
+
+    /// The document's id.
+    pub fn id(&self) -> DocId {
+        self.id
+    }
+
+    /// For reading.
+    pub fn automerge(&self) -> &Automerge {
+        &self.automerge
+    }
+
+    /// The changes that nothing rests on.
+    pub fn heads(&self) -> &BTreeSet<ItemHash> {
+        &self.heads
+    }
+
+    /// How many changes it has.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether nothing of it is here.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Whether the change is in it.
+    pub fn has(&self, change: &ItemHash) -> bool {
+        self.changes.contains_key(change)
+    }
+
+    /// The change that holds the place of this actor and number.
+    pub fn at_place(&self, place: (&[u8], u64)) -> Option<ItemHash> {
+        self.places.get(&(place.0.to_vec(), place.1)).copied()
+    }
+
+    /// The object of a part, for reading and writing with automerge.
+    pub fn part(&self, name: &str) -> Option<automerge::ObjId> {
+        self.automerge.get(automerge::ROOT, name).ok().flatten().map(|(_, id)| id)
+    }
+
+    /// The changes in the history of `from`, itself included. `None` means all that the document has.
+    pub fn ancestry(&self, from: &[ItemHash]) -> Option<BTreeSet<ItemHash>> {
+        if from.len() == self.heads.len() && from.iter().all(|h| self.heads.contains(h)) {
+            return None;
+        }
+        let mut seen = BTreeSet::new();
+        let mut queue = from.to_vec();
+        while let Some(hash) = queue.pop() {
+            if seen.insert(hash) {
+                queue.extend(self.changes.get(&hash).into_iter().flat_map(|k| &k.deps));
+            }
+        }
+        Some(seen)
+    }
+
+    /// The changes that rest on `change`, itself included.
+    pub fn descendants(&self, change: ItemHash) -> BTreeSet<ItemHash> {
+        let mut gone = BTreeSet::from([change]);
+        loop {
+            let rests = |(hash, known): (&ItemHash, &Known)| known.deps.iter().any(|d| gone.contains(d)).then_some(*hash);
+            let more: Vec<ItemHash> = self.changes.iter().filter_map(rests).filter(|h| !gone.contains(h)).collect();
+            if more.is_empty() {
+                return gone;
+            }
+            gone.extend(more);
+        }
+    }
+
+    /// What a change does, in words of parts. The change's dependencies are in the document.
+    pub fn writes(&self, change: &Witnessed) -> Result<Vec<Write>, Refusal> {
+        let first = self.is_empty();
+        if first != change.deps.is_empty() || first && change.hash != ItemHash::from(self.id) {
+            return Err(Refusal::Root);
+        }
+        self.fits(change)?;
+        let expanded = contain(|| Ok(change.change.decode()))?;
+        let mut made: BTreeMap<Object, (String, bool)> = BTreeMap::new();
+        let mut writes = Vec::with_capacity(expanded.operations.len());
+        let shape = |why: &str| Refusal::Shape(why.to_owned());
+        for (counter, op) in (expanded.start_op.get()..).zip(expanded.operations) {
+            let object = match &op.obj {
+                ObjectId::Root => None,
+                ObjectId::Id(id) => Some((id.counter(), id.actor().to_bytes().to_vec())),
+            };
+            let Some(object) = object else {
+                let (OpType::Make(kind), Key::Map(key)) = (&op.action, &op.key) else {
+                    return Err(shape("a value at the root"));
+                };
+                let text = *kind == ObjType::Text;
+                if !first || !(text || *kind == ObjType::Map) || made.values().any(|(part, _)| part == key.as_str()) {
+                    return Err(shape("a part made twice or of an unknown kind"));
+                }
+                made.insert((counter, change.actor.clone()), (key.to_string(), text));
+                writes.push(Write::Make { part: key.to_string(), text });
+                continue;
+            };
+            let Some((part, text)) = made.get(&object).or_else(|| self.parts.get(&object)).cloned() else {
+                return Err(shape("an object inside a part"));
+            };
+            writes.push(match (op.action, op.key, text) {
+                (OpType::Put(value), Key::Map(key), false) => {
+                    Write::Put { part, key: key.to_string(), value, replaces: op.pred.iter().next().is_some() }
+                }
+                (OpType::Delete, Key::Map(key), false) => Write::Delete { part, key: key.to_string() },
+                (OpType::Put(ScalarValue::Str(_)) | OpType::Delete, Key::Seq(_), true) => Write::Splice { part },
+                _ => return Err(shape("an operation that no part takes")),
+            });
+        }
+        Ok(writes)
+    }
+
+    /// What automerge relies on and does not check: actors that have written before, sequence numbers without a
+    /// gap, operation counters that follow on. (A change that breaks the last of these applies, and the document
+    /// does not load again once saved.)
+    fn fits(&self, change: &Witnessed) -> Result<(), Refusal> {
+        let ancestry = self.ancestry(&change.deps);
+        let seen = |hash: &ItemHash| ancestry.as_ref().is_none_or(|a| a.contains(hash));
+        let before = || self.changes.iter().filter(|(hash, _)| seen(hash)).map(|(_, known)| known);
+        let last_seq = before().filter(|k| k.actor == change.actor).map(|k| k.seq).max().unwrap_or(0);
+        let last_op = change.deps.iter().filter_map(|d| self.changes.get(d)).map(|k| k.last_op).max().unwrap_or(0);
+        let stranger = change.others.iter().any(|other| before().all(|k| k.actor != *other));
+        match () {
+            () if change.seq != last_seq + 1 => Err(Refusal::Chunk("its sequence number leaves a gap".to_owned())),
+            () if change.start_op != last_op + 1 => Err(Refusal::Chunk("its operations do not follow on".to_owned())),
+            () if stranger => Err(Refusal::Chunk("it names an actor that has not written before".to_owned())),
+            () => Ok(()),
+        }
+    }
+
+    /// Takes in a change whose dependencies are here and whose place is free. On a refusal nothing has changed.
+    pub fn apply(&mut self, change: &Witnessed, writes: &[Write]) -> Result<(), Refusal> {
+        let operations = self.operations + change.change.len() as u64;
+        if operations > MAX_OPERATIONS {
+            return Err(Refusal::TooLarge);
+        }
+        let automerge = contain(|| {
+            let mut copy = self.automerge.clone();
+            copy.apply_changes([change.change.clone()]).map_err(|e| e.to_string())?;
+            let kept = copy.get_change_by_hash(&ChangeHash(*change.hash.as_bytes()));
+            match kept {
+                Some(kept) if kept.raw_bytes() == change.change.raw_bytes() => Ok(copy),
+                _ => Err("it did not become part of the document as it was written".to_owned()),
+            }
+        })?;
+        self.automerge = automerge;
+        self.operations = operations;
+        self.note(change, writes);
+        Ok(())
+    }
+
+    fn note(&mut self, change: &Witnessed, writes: &[Write]) {
+        for (counter, write) in (change.start_op..).zip(writes) {
+            if let Write::Make { part, text } = write {
+                self.parts.insert((counter, change.actor.clone()), (part.clone(), *text));
+            }
+        }
+        for dep in &change.deps {
+            self.heads.remove(dep);
+        }
+        self.heads.insert(change.hash);
+        let Witnessed { deps, actor, seq, last_op, .. } = change.clone();
+        self.changes.insert(change.hash, Known { deps, actor, seq, last_op });
+        self.places.insert((change.actor.clone(), change.seq), change.hash);
+    }
+
+    /// Writes a new change on all heads, as `node` in this life, and returns its bytes without keeping it: it comes
+    /// in through the gate like everybody's. `None` when `write` wrote nothing.
+    pub fn compose<E>(
+        &self,
+        node: NodeName,
+        incarnation: Incarnation,
+        write: impl FnOnce(&mut Transaction<'_>) -> Result<(), E>,
+    ) -> Result<Option<Vec<u8>>, E> {
+        let mut scratch = self.automerge.clone();
+        scratch.set_author(Some(Author::from(node.to_string().into_bytes())));
+        scratch.set_actor(ActorId::from(actor(node, incarnation)));
+        let mut tx = scratch.transaction();
+        write(&mut tx)?;
+        let (hash, _) = tx.commit();
+        let Some(hash) = hash else { return Ok(None) };
+        let deps: Vec<ChangeHash> = self.automerge.get_heads();
+        let change = scratch.get_changes(&deps).into_iter().find(|c| c.hash() == hash);
+        Ok(change.map(|c| c.raw_bytes().to_vec()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use automerge::transaction::Transactable;
+    use automerge::ROOT;
+
+    const LIFE: Incarnation = Incarnation::from_bytes([4; 8]);
+
+    fn node() -> NodeName {
+        "370100".parse().unwrap()
+    }
+
+    fn first(write: impl FnOnce(&mut Transaction<'_>)) -> (Document, Vec<u8>) {
+        let bytes = Document::empty(DocId::from_bytes([0; 32]))
+            .compose::<()>(node(), LIFE, |tx| {
+                write(tx);
+                Ok(())
+            })
+            .unwrap()
+            .unwrap();
+        let change = Witnessed::check(&bytes, node(), true).unwrap();
+        (Document::empty(change.hash.into()), bytes)
+    }
+
+    fn two_parts(tx: &mut Transaction<'_>) {
+        let facts = tx.put_object(ROOT, "facts", ObjType::Map).unwrap();
+        tx.put(&facts, "subject", "taxi").unwrap();
+        let body = tx.put_object(ROOT, "body", ObjType::Text).unwrap();
+        tx.splice_text(&body, 0, 0, "hello").unwrap();
+    }
+
+    fn take(doc: &mut Document, bytes: &[u8]) -> Result<Vec<Write>, Refusal> {
+        let change = Witnessed::check(bytes, node(), true)?;
+        let writes = doc.writes(&change)?;
+        doc.apply(&change, &writes)?;
+        Ok(writes)
+    }
+
+    fn edit(doc: &Document, write: impl FnOnce(&mut Transaction<'_>)) -> Vec<u8> {
+        doc.compose::<()>(node(), LIFE, |tx| {
+            write(tx);
+            Ok(())
+        })
+        .unwrap()
+        .unwrap()
+    }
+
+    #[test]
+    fn changes_are_told_in_words_of_parts() {
+        let (mut doc, bytes) = first(two_parts);
+        let writes = take(&mut doc, &bytes).unwrap();
+        assert_eq!(writes[0], Write::Make { part: "facts".into(), text: false });
+        assert!(matches!(&writes[1], Write::Put { part, key, replaces: false, .. } if part == "facts" && key == "subject"));
+        let facts = doc.part("facts").unwrap();
+        let bytes = edit(&doc, |tx| {
+            tx.put(&facts, "subject", "bus").unwrap();
+            tx.delete(&facts, "subject").unwrap();
+        });
+        let writes = take(&mut doc, &bytes).unwrap();
+        assert!(writes.iter().all(|w| w.part() == "facts"));
+        assert_eq!(doc.len(), 2);
+        assert_eq!(doc.heads().len(), 1);
+    }
+
+    #[test]
+    fn objects_inside_parts_and_values_at_the_root_are_refused() {
+        let (mut doc, bytes) = first(two_parts);
+        take(&mut doc, &bytes).unwrap();
+        let facts = doc.part("facts").unwrap();
+        let nested = edit(&doc, |tx| {
+            tx.put_object(&facts, "x", ObjType::Map).unwrap();
+        });
+        assert!(matches!(take(&mut doc, &nested), Err(Refusal::Shape(_))));
+        let root = edit(&doc, |tx| tx.put(ROOT, "x", 1).unwrap());
+        assert!(matches!(take(&mut doc, &root), Err(Refusal::Shape(_))));
+        let part = edit(&doc, |tx| {
+            tx.put_object(ROOT, "more", ObjType::Map).unwrap();
+        });
+        assert!(matches!(take(&mut doc, &part), Err(Refusal::Shape(_))));
+        assert_eq!(doc.len(), 1);
+        assert!(doc.automerge().get(ROOT, "more").unwrap().is_none());
+    }
+
+    #[test]
+    fn nobody_writes_under_anothers_actor() {
+        let (_, bytes) = first(two_parts);
+        assert_eq!(Witnessed::check(&bytes, "370200".parse().unwrap(), true).unwrap_err(), Refusal::Actor);
+    }
+
+    #[test]
+    fn ancestry_is_what_the_writer_saw() {
+        let (mut doc, bytes) = first(two_parts);
+        take(&mut doc, &bytes).unwrap();
+        let facts = doc.part("facts").unwrap();
+        let root = doc.heads().iter().copied().collect::<Vec<_>>();
+        assert_eq!(doc.ancestry(&root), None);
+        let bytes = edit(&doc, |tx| tx.put(&facts, "a", 1).unwrap());
+        take(&mut doc, &bytes).unwrap();
+        assert_eq!(doc.ancestry(&root).unwrap(), root.iter().copied().collect());
+        assert_eq!(doc.descendants(root[0]).len(), 2);
+    }
+}

@@ -1,0 +1,220 @@
+//! Items: everything that replicates.
+//!
+//! An item is a kind, a hash and bytes. Kinds 1 to 127 belong to a document, share its audience and come under a
+//! seal of their author; kinds 128 to 255 belong to the directory, are held by every node and carry their own
+//! signature. A kind that this version does not know is kept and passed on.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use certs::{NodeName, Site};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::id::{DocId, ItemHash, SealHash};
+
+/// The largest item in bytes, of any kind.
+pub const MAX_ITEM: usize = 256 * 1024;
+
+/// What an item is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Kind(u8);
+
+impl Kind {
+    /// One automerge change of a document.
+    pub const CHANGE: Kind = Kind(1);
+    /// A document's key, sealed to one node or desk.
+    pub const GRANT: Kind = Kind(2);
+    /// The mark that a document's personal data is erased; it beats every later grant.
+    pub const ERASED: Kind = Kind(3);
+    /// A node record: which keys a node signs and opens with.
+    pub const RECORD: Kind = Kind(128);
+    /// An authority's revocation list.
+    pub const REVOCATION: Kind = Kind(129);
+
+    /// The kind with this number.
+    pub const fn new(number: u8) -> Kind {
+        Kind(number)
+    }
+
+    /// Its number on the wire and in the store.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// Whether items of this kind belong to a document and come under a seal.
+    pub const fn is_sealed(self) -> bool {
+        self.0 > 0 && self.0 < 128
+    }
+
+    /// The hash of an item of this kind. For a change it is the SHA-256 that automerge knows the change by (over
+    /// the chunk without its magic and checksum), for every other kind BLAKE3 over kind and bytes.
+    pub fn hash(self, bytes: &[u8]) -> ItemHash {
+        if self == Kind::CHANGE {
+            let body = bytes.get(8..).unwrap_or_default();
+            return ItemHash::from_bytes(Sha256::digest(body).into());
+        }
+        let mut hasher = blake3::Hasher::new_derive_key("hotline 2026 item");
+        hasher.update(&[self.0]).update(bytes);
+        ItemHash::from_bytes(*hasher.finalize().as_bytes())
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Kind::CHANGE => f.write_str("change"),
+            Kind::GRANT => f.write_str("grant"),
+            Kind::ERASED => f.write_str("erased mark"),
+            Kind::RECORD => f.write_str("node record"),
+            Kind::REVOCATION => f.write_str("revocation list"),
+            Kind(n) => write!(f, "item of kind {n}"),
+        }
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What became of an item here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// It stands.
+    Counted,
+    /// Past its author's revocation: kept, applied and replicated, but outside the fold.
+    NotCounted,
+    /// It broke a rule that every node applies alike; its hash stays in the set.
+    Refused,
+}
+
+/// The sites that must hold a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Audience(BTreeSet<Site>);
+
+impl Audience {
+    /// Whether every replica of `site` must hold the document.
+    pub fn has(&self, site: Site) -> bool {
+        self.0.contains(&site)
+    }
+
+    /// Adds what `other` has; an audience only grows.
+    pub fn grow(&mut self, other: &Audience) -> bool {
+        let before = self.0.len();
+        self.0.extend(other.0.iter().copied());
+        self.0.len() > before
+    }
+
+    /// The sites, in order.
+    pub fn sites(&self) -> impl Iterator<Item = Site> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Whether nobody is named.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Site> for Audience {
+    fn from_iter<I: IntoIterator<Item = Site>>(sites: I) -> Self {
+        Audience(sites.into_iter().collect())
+    }
+}
+
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, site) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(" ")?;
+            }
+            fmt::Display::fmt(site, f)?;
+        }
+        Ok(())
+    }
+}
+
+/// How urgently a document's changes travel; smaller goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Class {
+    /// Records and revocations: whatever follows needs them.
+    Directory,
+    /// Custody moves, and urgent matters.
+    Urgent,
+    /// Everything else, the newest first.
+    Ordinary,
+    /// History for somebody who joined later.
+    Backfill,
+}
+
+impl Class {
+    /// The class stored as this number; anything unknown is backfill.
+    pub fn from_number(n: u8) -> Class {
+        match n {
+            0 => Class::Directory,
+            1 => Class::Urgent,
+            2 => Class::Ordinary,
+            _ => Class::Backfill,
+        }
+    }
+}
+
+/// Where an item stands under its author's seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The seal.
+    pub seal: SealHash,
+    /// The item's place among the seal's leaves.
+    pub leaf: u32,
+}
+
+/// An item as a store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its hash.
+    pub hash: ItemHash,
+    /// Its kind.
+    pub kind: Kind,
+    /// The document it belongs to; `None` for the directory's kinds.
+    pub doc: Option<DocId>,
+    /// The node that wrote it.
+    pub author: NodeName,
+    /// What became of it here.
+    pub state: State,
+    /// The seal that covers it; `None` while the author has not let it out, and for the directory's kinds.
+    pub sealed: Option<Sealed>,
+    /// Its bytes; a change is one uncompressed automerge change chunk.
+    pub bytes: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use automerge::transaction::Transactable;
+
+    #[test]
+    fn a_change_is_known_by_automerges_own_hash() {
+        let mut doc = automerge::Automerge::new();
+        let mut tx = doc.transaction();
+        tx.put(automerge::ROOT, "k", 1).unwrap();
+        let hash = tx.commit().0.unwrap();
+        let change = doc.get_changes(&[]).pop().unwrap();
+        assert_eq!(Kind::CHANGE.hash(change.raw_bytes()).as_bytes(), &hash.0);
+    }
+
+    #[test]
+    fn kinds_hash_apart() {
+        assert_ne!(Kind::GRANT.hash(b"x"), Kind::ERASED.hash(b"x"));
+    }
+
+    #[test]
+    fn an_audience_only_grows() {
+        let site = |s: &str| s.parse::<Site>().unwrap();
+        let mut a: Audience = [site("370100"), site("370000")].into_iter().collect();
+        assert!(!a.clone().grow(&[site("370000")].into_iter().collect()));
+        assert!(a.grow(&[site("370200")].into_iter().collect()));
+        assert_eq!(a.to_string(), "370000 370100 370200");
+    }
+}

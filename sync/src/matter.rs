@@ -1,0 +1,47 @@
+//! What a document means: the seam to the crate that knows.
+//!
+//! `sync` keeps, verifies and moves documents. Which parts a document has, who may write them and who must hold
+//! them is the *matter* of the document; `node` implements it for tickets.
+
+use crate::document::{Document, Refusal, Witnessed, Write};
+use crate::id::DocId;
+use crate::item::{Audience, Class, Item};
+use crate::store::Result;
+
+/// How a document stands after its latest change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The sites that must hold it. It only grows.
+    pub audience: Audience,
+    /// How urgently its changes travel.
+    pub class: Class,
+}
+
+/// The matter of one document: what its changes, taken in one by one, add up to.
+pub trait Matter: Clone {
+    /// Whether the rules of this kind of document allow the change. The answer reads only the change, its ancestors
+    /// and its author, so that every node decides alike, whatever else has arrived. The change's dependencies are
+    /// in the document; the change itself is not yet.
+    fn judge(&self, document: &Document, change: &Witnessed, writes: &[Write]) -> std::result::Result<(), Refusal>;
+
+    /// Takes in a change that stands. The document holds it already.
+    fn take(&mut self, document: &Document, change: &Witnessed, writes: &[Write]);
+
+    /// How the document stands.
+    fn standing(&self) -> Standing;
+}
+
+/// What the crate above keeps beside the documents, in the same transactions.
+pub trait Domain<S> {
+    /// The matter of its documents.
+    type Matter: Matter;
+
+    /// The matter of a document of which nothing is here yet.
+    fn begin(&self, doc: DocId) -> Self::Matter;
+
+    /// The document has changed: brings whatever is derived from it up to date.
+    fn project(&mut self, store: &mut S, document: &Document, matter: &Self::Matter) -> Result<()>;
+
+    /// An item that is not a change has come under a document (a grant, an erased mark, a kind of a newer version).
+    fn keep(&mut self, store: &mut S, item: &Item) -> Result<()>;
+}

@@ -1,0 +1,330 @@
+//! Taking items into documents: the second half of the gate, and what follows when something stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use certs::NodeName;
+
+use super::{Event, Replica, WriteError};
+use crate::document::{Refusal, Witnessed};
+use crate::id::{DocId, ItemHash, SealHash};
+use crate::item::{Audience, Class, Item, Kind, Sealed, State};
+use crate::matter::{Domain, Matter};
+use crate::store::{self, Position, Store};
+use crate::trust::{Membership, Trust};
+
+/// A document's item whose seal holds, on its way in.
+#[derive(Clone, Debug)]
+pub(super) struct Incoming {
+    pub(super) hash: ItemHash,
+    pub(super) kind: Kind,
+    pub(super) author: NodeName,
+    pub(super) sealed: Option<Sealed>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The gate's word on one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is stored; it was here before, or it is now.
+    Durable,
+    /// It breaks a rule. Its hash is stored.
+    Refused(Refusal),
+    /// Something it needs is not here; nothing was stored.
+    Waiting,
+}
+
+/// New items of a document, with what they did to its audience.
+#[derive(Default)]
+struct Taken {
+    items: Vec<(Position, ItemHash, NodeName)>,
+}
+
+impl<T: Trust, M: Matter> Replica<T, M> {
+    /// Takes in a change that this node just made.
+    pub(super) fn admit_own<S, D, E>(
+        &mut self,
+        doc: DocId,
+        change: Witnessed,
+        bytes: Vec<u8>,
+        store: &mut S,
+        domain: &mut D,
+    ) -> Result<(), WriteError<E>>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        let old = store.document(&doc)?;
+        if old.is_none() {
+            store.put_document(&doc, &store::Document::default())?;
+        }
+        self.shelf.open(doc, store, domain)?;
+        let incoming = Incoming { hash: change.hash, kind: Kind::CHANGE, author: self.me, sealed: None, bytes };
+        let mut taken = Taken::default();
+        if let Err(refusal) = self.judge_and_apply(doc, &change) {
+            return Err(WriteError::Refused(refusal));
+        }
+        self.keep_item(doc, &incoming, State::Counted, &mut taken, store)?;
+        self.unsealed = true;
+        self.settle_document(doc, old.unwrap_or_default().audience, taken, None, store)?;
+        Ok(())
+    }
+
+    /// Takes in items of one document whose seals hold. The verdicts are in the order of the items.
+    pub(super) fn admit<S, D>(
+        &mut self,
+        doc: DocId,
+        incoming: &[Incoming],
+        from: NodeName,
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<Vec<Verdict>>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        let held = store.document(&doc)?;
+        let begins = incoming.iter().any(|i| i.hash == ItemHash::from(doc));
+        if held.is_none() && !begins {
+            return Ok(vec![Verdict::Waiting; incoming.len()]);
+        }
+        if held.is_none() {
+            store.put_document(&doc, &store::Document::default())?;
+        }
+        self.shelf.open(doc, store, domain)?;
+
+        let mut verdicts: Vec<Option<Verdict>> = vec![None; incoming.len()];
+        let mut taken = Taken::default();
+        let mut changes: BTreeMap<usize, Witnessed> = BTreeMap::new();
+        for (i, item) in incoming.iter().enumerate() {
+            if let Some(state) = store.state(&item.hash)? {
+                // Two batches may bring the same; a refused one stays refused.
+                verdicts[i] = Some(match state {
+                    State::Refused => Verdict::Refused(Refusal::Rule("it was refused here before".to_owned())),
+                    State::Counted | State::NotCounted => Verdict::Durable,
+                });
+                continue;
+            }
+            let counted = self.counts(item.author, item.sealed.map(|s| s.seal), store)?;
+            if item.kind == Kind::CHANGE {
+                match Witnessed::check(&item.bytes, item.author, counted) {
+                    Ok(change) => {
+                        changes.insert(i, change);
+                    }
+                    Err(refusal) => verdicts[i] = Some(self.refuse(doc, item, refusal, &mut taken, store)?),
+                }
+            } else {
+                let state = if counted { State::Counted } else { State::NotCounted };
+                self.keep_item(doc, item, state, &mut taken, store)?;
+                let kept = Item {
+                    hash: item.hash,
+                    kind: item.kind,
+                    doc: Some(doc),
+                    author: item.author,
+                    state,
+                    sealed: item.sealed,
+                    bytes: item.bytes.clone(),
+                };
+                domain.keep(store, &kept)?;
+                verdicts[i] = Some(Verdict::Durable);
+            }
+        }
+        // Parents first: as long as a round takes something in, another may find its parents.
+        loop {
+            let before = changes.len();
+            for (i, item) in incoming.iter().enumerate() {
+                let Some(change) = changes.get(&i) else { continue };
+                let Some(verdict) = self.admit_change(doc, item, &change.clone(), &mut taken, store, domain)? else { continue };
+                verdicts[i] = Some(verdict);
+                changes.remove(&i);
+            }
+            if changes.is_empty() || changes.len() == before {
+                break;
+            }
+        }
+        self.settle_document(doc, held.unwrap_or_default().audience, taken, Some(from), store)?;
+        Ok(verdicts.into_iter().map(|v| v.unwrap_or(Verdict::Waiting)).collect())
+    }
+
+    /// `None`: a dependency is not here yet.
+    fn admit_change<S, D>(
+        &mut self,
+        doc: DocId,
+        item: &Incoming,
+        change: &Witnessed,
+        taken: &mut Taken,
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<Option<Verdict>>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        for dep in &change.deps {
+            match store.state(dep)? {
+                Some(State::Refused) => {
+                    return self.refuse(doc, item, Refusal::RestsOn(*dep), taken, store).map(Some);
+                }
+                Some(_) if self.shelf.get(&doc).is_some_and(|o| o.document.has(dep)) => {}
+                _ => return Ok(None),
+            }
+        }
+        // Of two changes with one actor and number the smaller hash stands wherever both are known.
+        let twin = self.shelf.get(&doc).and_then(|o| o.document.at_place(change.place()));
+        if let Some(twin) = twin {
+            if twin < change.hash {
+                return self.refuse(doc, item, Refusal::Twin(twin), taken, store).map(Some);
+            }
+            self.take_back(doc, twin, change.hash, store)?;
+            self.shelf.open(doc, store, domain)?;
+        }
+        match self.judge_and_apply(doc, change) {
+            Ok(()) => {
+                let state = if change.counted { State::Counted } else { State::NotCounted };
+                self.keep_item(doc, item, state, taken, store)?;
+                Ok(Some(Verdict::Durable))
+            }
+            Err(refusal) => self.refuse(doc, item, refusal, taken, store).map(Some),
+        }
+    }
+
+    fn judge_and_apply(&mut self, doc: DocId, change: &Witnessed) -> Result<(), Refusal> {
+        let open = self.shelf.get_mut(&doc).ok_or(Refusal::TooLarge)?;
+        let writes = open.document.writes(change)?;
+        open.matter.judge(&open.document, change, &writes)?;
+        open.document.apply(change, &writes)?;
+        open.matter.take(&open.document, change, &writes);
+        self.shelf.touch(doc);
+        Ok(())
+    }
+
+    fn keep_item<S: Store>(
+        &mut self,
+        doc: DocId,
+        item: &Incoming,
+        state: State,
+        taken: &mut Taken,
+        store: &mut S,
+    ) -> store::Result<()> {
+        let Incoming { hash, kind, author, sealed, ref bytes } = *item;
+        let at = store.put_item(&Item { hash, kind, doc: Some(doc), author, state, sealed, bytes: bytes.clone() })?;
+        taken.items.push((at, hash, author));
+        Ok(())
+    }
+
+    fn refuse<S: Store>(
+        &mut self,
+        doc: DocId,
+        item: &Incoming,
+        refusal: Refusal,
+        taken: &mut Taken,
+        store: &mut S,
+    ) -> store::Result<Verdict> {
+        self.keep_item(doc, item, State::Refused, taken, store)?;
+        self.tell(Event::Refused { item: item.hash, author: item.author, reason: refusal.to_string() });
+        Ok(Verdict::Refused(refusal))
+    }
+
+    /// A change that stood gives way to its twin, and what rests on it with it.
+    fn take_back<S: Store>(&mut self, doc: DocId, loser: ItemHash, winner: ItemHash, store: &mut S) -> store::Result<()> {
+        let gone = self.shelf.get(&doc).map(|o| o.document.descendants(loser)).unwrap_or_default();
+        for hash in gone {
+            store.set_state(&hash, State::Refused)?;
+            let refusal = if hash == loser { Refusal::Twin(winner) } else { Refusal::RestsOn(loser) };
+            if let Some(item) = store.item(&hash)? {
+                self.tell(Event::Refused { item: hash, author: item.author, reason: refusal.to_string() });
+            }
+        }
+        self.shelf.forget(&doc);
+        Ok(())
+    }
+
+    /// The document's audience may have grown: notes it, and notes the new items in pairs and outboxes.
+    fn settle_document<S: Store>(
+        &mut self,
+        doc: DocId,
+        old: Audience,
+        taken: Taken,
+        from: Option<NodeName>,
+        store: &mut S,
+    ) -> store::Result<()> {
+        if taken.items.is_empty() {
+            return Ok(());
+        }
+        let mut audience = old.clone();
+        let mut class = Class::Ordinary;
+        if let Some(open) = self.shelf.get(&doc)
+            && !open.document.is_empty()
+        {
+            let standing = open.matter.standing();
+            class = standing.class;
+            if audience.grow(&standing.audience) {
+                store.put_document(&doc, &store::Document { audience: audience.clone(), frozen: false })?;
+            }
+        }
+        self.account(doc, &old, &audience, class, &taken.items, from, store)
+    }
+
+    /// Whether items under this seal are counted: always for a member, for a revoked node only what its named seals
+    /// hold. What no seal covers yet is this node's own.
+    pub(super) fn counts<S: Store>(&mut self, author: NodeName, seal: Option<SealHash>, store: &mut S) -> store::Result<bool> {
+        let Membership::Revoked { counts, .. } = self.trust.membership(author) else { return Ok(true) };
+        let Some(seal) = seal else { return Ok(false) };
+        let mut queue = counts;
+        let mut seen = BTreeSet::new();
+        while let Some(hash) = queue.pop() {
+            if hash == seal {
+                return Ok(true);
+            }
+            if seen.insert(hash)
+                && let Some(stored) = store.seal(&hash)?
+            {
+                queue.extend(stored.seal.words().previous);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Judges again which items of these nodes are counted, after a revocation.
+    pub(super) fn recount<S, D>(&mut self, nodes: &[NodeName], store: &mut S, domain: &mut D) -> store::Result<()>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        let mut at = Position(0);
+        let mut answers: BTreeMap<SealHash, bool> = BTreeMap::new();
+        let mut changed = BTreeSet::new();
+        loop {
+            let page = store.scan(at, 1024)?;
+            let Some((last, ..)) = page.last() else { break };
+            at = *last;
+            for (_, hash, doc) in page {
+                let (Some(doc), Some(item)) = (doc, store.item(&hash)?) else { continue };
+                if !nodes.contains(&item.author) || item.state == State::Refused {
+                    continue;
+                }
+                let counted = match item.sealed {
+                    Some(sealed) => match answers.get(&sealed.seal) {
+                        Some(answer) => *answer,
+                        None => {
+                            let answer = self.counts(item.author, Some(sealed.seal), store)?;
+                            answers.insert(sealed.seal, answer);
+                            answer
+                        }
+                    },
+                    None => self.counts(item.author, None, store)?,
+                };
+                let state = if counted { State::Counted } else { State::NotCounted };
+                if state != item.state {
+                    store.set_state(&hash, state)?;
+                    changed.insert(doc);
+                }
+            }
+        }
+        for doc in changed {
+            self.shelf.forget(&doc);
+            self.shelf.open(doc, store, domain)?;
+            self.shelf.touch(doc);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,289 @@
+//! What arrives: unpacking a batch, checking its seals, and answering.
+//!
+//! A batch is judged seal by seal: either the seal, its leaves and its twigs make the signed root, or nothing under
+//! it is taken. A change whose dependency is named by a prefix that is not known here cannot be rebuilt, so
+//! everything under its seal waits, and the sender says it in full the next time.
+
+use std::collections::BTreeMap;
+
+use certs::NodeName;
+
+use super::admit::{Incoming, Verdict};
+use super::{Event, Replica};
+use crate::chunk::{UnpackError, unpack};
+use crate::id::{DocId, ItemHash, SealHash};
+use crate::item::{Kind, MAX_ITEM, Sealed};
+use crate::matter::{Domain, Matter};
+use crate::merkle::{Tree, Twig, twig_bounds};
+use crate::seal::{self, SealError};
+use crate::store::{self, Store, StoredSeal};
+use crate::trust::{Admission, Membership, Trust};
+use crate::wire::{Answer, DocRef, Exception, Frame, Lane, Load, MAX_BATCH_ITEMS, SealPart, places};
+
+/// An item of a batch, as far as it could be rebuilt.
+struct Unpacked {
+    doc: Option<DocId>,
+    kind: Kind,
+    seal: usize,
+    /// `None`: a dependency is not known here.
+    built: Option<(ItemHash, Vec<u8>)>,
+}
+
+/// What a seal of a batch is worth.
+enum Standing {
+    /// It holds; these are the places of its items.
+    Holds { hash: SealHash, author: NodeName, places: BTreeMap<(DocId, ItemHash), u32> },
+    /// Something that it needs is not here.
+    Waits,
+}
+
+/// The batch is not what any honest node sends.
+struct Dishonest(String);
+
+impl<T: Trust, M: Matter> Replica<T, M> {
+    pub(super) fn batch<S, D>(&mut self, peer: NodeName, id: u64, load: &[u8], store: &mut S, domain: &mut D) -> store::Result<()>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        let load = match Load::unpack(load) {
+            Ok(load) => load,
+            Err(e) => {
+                self.blame(peer, e.to_string());
+                return Ok(());
+            }
+        };
+        let count = load.len() as u64;
+        let exceptions = match self.take_load(peer, load, store, domain)? {
+            Ok(exceptions) => exceptions,
+            Err(Dishonest(reason)) => {
+                self.blame(peer, reason);
+                return Ok(());
+            }
+        };
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.received += count;
+            link.changed();
+            self.send(peer, Lane::Control, &Frame::Answer(Answer { batch: id, exceptions }));
+        }
+        Ok(())
+    }
+
+    fn take_load<S, D>(
+        &mut self,
+        peer: NodeName,
+        load: Load,
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<Result<Vec<(u32, Exception)>, Dishonest>>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        let mut exceptions: Vec<(u32, Exception)> = Vec::new();
+        let mut settled: Vec<(Option<DocId>, ItemHash)> = Vec::new();
+        let mut place = 0u32;
+        for (kind, bytes) in &load.directory {
+            let kind = Kind::new(*kind);
+            if bytes.len() > MAX_ITEM || kind.is_sealed() {
+                return Ok(Err(Dishonest("a directory item that is none".to_owned())));
+            }
+            match self.admit_directory(kind, bytes, Some(peer), store, domain)? {
+                Admission::Refused(reason) => {
+                    self.tell(Event::Misbehaved { peer, reason: format!("a {kind} that does not verify: {reason}") });
+                    exceptions.push((place, Exception::Refused(reason)));
+                }
+                _ => settled.push((None, kind.hash(bytes))),
+            }
+            place += 1;
+        }
+        if !self.links.contains_key(&peer) {
+            return Ok(Ok(exceptions)); // what it brought revoked it
+        }
+
+        let items = match self.unpack_items(&load, store)? {
+            Ok(items) => items,
+            Err(dishonest) => return Ok(Err(dishonest)),
+        };
+        let mut standings = Vec::with_capacity(load.seals.len());
+        for (at, part) in load.seals.iter().enumerate() {
+            let under: Vec<&Unpacked> = items.iter().filter(|i| i.seal == at).collect();
+            match self.stand(part, &under, store)? {
+                Ok(standing) => standings.push(standing),
+                Err(dishonest) => return Ok(Err(dishonest)),
+            }
+        }
+
+        let mut by_doc: Vec<(DocId, Vec<(u32, Incoming)>)> = Vec::new();
+        for item in items {
+            let here = place;
+            place += 1;
+            let standing = &standings[item.seal];
+            let (Some(doc), Some((hash, bytes)), Standing::Holds { hash: seal, author, places }) = (item.doc, item.built, standing)
+            else {
+                exceptions.push((here, Exception::Waiting));
+                continue;
+            };
+            let leaf = places.get(&(doc, hash)).copied().expect("a seal that holds has a place for each of its items");
+            let sealed = Some(Sealed { seal: *seal, leaf });
+            let incoming = Incoming { hash, kind: item.kind, author: *author, sealed, bytes };
+            match by_doc.last_mut() {
+                Some((last, group)) if *last == doc => group.push((here, incoming)),
+                _ => by_doc.push((doc, vec![(here, incoming)])),
+            }
+        }
+        for (doc, group) in by_doc {
+            let (at, incoming): (Vec<u32>, Vec<Incoming>) = group.into_iter().unzip();
+            let verdicts = self.admit(doc, &incoming, peer, store, domain)?;
+            for ((at, item), verdict) in at.into_iter().zip(&incoming).zip(verdicts) {
+                match verdict {
+                    Verdict::Durable => settled.push((Some(doc), item.hash)),
+                    Verdict::Refused(refusal) => exceptions.push((at, Exception::Refused(refusal.to_string()))),
+                    Verdict::Waiting => exceptions.push((at, Exception::Waiting)),
+                }
+            }
+        }
+        // Its own sending shows that the peer holds them.
+        store.settle(peer, &settled)?;
+        exceptions.sort_by_key(|(at, _)| *at);
+        Ok(Ok(exceptions))
+    }
+
+    /// Rebuilds the items of a batch as far as what is known here allows.
+    fn unpack_items<S: Store>(&mut self, load: &Load, store: &mut S) -> store::Result<Result<Vec<Unpacked>, Dishonest>> {
+        let mut items = Vec::new();
+        let mut recent: Vec<ItemHash> = Vec::new();
+        for part in &load.docs {
+            let mut doc = match part.doc {
+                DocRef::New => None,
+                DocRef::Whole(doc) => Some(doc),
+                DocRef::Short(prefix) => match store.documents_with_prefix(&prefix)?.as_slice() {
+                    [doc] => Some(*doc),
+                    _ => None,
+                },
+            };
+            for (i, item) in part.items.iter().enumerate() {
+                let kind = Kind::new(item.kind);
+                let seal = item.seal as usize;
+                if !kind.is_sealed() || item.bytes.len() > MAX_ITEM || seal >= load.seals.len() {
+                    return Ok(Err(Dishonest("an item that is none".to_owned())));
+                }
+                let built = if kind == Kind::CHANGE {
+                    let mut failed = None;
+                    let bytes = unpack(&item.bytes, &recent, |prefix| match store.items_with_prefix(prefix) {
+                        Ok(found) if found.len() == 1 => Some(found[0]),
+                        Ok(_) => None,
+                        Err(e) => {
+                            failed = Some(e);
+                            None
+                        }
+                    });
+                    if let Some(e) = failed {
+                        return Err(e);
+                    }
+                    match bytes {
+                        Ok(bytes) => Some((kind.hash(&bytes), bytes)),
+                        Err(UnpackError::Missing(_)) => None,
+                        Err(e) => return Ok(Err(Dishonest(format!("a change that cannot be rebuilt: {e}")))),
+                    }
+                } else {
+                    Some((kind.hash(&item.bytes), item.bytes.clone()))
+                };
+                if kind == Kind::CHANGE {
+                    // A hash that cannot be known keeps its place, so that later ones count back right.
+                    recent.push(built.as_ref().map_or(ItemHash::from_bytes([0; 32]), |(hash, _)| *hash));
+                }
+                if part.doc == DocRef::New && i == 0 {
+                    doc = built.as_ref().map(|(hash, _)| DocId::from(*hash));
+                }
+                items.push(Unpacked { doc, kind, seal, built });
+            }
+        }
+        Ok(Ok(items))
+    }
+
+    /// Checks one seal of a batch against the items that came under it.
+    fn stand<S: Store>(&mut self, part: &SealPart, under: &[&Unpacked], store: &mut S) -> store::Result<Result<Standing, Dishonest>> {
+        let words = part.seal.words();
+        let author = words.node;
+        if self.trust.membership(author) == Membership::Unknown {
+            return Ok(Ok(Standing::Waits));
+        }
+        let hash = part.seal.hash();
+        let held = store.seal(&hash)?;
+        if held.is_none() {
+            let context = self.trust.context();
+            match part.seal.verify(&context, self.trust.keys(author)) {
+                Ok(()) => {}
+                Err(SealError::Suite(_)) => return Ok(Ok(Standing::Waits)),
+                Err(e) => return Ok(Err(Dishonest(e.to_string()))),
+            }
+        }
+        let mut leaves = Vec::with_capacity(under.len());
+        for item in under {
+            let (Some(doc), Some((hash, _))) = (item.doc, &item.built) else { return Ok(Ok(Standing::Waits)) };
+            leaves.push((doc, *hash));
+        }
+        leaves.sort_unstable();
+        let mut at: Vec<u32> = if part.places.is_empty() {
+            (0..words.count).take(leaves.len() + 1).collect()
+        } else {
+            places(&part.places, words.count, MAX_BATCH_ITEMS).unwrap_or_default()
+        };
+        if at.len() != leaves.len() {
+            return Ok(Err(Dishonest("items and places of a seal that do not match".to_owned())));
+        }
+        at.sort_unstable();
+        let bounds = twig_bounds(words.count, &at, part.twigs.len() + 1);
+        if bounds.len() != part.twigs.len() {
+            return Ok(Err(Dishonest("a proof of the wrong length".to_owned())));
+        }
+        let twigs: Vec<Twig> =
+            bounds.iter().zip(&part.twigs).map(|((low, high), hash)| Twig { low: *low, high: *high, hash: *hash }).collect();
+        let mut tree = Tree::new(words.count);
+        leaves.iter().zip(&at).for_each(|((doc, item), place)| tree.know(*place, seal::leaf(doc, item)));
+        twigs.iter().for_each(|t| tree.know_twig(*t));
+        if tree.root() != Some(words.root) {
+            return Ok(Err(Dishonest(SealError::Root.to_string())));
+        }
+        self.keep_seal(hash, part, held, twigs, store)?;
+        let places = leaves.into_iter().zip(at).collect();
+        Ok(Ok(Standing::Holds { hash, author, places }))
+    }
+
+    fn keep_seal<S: Store>(
+        &mut self,
+        hash: SealHash,
+        part: &SealPart,
+        held: Option<StoredSeal>,
+        twigs: Vec<Twig>,
+        store: &mut S,
+    ) -> store::Result<()> {
+        let words = part.seal.words();
+        let Some(mut held) = held else {
+            if !store.seals_numbered(words.node, words.number)?.is_empty() {
+                self.tell(Event::Forked { node: words.node, number: words.number });
+            }
+            if words.node == self.me && words.incarnation == self.incarnation {
+                self.incarnation = crate::id::Incarnation::from_bytes(self.chance.draw());
+                let incarnation = self.incarnation;
+                self.tell(Event::Cloned { incarnation });
+            }
+            if words.node == self.me && words.number > self.chain.number {
+                self.chain.number = words.number;
+                self.keep_chain(store)?;
+            }
+            return store.put_seal(&hash, &StoredSeal { seal: part.seal.clone(), twigs });
+        };
+        // More of a seal that is held in part: what was known by hash alone is better known now, and no harm if not.
+        let news: Vec<Twig> = twigs.into_iter().filter(|t| !held.twigs.contains(t)).collect();
+        if !held.twigs.is_empty() && !news.is_empty() {
+            held.twigs.extend(news);
+            self.trees.retain(|(known, _)| *known != hash);
+            store.put_seal(&hash, &held)?;
+        } else if !held.twigs.is_empty() {
+            self.trees.retain(|(known, _)| *known != hash);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! One connection's state, its first flight, its digests and its end.
+//!
+//! ```text
+//! connected ──hello──> talking ──digests differ──> repairing ──> talking
+//!     |                   |                            |
+//!     └───────────────────┴──── bye / disconnected ────┘
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use certs::NodeName;
+
+use super::repair::Repair;
+use super::{Effect, Event, LinkView, Replica};
+use crate::id::{DocId, ItemHash};
+use crate::matter::{Domain, Matter};
+use crate::store::{self, Position, Store};
+use crate::trust::Trust;
+use crate::wire::{Bye, DigestBody, Frame, Hello, Lane, VERSION};
+
+/// A batch on its way, and what it carries.
+#[derive(Clone, Debug)]
+pub(super) struct InFlight {
+    pub(super) items: Vec<(Option<DocId>, ItemHash)>,
+    /// Rows that stood for whole documents.
+    pub(super) whole: Vec<DocId>,
+    /// How far the scan of everything has come with this batch.
+    pub(super) scanned: Option<Position>,
+    pub(super) bytes: usize,
+}
+
+/// How long an item that waits at the peer is left alone, in milliseconds.
+const PARKED_MS: u64 = 5_000;
+
+/// A pair that is never quiet pauses after this long to compare, in milliseconds.
+const COMPARE_MS: u64 = 10 * 60_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    pub(super) in_flight: BTreeMap<u64, InFlight>,
+    /// Items the peer must wait for something with, and since when.
+    pub(super) parked: BTreeMap<(Option<DocId>, ItemHash), u64>,
+    /// The peer did not find what short references meant: everything is said in full from now on.
+    pub(super) in_full: bool,
+    /// How far the scan of everything has been sent.
+    pub(super) scan: Option<Position>,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    heard: bool,
+    /// The set or the outbox has changed since the last digest went out.
+    dirty: bool,
+    theirs: Option<DigestBody>,
+    pub(super) equal: bool,
+    compared_at: u64,
+    pub(super) repair: Option<Repair>,
+    /// Repairs in a row that found nothing to do: then everything is sent.
+    pub(super) fruitless: u32,
+}
+
+impl Link {
+    /// The set that both must hold, or what the peer must still get, has changed.
+    pub(super) fn changed(&mut self) {
+        self.dirty = true;
+        self.equal = false;
+    }
+
+    pub(super) fn view(&self) -> LinkView {
+        LinkView {
+            connected: self.heard,
+            digest_equal: self.equal,
+            parked: self.parked.len() as u64,
+            repairing: self.repair.is_some(),
+        }
+    }
+
+    /// Whether the link waits for the other side to catch up, so that both can compare.
+    pub(super) fn pauses(&self, now: u64) -> bool {
+        !self.equal && now.saturating_sub(self.compared_at) > COMPARE_MS && !self.in_flight.is_empty()
+    }
+}
+
+impl<T: Trust, M: Matter> Replica<T, M> {
+    pub(super) fn connected<S: Store>(&mut self, now: u64, peer: NodeName, store: &mut S) -> store::Result<()> {
+        self.know_peer(peer, store)?;
+        let scan = self.pairs.get(&peer).and_then(|p| p.everything);
+        self.links.insert(peer, Link { scan, dirty: false, compared_at: now, ..Link::default() });
+        let digest = self.digest(peer);
+        let hello = Hello {
+            version: VERSION,
+            incarnation: self.incarnation,
+            highest: store.highest_seal(peer)?,
+            digest,
+            clock: now,
+        };
+        self.send(peer, Lane::Control, &Frame::Hello(hello));
+        Ok(())
+    }
+
+    /// This node's view of the pair, bound to what has been sent and received on the connection.
+    fn digest(&self, peer: NodeName) -> DigestBody {
+        let (sent, received) = self.links.get(&peer).map_or((0, 0), |l| (l.sent, l.received));
+        let (count, fingerprint) =
+            self.pairs.get(&peer).map_or((0, [0; 32]), |p| (p.digest.count(), p.digest.fingerprint()));
+        DigestBody { sent, received, count, fingerprint }
+    }
+
+    pub(super) fn send(&mut self, peer: NodeName, lane: Lane, frame: &Frame) {
+        self.effects.push(Effect::Send { peer, lane, bytes: frame.to_bytes() });
+    }
+
+    pub(super) fn close(&mut self, peer: NodeName, reason: String, blame: bool) {
+        self.send(peer, Lane::Control, &Frame::Bye(Bye { reason: reason.clone() }));
+        self.links.remove(&peer);
+        self.effects.push(Effect::Close { peer, reason, blame });
+    }
+
+    /// The peer said something that no version says.
+    pub(super) fn blame(&mut self, peer: NodeName, reason: String) {
+        self.tell(Event::Misbehaved { peer, reason: reason.clone() });
+        self.close(peer, reason, true);
+    }
+
+    pub(super) fn frame<S, D>(&mut self, now: u64, peer: NodeName, bytes: &[u8], store: &mut S, domain: &mut D) -> store::Result<()>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        if !self.links.contains_key(&peer) {
+            return Ok(()); // it was closed while this was on its way
+        }
+        let frame = match Frame::from_bytes(bytes) {
+            Ok(frame) => frame,
+            Err(e) => {
+                self.blame(peer, e.to_string());
+                return Ok(());
+            }
+        };
+        if let Some(pair) = self.pairs.get_mut(&peer) {
+            pair.last_seen = Some(now);
+        }
+        match frame {
+            Frame::Hello(hello) => self.hello(now, peer, hello, store),
+            Frame::Batch { id, load } => self.batch(peer, id, &load, store, domain),
+            Frame::Answer(answer) => self.answer(now, peer, answer, store),
+            Frame::Digest(digest) => {
+                self.compare(now, peer, digest);
+                Ok(())
+            }
+            Frame::Sketch(sketch) => self.sketch(peer, sketch, store),
+            Frame::Want(want) => self.want(peer, want, store),
+            Frame::Bye(bye) => {
+                let reason: String = bye.reason.chars().take(300).collect();
+                self.tell(Event::Ended { peer, reason: reason.clone() });
+                self.links.remove(&peer);
+                self.effects.push(Effect::Close { peer, reason, blame: false });
+                Ok(())
+            }
+            Frame::Unknown(_) => Ok(()),
+        }
+    }
+
+    fn hello<S: Store>(&mut self, now: u64, peer: NodeName, hello: Hello, store: &mut S) -> store::Result<()> {
+        if hello.version == 0 {
+            self.blame(peer, "a hello without a version".to_owned());
+            return Ok(());
+        }
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.heard = true;
+        }
+        if let Some((number, hash)) = hello.highest {
+            let own = self.chain.number;
+            if number > own {
+                // Numbers go on where the peers saw them end; the chain goes on from what is here, and forks.
+                self.tell(Event::Restored { peer, own, theirs: number });
+                self.chain.number = number;
+                self.keep_chain(store)?;
+            } else if !store.seals_numbered(self.me, number)?.contains(&hash) {
+                self.tell(Event::Forked { node: self.me, number });
+            }
+        }
+        self.dirty.insert(peer);
+        self.compare(now, peer, hello.digest);
+        Ok(())
+    }
+
+    /// Compares the peer's digest with this node's, if both are of one moment.
+    fn compare(&mut self, now: u64, peer: NodeName, theirs: DigestBody) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.theirs = Some(theirs);
+        }
+        self.compare_again(now, peer);
+    }
+
+    pub(super) fn compare_again(&mut self, now: u64, peer: NodeName) {
+        let ours = self.digest(peer);
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let Some(theirs) = link.theirs else { return };
+        if theirs.sent != ours.received || theirs.received != ours.sent {
+            return; // something is still on its way
+        }
+        link.theirs = None;
+        link.compared_at = now;
+        if theirs.count == ours.count && theirs.fingerprint == ours.fingerprint {
+            link.fruitless = 0;
+            link.repair = None;
+            let first = !link.equal;
+            link.equal = true;
+            if let Some(pair) = self.pairs.get_mut(&peer) {
+                pair.proved_at = Some(now);
+            }
+            self.dirty.insert(peer);
+            if first {
+                self.tell(Event::Proved { peer, items: ours.count });
+            }
+            return;
+        }
+        link.equal = false;
+        if self.is_quiet(peer) && self.me < peer {
+            self.begin_repair(peer, theirs.count.abs_diff(ours.count));
+        }
+    }
+
+    /// Nothing is owed to the peer that could be sent now, and nothing is on its way to it.
+    fn is_quiet(&self, peer: NodeName) -> bool {
+        self.links.get(&peer).is_some_and(|l| l.heard && l.in_flight.is_empty() && l.scan.is_none())
+    }
+
+    /// Says the digest when there is nothing else left to say and it is news.
+    pub(super) fn say_digest(&mut self, peer: NodeName) {
+        if !self.is_quiet(peer) || !self.links.get(&peer).is_some_and(|l| l.dirty && l.repair.is_none()) {
+            return;
+        }
+        let digest = self.digest(peer);
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.dirty = false;
+        }
+        self.send(peer, Lane::Control, &Frame::Digest(digest));
+    }
+
+    pub(super) fn tick<S: Store>(&mut self, now: u64, store: &mut S) -> store::Result<()> {
+        let _ = store;
+        let peers: Vec<NodeName> = self.links.keys().copied().collect();
+        for peer in peers {
+            if let Some(link) = self.links.get_mut(&peer) {
+                let before = link.parked.len();
+                link.parked.retain(|_, since| now.saturating_sub(*since) < PARKED_MS);
+                if link.parked.len() < before {
+                    link.dirty = true;
+                }
+            }
+            self.compare_again(now, peer);
+        }
+        Ok(())
+    }
+
+    /// The items of a peer's outbox that are not to be sent now.
+    pub(super) fn held_back(&self, peer: NodeName) -> BTreeSet<(Option<DocId>, ItemHash)> {
+        let Some(link) = self.links.get(&peer) else { return BTreeSet::new() };
+        link.in_flight.values().flat_map(|b| b.items.iter().copied()).chain(link.parked.keys().copied()).collect()
+    }
+}

@@ -1,0 +1,96 @@
+//! The documents that are open at the moment, a bounded number of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::document::{Document, Witnessed};
+use crate::id::DocId;
+use crate::item::{Kind, State};
+use crate::matter::{Domain, Matter};
+use crate::store::{Result, Store};
+
+/// A document and what it means.
+#[derive(Clone, Debug)]
+pub(super) struct Open<M> {
+    pub(super) document: Document,
+    pub(super) matter: M,
+    used: u64,
+}
+
+pub(super) struct Shelf<M> {
+    open: BTreeMap<DocId, Open<M>>,
+    changed: BTreeSet<DocId>,
+    uses: u64,
+    room: usize,
+}
+
+impl<M: Matter> Shelf<M> {
+    pub(super) fn new(room: usize) -> Self {
+        Shelf { open: BTreeMap::new(), changed: BTreeSet::new(), uses: 0, room: room.max(1) }
+    }
+
+    pub(super) fn get(&self, doc: &DocId) -> Option<&Open<M>> {
+        self.open.get(doc)
+    }
+
+    pub(super) fn get_mut(&mut self, doc: &DocId) -> Option<&mut Open<M>> {
+        self.open.get_mut(doc)
+    }
+
+    /// Loads the document unless it is open. What is stored passed the gate when it came; a change that does not
+    /// pass again is left out, and the digest of the next repair tells.
+    pub(super) fn open<S: Store, D: Domain<S, Matter = M>>(&mut self, doc: DocId, store: &mut S, domain: &D) -> Result<()> {
+        self.uses += 1;
+        if let Some(open) = self.open.get_mut(&doc) {
+            open.used = self.uses;
+            return Ok(());
+        }
+        let mut document = Document::empty(doc);
+        let mut matter = domain.begin(doc);
+        for item in store.items_of(&doc)? {
+            if item.kind != Kind::CHANGE || item.state == State::Refused {
+                continue;
+            }
+            let Ok(change) = Witnessed::check(&item.bytes, item.author, item.state == State::Counted) else { continue };
+            let Ok(writes) = document.writes(&change) else { continue };
+            if document.apply(&change, &writes).is_ok() {
+                matter.take(&document, &change, &writes);
+            }
+        }
+        self.make_room();
+        self.open.insert(doc, Open { document, matter, used: self.uses });
+        Ok(())
+    }
+
+    /// Puts a document aside; it is loaded again when needed.
+    pub(super) fn forget(&mut self, doc: &DocId) {
+        self.open.remove(doc);
+    }
+
+    /// What is derived from the document must be brought up to date before the commit.
+    pub(super) fn touch(&mut self, doc: DocId) {
+        self.changed.insert(doc);
+    }
+
+    /// Projects every document that has changed since the last call.
+    pub(super) fn project<S: Store, D: Domain<S, Matter = M>>(&mut self, store: &mut S, domain: &mut D) -> Result<()> {
+        for doc in std::mem::take(&mut self.changed) {
+            self.open(doc, store, domain)?;
+            if let Some(open) = self.open.get(&doc) {
+                domain.project(store, &open.document, &open.matter)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for one more, the least recently used going first. A quarter goes at once, so that the search for
+    /// the oldest is not made for each.
+    fn make_room(&mut self) {
+        if self.open.len() < self.room {
+            return;
+        }
+        let mut uses: Vec<u64> = self.open.values().map(|o| o.used).collect();
+        uses.sort_unstable();
+        let oldest_kept = uses[(self.room / 4).min(uses.len() - 1)];
+        self.open.retain(|_, o| o.used > oldest_kept);
+    }
+}

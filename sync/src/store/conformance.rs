@@ -1,0 +1,209 @@
+//! What every store must do, checked the same way for each.
+
+use super::{Debt, Document, Durable, Peer, Position, StoredSeal};
+use crate::id::{DocId, Incarnation, ItemHash};
+use crate::item::{Audience, Class, Item, Kind, Sealed, State};
+use crate::merkle::Twig;
+use crate::seal::{SUITE, Seal, Words};
+
+fn hash(n: u8) -> ItemHash {
+    ItemHash::from_bytes([n; 32])
+}
+
+fn doc(n: u8) -> DocId {
+    DocId::from_bytes([n; 32])
+}
+
+fn item(n: u8, of: Option<DocId>) -> Item {
+    let kind = if of.is_some() { Kind::CHANGE } else { Kind::RECORD };
+    let author = "370100".parse().expect("a name");
+    Item { hash: hash(n), kind, doc: of, author, state: State::Counted, sealed: None, bytes: vec![n; 5] }
+}
+
+fn seal(number: u64, root: u8) -> StoredSeal {
+    let words = Words {
+        suite: SUITE,
+        node: "370100".parse().expect("a name"),
+        incarnation: Incarnation::from_bytes([1; 8]),
+        number,
+        previous: None,
+        count: 2,
+        root: [root; 32],
+    };
+    StoredSeal { seal: Seal::make(words, |_| [5; 64]), twigs: Vec::new() }
+}
+
+/// Runs the whole suite on stores that `make` makes.
+///
+/// # Panics
+/// When the store breaks a promise.
+pub fn check<S: Durable>(make: impl Fn() -> S) {
+    items_come_back_as_they_were_put(&mut make());
+    a_rollback_leaves_no_trace(&mut make());
+    documents_are_walked_once_each(&mut make());
+    prefixes_find_at_most_two(&mut make());
+    seals_and_their_leaves(&mut make());
+    an_outbox_is_ordered_and_settles(&mut make());
+    peers_and_meta(&mut make());
+}
+
+fn with_documents(store: &mut impl Durable, n: u8) {
+    store.begin().expect("begin");
+    for i in 1..=n {
+        store.put_document(&doc(i), &Document::default()).expect("put");
+    }
+}
+
+fn items_come_back_as_they_were_put<S: Durable>(store: &mut S) {
+    with_documents(store, 2);
+    let (a, b, c, d) = (item(1, Some(doc(1))), item(2, Some(doc(2))), item(3, Some(doc(1))), item(4, None));
+    let positions: Vec<Position> = [&a, &b, &c, &d].map(|i| store.put_item(i).expect("put")).to_vec();
+    assert!(positions.is_sorted(), "positions grow");
+    store.commit().expect("commit");
+    store.begin().expect("begin");
+    assert_eq!(store.item(&a.hash).expect("item"), Some(a.clone()));
+    assert_eq!(store.item(&hash(9)).expect("item"), None);
+    assert_eq!(store.items_of(&doc(1)).expect("items"), [a.clone(), c.clone()]);
+    assert_eq!(store.items_of(&doc(9)).expect("items"), []);
+    assert_eq!(store.directory().expect("directory"), [d]);
+    let all = store.scan(Position(0), 10).expect("scan");
+    assert_eq!(all.iter().map(|(p, h, d)| (*p, *h, *d)).collect::<Vec<_>>(), {
+        [&a, &b, &c, &d].iter().zip(&positions).map(|(i, p)| (*p, i.hash, i.doc)).collect::<Vec<_>>()
+    });
+    assert_eq!(store.scan(positions[1], 1).expect("scan").len(), 1);
+    store.set_state(&b.hash, State::NotCounted).expect("state");
+    store.set_state(&c.hash, State::Refused).expect("state");
+    assert_eq!(store.state(&b.hash).expect("state"), Some(State::NotCounted));
+    store.empty_item(&a.hash).expect("empty");
+    assert_eq!(store.item(&a.hash).expect("item").expect("there").bytes, b"");
+    assert!(store.set_state(&hash(9), State::Counted).is_err());
+    let totals = store.totals().expect("totals");
+    assert_eq!((totals.documents, totals.items, totals.refused, totals.not_counted, totals.unsealed), (2, 4, 1, 1, 3));
+    store.commit().expect("commit");
+}
+
+fn a_rollback_leaves_no_trace<S: Durable>(store: &mut S) {
+    with_documents(store, 1);
+    let first = store.put_item(&item(1, Some(doc(1)))).expect("put");
+    store.commit().expect("commit");
+    store.begin().expect("begin");
+    let lost = store.put_item(&item(2, Some(doc(1)))).expect("put");
+    store.set_state(&hash(1), State::Refused).expect("state");
+    store.put_document(&doc(7), &Document::default()).expect("put");
+    store.put_meta("k", b"v").expect("meta");
+    store.rollback().expect("rollback");
+    store.begin().expect("begin");
+    assert_eq!(store.item(&hash(2)).expect("item"), None);
+    assert_eq!(store.state(&hash(1)).expect("state"), Some(State::Counted));
+    assert_eq!(store.document(&doc(7)).expect("document"), None);
+    assert_eq!(store.meta("k").expect("meta"), None);
+    assert!(lost > first);
+    assert!(store.put_item(&item(3, Some(doc(1)))).expect("put") > first);
+    store.commit().expect("commit");
+}
+
+fn documents_are_walked_once_each<S: Durable>(store: &mut S) {
+    with_documents(store, 5);
+    let audience: Audience = ["370100", "370100-01"].iter().map(|s| s.parse().expect("a site")).collect();
+    store.put_document(&doc(3), &Document { audience: audience.clone(), frozen: true }).expect("put");
+    let mut seen = Vec::new();
+    let mut at = None;
+    loop {
+        let page = store.documents(at, 2).expect("page");
+        let Some(last) = page.last() else { break };
+        at = Some(last.0);
+        seen.extend(page);
+    }
+    let mut ids: Vec<DocId> = seen.iter().map(|(d, _)| *d).collect();
+    ids.sort();
+    assert_eq!(ids, (1..=5).map(doc).collect::<Vec<_>>());
+    let third = store.document(&doc(3)).expect("document").expect("there");
+    assert_eq!((third.audience, third.frozen), (audience, true));
+    store.commit().expect("commit");
+}
+
+fn prefixes_find_at_most_two<S: Durable>(store: &mut S) {
+    with_documents(store, 2);
+    for n in [1, 2] {
+        store.put_item(&item(n, Some(doc(n)))).expect("put");
+    }
+    for last in [3, 4, 5] {
+        let mut bytes = [9; 32];
+        bytes[31] = last;
+        store.put_item(&Item { hash: ItemHash::from_bytes(bytes), ..item(9, Some(doc(1))) }).expect("put");
+    }
+    assert_eq!(store.items_with_prefix(&[1; 8]).expect("find"), [hash(1)]);
+    assert_eq!(store.items_with_prefix(&[9; 8]).expect("find").len(), 2);
+    assert_eq!(store.items_with_prefix(&[8; 8]).expect("find"), []);
+    assert_eq!(store.items_with_prefix(&[255; 8]).expect("find"), []);
+    assert_eq!(store.documents_with_prefix(&[2; 8]).expect("find"), [doc(2)]);
+    store.commit().expect("commit");
+}
+
+fn seals_and_their_leaves<S: Durable>(store: &mut S) {
+    with_documents(store, 1);
+    let (a, b) = (item(1, Some(doc(1))), item(2, Some(doc(1))));
+    store.put_item(&a).expect("put");
+    store.put_item(&b).expect("put");
+    assert_eq!(store.unsealed(10).expect("unsealed"), [(a.hash, doc(1)), (b.hash, doc(1))]);
+    let mut stored = seal(4, 1);
+    let id = stored.seal.hash();
+    store.put_seal(&id, &stored).expect("seal");
+    store.seal_item(&b.hash, Sealed { seal: id, leaf: 0 }).expect("seal");
+    store.seal_item(&a.hash, Sealed { seal: id, leaf: 1 }).expect("seal");
+    assert_eq!(store.unsealed(10).expect("unsealed"), []);
+    assert_eq!(store.leaves(&id).expect("leaves"), [(0, b.hash, doc(1)), (1, a.hash, doc(1))]);
+    assert_eq!(store.item(&a.hash).expect("item").expect("there").sealed, Some(Sealed { seal: id, leaf: 1 }));
+    stored.twigs = vec![Twig { low: 1, high: 2, hash: [4; 32] }];
+    store.put_seal(&id, &stored).expect("seal");
+    assert_eq!(store.seal(&id).expect("seal"), Some(stored));
+    let fork = seal(4, 2);
+    store.put_seal(&fork.seal.hash(), &fork).expect("seal");
+    let node = "370100".parse().expect("a name");
+    let mut both = [id, fork.seal.hash()];
+    both.sort();
+    assert_eq!(store.seals_numbered(node, 4).expect("seals"), both);
+    assert_eq!(store.highest_seal(node).expect("highest"), Some((4, both[0])));
+    assert_eq!(store.highest_seal("370200".parse().expect("a name")).expect("highest"), None);
+    store.commit().expect("commit");
+}
+
+fn an_outbox_is_ordered_and_settles<S: Durable>(store: &mut S) {
+    with_documents(store, 3);
+    let (peer, other) = ("370000".parse().expect("a name"), "000000".parse().expect("a name"));
+    let debt = |class, rank, d, i| Debt { class, rank: Position(rank), doc: Some(doc(d)), item: Some(hash(i)) };
+    let old = debt(Class::Ordinary, 1, 1, 1);
+    let new = debt(Class::Ordinary, 2, 2, 2);
+    let urgent = debt(Class::Urgent, 1, 1, 3);
+    let whole = Debt { class: Class::Backfill, rank: Position(9), doc: Some(doc(3)), item: None };
+    let record = Debt { class: Class::Directory, rank: Position(0), doc: None, item: Some(hash(4)) };
+    store.owe(peer, &[old, new, urgent, whole, record]).expect("owe");
+    store.owe(peer, &[Debt { class: Class::Urgent, ..old }]).expect("a row that is there stays");
+    store.owe(other, &[old]).expect("owe");
+    assert_eq!(store.owed(peer, 10).expect("owed"), [record, urgent, new, old, whole]);
+    assert_eq!(store.owed(peer, 2).expect("owed"), [record, urgent]);
+    assert_eq!(store.owed_count(peer).expect("count"), 5);
+    store.settle(peer, &[(Some(doc(1)), hash(1)), (None, hash(4)), (Some(doc(9)), hash(9))]).expect("settle");
+    store.settle_document(peer, &doc(3)).expect("settle");
+    assert_eq!(store.owed(peer, 10).expect("owed"), [urgent, new]);
+    assert_eq!(store.owed_count(other).expect("count"), 1);
+    store.commit().expect("commit");
+}
+
+fn peers_and_meta<S: Durable>(store: &mut S) {
+    store.begin().expect("begin");
+    let name = "370000".parse().expect("a name");
+    assert_eq!(store.peer(name).expect("peer"), None);
+    let mut peer = Peer::new();
+    peer.digest.add(&hash(1));
+    peer.proved_at = Some(77);
+    store.put_peer(name, &peer).expect("put");
+    peer.everything = None;
+    store.put_peer(name, &peer).expect("put");
+    assert_eq!(store.peer(name).expect("peer"), Some(peer));
+    assert_eq!(store.peers().expect("peers"), [name]);
+    store.put_meta("a", b"1").expect("meta");
+    store.put_meta("a", b"2").expect("meta");
+    assert_eq!(store.meta("a").expect("meta").as_deref(), Some(&b"2"[..]));
+    store.commit().expect("commit");
+}

@@ -1,0 +1,339 @@
+//! A store in ordered maps, with an undo log for its transactions.
+//!
+//! For tests and the simulated world. Its "disk" is what [`Memory::commit`] made: a crash is a `rollback`.
+
+use std::collections::BTreeMap;
+
+use certs::NodeName;
+
+use super::{Debt, Document, Durable, Peer, Position, Result, Store, StoreError, StoredSeal, Totals};
+use crate::id::{DocId, ItemHash, SealHash};
+use crate::item::{Class, Item, Sealed, State};
+
+/// A map that can take back what was done since a mark.
+#[derive(Clone, Debug)]
+struct Table<K, V> {
+    rows: BTreeMap<K, V>,
+    undo: Vec<(K, Option<V>)>,
+}
+
+impl<K: Ord + Clone, V: Clone> Table<K, V> {
+    fn new() -> Self {
+        Table { rows: BTreeMap::new(), undo: Vec::new() }
+    }
+
+    fn put(&mut self, key: K, value: V) {
+        let old = self.rows.insert(key.clone(), value);
+        self.undo.push((key, old));
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Some(old) = self.rows.remove(key) {
+            self.undo.push((key.clone(), Some(old)));
+        }
+    }
+
+    fn keep(&mut self) {
+        self.undo.clear();
+    }
+
+    fn take_back(&mut self) {
+        for (key, old) in std::mem::take(&mut self.undo).into_iter().rev() {
+            match old {
+                Some(value) => self.rows.insert(key, value),
+                None => self.rows.remove(&key),
+            };
+        }
+    }
+}
+
+/// A row of an outbox: whose, of which document, which item.
+type Owed = (NodeName, Option<DocId>, Option<ItemHash>);
+
+/// The store.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    documents: Table<DocId, Document>,
+    items: Table<ItemHash, (Position, Item)>,
+    arrivals: Table<Position, ItemHash>,
+    of_doc: Table<(Option<DocId>, Position), ItemHash>,
+    unsealed: Table<Position, ItemHash>,
+    seals: Table<SealHash, StoredSeal>,
+    numbers: Table<(NodeName, u64, SealHash), ()>,
+    leaves: Table<(SealHash, u32), (ItemHash, DocId)>,
+    outbox: Table<Owed, (Class, Position)>,
+    peers: Table<NodeName, Peer>,
+    meta: Table<String, Vec<u8>>,
+    last: Position,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory::new()
+    }
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Memory {
+        Memory {
+            documents: Table::new(),
+            items: Table::new(),
+            arrivals: Table::new(),
+            of_doc: Table::new(),
+            unsealed: Table::new(),
+            seals: Table::new(),
+            numbers: Table::new(),
+            leaves: Table::new(),
+            outbox: Table::new(),
+            peers: Table::new(),
+            meta: Table::new(),
+            last: Position(0),
+        }
+    }
+
+    /// Every item held, in the order of their hashes: for the invariants of the simulated world.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.rows.values().map(|(_, item)| item)
+    }
+
+    fn change_item(&mut self, hash: &ItemHash, change: impl FnOnce(&mut Item)) -> Result<()> {
+        let Some((position, item)) = self.items.rows.get(hash) else {
+            return Err(StoreError::Damaged(format!("item {hash} is not there")));
+        };
+        let (position, mut item) = (*position, item.clone());
+        change(&mut item);
+        self.items.put(*hash, (position, item));
+        Ok(())
+    }
+
+    fn debts(&self, peer: NodeName) -> impl Iterator<Item = Debt> {
+        let rows = self.outbox.rows.range((peer, None, None)..).take_while(move |((p, ..), _)| *p == peer);
+        rows.map(|((_, doc, item), (class, rank))| Debt { class: *class, rank: *rank, doc: *doc, item: *item })
+    }
+}
+
+impl Store for Memory {
+    fn document(&mut self, doc: &DocId) -> Result<Option<Document>> {
+        Ok(self.documents.rows.get(doc).cloned())
+    }
+
+    fn put_document(&mut self, doc: &DocId, document: &Document) -> Result<()> {
+        self.documents.put(*doc, document.clone());
+        Ok(())
+    }
+
+    fn documents(&mut self, after: Option<DocId>, limit: usize) -> Result<Vec<(DocId, Document)>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, Excluded);
+        Ok(self.documents.rows.range((from, Unbounded)).take(limit).map(|(k, v)| (*k, v.clone())).collect())
+    }
+
+    fn documents_with_prefix(&mut self, prefix: &[u8]) -> Result<Vec<DocId>> {
+        Ok(self.documents.rows.keys().filter(|d| d.as_bytes().starts_with(prefix)).take(2).copied().collect())
+    }
+
+    fn item(&mut self, hash: &ItemHash) -> Result<Option<Item>> {
+        Ok(self.items.rows.get(hash).map(|(_, item)| item.clone()))
+    }
+
+    fn state(&mut self, hash: &ItemHash) -> Result<Option<State>> {
+        Ok(self.items.rows.get(hash).map(|(_, item)| item.state))
+    }
+
+    fn items_with_prefix(&mut self, prefix: &[u8]) -> Result<Vec<ItemHash>> {
+        let mut low = [0; 32];
+        let n = prefix.len().min(32);
+        low[..n].copy_from_slice(&prefix[..n]);
+        let from = ItemHash::from_bytes(low);
+        Ok(self.items.rows.range(from..).map(|(h, _)| *h).take_while(|h| h.as_bytes().starts_with(prefix)).take(2).collect())
+    }
+
+    fn items_of(&mut self, doc: &DocId) -> Result<Vec<Item>> {
+        let all = self.of_doc.rows.range((Some(*doc), Position(0))..=(Some(*doc), Position(u64::MAX)));
+        Ok(all.map(|(_, hash)| self.items.rows[hash].1.clone()).collect())
+    }
+
+    fn directory(&mut self) -> Result<Vec<Item>> {
+        let all = self.of_doc.rows.range((None, Position(0))..=(None, Position(u64::MAX)));
+        Ok(all.map(|(_, hash)| self.items.rows[hash].1.clone()).collect())
+    }
+
+    fn put_item(&mut self, item: &Item) -> Result<Position> {
+        // Positions are never used again, so the counter is not part of the undo log.
+        self.last.0 += 1;
+        let at = self.last;
+        self.items.put(item.hash, (at, item.clone()));
+        self.arrivals.put(at, item.hash);
+        self.of_doc.put((item.doc, at), item.hash);
+        match (item.sealed, item.doc) {
+            (Some(sealed), Some(doc)) => self.leaves.put((sealed.seal, sealed.leaf), (item.hash, doc)),
+            (None, Some(_)) => self.unsealed.put(at, item.hash),
+            (_, None) => {}
+        }
+        Ok(at)
+    }
+
+    fn seal_item(&mut self, hash: &ItemHash, sealed: Sealed) -> Result<()> {
+        self.change_item(hash, |item| item.sealed = Some(sealed))?;
+        let (at, doc) = (self.items.rows[hash].0, self.items.rows[hash].1.doc);
+        self.unsealed.remove(&at);
+        if let Some(doc) = doc {
+            self.leaves.put((sealed.seal, sealed.leaf), (*hash, doc));
+        }
+        Ok(())
+    }
+
+    fn set_state(&mut self, hash: &ItemHash, state: State) -> Result<()> {
+        self.change_item(hash, |item| item.state = state)
+    }
+
+    fn empty_item(&mut self, hash: &ItemHash) -> Result<()> {
+        self.change_item(hash, |item| item.bytes.clear())
+    }
+
+    fn scan(&mut self, after: Position, limit: usize) -> Result<Vec<(Position, ItemHash, Option<DocId>)>> {
+        let from = Position(after.0 + 1);
+        Ok(self.arrivals.rows.range(from..).take(limit).map(|(at, h)| (*at, *h, self.items.rows[h].1.doc)).collect())
+    }
+
+    fn unsealed(&mut self, limit: usize) -> Result<Vec<(ItemHash, DocId)>> {
+        let rows = self.unsealed.rows.values().take(limit);
+        Ok(rows.filter_map(|h| self.items.rows[h].1.doc.map(|d| (*h, d))).collect())
+    }
+
+    fn totals(&mut self) -> Result<Totals> {
+        let count = |s: State| self.items.rows.values().filter(|(_, i)| i.state == s).count() as u64;
+        Ok(Totals {
+            documents: self.documents.rows.len() as u64,
+            items: self.items.rows.len() as u64,
+            refused: count(State::Refused),
+            not_counted: count(State::NotCounted),
+            unsealed: self.unsealed.rows.len() as u64,
+        })
+    }
+
+    fn seal(&mut self, hash: &SealHash) -> Result<Option<StoredSeal>> {
+        Ok(self.seals.rows.get(hash).cloned())
+    }
+
+    fn put_seal(&mut self, hash: &SealHash, seal: &StoredSeal) -> Result<()> {
+        let words = seal.seal.words();
+        self.numbers.put((words.node, words.number, *hash), ());
+        self.seals.put(*hash, seal.clone());
+        Ok(())
+    }
+
+    fn seals_numbered(&mut self, node: NodeName, number: u64) -> Result<Vec<SealHash>> {
+        let (low, high) = (SealHash::from_bytes([0; 32]), SealHash::from_bytes([255; 32]));
+        Ok(self.numbers.rows.range((node, number, low)..=(node, number, high)).map(|((_, _, h), ())| *h).collect())
+    }
+
+    fn highest_seal(&mut self, node: NodeName) -> Result<Option<(u64, SealHash)>> {
+        let (low, high) = (SealHash::from_bytes([0; 32]), SealHash::from_bytes([255; 32]));
+        let last = self.numbers.rows.range((node, 0, low)..=(node, u64::MAX, high)).next_back();
+        let Some(((_, number, _), ())) = last else { return Ok(None) };
+        let number = *number;
+        Ok(self.seals_numbered(node, number)?.first().map(|h| (number, *h)))
+    }
+
+    fn leaves(&mut self, seal: &SealHash) -> Result<Vec<(u32, ItemHash, DocId)>> {
+        let rows = self.leaves.rows.range((*seal, 0)..=(*seal, u32::MAX));
+        Ok(rows.map(|((_, leaf), (hash, doc))| (*leaf, *hash, *doc)).collect())
+    }
+
+    fn owe(&mut self, peer: NodeName, debts: &[Debt]) -> Result<()> {
+        for debt in debts {
+            let key = (peer, debt.doc, debt.item);
+            if !self.outbox.rows.contains_key(&key) {
+                self.outbox.put(key, (debt.class, debt.rank));
+            }
+        }
+        Ok(())
+    }
+
+    fn owed(&mut self, peer: NodeName, limit: usize) -> Result<Vec<Debt>> {
+        let mut all: Vec<Debt> = self.debts(peer).collect();
+        all.sort_by_key(|d| (d.class, std::cmp::Reverse(d.rank), d.doc, d.item));
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    fn owed_count(&mut self, peer: NodeName) -> Result<u64> {
+        Ok(self.debts(peer).count() as u64)
+    }
+
+    fn settle(&mut self, peer: NodeName, items: &[(Option<DocId>, ItemHash)]) -> Result<()> {
+        items.iter().for_each(|(doc, item)| self.outbox.remove(&(peer, *doc, Some(*item))));
+        Ok(())
+    }
+
+    fn settle_document(&mut self, peer: NodeName, doc: &DocId) -> Result<()> {
+        self.outbox.remove(&(peer, Some(*doc), None));
+        Ok(())
+    }
+
+    fn peer(&mut self, peer: NodeName) -> Result<Option<Peer>> {
+        Ok(self.peers.rows.get(&peer).cloned())
+    }
+
+    fn put_peer(&mut self, peer: NodeName, row: &Peer) -> Result<()> {
+        self.peers.put(peer, row.clone());
+        Ok(())
+    }
+
+    fn peers(&mut self) -> Result<Vec<NodeName>> {
+        Ok(self.peers.rows.keys().copied().collect())
+    }
+
+    fn meta(&mut self, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.meta.rows.get(key).cloned())
+    }
+
+    fn put_meta(&mut self, key: &str, value: &[u8]) -> Result<()> {
+        self.meta.put(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+}
+
+/// Does the same to every table.
+macro_rules! each_table {
+    ($self:ident . $method:ident ()) => {{
+        $self.documents.$method();
+        $self.items.$method();
+        $self.arrivals.$method();
+        $self.of_doc.$method();
+        $self.unsealed.$method();
+        $self.seals.$method();
+        $self.numbers.$method();
+        $self.leaves.$method();
+        $self.outbox.$method();
+        $self.peers.$method();
+        $self.meta.$method();
+    }};
+}
+
+impl Durable for Memory {
+    fn begin(&mut self) -> Result<()> {
+        each_table!(self.keep());
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        each_table!(self.keep());
+        Ok(())
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        each_table!(self.take_back());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn memory_conforms() {
+        super::super::conformance::check(super::Memory::new);
+    }
+}

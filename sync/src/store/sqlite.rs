@@ -1,0 +1,665 @@
+//! A store in one SQLite database: WAL, `synchronous=FULL`, own checkpoints.
+//!
+//! Keyed tables are rowid tables with a unique index: random keys inside the key tree itself cost eight times as
+//! much. The caller owns the connection through [`Sqlite::connection`] for tables of its own, which then live
+//! and die in the same transactions.
+//!
+//! Assumptions: one process writes (the database is locked exclusively, and a second process is told so); fsync
+//! does what it says. Errors in automatic checkpoints are swallowed by SQLite, so they are switched off and
+//! [`Sqlite::checkpoint`] reads its own result.
+
+use std::path::Path;
+
+use certs::NodeName;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+
+use super::{Debt, Document, Durable, Peer, Position, Result, Store, StoreError, StoredSeal, Totals};
+use crate::digest::SetDigest;
+use crate::id::{DocId, ItemHash, SealHash};
+use crate::item::{Audience, Class, Item, Kind, Sealed, State};
+
+/// The version of the tables below, in `PRAGMA user_version`.
+pub const SCHEMA: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE document(
+  id INTEGER PRIMARY KEY, doc BLOB NOT NULL UNIQUE, audience TEXT NOT NULL, frozen INTEGER NOT NULL);
+CREATE TABLE seal(
+  id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, node TEXT NOT NULL, number INTEGER NOT NULL,
+  seal BLOB NOT NULL, twigs BLOB NOT NULL);
+CREATE INDEX seal_chain ON seal(node, number);
+CREATE TABLE item(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE, doc INTEGER, kind INTEGER NOT NULL,
+  author TEXT NOT NULL, state INTEGER NOT NULL, seal INTEGER, leaf INTEGER, bytes BLOB NOT NULL);
+CREATE INDEX item_doc ON item(doc);
+CREATE INDEX item_seal ON item(seal) WHERE seal IS NOT NULL;
+CREATE INDEX item_unsealed ON item(id) WHERE seal IS NULL AND doc IS NOT NULL;
+CREATE TABLE outbox(
+  id INTEGER PRIMARY KEY, peer TEXT NOT NULL, class INTEGER NOT NULL, rank INTEGER NOT NULL,
+  doc INTEGER NOT NULL, item BLOB NOT NULL, UNIQUE(peer, doc, item));
+CREATE INDEX outbox_order ON outbox(peer, class, rank DESC);
+CREATE TABLE peer(
+  name TEXT PRIMARY KEY, digest BLOB NOT NULL, everything INTEGER, proved_at INTEGER, last_seen INTEGER);
+CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL);
+";
+
+/// The store.
+pub struct Sqlite {
+    connection: Connection,
+    /// The row of the document used last: items come in runs.
+    recent: Option<(DocId, i64)>,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(e: rusqlite::Error) -> Self {
+        match e.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StoreError::Full(e.to_string()),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(e.to_string()),
+            _ => StoreError::Failed(e.to_string()),
+        }
+    }
+}
+
+fn damaged(what: &str) -> StoreError {
+    StoreError::Damaged(format!("{what} does not read as what was written"))
+}
+
+fn number_of(state: State) -> u8 {
+    match state {
+        State::Counted => 0,
+        State::NotCounted => 1,
+        State::Refused => 2,
+    }
+}
+
+fn state_of(number: u8) -> Result<State> {
+    match number {
+        0 => Ok(State::Counted),
+        1 => Ok(State::NotCounted),
+        2 => Ok(State::Refused),
+        _ => Err(damaged("an item's state")),
+    }
+}
+
+fn read_id<T>(bytes: Vec<u8>, make: impl FnOnce([u8; 32]) -> T) -> Result<T> {
+    bytes.try_into().map(make).map_err(|_| damaged("a hash"))
+}
+
+fn name(text: &str) -> Result<NodeName> {
+    text.parse().map_err(|_| damaged("a node's name"))
+}
+
+/// The smallest byte string above all that begin with `prefix`; `None` when there is none.
+fn after(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut bound = prefix.to_vec();
+    while let Some(last) = bound.pop() {
+        if last < u8::MAX {
+            bound.push(last + 1);
+            return Some(bound);
+        }
+    }
+    None
+}
+
+impl Sqlite {
+    /// Opens or makes the database at `path`.
+    pub fn open(path: &Path) -> Result<Sqlite> {
+        let connection = Connection::open(path)?;
+        connection.execute_batch(
+            "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+             PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;
+             PRAGMA foreign_keys=OFF;",
+        )?;
+        Sqlite::prepare(connection)
+    }
+
+    /// A store that lives as long as this value, for tests.
+    pub fn in_memory() -> Result<Sqlite> {
+        Sqlite::prepare(Connection::open_in_memory()?)
+    }
+
+    fn prepare(connection: Connection) -> Result<Sqlite> {
+        connection.set_prepared_statement_cache_capacity(128);
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0))?;
+        match version {
+            0 => {
+                connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version={SCHEMA}; COMMIT;"))?;
+            }
+            SCHEMA => {}
+            newer => {
+                return Err(StoreError::Failed(format!(
+                    "the database has schema {newer} and this program knows {SCHEMA}: use the program version that wrote it"
+                )));
+            }
+        }
+        Ok(Sqlite { connection, recent: None })
+    }
+
+    /// The connection, for tables that the caller keeps beside the store's own.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Moves the write-ahead log into the database. Returns how many log pages are left because a reader still
+    /// needs them.
+    pub fn checkpoint(&mut self) -> Result<u64> {
+        let (busy, log, moved): (i64, i64, i64) =
+            self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        Ok(if busy != 0 { log.max(0) as u64 } else { (log - moved).max(0) as u64 })
+    }
+
+    fn document_row(&mut self, doc: &DocId) -> Result<Option<i64>> {
+        if let Some((recent, row)) = self.recent
+            && recent == *doc
+        {
+            return Ok(Some(row));
+        }
+        let mut query = self.connection.prepare_cached("SELECT id FROM document WHERE doc = ?1")?;
+        let row = query.query_row([doc.as_bytes()], |r| r.get(0)).optional()?;
+        self.recent = row.map(|row| (*doc, row)).or(self.recent);
+        Ok(row)
+    }
+
+    fn items_where(&mut self, which: &str, parameter: Option<i64>) -> Result<Vec<Item>> {
+        let sql = format!(
+            "SELECT i.hash, i.kind, d.doc, i.author, i.state, s.hash, i.leaf, i.bytes
+             FROM item i LEFT JOIN document d ON d.id = i.doc LEFT JOIN seal s ON s.id = i.seal
+             WHERE {which} ORDER BY i.id"
+        );
+        let mut query = self.connection.prepare_cached(&sql)?;
+        let rows = match parameter {
+            Some(p) => query.query_map([p], RawItem::read)?,
+            None => query.query_map([], RawItem::read)?,
+        };
+        rows.map(|raw| raw?.item()).collect()
+    }
+}
+
+struct RawItem {
+    hash: Vec<u8>,
+    kind: u8,
+    doc: Option<Vec<u8>>,
+    author: String,
+    state: u8,
+    seal: Option<Vec<u8>>,
+    leaf: Option<u32>,
+    bytes: Vec<u8>,
+}
+
+impl RawItem {
+    fn read(r: &Row<'_>) -> rusqlite::Result<RawItem> {
+        Ok(RawItem {
+            hash: r.get(0)?,
+            kind: r.get(1)?,
+            doc: r.get(2)?,
+            author: r.get(3)?,
+            state: r.get(4)?,
+            seal: r.get(5)?,
+            leaf: r.get(6)?,
+            bytes: r.get(7)?,
+        })
+    }
+
+    fn item(self) -> Result<Item> {
+        let sealed = match (self.seal, self.leaf) {
+            (Some(seal), Some(leaf)) => Some(Sealed { seal: read_id(seal, SealHash::from_bytes)?, leaf }),
+            _ => None,
+        };
+        Ok(Item {
+            hash: read_id(self.hash, ItemHash::from_bytes)?,
+            kind: Kind::new(self.kind),
+            doc: self.doc.map(|d| read_id(d, DocId::from_bytes)).transpose()?,
+            author: name(&self.author)?,
+            state: state_of(self.state)?,
+            sealed,
+            bytes: self.bytes,
+        })
+    }
+}
+
+fn read_audience(text: &str) -> Result<Audience> {
+    text.split_whitespace().map(|s| s.parse().map_err(|_| damaged("an audience"))).collect()
+}
+
+/// In the outbox an absent item or document is an empty or zero value, so that the unique index sees it.
+fn item_key(item: Option<&ItemHash>) -> &[u8] {
+    item.map_or(&[], |i| i.as_bytes())
+}
+
+impl Store for Sqlite {
+    fn document(&mut self, doc: &DocId) -> Result<Option<Document>> {
+        let mut query = self.connection.prepare_cached("SELECT id, audience, frozen FROM document WHERE doc = ?1")?;
+        let row = query
+            .query_row([doc.as_bytes()], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get(2)?)))
+            .optional()?;
+        let Some((id, audience, frozen)) = row else { return Ok(None) };
+        self.recent = Some((*doc, id));
+        Ok(Some(Document { audience: read_audience(&audience)?, frozen }))
+    }
+
+    fn put_document(&mut self, doc: &DocId, document: &Document) -> Result<()> {
+        let audience = document.audience.to_string();
+        match self.document_row(doc)? {
+            Some(row) => {
+                let mut update = self.connection.prepare_cached("UPDATE document SET audience = ?2, frozen = ?3 WHERE id = ?1")?;
+                update.execute(params![row, audience, document.frozen])?;
+            }
+            None => {
+                let mut insert =
+                    self.connection.prepare_cached("INSERT INTO document(doc, audience, frozen) VALUES(?1, ?2, ?3)")?;
+                insert.execute(params![doc.as_bytes(), audience, document.frozen])?;
+                self.recent = Some((*doc, self.connection.last_insert_rowid()));
+            }
+        }
+        Ok(())
+    }
+
+    fn documents(&mut self, after: Option<DocId>, limit: usize) -> Result<Vec<(DocId, Document)>> {
+        let from = match after {
+            Some(doc) => self.document_row(&doc)?.unwrap_or(0),
+            None => 0,
+        };
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT doc, audience, frozen FROM document WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+        let rows = query.query_map(params![from, limit as i64], |r| {
+            Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?))
+        })?;
+        rows.map(|row| {
+            let (doc, audience, frozen) = row?;
+            Ok((read_id(doc, DocId::from_bytes)?, Document { audience: read_audience(&audience)?, frozen }))
+        })
+        .collect()
+    }
+
+    fn documents_with_prefix(&mut self, prefix: &[u8]) -> Result<Vec<DocId>> {
+        let end = after(prefix).unwrap_or_else(|| vec![255; 33]);
+        let mut query =
+            self.connection.prepare_cached("SELECT doc FROM document WHERE doc >= ?1 AND doc < ?2 ORDER BY doc LIMIT 2")?;
+        let rows = query.query_map([prefix, &end], |r| r.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| read_id(row?, DocId::from_bytes)).collect()
+    }
+
+    fn item(&mut self, hash: &ItemHash) -> Result<Option<Item>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT i.hash, i.kind, d.doc, i.author, i.state, s.hash, i.leaf, i.bytes
+             FROM item i LEFT JOIN document d ON d.id = i.doc LEFT JOIN seal s ON s.id = i.seal WHERE i.hash = ?1",
+        )?;
+        query.query_row([hash.as_bytes()], RawItem::read).optional()?.map(RawItem::item).transpose()
+    }
+
+    fn state(&mut self, hash: &ItemHash) -> Result<Option<State>> {
+        let mut query = self.connection.prepare_cached("SELECT state FROM item WHERE hash = ?1")?;
+        query.query_row([hash.as_bytes()], |r| r.get(0)).optional()?.map(state_of).transpose()
+    }
+
+    fn items_with_prefix(&mut self, prefix: &[u8]) -> Result<Vec<ItemHash>> {
+        let end = after(prefix).unwrap_or_else(|| vec![255; 33]);
+        let mut query =
+            self.connection.prepare_cached("SELECT hash FROM item WHERE hash >= ?1 AND hash < ?2 ORDER BY hash LIMIT 2")?;
+        let rows = query.query_map([prefix, &end], |r| r.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| read_id(row?, ItemHash::from_bytes)).collect()
+    }
+
+    fn items_of(&mut self, doc: &DocId) -> Result<Vec<Item>> {
+        match self.document_row(doc)? {
+            Some(row) => self.items_where("i.doc = ?1", Some(row)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn directory(&mut self) -> Result<Vec<Item>> {
+        self.items_where("i.doc IS NULL", None)
+    }
+
+    fn put_item(&mut self, item: &Item) -> Result<Position> {
+        let doc = match item.doc {
+            Some(doc) => Some(self.document_row(&doc)?.ok_or_else(|| damaged("an item's document"))?),
+            None => None,
+        };
+        let seal: Option<i64> = match item.sealed {
+            Some(sealed) => {
+                let mut query = self.connection.prepare_cached("SELECT id FROM seal WHERE hash = ?1")?;
+                Some(query.query_row([sealed.seal.as_bytes()], |r| r.get(0))?)
+            }
+            None => None,
+        };
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO item(hash, doc, kind, author, state, seal, leaf, bytes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        insert.execute(params![
+            item.hash.as_bytes(),
+            doc,
+            item.kind.number(),
+            item.author.to_string(),
+            number_of(item.state),
+            seal,
+            item.sealed.map(|s| s.leaf),
+            item.bytes
+        ])?;
+        Ok(Position(self.connection.last_insert_rowid() as u64))
+    }
+
+    fn seal_item(&mut self, hash: &ItemHash, sealed: Sealed) -> Result<()> {
+        let mut update = self.connection.prepare_cached(
+            "UPDATE item SET seal = (SELECT id FROM seal WHERE hash = ?2), leaf = ?3 WHERE hash = ?1",
+        )?;
+        match update.execute(params![hash.as_bytes(), sealed.seal.as_bytes(), sealed.leaf])? {
+            1 => Ok(()),
+            _ => Err(StoreError::Damaged(format!("item {hash} is not there"))),
+        }
+    }
+
+    fn set_state(&mut self, hash: &ItemHash, state: State) -> Result<()> {
+        let mut update = self.connection.prepare_cached("UPDATE item SET state = ?2 WHERE hash = ?1")?;
+        match update.execute(params![hash.as_bytes(), number_of(state)])? {
+            1 => Ok(()),
+            _ => Err(StoreError::Damaged(format!("item {hash} is not there"))),
+        }
+    }
+
+    fn empty_item(&mut self, hash: &ItemHash) -> Result<()> {
+        let mut update = self.connection.prepare_cached("UPDATE item SET bytes = x'' WHERE hash = ?1")?;
+        match update.execute([hash.as_bytes()])? {
+            1 => Ok(()),
+            _ => Err(StoreError::Damaged(format!("item {hash} is not there"))),
+        }
+    }
+
+    fn scan(&mut self, after: Position, limit: usize) -> Result<Vec<(Position, ItemHash, Option<DocId>)>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT i.id, i.hash, d.doc FROM item i LEFT JOIN document d ON d.id = i.doc
+             WHERE i.id > ?1 ORDER BY i.id LIMIT ?2",
+        )?;
+        let rows = query.query_map(params![after.0 as i64, limit as i64], |r| {
+            Ok((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?, r.get::<_, Option<Vec<u8>>>(2)?))
+        })?;
+        rows.map(|row| {
+            let (at, hash, doc) = row?;
+            let doc = doc.map(|d| read_id(d, DocId::from_bytes)).transpose()?;
+            Ok((Position(at as u64), read_id(hash, ItemHash::from_bytes)?, doc))
+        })
+        .collect()
+    }
+
+    fn unsealed(&mut self, limit: usize) -> Result<Vec<(ItemHash, DocId)>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT i.hash, d.doc FROM item i JOIN document d ON d.id = i.doc
+             WHERE i.seal IS NULL AND i.doc IS NOT NULL ORDER BY i.id LIMIT ?1",
+        )?;
+        let rows = query.query_map([limit as i64], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?)))?;
+        rows.map(|row| {
+            let (hash, doc) = row?;
+            Ok((read_id(hash, ItemHash::from_bytes)?, read_id(doc, DocId::from_bytes)?))
+        })
+        .collect()
+    }
+
+    fn totals(&mut self) -> Result<Totals> {
+        let one = |sql: &str| self.connection.query_row(sql, [], |r| r.get::<_, i64>(0)).map(|n| n as u64);
+        Ok(Totals {
+            documents: one("SELECT count(*) FROM document")?,
+            items: one("SELECT count(*) FROM item")?,
+            refused: one("SELECT count(*) FROM item WHERE state = 2")?,
+            not_counted: one("SELECT count(*) FROM item WHERE state = 1")?,
+            unsealed: one("SELECT count(*) FROM item WHERE seal IS NULL AND doc IS NOT NULL")?,
+        })
+    }
+
+    fn seal(&mut self, hash: &SealHash) -> Result<Option<StoredSeal>> {
+        let mut query = self.connection.prepare_cached("SELECT seal, twigs FROM seal WHERE hash = ?1")?;
+        let row = query
+            .query_row([hash.as_bytes()], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?)))
+            .optional()?;
+        let Some((seal, twigs)) = row else { return Ok(None) };
+        Ok(Some(StoredSeal {
+            seal: postcard::from_bytes(&seal).map_err(|_| damaged("a seal"))?,
+            twigs: postcard::from_bytes(&twigs).map_err(|_| damaged("a seal's twigs"))?,
+        }))
+    }
+
+    fn put_seal(&mut self, hash: &SealHash, seal: &StoredSeal) -> Result<()> {
+        let words = seal.seal.words();
+        let bytes = postcard::to_stdvec(&seal.seal).expect("a seal has a byte form");
+        let twigs = postcard::to_stdvec(&seal.twigs).expect("twigs have a byte form");
+        let mut put = self.connection.prepare_cached(
+            "INSERT INTO seal(hash, node, number, seal, twigs) VALUES(?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT(hash) DO UPDATE SET twigs = excluded.twigs",
+        )?;
+        put.execute(params![hash.as_bytes(), words.node.to_string(), words.number as i64, bytes, twigs])?;
+        Ok(())
+    }
+
+    fn seals_numbered(&mut self, node: NodeName, number: u64) -> Result<Vec<SealHash>> {
+        let mut query =
+            self.connection.prepare_cached("SELECT hash FROM seal WHERE node = ?1 AND number = ?2 ORDER BY hash")?;
+        let rows = query.query_map(params![node.to_string(), number as i64], |r| r.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| read_id(row?, SealHash::from_bytes)).collect()
+    }
+
+    fn highest_seal(&mut self, node: NodeName) -> Result<Option<(u64, SealHash)>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT number, hash FROM seal WHERE node = ?1 ORDER BY number DESC, hash LIMIT 1",
+        )?;
+        let row = query
+            .query_row([node.to_string()], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?)))
+            .optional()?;
+        row.map(|(number, hash)| Ok((number as u64, read_id(hash, SealHash::from_bytes)?))).transpose()
+    }
+
+    fn leaves(&mut self, seal: &SealHash) -> Result<Vec<(u32, ItemHash, DocId)>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT i.leaf, i.hash, d.doc FROM item i JOIN document d ON d.id = i.doc
+             WHERE i.seal = (SELECT id FROM seal WHERE hash = ?1) ORDER BY i.leaf",
+        )?;
+        let rows = query.query_map([seal.as_bytes()], |r| {
+            Ok((r.get::<_, u32>(0)?, r.get::<_, Vec<u8>>(1)?, r.get::<_, Vec<u8>>(2)?))
+        })?;
+        rows.map(|row| {
+            let (leaf, hash, doc) = row?;
+            Ok((leaf, read_id(hash, ItemHash::from_bytes)?, read_id(doc, DocId::from_bytes)?))
+        })
+        .collect()
+    }
+
+    fn owe(&mut self, peer: NodeName, debts: &[Debt]) -> Result<()> {
+        let peer = peer.to_string();
+        for debt in debts {
+            let doc = match debt.doc {
+                Some(doc) => self.document_row(&doc)?.ok_or_else(|| damaged("an owed document"))?,
+                None => 0,
+            };
+            let mut insert = self.connection.prepare_cached(
+                "INSERT OR IGNORE INTO outbox(peer, class, rank, doc, item) VALUES(?1, ?2, ?3, ?4, ?5)",
+            )?;
+            insert.execute(params![peer, debt.class as u8, debt.rank.0 as i64, doc, item_key(debt.item.as_ref())])?;
+        }
+        Ok(())
+    }
+
+    fn owed(&mut self, peer: NodeName, limit: usize) -> Result<Vec<Debt>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT o.class, o.rank, d.doc, o.item FROM outbox o LEFT JOIN document d ON d.id = o.doc
+             WHERE o.peer = ?1 ORDER BY o.class, o.rank DESC LIMIT ?2",
+        )?;
+        let rows = query.query_map(params![peer.to_string(), limit as i64], |r| {
+            Ok((r.get::<_, u8>(0)?, r.get::<_, i64>(1)?, r.get::<_, Option<Vec<u8>>>(2)?, r.get::<_, Vec<u8>>(3)?))
+        })?;
+        rows.map(|row| {
+            let (class, rank, doc, item) = row?;
+            Ok(Debt {
+                class: Class::from_number(class),
+                rank: Position(rank as u64),
+                doc: doc.map(|d| read_id(d, DocId::from_bytes)).transpose()?,
+                item: if item.is_empty() { None } else { Some(read_id(item, ItemHash::from_bytes)?) },
+            })
+        })
+        .collect()
+    }
+
+    fn owed_count(&mut self, peer: NodeName) -> Result<u64> {
+        let mut query = self.connection.prepare_cached("SELECT count(*) FROM outbox WHERE peer = ?1")?;
+        Ok(query.query_row([peer.to_string()], |r| r.get::<_, i64>(0))? as u64)
+    }
+
+    fn settle(&mut self, peer: NodeName, items: &[(Option<DocId>, ItemHash)]) -> Result<()> {
+        let peer = peer.to_string();
+        for (doc, item) in items {
+            let doc = match doc {
+                Some(doc) => match self.document_row(doc)? {
+                    Some(row) => row,
+                    None => continue,
+                },
+                None => 0,
+            };
+            let mut delete =
+                self.connection.prepare_cached("DELETE FROM outbox WHERE peer = ?1 AND doc = ?2 AND item = ?3")?;
+            delete.execute(params![peer, doc, item.as_bytes()])?;
+        }
+        Ok(())
+    }
+
+    fn settle_document(&mut self, peer: NodeName, doc: &DocId) -> Result<()> {
+        if let Some(row) = self.document_row(doc)? {
+            let mut delete =
+                self.connection.prepare_cached("DELETE FROM outbox WHERE peer = ?1 AND doc = ?2 AND item = x''")?;
+            delete.execute(params![peer.to_string(), row])?;
+        }
+        Ok(())
+    }
+
+    fn peer(&mut self, peer: NodeName) -> Result<Option<Peer>> {
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT digest, everything, proved_at, last_seen FROM peer WHERE name = ?1")?;
+        let row = query
+            .query_row([peer.to_string()], |r| {
+                Ok((
+                    r.get::<_, Vec<u8>>(0)?,
+                    r.get::<_, Option<i64>>(1)?,
+                    r.get::<_, Option<i64>>(2)?,
+                    r.get::<_, Option<i64>>(3)?,
+                ))
+            })
+            .optional()?;
+        let Some((digest, everything, proved_at, last_seen)) = row else { return Ok(None) };
+        Ok(Some(Peer {
+            digest: SetDigest::from_bytes(&digest).map_err(|_| damaged("a pair's digest"))?,
+            everything: everything.map(|p| Position(p as u64)),
+            proved_at: proved_at.map(|t| t as u64),
+            last_seen: last_seen.map(|t| t as u64),
+        }))
+    }
+
+    fn put_peer(&mut self, peer: NodeName, row: &Peer) -> Result<()> {
+        let mut put = self.connection.prepare_cached(
+            "INSERT INTO peer(name, digest, everything, proved_at, last_seen) VALUES(?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT(name) DO UPDATE SET digest = excluded.digest, everything = excluded.everything,
+               proved_at = excluded.proved_at, last_seen = excluded.last_seen",
+        )?;
+        put.execute(params![
+            peer.to_string(),
+            row.digest.to_bytes().as_slice(),
+            row.everything.map(|p| p.0 as i64),
+            row.proved_at.map(|t| t as i64),
+            row.last_seen.map(|t| t as i64)
+        ])?;
+        Ok(())
+    }
+
+    fn peers(&mut self) -> Result<Vec<NodeName>> {
+        let mut query = self.connection.prepare_cached("SELECT name FROM peer ORDER BY name")?;
+        let rows = query.query_map([], |r| r.get::<_, String>(0))?;
+        rows.map(|row| name(&row?)).collect()
+    }
+
+    fn meta(&mut self, key: &str) -> Result<Option<Vec<u8>>> {
+        let mut query = self.connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        Ok(query.query_row([key], |r| r.get(0)).optional()?)
+    }
+
+    fn put_meta(&mut self, key: &str, value: &[u8]) -> Result<()> {
+        let mut put = self.connection.prepare_cached(
+            "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+        )?;
+        put.execute(params![key, value])?;
+        Ok(())
+    }
+}
+
+impl Durable for Sqlite {
+    fn begin(&mut self) -> Result<()> {
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        Ok(self.connection.execute_batch("COMMIT")?)
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        self.recent = None;
+        if self.connection.is_autocommit() {
+            return Ok(()); // the error that brought us here has ended the transaction
+        }
+        Ok(self.connection.execute_batch("ROLLBACK")?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_conforms() {
+        super::super::conformance::check(|| Sqlite::in_memory().unwrap());
+    }
+
+    #[test]
+    fn what_was_committed_is_there_after_opening_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.db");
+        let mut store = Sqlite::open(&path).unwrap();
+        store.begin().unwrap();
+        store.put_meta("k", b"v").unwrap();
+        store.commit().unwrap();
+        store.begin().unwrap();
+        store.put_meta("k", b"lost").unwrap();
+        drop(store);
+        assert_eq!(Sqlite::open(&path).unwrap().meta("k").unwrap().unwrap(), b"v");
+    }
+
+    #[test]
+    fn a_second_process_is_kept_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.db");
+        let mut first = Sqlite::open(&path).unwrap();
+        first.begin().unwrap();
+        first.put_meta("k", b"v").unwrap();
+        first.commit().unwrap();
+        assert!(Sqlite::open(&path).is_err());
+    }
+
+    #[test]
+    fn a_newer_schema_is_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.db");
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", SCHEMA + 1).unwrap();
+        assert!(Sqlite::open(&path).is_err());
+    }
+
+    #[test]
+    fn a_log_moves_into_the_database_when_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Sqlite::open(&dir.path().join("node.db")).unwrap();
+        store.begin().unwrap();
+        store.put_meta("k", &[1; 10_000]).unwrap();
+        store.commit().unwrap();
+        assert_eq!(store.checkpoint().unwrap(), 0);
+    }
+
+    #[test]
+    fn the_bound_after_a_prefix() {
+        assert_eq!(after(&[1, 255]), Some(vec![2]));
+        assert_eq!(after(&[255, 255]), None);
+    }
+}

@@ -1,0 +1,420 @@
+//! Frames: what two linked nodes say to each other.
+//!
+//! A frame is a type byte and a body in postcard form. A body may have more at its end than this version knows, and a
+//! frame of an unknown type is skipped: that is how newer versions speak to older ones. On a stream every frame
+//! comes after its length (four bytes, big-endian). Every size has a cap, checked before anything is allocated.
+//!
+//! ```text
+//! 1 hello    both sides' first flight, unasked
+//! 2 batch    zstd( directory items, seals, documents' items )
+//! 3 answer   what the receiver of a batch made durable, refused or must wait for
+//! 4 digest   the fingerprint of what both must hold, with counts that say when it was true
+//! 5 sketch   cells of a rateless IBLT
+//! 6 want     the outcome of a repair: which items the other side lacks
+//! 7 bye      why the link ends
+//! ```
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{DocId, Incarnation, SealHash};
+use crate::seal::Seal;
+
+/// The version of the frames below; the smaller of both sides' is spoken.
+pub const VERSION: u16 = 1;
+
+/// The longest frame in bytes.
+pub const MAX_FRAME: usize = 1 << 20;
+
+/// The most a batch may unpack to.
+pub const MAX_BATCH: usize = 4 << 20;
+
+/// Most items in one batch.
+pub const MAX_BATCH_ITEMS: usize = 8192;
+
+/// Which of a link's streams a frame travels on. Within a lane the order holds, between lanes it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Hello, answers, digests, repair.
+    Control,
+    /// Batches of directory and urgent items.
+    Urgent,
+    /// All other batches.
+    Bulk,
+}
+
+impl Lane {
+    /// All lanes, the most urgent first.
+    pub const ALL: [Lane; 3] = [Lane::Control, Lane::Urgent, Lane::Bulk];
+}
+
+/// The first flight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The newest version that the sender speaks.
+    pub version: u16,
+    /// The sender's life.
+    pub incarnation: Incarnation,
+    /// The highest of the receiver's seals that the sender holds.
+    pub highest: Option<(u64, SealHash)>,
+    /// What the sender holds that both must hold.
+    pub digest: DigestBody,
+    /// The sender's clock in milliseconds since 1970; shown, never used.
+    pub clock: u64,
+}
+
+/// A fingerprint and when it was true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigestBody {
+    /// Items sent on this connection before this frame.
+    pub sent: u64,
+    /// Items received on this connection and stored.
+    pub received: u64,
+    /// Items in the set.
+    pub count: u64,
+    /// The set's fingerprint.
+    pub fingerprint: [u8; 32],
+}
+
+/// A seal and where this batch's items stand under it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealPart {
+    /// The seal.
+    pub seal: Seal,
+    /// The places of this batch's items as (gap, length) runs; empty when all are here.
+    pub places: Vec<(u32, u32)>,
+    /// The hashes of the twigs for these places, from left to right.
+    pub twigs: Vec<[u8; 32]>,
+}
+
+/// Which document a group of items belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DocRef {
+    /// The one that the first item of the group begins.
+    New,
+    /// The only one with this prefix.
+    Short([u8; 8]),
+    /// This one.
+    Whole(DocId),
+}
+
+/// One item of a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemPart {
+    /// Its kind's number.
+    pub kind: u8,
+    /// Its seal's place in the batch.
+    pub seal: u32,
+    /// A change in packed form, anything else as it is.
+    pub bytes: Vec<u8>,
+}
+
+/// Items of one document, parents first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocPart {
+    /// The document.
+    pub doc: DocRef,
+    /// Its items.
+    pub items: Vec<ItemPart>,
+}
+
+/// What a batch holds once unpacked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Directory items: kind and bytes.
+    pub directory: Vec<(u8, Vec<u8>)>,
+    /// The seals of the documents' items.
+    pub seals: Vec<SealPart>,
+    /// Items by document.
+    pub docs: Vec<DocPart>,
+}
+
+impl Load {
+    /// How many items it holds; answers count them in this order, the directory's first.
+    pub fn len(&self) -> usize {
+        self.directory.len() + self.docs.iter().map(|d| d.items.len()).sum::<usize>()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Compressed, for a batch frame.
+    pub fn pack(&self) -> Vec<u8> {
+        let bytes = postcard::to_stdvec(self).expect("a struct of plain values has a byte form");
+        zstd::bulk::compress(&bytes, 3).expect("compressing into memory does not fail")
+    }
+
+    /// Unpacks at most [`MAX_BATCH`] bytes.
+    pub fn unpack(packed: &[u8]) -> Result<Load, FrameError> {
+        let bytes = zstd::bulk::decompress(packed, MAX_BATCH).map_err(|_| FrameError::Compression)?;
+        let load: Load = body(&bytes)?;
+        if load.len() > MAX_BATCH_ITEMS { Err(FrameError::TooMany) } else { Ok(load) }
+    }
+}
+
+/// Why an item of a batch is not durable at the receiver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exception {
+    /// Something it needs is not there yet: it was not stored, send it again.
+    Waiting,
+    /// It breaks a rule; its hash is kept, with the reason.
+    Refused(String),
+}
+
+/// The receiver's word on a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The batch.
+    pub batch: u64,
+    /// Items that are not durable, by place in the batch; all others are.
+    pub exceptions: Vec<(u32, Exception)>,
+}
+
+/// A piece of a sketch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SketchBody {
+    /// Drawn for this repair by the side that began it.
+    pub key: [u8; 16],
+    /// The cells in the sketch's own coding, which says what part of the hash space they cover.
+    pub cells: Vec<u8>,
+}
+
+/// The outcome of one piece of a repair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantBody {
+    /// The repair.
+    pub key: [u8; 16],
+    /// Which part of the hash space: so many leading bits ...
+    pub bits: u8,
+    /// ... equal to these.
+    pub prefix: u32,
+    /// What came of it.
+    pub outcome: Want,
+}
+
+/// What the receiver of a sketch asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Want {
+    /// Decoded: the receiver lacks the items with these symbols, and so many it had that the sender lacks are
+    /// queued.
+    These(Vec<[u8; 8]>, u32),
+    /// More cells from this place on.
+    More(u32),
+    /// The budget is spent: begin again with each half.
+    Split,
+    /// Too far apart: send everything.
+    Everything,
+}
+
+/// Why a link ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bye {
+    /// For the other side's operator.
+    pub reason: String,
+}
+
+/// A frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// The first flight.
+    Hello(Hello),
+    /// Items.
+    Batch {
+        /// Drawn by the sender.
+        id: u64,
+        /// A packed [`Load`].
+        load: Vec<u8>,
+    },
+    /// The word on a batch.
+    Answer(Answer),
+    /// The fingerprint.
+    Digest(DigestBody),
+    /// Cells.
+    Sketch(SketchBody),
+    /// The outcome of a piece of a repair.
+    Want(WantBody),
+    /// The end.
+    Bye(Bye),
+    /// Something that a newer version says.
+    Unknown(u8),
+}
+
+/// Why bytes are not a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// Nothing, or longer than [`MAX_FRAME`].
+    Length(usize),
+    /// The body cannot be read.
+    Body,
+    /// It does not decompress, or to more than [`MAX_BATCH`].
+    Compression,
+    /// More than [`MAX_BATCH_ITEMS`] items.
+    TooMany,
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FrameError::Length(n) => write!(f, "a frame of {n} bytes; 1 to {MAX_FRAME} are allowed"),
+            FrameError::Body => f.write_str("a frame that cannot be read"),
+            FrameError::Compression => write!(f, "a batch that does not unpack to at most {MAX_BATCH} bytes"),
+            FrameError::TooMany => write!(f, "a batch of more than {MAX_BATCH_ITEMS} items"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+/// Reads a body; what a newer version added at its end is left alone.
+fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
+    postcard::take_from_bytes(bytes).map(|(value, _)| value).map_err(|_| FrameError::Body)
+}
+
+fn frame(kind: u8, value: &impl Serialize) -> Vec<u8> {
+    postcard::to_extend(value, vec![kind]).expect("a struct of plain values has a byte form")
+}
+
+impl Frame {
+    /// The frame's bytes, without the length that goes before it on a stream.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Frame::Hello(b) => frame(1, b),
+            Frame::Batch { id, load } => {
+                let mut bytes = Vec::with_capacity(9 + load.len());
+                bytes.push(2);
+                bytes.extend(id.to_be_bytes());
+                bytes.extend(load);
+                bytes
+            }
+            Frame::Answer(b) => frame(3, b),
+            Frame::Digest(b) => frame(4, b),
+            Frame::Sketch(b) => frame(5, b),
+            Frame::Want(b) => frame(6, b),
+            Frame::Bye(b) => frame(7, b),
+            Frame::Unknown(kind) => vec![*kind],
+        }
+    }
+
+    /// Reads one frame.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Frame, FrameError> {
+        if bytes.len() > MAX_FRAME {
+            return Err(FrameError::Length(bytes.len()));
+        }
+        let Some((kind, rest)) = bytes.split_first() else { return Err(FrameError::Length(0)) };
+        Ok(match kind {
+            1 => Frame::Hello(body(rest)?),
+            2 => {
+                let (id, load) = rest.split_first_chunk::<8>().ok_or(FrameError::Body)?;
+                Frame::Batch { id: u64::from_be_bytes(*id), load: load.to_vec() }
+            }
+            3 => Frame::Answer(body(rest)?),
+            4 => Frame::Digest(body(rest)?),
+            5 => Frame::Sketch(body(rest)?),
+            6 => Frame::Want(body(rest)?),
+            7 => Frame::Bye(body(rest)?),
+            kind => Frame::Unknown(*kind),
+        })
+    }
+}
+
+/// The places of a seal's leaves as (gap, length) runs.
+pub fn runs(places: &[u32]) -> Vec<(u32, u32)> {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    let mut next = 0;
+    for place in places {
+        match runs.last_mut() {
+            Some((_, length)) if *place == next => *length += 1,
+            _ => runs.push((place - next, 1)),
+        }
+        next = place + 1;
+    }
+    runs
+}
+
+/// The places that runs stand for; `None` when they reach past `count` or hold more than `limit` places.
+pub fn places(runs: &[(u32, u32)], count: u32, limit: usize) -> Option<Vec<u32>> {
+    let mut places = Vec::new();
+    let mut next = 0u32;
+    for (gap, length) in runs {
+        let start = next.checked_add(*gap)?;
+        next = start.checked_add(*length)?;
+        if next > count || places.len() + *length as usize > limit {
+            return None;
+        }
+        places.extend(start..next);
+    }
+    Some(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_frame_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Frame::from_bytes(&bytes);
+            let _ = Load::unpack(&bytes);
+        }
+
+        #[test]
+        fn frames_are_read_as_they_are_written(batch in any::<u64>(), sent in any::<u64>(), key in any::<[u8; 16]>()) {
+            let digest = DigestBody { sent, received: 3, count: 4, fingerprint: [5; 32] };
+            for frame in [
+                Frame::Hello(Hello { version: 1, incarnation: Incarnation::from_bytes([1; 8]), highest: Some((7, SealHash::from_bytes([2; 32]))), digest, clock: 9 }),
+                Frame::Batch { id: batch, load: vec![1, 2, 3] },
+                Frame::Answer(Answer { batch, exceptions: vec![(1, Exception::Waiting), (2, Exception::Refused("no".into()))] }),
+                Frame::Digest(digest),
+                Frame::Sketch(SketchBody { key, cells: vec![1] }),
+                Frame::Want(WantBody { key, bits: 0, prefix: 0, outcome: Want::These(vec![[1; 8]], 2) }),
+                Frame::Bye(Bye { reason: "enough".into() }),
+                Frame::Unknown(200),
+            ] {
+                let mut bytes = frame.to_bytes();
+                prop_assert_eq!(Frame::from_bytes(&bytes), Ok(frame.clone()));
+                if !matches!(frame, Frame::Batch { .. }) {
+                    bytes.extend([1, 2, 3]); // what a newer version adds
+                    prop_assert_eq!(Frame::from_bytes(&bytes), Ok(frame));
+                }
+            }
+        }
+
+        #[test]
+        fn runs_stand_for_their_places(set in proptest::collection::btree_set(0u32..500, 0..60)) {
+            let all: Vec<u32> = set.into_iter().collect();
+            prop_assert_eq!(places(&runs(&all), 500, 60), Some(all));
+        }
+    }
+
+    #[test]
+    fn a_bomb_does_not_unpack() {
+        let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 19).unwrap();
+        assert!(bomb.len() < 10_000);
+        assert_eq!(Load::unpack(&bomb), Err(FrameError::Compression));
+    }
+
+    #[test]
+    fn hostile_runs_cost_nothing() {
+        assert_eq!(places(&[(0, u32::MAX)], u32::MAX, 100), None);
+        assert_eq!(places(&[(u32::MAX, 1)], u32::MAX, 100), None);
+        assert_eq!(places(&[(5, 6)], 10, 100), None);
+    }
+
+    #[test]
+    fn an_idle_reconnect_is_small() {
+        let digest = DigestBody { sent: 0, received: 0, count: 1_000_000, fingerprint: [5; 32] };
+        let hello = Hello {
+            version: VERSION,
+            incarnation: Incarnation::from_bytes([1; 8]),
+            highest: Some((1 << 40, SealHash::from_bytes([2; 32]))),
+            digest,
+            clock: 1_800_000_000_000,
+        };
+        assert!(Frame::Hello(hello).to_bytes().len() < 128);
+    }
+}
