@@ -3,3 +3,4 @@
 pub mod import;
 pub mod reference;
 pub mod search;
+pub mod ticket;

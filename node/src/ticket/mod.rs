@@ -1,0 +1,36 @@
+//! What a ticket *is*: its trail of entries, who holds it, who may do what, and how that is told to people.
+//!
+//! Everything here is a pure function of values: no clock, no entropy, no file, no document library. A ticket's
+//! state is never stored; it is folded from the grow-only set of its entries, so equal sets give equal states on
+//! every node, whatever arrived first.
+//!
+//! ```text
+//! entry     the bytes of one entry and what they say
+//! trail     the set of entries, and who is whose ancestor
+//! entitle   may this site do this, as the ticket stands?         (one function, for the fold and for the desk)
+//! custody   the chain of custodies: who decided, and who lost
+//! fold      all of it put together: custodian, stage, clock, superseded, alarms
+//! audience  the sites that must hold the document
+//! may       the same question asked by a person, answered with who may instead
+//! story     the history in words, 中文 and English
+//! rules     which part of the document may be changed by whom
+//! number    the number that a caller is given
+//! ```
+
+pub mod audience;
+mod custody;
+pub mod entitle;
+pub mod entry;
+pub mod fold;
+pub mod may;
+pub mod number;
+pub mod rules;
+pub mod trail;
+
+#[cfg(test)]
+mod tests;
+
+pub use entitle::{Refusal, Stand};
+pub use entry::{Authored, Create, Entry, EntryError, EntryId, Op};
+pub use fold::{Folded, Stage, fold};
+pub use trail::Trail;
