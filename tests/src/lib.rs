@@ -3,3 +3,4 @@
 //! Beside it, what real processes are tormented with: a relay that impairs UDP, and a shim that makes storage fail.
 
 pub mod relay;
+pub mod shim;

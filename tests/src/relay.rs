@@ -465,8 +465,8 @@ mod tests {
         let counts = relay.counts(Direction::There);
         assert_eq!(counts.overflowed + got, 10);
         assert!(
-            (4..=6).contains(&got),
-            "four wait in the queue, and a slow machine drains one meanwhile: {got}"
+            got >= 4 && counts.overflowed > 0,
+            "four wait in the queue; a slow machine drains more: {got}"
         );
     }
 
