@@ -2,5 +2,6 @@
 
 pub mod import;
 pub mod reference;
+pub mod request;
 pub mod search;
 pub mod ticket;

@@ -1,0 +1,232 @@
+//! What can be asked of a node: the one vocabulary of command line, local socket and, later, the desk.
+//!
+//! A request is one JSON object; so is its reply. The socket carries them as lines. What a request may do is
+//! checked where the data is, in the engine, never by whoever asks.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// An action on a ticket that a person takes: an entry of the trail, in words of the command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each is the command of the same name; fields are its arguments")]
+pub enum Act {
+    Answer { text: String },
+    Redirect { to: String, text: String },
+    Reject { reason: String },
+    Dispatch { department: String, text: Option<String> },
+    Feedback { text: String },
+    Progress { text: String },
+    Pause { reason: String },
+    Extend { days: Option<u32>, reason: String, grant: Option<String> },
+    Reply { text: String, confirm: Option<String> },
+    FollowUp { text: String, satisfied: Option<bool> },
+    Urge { text: String },
+    Supervise { text: String },
+    Escalate { reason: String },
+    Merge { into: String },
+    Unmerge { reason: String },
+    Offer { to: String, reason: String },
+    Accept {},
+    Decline { reason: String },
+    Withdraw {},
+    Assign { to: String, reason: String },
+    Recall { reason: String },
+    Close { result: String },
+    Reopen { reason: String },
+}
+
+/// The language of a text made for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// 中文.
+    #[default]
+    Zh,
+    /// English.
+    En,
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Request {
+    /// Makes tickets of lines of `samples.jsonl` shape (see [`crate::import`]); all or none. Replies with
+    /// `[{"id","number","custodian","stage"}]`.
+    New {
+        /// One JSON object a ticket.
+        tickets: Vec<Value>,
+        /// Who sits at the desk.
+        user: Option<String>,
+    },
+    /// Acts on a ticket. Replies with the entry and the ticket's new standing.
+    Act {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// The action.
+        act: Act,
+        /// Who sits at the desk.
+        user: Option<String>,
+    },
+    /// Adds a note.
+    Note {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// The note.
+        text: String,
+        /// Who sits at the desk.
+        user: Option<String>,
+    },
+    /// A ticket as `ticket show --json` prints it; with a reason also the caller's person, which is logged.
+    Show {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// Why the caller's personal data is needed.
+        reveal: Option<String>,
+        /// Who asks.
+        user: Option<String>,
+    },
+    /// The story: `{"lines":[{"text","mark"}]}`.
+    History {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// In which language.
+        language: Language,
+    },
+    /// Newest first: `[{"id","number","subject","custodian","stage","at"}]`.
+    List {
+        /// Only this queue: `held`, `to-accept`, `offered`, `returned`, `open`, `closed`, `conflicts`, `all`.
+        queue: String,
+        /// At most so many.
+        limit: usize,
+        /// Only older than this row of an earlier page.
+        before: Option<i64>,
+    },
+    /// Full text; the shape of `List`.
+    Search {
+        /// What was typed.
+        text: String,
+        /// At most so many.
+        limit: usize,
+    },
+    /// All tickets as JSON lines of the shape of `Show`, a page at a time: `{"tickets":[...],"next":id|null}`.
+    Export {
+        /// After this id.
+        after: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// `replica status --json`.
+    Status,
+    /// `{"peer","count","digest"}`.
+    Digest {
+        /// The peer.
+        peer: String,
+    },
+    /// What a peer lacks and why: `{"peer","rows":[{"id","kind","document","why"}],"more":n}`.
+    Diff {
+        /// The peer.
+        peer: String,
+        /// At most so many rows.
+        limit: usize,
+    },
+    /// Superseded entries, close proposals, ties and equivocations: `[{"id","number","what","entry","beaten_by","reason"}]`.
+    Conflicts,
+    /// Re-hashes every item and checks every seal: `{"items","documents","seals","damaged":[...]}`.
+    Verify,
+    /// Makes all projections anew from the items: `{"documents","changed"}`.
+    Rebuild,
+    /// Admits a directory item (a node record or a revocation list), as bytes in hexadecimal.
+    Admit {
+        /// `record` or `revocation`.
+        kind: String,
+        /// Its bytes.
+        hex: String,
+    },
+    /// A person confirms that this machine's date is right.
+    ConfirmClock,
+    /// What the node told its operator since it started, the newest last: `[{"at","text"}]`.
+    Events,
+}
+
+/// Why a request was not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// It failed. Exit code 1.
+    Failed,
+    /// It was not understood. Exit code 2.
+    Usage,
+    /// The node is not running or not reachable. Exit code 3.
+    Unreachable,
+    /// The configuration is wrong. Exit code 4.
+    Configuration,
+    /// Stored data is not what was written. Exit code 5.
+    Integrity,
+    /// Only a person can decide. Exit code 6.
+    NeedsPerson,
+    /// It may work later. Exit code 75.
+    TryAgain,
+}
+
+impl FailureKind {
+    /// The exit code of the command line.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            FailureKind::Failed => 1,
+            FailureKind::Usage => 2,
+            FailureKind::Unreachable => 3,
+            FailureKind::Configuration => 4,
+            FailureKind::Integrity => 5,
+            FailureKind::NeedsPerson => 6,
+            FailureKind::TryAgain => 75,
+        }
+    }
+}
+
+/// A sentence, its causes, and a next step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What sort.
+    pub kind: FailureKind,
+    /// The sentence.
+    pub message: String,
+    /// What led to it, the nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without causes or hint.
+    pub fn new(kind: FailureKind, message: impl fmt::Display) -> Failure {
+        Failure { kind, message: message.to_string(), causes: Vec::new(), hint: None }
+    }
+
+    /// With a next step.
+    pub fn hint(mut self, hint: impl fmt::Display) -> Failure {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// With a cause.
+    pub fn because(mut self, cause: impl fmt::Display) -> Failure {
+        self.causes.push(cause.to_string());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The answer to a request.
+pub type Reply = Result<Value, Failure>;
