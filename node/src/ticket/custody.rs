@@ -73,8 +73,8 @@ impl Custody {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) chain: Vec<Custody>,
-    /// Accepts that came too late, each with the confirm that says so.
-    pub(super) late: Vec<(usize, usize)>,
+    /// Accepts that came too late, each with the confirms that say so.
+    pub(super) late: Vec<(usize, Vec<usize>)>,
     pub(super) stand: Stand,
 }
 
@@ -222,7 +222,7 @@ impl<'a> Register<'a> {
     }
 
     /// The way out of the last custody of the chain, if it has ended.
-    fn next(&self, chain: &[Custody], set: &Bits, late: &mut Vec<(usize, usize)>) -> Option<Custody> {
+    fn next(&self, chain: &[Custody], set: &Bits, late: &mut Vec<(usize, Vec<usize>)>) -> Option<Custody> {
         let (number, now) = (chain.len() - 1, chain.last()?);
         let (mut accepted, mut assigned) = (Vec::new(), Vec::new());
         let mut late_here = Vec::new();
@@ -235,8 +235,9 @@ impl<'a> Register<'a> {
                     if accepts.is_empty() {
                         continue;
                     }
-                    if let Some(confirm) = self.shows_as_ended(i, to, now, set) {
-                        late_here.extend(accepts.into_iter().map(|a| (a, confirm)));
+                    let confirms = self.show_as_ended(i, to, now, set);
+                    if !confirms.is_empty() {
+                        late_here.extend(accepts.into_iter().map(|a| (a, confirms.clone())));
                     } else {
                         let decided_by = accepts.clone();
                         accepted.push(Way { name: i, to, begun_by: accepts, only_to: None, decided_by });
@@ -280,21 +281,22 @@ impl<'a> Register<'a> {
         (!assigned.is_empty()).then(|| self.settle(assigned, chain, set, number, How::Assigned))
     }
 
-    /// The confirm of a superior after which nobody at or below its rank can accept this offer.
-    fn shows_as_ended(&self, offer: usize, to: Site, now: &Custody, set: &Bits) -> Option<usize> {
+    /// The confirms of superiors after which nobody at or below its rank can accept this offer.
+    fn show_as_ended(&self, offer: usize, to: Site, now: &Custody, set: &Bits) -> Vec<usize> {
         let ends = |confirm: usize| {
             self.naming[offer].iter().any(|e| {
                 matches!(self.op(*e), Op::Decline { .. } | Op::Withdraw { .. })
                     && self.order.before(*e, confirm)
             })
         };
-        self.about(&now.names, set).find(|f| {
+        let shows = |f: &usize| {
             let by = self.site(*f);
             matches!(self.op(*f), Op::Confirm { .. })
                 && by.is_above(now.custodian)
                 && !to.is_above(by)
                 && ends(*f)
-        })
+        };
+        self.about(&now.names, set).filter(shows).collect()
     }
 
     /// The ways out of the last custody that later words of this site hold.
@@ -350,7 +352,7 @@ impl<'a> Register<'a> {
             ways.iter().map(|w| w.to).min_by_key(|to| self.lot(number, *to)).unwrap_or(self.taken_by);
         let (won, lost): (Vec<Way>, Vec<Way>) = ways.into_iter().partition(|w| w.to == target);
         let all = |part: fn(&Way) -> &[usize]| -> Vec<usize> {
-            let set: BTreeSet<usize> = won.iter().flat_map(|w| part(w)).copied().collect();
+            let set: BTreeSet<usize> = won.iter().flat_map(part).copied().collect();
             set.into_iter().collect()
         };
         let mut tied: Vec<usize> = lost.iter().map(|w| w.name).collect();

@@ -454,8 +454,8 @@ impl<'a> Folding<'a> {
         if of_the_ticket {
             return None;
         }
-        if let Some((_, confirm)) = end.late.iter().find(|(accept, _)| *accept == i) {
-            return Some((vec![*confirm], Beaten::TooLate));
+        if let Some((_, confirms)) = end.late.iter().find(|(accept, _)| *accept == i) {
+            return Some((confirms.clone(), Beaten::TooLate));
         }
         let same = |k: usize| before.chain[k].names.iter().any(|n| end.chain[k].names.contains(n));
         let shared = (0..before.chain.len().min(end.chain.len())).take_while(|k| same(*k)).count();
@@ -476,7 +476,8 @@ impl<'a> Folding<'a> {
             if shared <= last {
                 // The chain ends where this line went on: the accept that it rests on came too late.
                 let late = end.late.iter().filter(|(a, _)| before.chain[shared].begun_by.contains(a));
-                return Some((late.map(|(_, confirm)| *confirm).collect(), Beaten::TooLate));
+                let confirms: BTreeSet<usize> = late.flat_map(|(_, confirms)| confirms).copied().collect();
+                return Some((confirms.into_iter().collect(), Beaten::TooLate));
             }
             return self.unaware(i, end, last, all);
         };

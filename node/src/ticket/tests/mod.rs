@@ -1,5 +1,7 @@
 //! The fold under test: a small world in which sites write on what they have seen.
 
+mod exhaustive;
+mod random;
 mod scenarios;
 
 use std::collections::BTreeSet;
@@ -129,4 +131,133 @@ impl World {
     pub(super) fn site(name: &str) -> Site {
         name.parse().unwrap()
     }
+}
+
+/// The fold with every id replaced by the place at which its entry was written, and every list sorted: what is left
+/// must not depend on the entries' hashes.
+pub(super) fn nameless(written: &[Authored], folded: &Folded) -> serde_json::Value {
+    let place = |id: &str| written.iter().position(|a| a.id.to_string() == id);
+    fn walk(value: &mut serde_json::Value, place: &dyn Fn(&str) -> Option<usize>) {
+        match value {
+            serde_json::Value::String(s) => {
+                if let Some(n) = place(s) {
+                    *s = format!("entry {n:02}");
+                }
+            }
+            serde_json::Value::Array(list) => {
+                list.iter_mut().for_each(|v| walk(v, place));
+                list.sort_by_cached_key(|v| v.to_string());
+            }
+            serde_json::Value::Object(map) => map.values_mut().for_each(|v| walk(v, place)),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(folded).unwrap();
+    // The chain's order is meant.
+    for (n, custody) in value["custodies"].as_array_mut().unwrap().iter_mut().enumerate() {
+        custody["number"] = n.into();
+    }
+    walk(&mut value, &place);
+    value
+}
+
+/// The same story in other bytes: every entry gets another hash.
+pub(super) fn renamed(written: &[Authored], user: &str) -> Vec<Authored> {
+    let mut new: Vec<Authored> = Vec::new();
+    for a in written {
+        let now = |id: EntryId| written.iter().position(|w| w.id == id).map_or(id, |at| new[at].id);
+        let mut entry = a.entry.clone();
+        entry.parents = entry.parents.into_iter().map(now).collect();
+        entry.parents.sort_unstable();
+        match &mut entry.op {
+            Op::Offer { of, .. }
+            | Op::Accept { of }
+            | Op::Decline { of }
+            | Op::Withdraw { of }
+            | Op::Assign { of, .. }
+            | Op::Confirm { of }
+            | Op::Close { of, .. }
+            | Op::Reopen { of }
+            | Op::Extend { of: Some(of), .. }
+            | Op::Reply { of: Some(of) } => *of = now(*of),
+            _ => {}
+        }
+        entry.user = Some(user.to_owned());
+        new.push(entry.into());
+    }
+    new
+}
+
+pub(super) fn trail_of<'a>(root: &Authored, entries: impl IntoIterator<Item = &'a Authored>) -> Trail {
+    let mut trail = Trail::new(DOCUMENT, root.clone()).unwrap();
+    entries.into_iter().for_each(|a| {
+        trail.insert(a.clone());
+    });
+    trail
+}
+
+/// What holds of every folded trail, checked from the entries alone.
+pub(super) fn assert_sound(written: &[Authored], folded: &Folded) {
+    let find = |id: EntryId| written.iter().find(|a| a.id == id).unwrap();
+    let unentitled: BTreeSet<EntryId> = folded.unentitled.iter().map(|u| u.entry).collect();
+    let superseded: BTreeSet<EntryId> = folded.superseded.iter().map(|s| s.entry).collect();
+    // Unentitled, superseded and in force part the entries.
+    assert_eq!(unentitled.len(), folded.unentitled.len());
+    assert_eq!(superseded.len(), folded.superseded.len());
+    assert!(unentitled.is_disjoint(&superseded));
+    let in_force = |id: &EntryId| !unentitled.contains(id) && !superseded.contains(id);
+    // Everything on the chain is in force, and the chain hangs together.
+    let mut custodian = None;
+    for (n, c) in folded.custodies.iter().enumerate() {
+        assert!(!c.names.is_empty() && !c.begun_by.is_empty());
+        assert!(c.names.iter().chain(&c.begun_by).all(in_force), "custody {n}");
+        // A word that decided may itself be superseded further on: what it has seen stays seen.
+        assert!(c.decided_by.iter().all(|d| !unentitled.contains(d)), "custody {n}");
+        for name in &c.names {
+            let a = find(*name);
+            match (&a.entry.op, n) {
+                (Op::Create(create), 0) => assert_eq!(c.custodian, create.site),
+                (Op::Offer { to, of } | Op::Assign { to, of }, 1..) => {
+                    assert_eq!(c.custodian, *to);
+                    assert!(folded.custodies[n - 1].names.contains(of));
+                }
+                other => panic!("{other:?} names no custody"),
+            }
+        }
+        custodian = Some(c.custodian);
+    }
+    assert_eq!(custodian, Some(folded.custodian()), "exactly one custodian: the last of the chain");
+    // Who lost, lost against something that counts.
+    for s in &folded.superseded {
+        assert!(!s.beaten_by.is_empty() && !s.beaten_by.contains(&s.entry), "{s:?}");
+        assert!(s.beaten_by.iter().all(|b| !unentitled.contains(b)), "{s:?}");
+    }
+    // A counted close knew every entitled offer and reopen of its custody.
+    let ancestry = |id: EntryId| {
+        let (mut known, mut open) = (BTreeSet::new(), find(id).entry.parents.clone());
+        while let Some(next) = open.pop() {
+            if known.insert(next) {
+                open.extend(&find(next).entry.parents);
+            }
+        }
+        known
+    };
+    for close in &folded.stand.closed_by {
+        assert!(in_force(close));
+        let known = ancestry(*close);
+        for a in written.iter().filter(|a| !unentitled.contains(&a.id)) {
+            let matters = match a.entry.op {
+                Op::Offer { of, .. } => folded.stand.custody.contains(&of),
+                Op::Reopen { of } => {
+                    matches!(find(of).entry.op, Op::Close { of, .. } if folded.stand.custody.contains(&of))
+                }
+                _ => false,
+            };
+            assert!(!matters || known.contains(&a.id), "the close did not know {:?}", a.id);
+        }
+        assert!(folded.stand.open_offers.is_empty());
+    }
+    assert!(folded.proposals.iter().all(|p| superseded.contains(p)));
+    let audience = super::audience::audience(folded);
+    assert!(audience.contains(&folded.custodian()) && audience.contains(&folded.stand.taken_by));
 }

@@ -268,8 +268,7 @@ fn two_assigns_of_one_site_to_one_target_are_one_custody() {
 fn a_second_accept_of_an_offer_begins_nothing() {
     let mut w = World::new("370100");
     let offer = w.offer("370100", "370000");
-    let mut accepts =
-        vec![w.sees(&[offer]).accept("370000", offer), w.sees(&[offer]).accept("370000-b", offer)];
+    let mut accepts = [w.sees(&[offer]).accept("370000", offer), w.sees(&[offer]).accept("370000-b", offer)];
     let onward = w.sees(&[accepts[0]]).offer("370000", "370300");
     let f = w.sees_all().fold();
     accepts.sort_unstable();
