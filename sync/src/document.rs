@@ -78,7 +78,9 @@ impl fmt::Display for Refusal {
             Refusal::Root => f.write_str("a document has exactly one first change"),
             Refusal::Shape(why) => write!(f, "not the shape of a document: {why}"),
             Refusal::Rule(why) => write!(f, "against the rules of the document: {why}"),
-            Refusal::Twin(other) => write!(f, "another change by this actor has the same number and stands: {}", other.short()),
+            Refusal::Twin(other) => {
+                write!(f, "another change by this actor has the same number and stands: {}", other.short())
+            }
             Refusal::RestsOn(other) => write!(f, "rests on {}, which was refused", other.short()),
             Refusal::TooLarge => f.write_str("the document has outgrown what is loaded"),
         }
@@ -132,7 +134,10 @@ impl Write {
     /// The part it goes to.
     pub fn part(&self) -> &str {
         match self {
-            Write::Make { part, .. } | Write::Put { part, .. } | Write::Delete { part, .. } | Write::Splice { part } => part,
+            Write::Make { part, .. }
+            | Write::Put { part, .. }
+            | Write::Delete { part, .. }
+            | Write::Splice { part } => part,
         }
     }
 }
@@ -165,7 +170,9 @@ impl Witnessed {
             return Err(Refusal::Actor);
         }
         let claimed = chunk.author();
-        if (chunk.seq() == 1) != claimed.is_some() || claimed.is_some_and(|a| a != author.to_string().as_bytes()) {
+        if (chunk.seq() == 1) != claimed.is_some()
+            || claimed.is_some_and(|a| a != author.to_string().as_bytes())
+        {
             return Err(Refusal::Actor);
         }
         let change = contain(|| Change::from_bytes(bytes.to_vec()).map_err(|e| e.to_string()))?;
@@ -299,8 +306,11 @@ impl Document {
     pub fn descendants(&self, change: ItemHash) -> BTreeSet<ItemHash> {
         let mut gone = BTreeSet::from([change]);
         loop {
-            let rests = |(hash, known): (&ItemHash, &Known)| known.deps.iter().any(|d| gone.contains(d)).then_some(*hash);
-            let more: Vec<ItemHash> = self.changes.iter().filter_map(rests).filter(|h| !gone.contains(h)).collect();
+            let rests = |(hash, known): (&ItemHash, &Known)| {
+                known.deps.iter().any(|d| gone.contains(d)).then_some(*hash)
+            };
+            let more: Vec<ItemHash> =
+                self.changes.iter().filter_map(rests).filter(|h| !gone.contains(h)).collect();
             if more.is_empty() {
                 return gone;
             }
@@ -329,7 +339,10 @@ impl Document {
                     return Err(shape("a value at the root"));
                 };
                 let text = *kind == ObjType::Text;
-                if !first || !(text || *kind == ObjType::Map) || made.values().any(|(part, _)| part == key.as_str()) {
+                if !first
+                    || !(text || *kind == ObjType::Map)
+                    || made.values().any(|(part, _)| part == key.as_str())
+                {
                     return Err(shape("a part made twice or of an unknown kind"));
                 }
                 made.insert((counter, change.actor.clone()), (key.to_string(), text));
@@ -340,11 +353,16 @@ impl Document {
                 return Err(shape("an object inside a part"));
             };
             writes.push(match (op.action, op.key, text) {
-                (OpType::Put(value), Key::Map(key), false) => {
-                    Write::Put { part, key: key.to_string(), value, replaces: op.pred.iter().next().is_some() }
-                }
+                (OpType::Put(value), Key::Map(key), false) => Write::Put {
+                    part,
+                    key: key.to_string(),
+                    value,
+                    replaces: op.pred.iter().next().is_some(),
+                },
                 (OpType::Delete, Key::Map(key), false) => Write::Delete { part, key: key.to_string() },
-                (OpType::Put(ScalarValue::Str(_)) | OpType::Delete, Key::Seq(_), true) => Write::Splice { part },
+                (OpType::Put(ScalarValue::Str(_)) | OpType::Delete, Key::Seq(_), true) => {
+                    Write::Splice { part }
+                }
                 _ => return Err(shape("an operation that no part takes")),
             });
         }
@@ -359,11 +377,16 @@ impl Document {
         let seen = |hash: &ItemHash| ancestry.as_ref().is_none_or(|a| a.contains(hash));
         let before = || self.changes.iter().filter(|(hash, _)| seen(hash)).map(|(_, known)| known);
         let last_seq = before().filter(|k| k.actor == change.actor).map(|k| k.seq).max().unwrap_or(0);
-        let last_op = change.deps.iter().filter_map(|d| self.changes.get(d)).map(|k| k.last_op).max().unwrap_or(0);
+        let last_op =
+            change.deps.iter().filter_map(|d| self.changes.get(d)).map(|k| k.last_op).max().unwrap_or(0);
         let stranger = change.others.iter().any(|other| before().all(|k| k.actor != *other));
         match () {
-            () if change.seq != last_seq + 1 => Err(Refusal::Chunk("its sequence number leaves a gap".to_owned())),
-            () if change.start_op != last_op + 1 => Err(Refusal::Chunk("its operations do not follow on".to_owned())),
+            () if change.seq != last_seq + 1 => {
+                Err(Refusal::Chunk("its sequence number leaves a gap".to_owned()))
+            }
+            () if change.start_op != last_op + 1 => {
+                Err(Refusal::Chunk("its operations do not follow on".to_owned()))
+            }
             () if stranger => Err(Refusal::Chunk("it names an actor that has not written before".to_owned())),
             () => Ok(()),
         }
@@ -429,8 +452,8 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use automerge::transaction::Transactable;
     use automerge::ROOT;
+    use automerge::transaction::Transactable;
 
     const LIFE: Incarnation = Incarnation::from_bytes([4; 8]);
 
@@ -478,7 +501,9 @@ mod tests {
         let (mut doc, bytes) = first(two_parts);
         let writes = take(&mut doc, &bytes).unwrap();
         assert_eq!(writes[0], Write::Make { part: "facts".into(), text: false });
-        assert!(matches!(&writes[1], Write::Put { part, key, replaces: false, .. } if part == "facts" && key == "subject"));
+        assert!(
+            matches!(&writes[1], Write::Put { part, key, replaces: false, .. } if part == "facts" && key == "subject")
+        );
         let facts = doc.part("facts").unwrap();
         let bytes = edit(&doc, |tx| {
             tx.put(&facts, "subject", "bus").unwrap();

@@ -22,7 +22,12 @@ pub trait Matter: Clone {
     /// Whether the rules of this kind of document allow the change. The answer reads only the change, its ancestors
     /// and its author, so that every node decides alike, whatever else has arrived. The change's dependencies are
     /// in the document; the change itself is not yet.
-    fn judge(&self, document: &Document, change: &Witnessed, writes: &[Write]) -> std::result::Result<(), Refusal>;
+    fn judge(
+        &self,
+        document: &Document,
+        change: &Witnessed,
+        writes: &[Write],
+    ) -> std::result::Result<(), Refusal>;
 
     /// Takes in a change that stands. The document holds it already.
     fn take(&mut self, document: &Document, change: &Witnessed, writes: &[Write]);

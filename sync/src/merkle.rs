@@ -189,5 +189,4 @@ mod tests {
         assert_eq!(hostile.root(), None);
         assert_eq!(twig_bounds(1 << 20, &[77], 4).len(), 4);
     }
-
 }

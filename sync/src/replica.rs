@@ -180,9 +180,15 @@ impl fmt::Display for Event {
             Event::Repaired { peer, sent, wanted } => {
                 write!(f, "repair with {peer}: it lacked {sent} items, this node {wanted}")
             }
-            Event::Refused { item, author, reason } => write!(f, "refused {} by {author}: {reason}", item.short()),
-            Event::RefusedByPeer { peer, item, reason } => write!(f, "{peer} refused {}: {reason}", item.short()),
-            Event::Misbehaved { peer, reason } => write!(f, "{peer} sent something that no version says: {reason}"),
+            Event::Refused { item, author, reason } => {
+                write!(f, "refused {} by {author}: {reason}", item.short())
+            }
+            Event::RefusedByPeer { peer, item, reason } => {
+                write!(f, "{peer} refused {}: {reason}", item.short())
+            }
+            Event::Misbehaved { peer, reason } => {
+                write!(f, "{peer} sent something that no version says: {reason}")
+            }
             Event::Forked { node, number } => write!(
                 f,
                 "two seals of {node} bear the number {number}: it was restored from a backup or its disk was copied"
@@ -254,7 +260,8 @@ impl Chance {
     fn draw<const N: usize>(&mut self) -> [u8; N] {
         self.drawn += 1;
         let mut bytes = [0; N];
-        let mut reader = blake3::Hasher::new_keyed(&self.seed).update(&self.drawn.to_be_bytes()).finalize_xof();
+        let mut reader =
+            blake3::Hasher::new_keyed(&self.seed).update(&self.drawn.to_be_bytes()).finalize_xof();
         reader.fill(&mut bytes);
         bytes
     }
@@ -281,7 +288,13 @@ const CHAIN: &str = "chain";
 impl<T: Trust, M: Matter> Replica<T, M> {
     /// Opens the replica of `me` over what the store holds. `seed` is drawn anew at every start; the incarnation
     /// comes from it. `shelf` is how many documents are kept open at most.
-    pub fn open<S: Store>(me: NodeName, trust: T, seed: [u8; 32], shelf: usize, store: &mut S) -> store::Result<Self> {
+    pub fn open<S: Store>(
+        me: NodeName,
+        trust: T,
+        seed: [u8; 32],
+        shelf: usize,
+        store: &mut S,
+    ) -> store::Result<Self> {
         let mut chance = Chance { seed, drawn: 0 };
         let incarnation = Incarnation::from_bytes(chance.draw());
         let chain = match store.meta(CHAIN)? {
@@ -439,14 +452,29 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Adds a sealed item of this node that is not a change, such as a key grant, under a document.
-    pub fn put<S, D>(&mut self, doc: DocId, kind: Kind, bytes: Vec<u8>, store: &mut S, domain: &mut D) -> store::Result<ItemHash>
+    pub fn put<S, D>(
+        &mut self,
+        doc: DocId,
+        kind: Kind,
+        bytes: Vec<u8>,
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<ItemHash>
     where
         S: Store,
         D: Domain<S, Matter = M>,
     {
         let hash = kind.hash(&bytes);
         if store.state(&hash)?.is_none() {
-            let item = Item { hash, kind, doc: Some(doc), author: self.me, state: State::Counted, sealed: None, bytes };
+            let item = Item {
+                hash,
+                kind,
+                doc: Some(doc),
+                author: self.me,
+                state: State::Counted,
+                sealed: None,
+                bytes,
+            };
             let audience = store.document(&doc)?.unwrap_or_default().audience;
             let at = store.put_item(&item)?;
             domain.keep(store, &item)?;
@@ -457,7 +485,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Adds a directory item: this node's own record, or one that an operator admits from a file.
-    pub fn put_directory<S, D>(&mut self, kind: Kind, bytes: &[u8], store: &mut S, domain: &mut D) -> store::Result<Admission>
+    pub fn put_directory<S, D>(
+        &mut self,
+        kind: Kind,
+        bytes: &[u8],
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<Admission>
     where
         S: Store,
         D: Domain<S, Matter = M>,
@@ -528,7 +562,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<()> {
         let peers: Vec<NodeName> = self.pairs.keys().copied().filter(|p| self.shared(new, *p)).collect();
-        let expanded: Vec<Expanded> = if peers.is_empty() { Vec::new() } else { items.iter().map(|(_, h, _)| Expanded::new(h)).collect() };
+        let expanded: Vec<Expanded> = if peers.is_empty() {
+            Vec::new()
+        } else {
+            items.iter().map(|(_, h, _)| Expanded::new(h)).collect()
+        };
         for peer in peers {
             let joined = !self.shared(old, peer);
             let known = items.len();
@@ -546,7 +584,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 }
             } else if from != Some(peer) {
                 let owed = items.iter().filter(|(_, _, author)| *author != peer);
-                debts.extend(owed.map(|(at, h, _)| Debt { class, rank: *at, doc: Some(doc), item: Some(*h) }));
+                debts.extend(owed.map(|(at, h, _)| Debt {
+                    class,
+                    rank: *at,
+                    doc: Some(doc),
+                    item: Some(*h),
+                }));
             }
             self.dirty.insert(peer);
             store.owe(peer, &debts)?;
@@ -580,14 +623,23 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             Admission::Revokes(node, revoked) => (*node, revoked.clone()),
             Admission::Refused(_) => return Ok(admission),
         };
-        let item = Item { hash, kind, doc: None, author, state: State::Counted, sealed: None, bytes: bytes.to_vec() };
+        let item = Item {
+            hash,
+            kind,
+            doc: None,
+            author,
+            state: State::Counted,
+            sealed: None,
+            bytes: bytes.to_vec(),
+        };
         let at = store.put_item(&item)?;
         let expanded = Expanded::new(&hash);
         for (peer, pair) in &mut self.pairs {
             pair.digest.add_expanded(&expanded);
             self.dirty.insert(*peer);
             if from != Some(*peer) {
-                store.owe(*peer, &[Debt { class: Class::Directory, rank: at, doc: None, item: Some(hash) }])?;
+                store
+                    .owe(*peer, &[Debt { class: Class::Directory, rank: at, doc: None, item: Some(hash) }])?;
             }
         }
         self.links.values_mut().for_each(Link::changed);

@@ -81,9 +81,13 @@ pub enum SealError {
 impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SealError::Suite(n) => write!(f, "a seal uses cipher suite {n}, which this version does not know"),
+            SealError::Suite(n) => {
+                write!(f, "a seal uses cipher suite {n}, which this version does not know")
+            }
             SealError::Count(n) => write!(f, "a seal claims {n} leaves; 1 to {MAX_LEAVES} are allowed"),
-            SealError::Signature(node) => write!(f, "a seal in the name of {node} was not made with any key that {node} has"),
+            SealError::Signature(node) => {
+                write!(f, "a seal in the name of {node} was not made with any key that {node} has")
+            }
             SealError::Root => f.write_str("the items do not match the seal they came under"),
         }
     }
@@ -124,7 +128,8 @@ impl Seal {
         }
         let message = [context, &self.words.to_bytes()].concat();
         let signature = [self.signature.0, self.signature.1].concat();
-        let holds = |key: [u8; 32]| UnparsedPublicKey::new(&ED25519, key).verify(&message, &signature).is_ok();
+        let holds =
+            |key: [u8; 32]| UnparsedPublicKey::new(&ED25519, key).verify(&message, &signature).is_ok();
         if keys.into_iter().any(holds) { Ok(()) } else { Err(SealError::Signature(node)) }
     }
 }

@@ -115,9 +115,16 @@ pub enum StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StoreError::Full(why) => write!(f, "the disk is full, nothing was saved ({why}); free some space and try again"),
-            StoreError::Damaged(why) => write!(f, "stored data is damaged ({why}); run `hotline replica verify`"),
-            StoreError::Failed(why) => write!(f, "storage failed ({why}); the node stops rather than go on with a disk it cannot trust"),
+            StoreError::Full(why) => {
+                write!(f, "the disk is full, nothing was saved ({why}); free some space and try again")
+            }
+            StoreError::Damaged(why) => {
+                write!(f, "stored data is damaged ({why}); run `hotline replica verify`")
+            }
+            StoreError::Failed(why) => write!(
+                f,
+                "storage failed ({why}); the node stops rather than go on with a disk it cannot trust"
+            ),
         }
     }
 }

@@ -58,7 +58,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             store.put_document(&doc, &store::Document::default())?;
         }
         self.shelf.open(doc, store, domain)?;
-        let incoming = Incoming { hash: change.hash, kind: Kind::CHANGE, author: self.me, sealed: None, bytes };
+        let incoming =
+            Incoming { hash: change.hash, kind: Kind::CHANGE, author: self.me, sealed: None, bytes };
         let mut taken = Taken::default();
         if let Err(refusal) = self.judge_and_apply(doc, &change) {
             return Err(WriteError::Refused(refusal));
@@ -99,7 +100,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             if let Some(state) = store.state(&item.hash)? {
                 // Two batches may bring the same; a refused one stays refused.
                 verdicts[i] = Some(match state {
-                    State::Refused => Verdict::Refused(Refusal::Rule("it was refused here before".to_owned())),
+                    State::Refused => {
+                        Verdict::Refused(Refusal::Rule("it was refused here before".to_owned()))
+                    }
                     State::Counted | State::NotCounted => Verdict::Durable,
                 });
                 continue;
@@ -133,7 +136,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             let before = changes.len();
             for (i, item) in incoming.iter().enumerate() {
                 let Some(change) = changes.get(&i) else { continue };
-                let Some(verdict) = self.admit_change(doc, item, &change.clone(), &mut taken, store, domain)? else { continue };
+                let Some(verdict) =
+                    self.admit_change(doc, item, &change.clone(), &mut taken, store, domain)?
+                else {
+                    continue;
+                };
                 verdicts[i] = Some(verdict);
                 changes.remove(&i);
             }
@@ -206,7 +213,15 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<()> {
         let Incoming { hash, kind, author, sealed, ref bytes } = *item;
-        let at = store.put_item(&Item { hash, kind, doc: Some(doc), author, state, sealed, bytes: bytes.clone() })?;
+        let at = store.put_item(&Item {
+            hash,
+            kind,
+            doc: Some(doc),
+            author,
+            state,
+            sealed,
+            bytes: bytes.clone(),
+        })?;
         taken.items.push((at, hash, author));
         Ok(())
     }
@@ -225,7 +240,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// A change that stood gives way to its twin, and what rests on it with it.
-    fn take_back<S: Store>(&mut self, doc: DocId, loser: ItemHash, winner: ItemHash, store: &mut S) -> store::Result<()> {
+    fn take_back<S: Store>(
+        &mut self,
+        doc: DocId,
+        loser: ItemHash,
+        winner: ItemHash,
+        store: &mut S,
+    ) -> store::Result<()> {
         let gone = self.shelf.get(&doc).map(|o| o.document.descendants(loser)).unwrap_or_default();
         for hash in gone {
             store.set_state(&hash, State::Refused)?;
@@ -266,7 +287,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
 
     /// Whether items under this seal are counted: always for a member, for a revoked node only what its named seals
     /// hold. What no seal covers yet is this node's own.
-    pub(super) fn counts<S: Store>(&mut self, author: NodeName, seal: Option<SealHash>, store: &mut S) -> store::Result<bool> {
+    pub(super) fn counts<S: Store>(
+        &mut self,
+        author: NodeName,
+        seal: Option<SealHash>,
+        store: &mut S,
+    ) -> store::Result<bool> {
         let Membership::Revoked { counts, .. } = self.trust.membership(author) else { return Ok(true) };
         let Some(seal) = seal else { return Ok(false) };
         let mut queue = counts;
@@ -285,7 +311,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Judges again which items of these nodes are counted, after a revocation.
-    pub(super) fn recount<S, D>(&mut self, nodes: &[NodeName], store: &mut S, domain: &mut D) -> store::Result<()>
+    pub(super) fn recount<S, D>(
+        &mut self,
+        nodes: &[NodeName],
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<()>
     where
         S: Store,
         D: Domain<S, Matter = M>,

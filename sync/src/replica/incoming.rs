@@ -41,7 +41,14 @@ enum Standing {
 struct Dishonest(String);
 
 impl<T: Trust, M: Matter> Replica<T, M> {
-    pub(super) fn batch<S, D>(&mut self, peer: NodeName, id: u64, load: &[u8], store: &mut S, domain: &mut D) -> store::Result<()>
+    pub(super) fn batch<S, D>(
+        &mut self,
+        peer: NodeName,
+        id: u64,
+        load: &[u8],
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<()>
     where
         S: Store,
         D: Domain<S, Matter = M>,
@@ -90,7 +97,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
             match self.admit_directory(kind, bytes, Some(peer), store, domain)? {
                 Admission::Refused(reason) => {
-                    self.tell(Event::Misbehaved { peer, reason: format!("a {kind} that does not verify: {reason}") });
+                    self.tell(Event::Misbehaved {
+                        peer,
+                        reason: format!("a {kind} that does not verify: {reason}"),
+                    });
                     exceptions.push((place, Exception::Refused(reason)));
                 }
                 _ => settled.push((None, kind.hash(bytes))),
@@ -119,12 +129,16 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             let here = place;
             place += 1;
             let standing = &standings[item.seal];
-            let (Some(doc), Some((hash, bytes)), Standing::Holds { hash: seal, author, places }) = (item.doc, item.built, standing)
+            let (Some(doc), Some((hash, bytes)), Standing::Holds { hash: seal, author, places }) =
+                (item.doc, item.built, standing)
             else {
                 exceptions.push((here, Exception::Waiting));
                 continue;
             };
-            let leaf = places.get(&(doc, hash)).copied().expect("a seal that holds has a place for each of its items");
+            let leaf = places
+                .get(&(doc, hash))
+                .copied()
+                .expect("a seal that holds has a place for each of its items");
             let sealed = Some(Sealed { seal: *seal, leaf });
             let incoming = Incoming { hash, kind: item.kind, author: *author, sealed, bytes };
             match by_doc.last_mut() {
@@ -138,7 +152,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             for ((at, item), verdict) in at.into_iter().zip(&incoming).zip(verdicts) {
                 match verdict {
                     Verdict::Durable => settled.push((Some(doc), item.hash)),
-                    Verdict::Refused(refusal) => exceptions.push((at, Exception::Refused(refusal.to_string()))),
+                    Verdict::Refused(refusal) => {
+                        exceptions.push((at, Exception::Refused(refusal.to_string())))
+                    }
                     Verdict::Waiting => exceptions.push((at, Exception::Waiting)),
                 }
             }
@@ -150,7 +166,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Rebuilds the items of a batch as far as what is known here allows.
-    fn unpack_items<S: Store>(&mut self, load: &Load, store: &mut S) -> store::Result<Result<Vec<Unpacked>, Dishonest>> {
+    fn unpack_items<S: Store>(
+        &mut self,
+        load: &Load,
+        store: &mut S,
+    ) -> store::Result<Result<Vec<Unpacked>, Dishonest>> {
         let mut items = Vec::new();
         let mut recent: Vec<ItemHash> = Vec::new();
         for part in &load.docs {
@@ -170,14 +190,15 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 }
                 let built = if kind == Kind::CHANGE {
                     let mut failed = None;
-                    let bytes = unpack(&item.bytes, &recent, |prefix| match store.items_with_prefix(prefix) {
-                        Ok(found) if found.len() == 1 => Some(found[0]),
-                        Ok(_) => None,
-                        Err(e) => {
-                            failed = Some(e);
-                            None
-                        }
-                    });
+                    let bytes =
+                        unpack(&item.bytes, &recent, |prefix| match store.items_with_prefix(prefix) {
+                            Ok(found) if found.len() == 1 => Some(found[0]),
+                            Ok(_) => None,
+                            Err(e) => {
+                                failed = Some(e);
+                                None
+                            }
+                        });
                     if let Some(e) = failed {
                         return Err(e);
                     }
@@ -203,7 +224,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Checks one seal of a batch against the items that came under it.
-    fn stand<S: Store>(&mut self, part: &SealPart, under: &[&Unpacked], store: &mut S) -> store::Result<Result<Standing, Dishonest>> {
+    fn stand<S: Store>(
+        &mut self,
+        part: &SealPart,
+        under: &[&Unpacked],
+        store: &mut S,
+    ) -> store::Result<Result<Standing, Dishonest>> {
         let words = part.seal.words();
         let author = words.node;
         if self.trust.membership(author) == Membership::Unknown {
@@ -221,7 +247,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         let mut leaves = Vec::with_capacity(under.len());
         for item in under {
-            let (Some(doc), Some((hash, _))) = (item.doc, &item.built) else { return Ok(Ok(Standing::Waits)) };
+            let (Some(doc), Some((hash, _))) = (item.doc, &item.built) else {
+                return Ok(Ok(Standing::Waits));
+            };
             leaves.push((doc, *hash));
         }
         leaves.sort_unstable();
@@ -238,8 +266,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         if bounds.len() != part.twigs.len() {
             return Ok(Err(Dishonest("a proof of the wrong length".to_owned())));
         }
-        let twigs: Vec<Twig> =
-            bounds.iter().zip(&part.twigs).map(|((low, high), hash)| Twig { low: *low, high: *high, hash: *hash }).collect();
+        let twigs: Vec<Twig> = bounds
+            .iter()
+            .zip(&part.twigs)
+            .map(|((low, high), hash)| Twig { low: *low, high: *high, hash: *hash })
+            .collect();
         let mut tree = Tree::new(words.count);
         leaves.iter().zip(&at).for_each(|((doc, item), place)| tree.know(*place, seal::leaf(doc, item)));
         twigs.iter().for_each(|t| tree.know_twig(*t));

@@ -80,7 +80,12 @@ impl Link {
 }
 
 impl<T: Trust, M: Matter> Replica<T, M> {
-    pub(super) fn connected<S: Store>(&mut self, now: u64, peer: NodeName, store: &mut S) -> store::Result<()> {
+    pub(super) fn connected<S: Store>(
+        &mut self,
+        now: u64,
+        peer: NodeName,
+        store: &mut S,
+    ) -> store::Result<()> {
         self.know_peer(peer, store)?;
         let scan = self.pairs.get(&peer).and_then(|p| p.everything);
         self.links.insert(peer, Link { scan, dirty: false, compared_at: now, ..Link::default() });
@@ -120,7 +125,14 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         self.close(peer, reason, true);
     }
 
-    pub(super) fn frame<S, D>(&mut self, now: u64, peer: NodeName, bytes: &[u8], store: &mut S, domain: &mut D) -> store::Result<()>
+    pub(super) fn frame<S, D>(
+        &mut self,
+        now: u64,
+        peer: NodeName,
+        bytes: &[u8],
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<()>
     where
         S: Store,
         D: Domain<S, Matter = M>,
@@ -159,7 +171,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
     }
 
-    fn hello<S: Store>(&mut self, now: u64, peer: NodeName, hello: Hello, store: &mut S) -> store::Result<()> {
+    fn hello<S: Store>(
+        &mut self,
+        now: u64,
+        peer: NodeName,
+        hello: Hello,
+        store: &mut S,
+    ) -> store::Result<()> {
         if hello.version == 0 {
             self.blame(peer, "a hello without a version".to_owned());
             return Ok(());
@@ -256,6 +274,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     /// The items of a peer's outbox that are not to be sent now.
     pub(super) fn held_back(&self, peer: NodeName) -> BTreeSet<(Option<DocId>, ItemHash)> {
         let Some(link) = self.links.get(&peer) else { return BTreeSet::new() };
-        link.in_flight.values().flat_map(|b| b.items.iter().copied()).chain(link.parked.keys().copied()).collect()
+        link.in_flight
+            .values()
+            .flat_map(|b| b.items.iter().copied())
+            .chain(link.parked.keys().copied())
+            .collect()
     }
 }

@@ -14,7 +14,9 @@ use crate::merkle::Tree;
 use crate::seal::{self, MAX_LEAVES, SUITE, Seal, Words};
 use crate::store::{self, Debt, Position, Store, StoreError, StoredSeal};
 use crate::trust::Trust;
-use crate::wire::{Answer, DocPart, DocRef, Exception, Frame, ItemPart, Lane, Load, MAX_BATCH_ITEMS, SealPart, runs};
+use crate::wire::{
+    Answer, DocPart, DocRef, Exception, Frame, ItemPart, Lane, Load, MAX_BATCH_ITEMS, SealPart, runs,
+};
 
 /// How many bytes of items may be on their way to a peer that has not answered.
 const WINDOW: usize = 4 << 20;
@@ -69,7 +71,8 @@ impl Draft {
 
 impl<T: Trust, M: Matter> Replica<T, M> {
     pub(super) fn keep_chain<S: Store>(&mut self, store: &mut S) -> store::Result<()> {
-        let bytes = postcard::to_stdvec(&(self.chain.number, self.chain.last)).expect("two plain values have a byte form");
+        let bytes = postcard::to_stdvec(&(self.chain.number, self.chain.last))
+            .expect("two plain values have a byte form");
         store.put_meta(CHAIN, &bytes)
     }
 
@@ -106,7 +109,15 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         let root = tree.root().expect("all leaves are known");
         let Chain { number, last } = self.chain;
-        let words = Words { suite: SUITE, node: self.me, incarnation: self.incarnation, number: number + 1, previous: last, count, root };
+        let words = Words {
+            suite: SUITE,
+            node: self.me,
+            incarnation: self.incarnation,
+            number: number + 1,
+            previous: last,
+            count,
+            root,
+        };
         let seal = Seal::make(words, |w| self.trust.sign(w));
         let hash = seal.hash();
         store.put_seal(&hash, &StoredSeal { seal, twigs: Vec::new() })?;
@@ -144,8 +155,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     fn draft_from_outbox<S: Store>(&mut self, peer: NodeName, store: &mut S) -> store::Result<Draft> {
         let mut draft = Draft::default();
         let held_back = self.held_back(peer);
-        let busy: Vec<DocId> =
-            self.links.get(&peer).into_iter().flat_map(|l| l.in_flight.values()).flat_map(|b| b.whole.iter().copied()).collect();
+        let busy: Vec<DocId> = self
+            .links
+            .get(&peer)
+            .into_iter()
+            .flat_map(|l| l.in_flight.values())
+            .flat_map(|b| b.whole.iter().copied())
+            .collect();
         let rows = store.owed(peer, LOOK + held_back.len() + busy.len())?;
         let mut gone = Vec::new();
         for Debt { class, doc, item, rank } in rows {
@@ -178,7 +194,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Fills the draft from the scan of everything. Returns how far the scan has come, or `None` when none is due.
-    fn draft_from_scan<S: Store>(&mut self, peer: NodeName, draft: &mut Draft, store: &mut S) -> store::Result<Option<Position>> {
+    fn draft_from_scan<S: Store>(
+        &mut self,
+        peer: NodeName,
+        draft: &mut Draft,
+        store: &mut S,
+    ) -> store::Result<Option<Position>> {
         let Some(mut at) = self.links.get(&peer).and_then(|l| l.scan) else { return Ok(None) };
         let mut recent = None;
         let mut ended = false;
@@ -217,7 +238,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
     }
 
-    fn send_batch<S: Store>(&mut self, peer: NodeName, draft: Draft, scanned: Option<Position>, store: &mut S) -> store::Result<()> {
+    fn send_batch<S: Store>(
+        &mut self,
+        peer: NodeName,
+        draft: Draft,
+        scanned: Option<Position>,
+        store: &mut S,
+    ) -> store::Result<()> {
         let id = u64::from_be_bytes(self.chance.draw());
         let in_full = self.links.get(&peer).is_some_and(|l| l.in_full);
         let mut load = Load::default();
@@ -272,14 +299,21 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         link.sent += flight.len() as u64;
         link.changed();
-        link.in_flight.insert(id, InFlight { items: flight, whole: draft.whole, scanned, bytes: draft.bytes });
+        link.in_flight
+            .insert(id, InFlight { items: flight, whole: draft.whole, scanned, bytes: draft.bytes });
         self.send(peer, lane, &Frame::Batch { id, load: load.pack() });
         Ok(())
     }
 
     /// A seal and what its receiver needs to check these leaves of it.
-    fn seal_part<S: Store>(&mut self, hash: SealHash, leaves: &[u32], store: &mut S) -> store::Result<SealPart> {
-        let missing = || StoreError::Damaged(format!("seal {hash} is not there, or not all of what proves it"));
+    fn seal_part<S: Store>(
+        &mut self,
+        hash: SealHash,
+        leaves: &[u32],
+        store: &mut S,
+    ) -> store::Result<SealPart> {
+        let missing =
+            || StoreError::Damaged(format!("seal {hash} is not there, or not all of what proves it"));
         let stored = store.seal(&hash)?.ok_or_else(missing)?;
         let count = stored.seal.words().count;
         if leaves.len() == count as usize {
@@ -296,11 +330,21 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         let tree = self.trees.iter().find(|(known, _)| *known == hash).map(|(_, t)| t).ok_or_else(missing)?;
         let twigs = tree.twigs_for(leaves).ok_or_else(missing)?;
-        Ok(SealPart { seal: stored.seal, places: runs(leaves), twigs: twigs.iter().map(|t| t.hash).collect() })
+        Ok(SealPart {
+            seal: stored.seal,
+            places: runs(leaves),
+            twigs: twigs.iter().map(|t| t.hash).collect(),
+        })
     }
 
     /// The peer's word on a batch: what is durable there is no longer owed.
-    pub(super) fn answer<S: Store>(&mut self, now: u64, peer: NodeName, answer: Answer, store: &mut S) -> store::Result<()> {
+    pub(super) fn answer<S: Store>(
+        &mut self,
+        now: u64,
+        peer: NodeName,
+        answer: Answer,
+        store: &mut S,
+    ) -> store::Result<()> {
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         let Some(batch) = link.in_flight.remove(&answer.batch) else { return Ok(()) }; // from before a restore: it means nothing
         link.changed();
@@ -322,7 +366,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         // What came from a scan or a whole document and waits gets a row of its own, so that it is not forgotten.
         let rows: Vec<Debt> = waiting
             .iter()
-            .map(|(doc, hash)| Debt { class: Class::Ordinary, rank: Position(0), doc: *doc, item: Some(*hash) })
+            .map(|(doc, hash)| Debt {
+                class: Class::Ordinary,
+                rank: Position(0),
+                doc: *doc,
+                item: Some(*hash),
+            })
             .collect();
         store.owe(peer, &rows)?;
         for doc in &batch.whole {
@@ -349,5 +398,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
 /// Whether an item may be sent: nothing unsealed leaves, nothing refused is passed on, and what was erased has no
 /// bytes to send.
 fn may_leave(item: &Item) -> bool {
-    item.state != State::Refused && (item.sealed.is_some() || !item.kind.is_sealed()) && !item.bytes.is_empty()
+    item.state != State::Refused
+        && (item.sealed.is_some() || !item.kind.is_sealed())
+        && !item.bytes.is_empty()
 }

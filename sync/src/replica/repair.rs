@@ -66,7 +66,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         let key = Key::from_bytes(key);
         if let Some(link) = self.links.get_mut(&peer) {
-            link.repair = Some(Repair::Asking { key, parts: vec![Half::WHOLE], cells: 0, sent: 0, wanted: 0 });
+            link.repair =
+                Some(Repair::Asking { key, parts: vec![Half::WHOLE], cells: 0, sent: 0, wanted: 0 });
             link.changed();
         }
     }
@@ -93,7 +94,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let cells = self.cells(peer, &key, half, range, store)?;
         let body = SketchBody { key: *key.as_bytes(), cells: cells.to_bytes() };
         self.send(peer, Lane::Control, &Frame::Sketch(body));
-        if let Some(Repair::Asking { cells, .. }) = self.links.get_mut(&peer).and_then(|l| l.repair.as_mut()) {
+        if let Some(Repair::Asking { cells, .. }) = self.links.get_mut(&peer).and_then(|l| l.repair.as_mut())
+        {
             *cells = end;
         }
         Ok(())
@@ -107,7 +109,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         range: std::ops::Range<u32>,
         store: &mut S,
     ) -> store::Result<Cells> {
-        let mut encoder = Encoder::new(key, half, range).expect("the ranges asked for are within the sketch's caps");
+        let mut encoder =
+            Encoder::new(key, half, range).expect("the ranges asked for are within the sketch's caps");
         self.each_shared(peer, store, |hash, _, _| encoder.add(hash))?;
         Ok(encoder.finish())
     }
@@ -133,7 +136,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
     }
 
-    pub(super) fn sketch<S: Store>(&mut self, peer: NodeName, body: SketchBody, store: &mut S) -> store::Result<()> {
+    pub(super) fn sketch<S: Store>(
+        &mut self,
+        peer: NodeName,
+        body: SketchBody,
+        store: &mut S,
+    ) -> store::Result<()> {
         let Ok(theirs) = Cells::from_bytes(&body.cells) else {
             self.blame(peer, "cells of a sketch that cannot be read".to_owned());
             return Ok(());
@@ -143,7 +151,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let ours = self.cells(peer, &key, half, theirs.range(), store)?;
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         let mut decoder = match link.repair.take() {
-            Some(Repair::Answering { key: k, half: h, decoder }) if k.as_bytes() == key.as_bytes() && h == half => decoder,
+            Some(Repair::Answering { key: k, half: h, decoder })
+                if k.as_bytes() == key.as_bytes() && h == half =>
+            {
+                decoder
+            }
             _ => Box::new(Decoder::new(&key, half)),
         };
         let outcome = match decoder.extend(&theirs, &ours) {
@@ -158,6 +170,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             },
         };
         if let Some(link) = self.links.get_mut(&peer) {
+            if matches!(outcome, Want::These(..)) {
+                link.parked.clear(); // what waited there may have what it needs now
+            }
             if matches!(outcome, Want::More(_)) {
                 link.repair = Some(Repair::Answering { key, half, decoder });
             }
@@ -171,13 +186,20 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(())
     }
 
-    pub(super) fn want<S: Store>(&mut self, peer: NodeName, body: WantBody, store: &mut S) -> store::Result<()> {
+    pub(super) fn want<S: Store>(
+        &mut self,
+        peer: NodeName,
+        body: WantBody,
+        store: &mut S,
+    ) -> store::Result<()> {
         if body.outcome == Want::Everything {
             self.send_everything(peer);
             return Ok(());
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
-        let Some(Repair::Asking { key, mut parts, cells, mut sent, mut wanted }) = link.repair.take() else { return Ok(()) };
+        let Some(Repair::Asking { key, mut parts, cells, mut sent, mut wanted }) = link.repair.take() else {
+            return Ok(());
+        };
         let Some(half) = parts.last().copied() else { return Ok(()) };
         if *key.as_bytes() != body.key || (half.bits(), half.prefix()) != (body.bits, body.prefix) {
             link.repair = Some(Repair::Asking { key, parts, cells, sent, wanted });
@@ -207,9 +229,6 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         if parts.is_empty() {
             if let Some(link) = self.links.get_mut(&peer) {
-                if sent + wanted > 0 {
-                    link.fruitless = 0;
-                }
                 link.parked.clear();
                 link.changed();
             }
@@ -227,7 +246,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Owes `peer` the items with these symbols; returns how many there were.
-    fn queue_symbols<S: Store>(&mut self, peer: NodeName, key: &Key, symbols: &[Symbol], store: &mut S) -> store::Result<u32> {
+    fn queue_symbols<S: Store>(
+        &mut self,
+        peer: NodeName,
+        key: &Key,
+        symbols: &[Symbol],
+        store: &mut S,
+    ) -> store::Result<u32> {
         if symbols.is_empty() {
             return Ok(0);
         }

@@ -38,7 +38,12 @@ impl<M: Matter> Shelf<M> {
 
     /// Loads the document unless it is open. What is stored passed the gate when it came; a change that does not
     /// pass again is left out, and the digest of the next repair tells.
-    pub(super) fn open<S: Store, D: Domain<S, Matter = M>>(&mut self, doc: DocId, store: &mut S, domain: &D) -> Result<()> {
+    pub(super) fn open<S: Store, D: Domain<S, Matter = M>>(
+        &mut self,
+        doc: DocId,
+        store: &mut S,
+        domain: &D,
+    ) -> Result<()> {
         self.uses += 1;
         if let Some(open) = self.open.get_mut(&doc) {
             open.used = self.uses;
@@ -50,7 +55,9 @@ impl<M: Matter> Shelf<M> {
             if item.kind != Kind::CHANGE || item.state == State::Refused {
                 continue;
             }
-            let Ok(change) = Witnessed::check(&item.bytes, item.author, item.state == State::Counted) else { continue };
+            let Ok(change) = Witnessed::check(&item.bytes, item.author, item.state == State::Counted) else {
+                continue;
+            };
             let Ok(writes) = document.writes(&change) else { continue };
             if document.apply(&change, &writes).is_ok() {
                 matter.take(&document, &change, &writes);
@@ -72,7 +79,11 @@ impl<M: Matter> Shelf<M> {
     }
 
     /// Projects every document that has changed since the last call.
-    pub(super) fn project<S: Store, D: Domain<S, Matter = M>>(&mut self, store: &mut S, domain: &mut D) -> Result<()> {
+    pub(super) fn project<S: Store, D: Domain<S, Matter = M>>(
+        &mut self,
+        store: &mut S,
+        domain: &mut D,
+    ) -> Result<()> {
         for doc in std::mem::take(&mut self.changed) {
             self.open(doc, store, domain)?;
             if let Some(open) = self.open.get(&doc) {

@@ -78,7 +78,10 @@ fn items_come_back_as_they_were_put<S: Durable>(store: &mut S) {
     assert_eq!(store.item(&a.hash).expect("item").expect("there").bytes, b"");
     assert!(store.set_state(&hash(9), State::Counted).is_err());
     let totals = store.totals().expect("totals");
-    assert_eq!((totals.documents, totals.items, totals.refused, totals.not_counted, totals.unsealed), (2, 4, 1, 1, 3));
+    assert_eq!(
+        (totals.documents, totals.items, totals.refused, totals.not_counted, totals.unsealed),
+        (2, 4, 1, 1, 3)
+    );
     store.commit().expect("commit");
 }
 
@@ -171,7 +174,8 @@ fn seals_and_their_leaves<S: Durable>(store: &mut S) {
 fn an_outbox_is_ordered_and_settles<S: Durable>(store: &mut S) {
     with_documents(store, 3);
     let (peer, other) = ("370000".parse().expect("a name"), "000000".parse().expect("a name"));
-    let debt = |class, rank, d, i| Debt { class, rank: Position(rank), doc: Some(doc(d)), item: Some(hash(i)) };
+    let debt =
+        |class, rank, d, i| Debt { class, rank: Position(rank), doc: Some(doc(d)), item: Some(hash(i)) };
     let old = debt(Class::Ordinary, 1, 1, 1);
     let new = debt(Class::Ordinary, 2, 2, 2);
     let urgent = debt(Class::Urgent, 1, 1, 3);

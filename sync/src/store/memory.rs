@@ -109,7 +109,12 @@ impl Memory {
 
     fn debts(&self, peer: NodeName) -> impl Iterator<Item = Debt> {
         let rows = self.outbox.rows.range((peer, None, None)..).take_while(move |((p, ..), _)| *p == peer);
-        rows.map(|((_, doc, item), (class, rank))| Debt { class: *class, rank: *rank, doc: *doc, item: *item })
+        rows.map(|((_, doc, item), (class, rank))| Debt {
+            class: *class,
+            rank: *rank,
+            doc: *doc,
+            item: *item,
+        })
     }
 }
 
@@ -146,7 +151,14 @@ impl Store for Memory {
         let n = prefix.len().min(32);
         low[..n].copy_from_slice(&prefix[..n]);
         let from = ItemHash::from_bytes(low);
-        Ok(self.items.rows.range(from..).map(|(h, _)| *h).take_while(|h| h.as_bytes().starts_with(prefix)).take(2).collect())
+        Ok(self
+            .items
+            .rows
+            .range(from..)
+            .map(|(h, _)| *h)
+            .take_while(|h| h.as_bytes().starts_with(prefix))
+            .take(2)
+            .collect())
     }
 
     fn items_of(&mut self, doc: &DocId) -> Result<Vec<Item>> {
@@ -194,7 +206,13 @@ impl Store for Memory {
 
     fn scan(&mut self, after: Position, limit: usize) -> Result<Vec<(Position, ItemHash, Option<DocId>)>> {
         let from = Position(after.0 + 1);
-        Ok(self.arrivals.rows.range(from..).take(limit).map(|(at, h)| (*at, *h, self.items.rows[h].1.doc)).collect())
+        Ok(self
+            .arrivals
+            .rows
+            .range(from..)
+            .take(limit)
+            .map(|(at, h)| (*at, *h, self.items.rows[h].1.doc))
+            .collect())
     }
 
     fn unsealed(&mut self, limit: usize) -> Result<Vec<(ItemHash, DocId)>> {
@@ -226,7 +244,12 @@ impl Store for Memory {
 
     fn seals_numbered(&mut self, node: NodeName, number: u64) -> Result<Vec<SealHash>> {
         let (low, high) = (SealHash::from_bytes([0; 32]), SealHash::from_bytes([255; 32]));
-        Ok(self.numbers.rows.range((node, number, low)..=(node, number, high)).map(|((_, _, h), ())| *h).collect())
+        Ok(self
+            .numbers
+            .rows
+            .range((node, number, low)..=(node, number, high))
+            .map(|((_, _, h), ())| *h)
+            .collect())
     }
 
     fn highest_seal(&mut self, node: NodeName) -> Result<Option<(u64, SealHash)>> {

@@ -123,7 +123,8 @@ impl Sqlite {
         let version: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0))?;
         match version {
             0 => {
-                connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version={SCHEMA}; COMMIT;"))?;
+                connection
+                    .execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version={SCHEMA}; COMMIT;"))?;
             }
             SCHEMA => {}
             newer => {
@@ -144,7 +145,8 @@ impl Sqlite {
     /// needs them.
     pub fn checkpoint(&mut self) -> Result<u64> {
         let (busy, log, moved): (i64, i64, i64) =
-            self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
         Ok(if busy != 0 { log.max(0) as u64 } else { (log - moved).max(0) as u64 })
     }
 
@@ -228,7 +230,8 @@ fn item_key(item: Option<&ItemHash>) -> &[u8] {
 
 impl Store for Sqlite {
     fn document(&mut self, doc: &DocId) -> Result<Option<Document>> {
-        let mut query = self.connection.prepare_cached("SELECT id, audience, frozen FROM document WHERE doc = ?1")?;
+        let mut query =
+            self.connection.prepare_cached("SELECT id, audience, frozen FROM document WHERE doc = ?1")?;
         let row = query
             .query_row([doc.as_bytes()], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get(2)?)))
             .optional()?;
@@ -241,12 +244,15 @@ impl Store for Sqlite {
         let audience = document.audience.to_string();
         match self.document_row(doc)? {
             Some(row) => {
-                let mut update = self.connection.prepare_cached("UPDATE document SET audience = ?2, frozen = ?3 WHERE id = ?1")?;
+                let mut update = self
+                    .connection
+                    .prepare_cached("UPDATE document SET audience = ?2, frozen = ?3 WHERE id = ?1")?;
                 update.execute(params![row, audience, document.frozen])?;
             }
             None => {
-                let mut insert =
-                    self.connection.prepare_cached("INSERT INTO document(doc, audience, frozen) VALUES(?1, ?2, ?3)")?;
+                let mut insert = self
+                    .connection
+                    .prepare_cached("INSERT INTO document(doc, audience, frozen) VALUES(?1, ?2, ?3)")?;
                 insert.execute(params![doc.as_bytes(), audience, document.frozen])?;
                 self.recent = Some((*doc, self.connection.last_insert_rowid()));
             }
@@ -259,9 +265,9 @@ impl Store for Sqlite {
             Some(doc) => self.document_row(&doc)?.unwrap_or(0),
             None => 0,
         };
-        let mut query = self
-            .connection
-            .prepare_cached("SELECT doc, audience, frozen FROM document WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+        let mut query = self.connection.prepare_cached(
+            "SELECT doc, audience, frozen FROM document WHERE id > ?1 ORDER BY id LIMIT ?2",
+        )?;
         let rows = query.query_map(params![from, limit as i64], |r| {
             Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?))
         })?;
@@ -274,8 +280,9 @@ impl Store for Sqlite {
 
     fn documents_with_prefix(&mut self, prefix: &[u8]) -> Result<Vec<DocId>> {
         let end = after(prefix).unwrap_or_else(|| vec![255; 33]);
-        let mut query =
-            self.connection.prepare_cached("SELECT doc FROM document WHERE doc >= ?1 AND doc < ?2 ORDER BY doc LIMIT 2")?;
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT doc FROM document WHERE doc >= ?1 AND doc < ?2 ORDER BY doc LIMIT 2")?;
         let rows = query.query_map([prefix, &end], |r| r.get::<_, Vec<u8>>(0))?;
         rows.map(|row| read_id(row?, DocId::from_bytes)).collect()
     }
@@ -295,8 +302,9 @@ impl Store for Sqlite {
 
     fn items_with_prefix(&mut self, prefix: &[u8]) -> Result<Vec<ItemHash>> {
         let end = after(prefix).unwrap_or_else(|| vec![255; 33]);
-        let mut query =
-            self.connection.prepare_cached("SELECT hash FROM item WHERE hash >= ?1 AND hash < ?2 ORDER BY hash LIMIT 2")?;
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT hash FROM item WHERE hash >= ?1 AND hash < ?2 ORDER BY hash LIMIT 2")?;
         let rows = query.query_map([prefix, &end], |r| r.get::<_, Vec<u8>>(0))?;
         rows.map(|row| read_id(row?, ItemHash::from_bytes)).collect()
     }
@@ -387,7 +395,8 @@ impl Store for Sqlite {
             "SELECT i.hash, d.doc FROM item i JOIN document d ON d.id = i.doc
              WHERE i.seal IS NULL AND i.doc IS NOT NULL ORDER BY i.id LIMIT ?1",
         )?;
-        let rows = query.query_map([limit as i64], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?)))?;
+        let rows =
+            query.query_map([limit as i64], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?)))?;
         rows.map(|row| {
             let (hash, doc) = row?;
             Ok((read_id(hash, ItemHash::from_bytes)?, read_id(doc, DocId::from_bytes)?))
@@ -431,8 +440,9 @@ impl Store for Sqlite {
     }
 
     fn seals_numbered(&mut self, node: NodeName, number: u64) -> Result<Vec<SealHash>> {
-        let mut query =
-            self.connection.prepare_cached("SELECT hash FROM seal WHERE node = ?1 AND number = ?2 ORDER BY hash")?;
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT hash FROM seal WHERE node = ?1 AND number = ?2 ORDER BY hash")?;
         let rows = query.query_map(params![node.to_string(), number as i64], |r| r.get::<_, Vec<u8>>(0))?;
         rows.map(|row| read_id(row?, SealHash::from_bytes)).collect()
     }
@@ -472,7 +482,13 @@ impl Store for Sqlite {
             let mut insert = self.connection.prepare_cached(
                 "INSERT OR IGNORE INTO outbox(peer, class, rank, doc, item) VALUES(?1, ?2, ?3, ?4, ?5)",
             )?;
-            insert.execute(params![peer, debt.class as u8, debt.rank.0 as i64, doc, item_key(debt.item.as_ref())])?;
+            insert.execute(params![
+                peer,
+                debt.class as u8,
+                debt.rank.0 as i64,
+                doc,
+                item_key(debt.item.as_ref())
+            ])?;
         }
         Ok(())
     }
@@ -483,7 +499,12 @@ impl Store for Sqlite {
              WHERE o.peer = ?1 ORDER BY o.class, o.rank DESC LIMIT ?2",
         )?;
         let rows = query.query_map(params![peer.to_string(), limit as i64], |r| {
-            Ok((r.get::<_, u8>(0)?, r.get::<_, i64>(1)?, r.get::<_, Option<Vec<u8>>>(2)?, r.get::<_, Vec<u8>>(3)?))
+            Ok((
+                r.get::<_, u8>(0)?,
+                r.get::<_, i64>(1)?,
+                r.get::<_, Option<Vec<u8>>>(2)?,
+                r.get::<_, Vec<u8>>(3)?,
+            ))
         })?;
         rows.map(|row| {
             let (class, rank, doc, item) = row?;
@@ -512,8 +533,9 @@ impl Store for Sqlite {
                 },
                 None => 0,
             };
-            let mut delete =
-                self.connection.prepare_cached("DELETE FROM outbox WHERE peer = ?1 AND doc = ?2 AND item = ?3")?;
+            let mut delete = self
+                .connection
+                .prepare_cached("DELETE FROM outbox WHERE peer = ?1 AND doc = ?2 AND item = ?3")?;
             delete.execute(params![peer, doc, item.as_bytes()])?;
         }
         Ok(())
@@ -521,8 +543,9 @@ impl Store for Sqlite {
 
     fn settle_document(&mut self, peer: NodeName, doc: &DocId) -> Result<()> {
         if let Some(row) = self.document_row(doc)? {
-            let mut delete =
-                self.connection.prepare_cached("DELETE FROM outbox WHERE peer = ?1 AND doc = ?2 AND item = x''")?;
+            let mut delete = self
+                .connection
+                .prepare_cached("DELETE FROM outbox WHERE peer = ?1 AND doc = ?2 AND item = x''")?;
             delete.execute(params![peer.to_string(), row])?;
         }
         Ok(())
