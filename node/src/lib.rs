@@ -1,7 +1,12 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
 
+pub mod content;
+pub mod engine;
 pub mod import;
+pub mod projection;
 pub mod reference;
 pub mod request;
+pub mod roll;
 pub mod search;
 pub mod ticket;
+pub mod vault;

@@ -1,6 +1,6 @@
 //! What a ticket *is*: its trail of entries, who holds it, who may do what, and how that is told to people.
 //!
-//! Everything here is a pure function of values: no clock, no entropy, no file, no document library. A ticket's
+//! Everything here is a pure function of values: no clock, no entropy, no file. A ticket's
 //! state is never stored; it is folded from the grow-only set of its entries, so equal sets give equal states on
 //! every node, whatever arrived first.
 //!
@@ -15,6 +15,7 @@
 //! story     the history in words, 中文 and English
 //! rules     which part of the document may be changed by whom
 //! number    the number that a caller is given
+//! matter    all of it as `sync` sees a document: the gate's rules and the audience
 //! ```
 
 pub mod audience;
@@ -22,9 +23,11 @@ mod custody;
 pub mod entitle;
 pub mod entry;
 pub mod fold;
+pub mod matter;
 pub mod may;
 pub mod number;
 pub mod rules;
+pub mod story;
 pub mod trail;
 
 #[cfg(test)]
@@ -33,4 +36,5 @@ mod tests;
 pub use entitle::{Refusal, Stand};
 pub use entry::{Authored, Create, Entry, EntryError, EntryId, Op};
 pub use fold::{Folded, Stage, fold};
+pub use matter::TicketMatter;
 pub use trail::Trail;

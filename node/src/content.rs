@@ -1,0 +1,86 @@
+//! What stands in a ticket's document, read out of automerge into plain values.
+
+use automerge::{Automerge, ObjId, ReadDoc, ScalarValue, Value};
+use serde_json::{Map, Value as Json};
+use sync::document::Document;
+
+/// The parts of a ticket that are not its trail.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Content {
+    /// The registers.
+    pub facts: Map<String, Json>,
+    /// The caller's words.
+    pub body: String,
+    /// Notes by their hash, as they came.
+    pub notes: Map<String, Json>,
+    /// Files by the hash of their name.
+    pub files: Map<String, Json>,
+    /// The sealed person.
+    pub person: Option<Vec<u8>>,
+    /// Registers that two people set at once, with all their values.
+    pub conflicts: Map<String, Json>,
+}
+
+impl Content {
+    /// Reads a document; what is not there is empty.
+    pub fn read(document: &Document) -> Content {
+        let doc = document.automerge();
+        let mut content = Content::default();
+        if let Some(facts) = document.part("facts") {
+            for key in doc.keys(&facts) {
+                let values = doc.get_all(&facts, key.as_str()).unwrap_or_default();
+                if let Some((value, _)) = doc.get(&facts, key.as_str()).ok().flatten() {
+                    content.facts.insert(key.clone(), json(&value));
+                }
+                if values.len() > 1 {
+                    content.conflicts.insert(key, values.iter().map(|(v, _)| json(v)).collect());
+                }
+            }
+        }
+        if let Some(body) = document.part("body") {
+            content.body = doc.text(&body).unwrap_or_default();
+        }
+        content.notes = map(doc, document.part("notes"), |bytes| serde_json::from_slice(bytes).ok());
+        content.files = map(doc, document.part("files"), |bytes| serde_json::from_slice(bytes).ok());
+        content.person = document.part("person").and_then(|p| match doc.get(&p, "sealed").ok().flatten() {
+            Some((Value::Scalar(v), _)) => match v.as_ref() {
+                ScalarValue::Bytes(bytes) => Some(bytes.clone()),
+                _ => None,
+            },
+            _ => None,
+        });
+        content
+    }
+}
+
+fn map(doc: &Automerge, part: Option<ObjId>, read: impl Fn(&[u8]) -> Option<Json>) -> Map<String, Json> {
+    let Some(part) = part else { return Map::new() };
+    let entry = |key: String| match doc.get(&part, key.as_str()).ok().flatten() {
+        Some((Value::Scalar(v), _)) => match v.as_ref() {
+            ScalarValue::Bytes(bytes) => {
+                let value =
+                    read(bytes).unwrap_or_else(|| Json::from(String::from_utf8_lossy(bytes).into_owned()));
+                Some((key, value))
+            }
+            other => Some((key, json(&Value::Scalar(std::borrow::Cow::Borrowed(other))))),
+        },
+        _ => None,
+    };
+    doc.keys(&part).filter_map(entry).collect()
+}
+
+fn json(value: &Value<'_>) -> Json {
+    match value {
+        Value::Scalar(v) => match v.as_ref() {
+            ScalarValue::Str(s) => Json::from(s.as_str()),
+            ScalarValue::Int(n) => Json::from(*n),
+            ScalarValue::Uint(n) => Json::from(*n),
+            ScalarValue::F64(n) => Json::from(*n),
+            ScalarValue::Boolean(b) => Json::from(*b),
+            ScalarValue::Timestamp(n) => Json::from(*n),
+            ScalarValue::Bytes(b) => Json::from(b.iter().map(|b| format!("{b:02x}")).collect::<String>()),
+            _ => Json::Null,
+        },
+        Value::Object(_) => Json::Null,
+    }
+}

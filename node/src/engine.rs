@@ -1,0 +1,520 @@
+//! The engine: one node's data directory, its replica and its tickets, driven inside transactions.
+//!
+//! ```text
+//! begin(now) -> ask(request)* , link(input)* -> commit(now) -> effects to perform
+//! ```
+//!
+//! One thread drives it. Whatever was asked between `begin` and `commit` becomes durable together (group commit);
+//! replies may be given, and effects performed, only after `commit` returned. When it returns an error of kind
+//! `TryAgain` (the disk is full) everything in between was undone and reading goes on; any other error is fatal.
+//!
+//! ```text
+//! DIR/node.db       items, outboxes, projections      DIR/identity/    certificate, keys, record
+//! DIR/serials.json  the highest ticket serials, beside the database for the day it is restored
+//! ```
+
+mod act;
+mod confirm;
+mod create;
+mod inspect;
+mod view;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use certs::{CertificateClock, Identity, NodeName, UnixTime};
+use serde_json::{Value, json};
+use sync::document::Document;
+use sync::id::DocId;
+use sync::item::{Item, Kind};
+use sync::matter::Domain;
+use sync::replica::{Effect, Event, Input, Replica};
+use sync::store::sqlite::Sqlite;
+use sync::store::{self, Durable, Store, StoreError};
+
+use crate::content::Content;
+use crate::projection;
+use crate::reference::Reference;
+use crate::request::{Failure, FailureKind, Reply, Request};
+use crate::roll::Roll;
+use crate::ticket::TicketMatter;
+use crate::ticket::number::{Block, NumberSeries};
+
+/// How many documents are kept open: about 32 KiB each.
+const SHELF: usize = 2_000;
+
+/// How many events are kept for the operator.
+const EVENTS: usize = 500;
+
+const BLOCK: &str = "number block";
+const SERIALS: &str = "serials.json";
+const DATABASE: &str = "node.db";
+const IDENTITY: &str = "identity";
+
+/// How an engine is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Drawn anew at every start; the incarnation comes from it.
+    pub seed: [u8; 32],
+}
+
+impl Options {
+    /// With a seed from the system's entropy.
+    pub fn drawn() -> Result<Options, Failure> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|e| {
+            Failure::new(FailureKind::Failed, "the system gives no random numbers").because(e)
+        })?;
+        Ok(Options { seed })
+    }
+}
+
+/// What the replica keeps beside the documents: projections, and which documents changed.
+struct Desk {
+    touched: Vec<DocId>,
+}
+
+impl Domain<Sqlite> for Desk {
+    type Matter = TicketMatter;
+
+    fn begin(&self, doc: DocId) -> TicketMatter {
+        TicketMatter::new(doc)
+    }
+
+    fn project(
+        &mut self,
+        store: &mut Sqlite,
+        document: &Document,
+        matter: &TicketMatter,
+    ) -> store::Result<()> {
+        let Some(folded) = matter.folded() else { return Ok(()) };
+        let at = matter.entries().next().and_then(|e| e.entry.at.clone()).unwrap_or_default();
+        self.touched.push(document.id());
+        projection::put(store.connection(), &document.id(), folded, &Content::read(document), &at)
+    }
+
+    fn keep(&mut self, _: &mut Sqlite, _: &Item) -> store::Result<()> {
+        Ok(())
+    }
+}
+
+/// One node.
+pub struct Engine {
+    dir: PathBuf,
+    store: Sqlite,
+    replica: Replica<Roll, TicketMatter>,
+    desk: Desk,
+    reference: Arc<Reference>,
+    clock: CertificateClock,
+    series: NumberSeries,
+    block: Block,
+    numbered: bool,
+    events: VecDeque<(u64, String)>,
+    now: u64,
+}
+
+impl From<StoreError> for Failure {
+    fn from(e: StoreError) -> Self {
+        let kind = match e {
+            StoreError::Full(_) => FailureKind::TryAgain,
+            StoreError::Damaged(_) => FailureKind::Integrity,
+            StoreError::Failed(_) => FailureKind::Failed,
+        };
+        Failure::new(kind, e)
+    }
+}
+
+fn failed(what: &str, cause: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Failed, what).because(cause)
+}
+
+impl Engine {
+    /// Makes a data directory for this identity. An existing one is left alone and reported.
+    pub fn init(dir: &Path, identity: &mut Identity) -> Result<(), Failure> {
+        if dir.join(DATABASE).exists() {
+            return Err(Failure::new(
+                FailureKind::Failed,
+                format!("{} is a data directory already", dir.display()),
+            )
+            .hint("choose another directory, or go on with this one: `hotline run --dir DIR`"));
+        }
+        std::fs::create_dir_all(dir).map_err(|e| failed("the data directory cannot be made", e))?;
+        identity.save(&dir.join(IDENTITY)).map_err(|e| failed("the identity cannot be saved", e))?;
+        let mut store = Sqlite::open(&dir.join(DATABASE))?;
+        projection::prepare(store.connection())?;
+        let mut drawn = [0; 1];
+        getrandom::fill(&mut drawn).map_err(|e| failed("the system gives no random numbers", e))?;
+        let block = Block::new(own_character(identity.node()), drawn[0]);
+        store.begin()?;
+        store.put_meta(BLOCK, block.to_string().as_bytes())?;
+        store.commit()?;
+        Ok(())
+    }
+
+    /// Opens a data directory; only one process may at a time.
+    pub fn open(dir: &Path, options: &Options) -> Result<Engine, Failure> {
+        if !dir.join(DATABASE).exists() {
+            return Err(Failure::new(
+                FailureKind::Configuration,
+                format!("{} is no data directory", dir.display()),
+            )
+            .hint("make one: `hotline init --dir DIR --identity DIR`"));
+        }
+        let identity = Identity::load(&dir.join(IDENTITY)).map_err(|e| {
+            Failure::new(FailureKind::Configuration, "the node's identity cannot be read").because(e)
+        })?;
+        let mut store = Sqlite::open(&dir.join(DATABASE)).map_err(|e| match e {
+            StoreError::Failed(why) if why.contains("locked") => {
+                Failure::new(FailureKind::TryAgain, format!("another process works on {}", dir.display()))
+                    .hint("ask the running node, or wait until the other command has ended")
+            }
+            other => other.into(),
+        })?;
+        projection::prepare(store.connection())?;
+        let identity = Arc::new(identity);
+        let me = identity.node();
+        let roll = Roll::new(identity.clone());
+        store.begin()?;
+        let replica = Replica::open(me, roll, options.seed, SHELF, &mut store)?;
+        let block = match store.meta(BLOCK)? {
+            Some(bytes) => String::from_utf8_lossy(&bytes)
+                .parse()
+                .map_err(|e| failed("the number block cannot be read", e))?,
+            None => Block::new(own_character(me), options.seed[0]),
+        };
+        store.commit()?;
+        let mut engine = Engine {
+            dir: dir.to_owned(),
+            store,
+            replica,
+            desk: Desk { touched: Vec::new() },
+            reference: Arc::new(
+                Reference::load(None).map_err(|e| failed("the reference data cannot be read", e))?,
+            ),
+            clock: CertificateClock::new(),
+            series: NumberSeries::default(),
+            block,
+            numbered: false,
+            events: VecDeque::new(),
+            now: 0,
+        };
+        engine.read_serials()?;
+        engine.store.begin()?;
+        let record = identity.record().bytes().clone();
+        engine.replica.put_directory(Kind::RECORD, &record, &mut engine.store, &mut engine.desk)?;
+        engine.replica.seal_backlog(&mut engine.store)?;
+        engine.replica.flush(0, &mut engine.store, &mut engine.desk)?;
+        engine.store.commit()?;
+        engine.replica.effects();
+        engine.desk.touched.clear();
+        Ok(engine)
+    }
+
+    /// The own identity.
+    pub fn identity(&self) -> &Arc<Identity> {
+        self.replica.trust().identity()
+    }
+
+    /// This node.
+    pub fn me(&self) -> NodeName {
+        self.replica.me()
+    }
+
+    /// The replica, for reading.
+    pub fn replica(&self) -> &Replica<Roll, TicketMatter> {
+        &self.replica
+    }
+
+    /// What links are checked against. Take it anew when [`Engine::trust_changes`] has grown.
+    pub fn trust(&self) -> certs::Trust {
+        self.replica.trust().directory().trust(self.clock.doubt().is_some())
+    }
+
+    /// How often what links are checked against has changed.
+    pub fn trust_changes(&self) -> u64 {
+        self.replica.trust().changes()
+    }
+
+    /// The time that certificates are judged by, in seconds.
+    pub fn certificate_time(&self, now_ms: u64) -> UnixTime {
+        self.clock.time(UnixTime::from_secs(now_ms / 1000))
+    }
+
+    /// Opens a transaction at this time (milliseconds since 1970, by the own clock).
+    pub fn begin(&mut self, now_ms: u64) -> Result<(), Failure> {
+        self.now = now_ms;
+        self.clock.tick(UnixTime::from_secs(now_ms / 1000));
+        Ok(self.store.begin()?)
+    }
+
+    /// Begins to keep a pair with this node.
+    pub fn add_peer(&mut self, peer: NodeName) -> Result<(), Failure> {
+        Ok(self.replica.know_peer(peer, &mut self.store)?)
+    }
+
+    /// Says what happened on a link.
+    pub fn link(&mut self, input: Input) -> Result<(), Failure> {
+        Ok(self.replica.step(self.now, input, &mut self.store, &mut self.desk)?)
+    }
+
+    /// Grants or refuses a request. The reply may be given after the commit.
+    pub fn ask(&mut self, request: &Request) -> Reply {
+        match request {
+            Request::New { tickets, user } => self.create(tickets, user.as_deref()),
+            Request::Act { id, act, user } => self.act(id, act, user.as_deref()),
+            Request::Note { id, text, user } => self.note(id, text, user.as_deref()),
+            Request::Show { id, reveal, user } => self.show(id, reveal.as_deref(), user.as_deref()),
+            Request::History { id, language } => self.history(id, *language),
+            Request::List { queue, limit, before } => self.list(queue, *limit, *before),
+            Request::Search { text, limit } => self.search(text, *limit),
+            Request::Export { after, limit } => self.export(after.as_deref(), *limit),
+            Request::Status => self.status(),
+            Request::Digest { peer } => self.digest(peer),
+            Request::Diff { peer, limit } => self.diff(peer, *limit),
+            Request::Conflicts => self.conflicts(),
+            Request::Verify => self.verify(),
+            Request::Rebuild => self.rebuild(),
+            Request::Admit { kind, hex } => self.admit(kind, hex),
+            Request::ConfirmClock => {
+                self.clock.confirm(UnixTime::from_secs(self.now / 1000));
+                Ok(json!({ "clock_doubt": false }))
+            }
+            Request::Events => Ok(self
+                .events
+                .iter()
+                .map(|(at, text)| json!({ "at": shown_time(*at), "text": text }))
+                .collect()),
+        }
+    }
+
+    /// Makes everything since `begin` durable and returns what is to be done now.
+    pub fn commit(&mut self) -> Result<Vec<Effect>, Failure> {
+        match self.try_commit() {
+            Ok(effects) => Ok(effects),
+            Err(failure) => {
+                // The memory is ahead of the disk now: it is thrown away and read again.
+                self.store.rollback()?;
+                if failure.kind == FailureKind::TryAgain {
+                    self.reopen()?;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn try_commit(&mut self) -> Result<Vec<Effect>, Failure> {
+        self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
+        let touched = std::mem::take(&mut self.desk.touched);
+        if self.confirm(&touched)? {
+            self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
+        }
+        self.desk.touched.clear();
+        self.store.commit()?;
+        if std::mem::take(&mut self.numbered) {
+            self.keep_serials();
+        }
+        let effects = self.replica.effects();
+        for effect in &effects {
+            if let Effect::Tell(event) = effect {
+                self.note_event(event);
+            }
+        }
+        Ok(effects)
+    }
+
+    fn reopen(&mut self) -> Result<(), Failure> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|e| failed("the system gives no random numbers", e))?;
+        let roll = Roll::new(self.identity().clone());
+        self.replica = Replica::open(roll.identity().node(), roll, seed, SHELF, &mut self.store)?;
+        self.desk.touched.clear();
+        Ok(())
+    }
+
+    /// Moves the write-ahead log into the database; call it now and then, outside a transaction.
+    pub fn checkpoint(&mut self) -> Result<u64, Failure> {
+        Ok(self.store.checkpoint()?)
+    }
+
+    fn note_event(&mut self, event: &Event) {
+        if self.events.len() == EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back((self.now, event.to_string()));
+    }
+
+    /// Keeps an event of the links that the replica does not see, such as a refusal.
+    pub fn note_text(&mut self, now_ms: u64, text: String) {
+        if self.events.len() == EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back((now_ms, text));
+    }
+
+    /// Runs `read` on an open document.
+    fn with_document<R>(
+        &mut self,
+        doc: DocId,
+        read: impl FnOnce(&Document, &TicketMatter) -> R,
+    ) -> Result<R, Failure> {
+        match self.replica.open_document(doc, &mut self.store, &self.desk)? {
+            Some((document, matter)) => Ok(read(document, matter)),
+            None => Err(Failure::new(FailureKind::Failed, format!("no ticket {} is here", doc.short()))),
+        }
+    }
+
+    /// The document that an id, an unambiguous prefix of one, or a ticket number names.
+    fn find(&mut self, given: &str) -> Result<DocId, Failure> {
+        let given = given.trim();
+        if let Ok(number) = given.parse::<crate::ticket::number::TicketNumber>() {
+            return match projection::numbered(self.store.connection(), &number.to_string())?.as_slice() {
+                [] => Err(Failure::new(FailureKind::Failed, format!("no ticket {number} is here"))
+                    .hint("another city's ticket is only here when this site is in its audience")),
+                [doc] => Ok(*doc),
+                many => Err(Failure::new(
+                    FailureKind::NeedsPerson,
+                    format!(
+                        "{} tickets bear the number {number}: a clone of a node gave it again",
+                        many.len()
+                    ),
+                )
+                .hint(format!(
+                    "use an id: {}",
+                    many.iter().map(DocId::short).collect::<Vec<_>>().join(", ")
+                ))),
+            };
+        }
+        if given.len() == 64
+            && let Ok(doc) = given.parse()
+        {
+            return Ok(doc);
+        }
+        let usage = |why: &str| {
+            Failure::new(
+                FailureKind::Usage,
+                format!("`{}` {why}", given.chars().take(64).collect::<String>()),
+            )
+        };
+        if given.len() < 4 || given.len() > 64 || !given.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(usage("is neither a ticket number nor (a prefix of at least four digits of) an id"));
+        }
+        let even = &given[..given.len() / 2 * 2];
+        let prefix: Vec<u8> =
+            (0..even.len()).step_by(2).filter_map(|i| u8::from_str_radix(&even[i..i + 2], 16).ok()).collect();
+        let found = self.store.documents_with_prefix(&prefix)?;
+        match found
+            .into_iter()
+            .filter(|d| d.to_string().starts_with(&given.to_ascii_lowercase()))
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
+            [] => Err(Failure::new(FailureKind::Failed, format!("no ticket {given} is here"))),
+            [doc] => Ok(*doc),
+            _ => Err(usage("begins more than one id").hint("give more digits")),
+        }
+    }
+
+    fn read_serials(&mut self) -> Result<(), Failure> {
+        // In the database: whatever numbers this node gave, read from its own tickets' projection.
+        let own = self.me().site().code();
+        let prefix = format!("JT{own:06}");
+        let end = format!("JT{own:06}~");
+        let numbers: Vec<String> = {
+            let db = self.store.connection();
+            let mut query = db.prepare("SELECT max(number) FROM ticket WHERE number > ?1 AND number < ?2 GROUP BY substr(number, 1, 18)").map_err(StoreError::from)?;
+            let rows = query.query_map([prefix, end], |r| r.get(0)).map_err(StoreError::from)?;
+            rows.collect::<Result<_, _>>().map_err(StoreError::from)?
+        };
+        let beside: Vec<String> = match std::fs::read(self.dir.join(SERIALS)) {
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        for number in numbers.iter().chain(&beside) {
+            if let Ok(number) = number.parse() {
+                self.series.used(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the last days' serials beside the database. It may be lost with the power, and then the database has
+    /// them; it is read when the database is the one that went back in time.
+    fn keep_serials(&self) {
+        let mut highest: Vec<_> = self.series.highest().collect();
+        highest.sort_by_key(|(_, day, _)| std::cmp::Reverse(*day));
+        highest.truncate(62);
+        let site = self.me().site();
+        let numbers: Vec<String> = highest
+            .into_iter()
+            .filter_map(|(block, day, serial)| {
+                crate::ticket::number::TicketNumber::new(site, day, block, serial).ok()
+            })
+            .map(|n| n.to_string())
+            .collect();
+        let path = self.dir.join(SERIALS);
+        let beside = path.with_extension("json~");
+        let written = std::fs::write(&beside, serde_json::to_vec(&numbers).unwrap_or_default())
+            .and_then(|()| std::fs::rename(&beside, &path));
+        if let Err(e) = written {
+            tracing::warn!(error = %e, "the ticket serials could not be kept beside the database");
+        }
+    }
+
+    fn admit(&mut self, kind: &str, hex: &str) -> Reply {
+        let kind = match kind {
+            "record" => Kind::RECORD,
+            "revocation" => Kind::REVOCATION,
+            _ => {
+                return Err(Failure::new(FailureKind::Usage, "only a `record` or a `revocation` is admitted"));
+            }
+        };
+        let odd = || Failure::new(FailureKind::Usage, "the item is not given in hexadecimal");
+        if !hex.len().is_multiple_of(2) || !hex.is_ascii() {
+            return Err(odd());
+        }
+        let bytes: Vec<u8> = (0..hex.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).map_err(|_| odd()))
+            .collect::<Result<_, _>>()?;
+        use sync::trust::Admission;
+        match self.replica.put_directory(kind, &bytes, &mut self.store, &mut self.desk)? {
+            Admission::Refused(why) => {
+                Err(Failure::new(FailureKind::Failed, "it does not verify and was not admitted").because(why))
+            }
+            Admission::Revokes(_, nodes) => Ok(json!({ "admitted": true, "revoked": nodes })),
+            Admission::Kept(node) => Ok(json!({ "admitted": true, "of": node })),
+            Admission::Older(node) => Ok(
+                json!({ "admitted": false, "of": node, "why": "a newer one, or this one, is here already" }),
+            ),
+        }
+    }
+}
+
+/// The first character of a node's number blocks: the nodes that share a division code have different ones.
+fn own_character(node: NodeName) -> u8 {
+    let text = node.to_string();
+    let replica = match text.rsplit_once('-').map(|(_, last)| last.as_bytes()) {
+        Some([letter @ b'b'..=b'z']) => letter - b'a',
+        _ => 0,
+    };
+    let office = node.site().to_string().split_once('-').and_then(|(_, n)| n.parse::<u8>().ok()).unwrap_or(0);
+    (office.wrapping_mul(4)).wrapping_add(replica) % 31
+}
+
+/// A time for people and JSON: RFC 3339, China's time.
+fn shown_time(ms: u64) -> String {
+    let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+    match jiff::Timestamp::from_millisecond(ms as i64) {
+        Ok(t) => t.to_zoned(china).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn text(value: impl std::fmt::Display) -> Value {
+    Value::from(value.to_string())
+}

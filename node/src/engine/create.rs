@@ -1,0 +1,211 @@
+//! New tickets: numbered, sealed and granted with every link down.
+
+use automerge::ObjType;
+use automerge::ROOT;
+use automerge::transaction::Transactable;
+use certs::Site;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use sync::document::Refusal;
+use sync::id::DocId;
+use sync::item::Kind;
+use sync::replica::WriteError;
+
+use super::{Engine, failed, shown_time};
+use crate::import::{NewTicket, Sample};
+use crate::request::{Failure, FailureKind, Reply};
+use crate::ticket::entry::{Create, Entry, Op};
+use crate::ticket::matter::{KIND, SCHEMA};
+use crate::ticket::number::{Day, TicketNumber};
+use crate::vault::TicketKey;
+
+/// The rules that a ticket made by this version names until policy is replicated data.
+const RULE: &str = "built-in 1";
+
+/// Most tickets of one request.
+const MAX_TICKETS: usize = 2_000;
+
+impl Engine {
+    pub(super) fn create(&mut self, tickets: &[Value], user: Option<&str>) -> Reply {
+        if tickets.len() > MAX_TICKETS {
+            return Err(Failure::new(
+                FailureKind::Usage,
+                format!("{} tickets at once; at most {MAX_TICKETS}", tickets.len()),
+            ));
+        }
+        let parsed: Vec<NewTicket> =
+            tickets.iter().enumerate().map(|(i, t)| self.parse(i, t)).collect::<Result<_, _>>()?;
+        let mut made = Vec::with_capacity(parsed.len());
+        for ticket in &parsed {
+            made.push(self.create_one(ticket, user)?);
+        }
+        Ok(Value::from(made))
+    }
+
+    fn parse(&self, i: usize, given: &Value) -> Result<NewTicket, Failure> {
+        let usage = |why: String| Failure::new(FailureKind::Usage, format!("ticket {}: {why}", i + 1));
+        let bytes = serde_json::to_vec(given).map_err(|e| usage(e.to_string()))?;
+        let sample = Sample::parse(&bytes, i + 1).map_err(|e| usage(e.to_string()))?;
+        NewTicket::from_sample(sample, &self.reference).map_err(|e| usage(e.to_string()))
+    }
+
+    fn next_number(&mut self) -> Result<TicketNumber, Failure> {
+        let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+        let today = Timestamp::from_millisecond(self.now as i64)
+            .map_err(|e| failed("this machine's date makes no sense", e))?
+            .to_zoned(china);
+        let day = Day::new(today.year() as u32, today.month() as u32, today.day() as u32)
+            .map_err(|e| failed("this machine's date makes no ticket number", e))?;
+        self.numbered = true;
+        self.series
+            .next(self.me().site(), day, self.block)
+            .map_err(|e| failed("no ticket number could be given", e))
+    }
+
+    fn create_one(&mut self, ticket: &NewTicket, user: Option<&str>) -> Reply {
+        let me = self.me();
+        let site = me.site();
+        let number = self.next_number()?;
+        let create = Create {
+            kind: KIND.to_owned(),
+            schema: SCHEMA,
+            number: number.to_string(),
+            site,
+            confidential: ticket.confidential,
+            reported: true,
+            rule: RULE.to_owned(),
+        };
+        let entry = Entry {
+            user: user.map(str::to_owned),
+            at: Some(shown_time(self.now)),
+            ..Entry::new(Op::Create(Box::new(create)), [], me)
+        };
+        let bytes = entry.to_bytes();
+        let key = TicketKey::draw().map_err(|e| failed("the caller's data could not be sealed", e))?;
+        let person = person(ticket);
+        let sealed = match &person {
+            Some(json) => {
+                Some(key.seal(json).map_err(|e| failed("the caller's data could not be sealed", e))?)
+            }
+            None => None,
+        };
+        let facts = facts(ticket);
+        let written = self.replica.write(None, &mut self.store, &mut self.desk, |_, tx| {
+            let part = tx.put_object(ROOT, "facts", ObjType::Map)?;
+            for (name, value) in &facts {
+                match value {
+                    Value::String(s) => tx.put(&part, name.as_str(), s.as_str())?,
+                    Value::Bool(b) => tx.put(&part, name.as_str(), *b)?,
+                    other => tx.put(&part, name.as_str(), other.to_string())?,
+                }
+            }
+            let body = tx.put_object(ROOT, "body", ObjType::Text)?;
+            tx.splice_text(&body, 0, 0, &ticket.body)?;
+            let part = tx.put_object(ROOT, "person", ObjType::Map)?;
+            if let Some(sealed) = &sealed {
+                tx.put(&part, "sealed", sealed.clone())?;
+            }
+            let trail = tx.put_object(ROOT, "trail", ObjType::Map)?;
+            tx.put(&trail, crate::ticket::EntryId::of(&bytes).to_string(), bytes.clone())?;
+            tx.put_object(ROOT, "notes", ObjType::Map)?;
+            tx.put_object(ROOT, "files", ObjType::Map)?;
+            Ok::<(), automerge::AutomergeError>(())
+        });
+        let doc = written.map_err(write_failure)?;
+        if sealed.is_some() {
+            let sites = std::iter::once(site).chain(site.province().filter(|p| *p != site));
+            for to in sites {
+                self.grant_site(&doc, &key, to, ticket.confidential)?;
+            }
+        }
+        Ok(json!({
+            "id": doc.to_string(),
+            "number": number.to_string(),
+            "custodian": site,
+            "stage": "in_hand",
+        }))
+    }
+
+    /// Grants a ticket's key to every node of a site, or to their confidential desks.
+    pub(super) fn grant_site(
+        &mut self,
+        doc: &DocId,
+        key: &TicketKey,
+        site: Site,
+        desk: bool,
+    ) -> Result<(), Failure> {
+        let directory = self.replica.trust().directory();
+        let mut grants = Vec::new();
+        for node in directory.nodes_of(site) {
+            let to = if desk { directory.desk_key(node) } else { directory.box_key(node) };
+            if let Some(to) = to {
+                grants.push(
+                    key.grant(doc, node, desk, &to)
+                        .map_err(|e| failed("a ticket's key could not be granted", e))?,
+                );
+            }
+        }
+        for bytes in grants {
+            self.replica.put(*doc, Kind::GRANT, bytes, &mut self.store, &mut self.desk)?;
+        }
+        Ok(())
+    }
+}
+
+/// The caller as JSON; `None` when nothing is known.
+fn person(ticket: &NewTicket) -> Option<Vec<u8>> {
+    let caller = &ticket.caller;
+    let fields = [
+        ("name", &caller.name),
+        ("phone", &caller.phone),
+        ("address", &caller.address),
+        ("kind", &caller.kind),
+    ];
+    let said: Map<String, Value> = fields
+        .into_iter()
+        .filter(|(_, v)| !v.is_empty())
+        .map(|(k, v)| (k.to_owned(), Value::from(v.as_str())))
+        .collect();
+    if said.is_empty() { None } else { serde_json::to_vec(&said).ok() }
+}
+
+fn facts(ticket: &NewTicket) -> Map<String, Value> {
+    let mut facts = Map::new();
+    let mut put = |name: &str, value: String| {
+        if !value.is_empty() {
+            facts.insert(name.to_owned(), Value::from(value));
+        }
+    };
+    put("channel", ticket.channel.clone());
+    put("business", ticket.business.clone());
+    put("domain", ticket.domain.as_ref().map(ToString::to_string).unwrap_or_default());
+    put("topic", ticket.topic.as_ref().map(ToString::to_string).unwrap_or_default());
+    put("region", ticket.region.as_ref().map(ToString::to_string).unwrap_or_default());
+    put("place", ticket.place.clone());
+    put("happened_at", ticket.happened_at.clone());
+    put("subject", ticket.subject.clone());
+    put("plate", ticket.plate.clone());
+    put("unit", ticket.unit.clone());
+    put("object_person", ticket.object_person.clone());
+    put("urgency", ticket.urgency.word().to_owned());
+    put("external_numbers", ticket.external_numbers.join(" "));
+    for (name, value) in &ticket.extra {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        put(&format!("x.{name}"), value);
+    }
+    facts
+}
+
+/// A write that did not happen, for people.
+pub(super) fn write_failure(e: WriteError<automerge::AutomergeError>) -> Failure {
+    match e {
+        WriteError::Caller(e) => failed("the document could not be written", e),
+        WriteError::Refused(Refusal::TooLarge) => {
+            Failure::new(FailureKind::NeedsPerson, "the ticket has outgrown what is loaded")
+                .hint("close it and open a new one that refers to it")
+        }
+        WriteError::Refused(refusal) => failed("the change does not pass the gate", refusal),
+        WriteError::Nothing => Failure::new(FailureKind::Failed, "there was nothing to write"),
+        WriteError::Store(e) => e.into(),
+    }
+}

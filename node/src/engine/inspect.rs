@@ -1,0 +1,214 @@
+//! What an operator reads of the replica, and what makes it whole again.
+
+use certs::NodeName;
+use serde_json::{Value, json};
+use sync::item::{Kind, State};
+use sync::seal;
+use sync::store::{Position, Store};
+use sync::trust::Trust;
+
+use super::{Engine, hex, shown_time, text};
+use crate::projection;
+use crate::request::{Failure, FailureKind, Reply};
+
+impl Engine {
+    fn peer(&self, given: &str) -> Result<NodeName, Failure> {
+        let peer: NodeName = given.parse().map_err(|e| Failure::new(FailureKind::Usage, e))?;
+        if self.replica.peers().any(|(name, _)| name == peer) {
+            return Ok(peer);
+        }
+        let known: Vec<String> = self.replica.peers().map(|(name, _)| name.to_string()).collect();
+        Err(Failure::new(FailureKind::Failed, format!("this node keeps no pair with {peer}")).hint(format!(
+            "its peers: {}",
+            if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+        )))
+    }
+
+    pub(super) fn status(&mut self) -> Reply {
+        let totals = self.store.totals()?;
+        let peers: Vec<(NodeName, Option<u64>, Option<u64>, u64)> = self
+            .replica
+            .peers()
+            .map(|(name, row)| (name, row.proved_at, row.last_seen, row.digest.count()))
+            .collect();
+        let mut shown = Vec::new();
+        for (name, proved_at, last_seen, count) in peers {
+            let link = self.replica.link(name);
+            shown.push(json!({
+                "node": name,
+                "connected": link.connected,
+                "outbox": self.store.owed_count(name)?,
+                "digest_equal": link.digest_equal,
+                "repairing": link.repairing,
+                "parked": link.parked,
+                "items": count,
+                "proved_at": proved_at.map(shown_time),
+                "last_seen": last_seen.map(shown_time),
+                "rtt_ms": null,
+                "bytes_sent": null,
+                "bytes_received": null,
+            }));
+        }
+        let stages: serde_json::Map<String, Value> = projection::by_stage(self.store.connection())?
+            .into_iter()
+            .map(|(stage, n)| (stage, Value::from(n)))
+            .collect();
+        let held = projection::list(self.store.connection(), self.me().site(), "held", 10_000, None)?
+            .map_or(0, |rows| rows.len());
+        let expiring: Vec<Value> = self
+            .replica
+            .trust()
+            .directory()
+            .expiring(self.certificate_time(self.now), 30)
+            .into_iter()
+            .map(|e| json!({ "node": e.node, "days": e.days }))
+            .collect();
+        let (number, last) = self.replica.chain();
+        Ok(json!({
+            "node": self.me(),
+            "site": self.me().site(),
+            "incarnation": text(self.replica.incarnation()),
+            "documents": totals.documents,
+            "items": totals.items,
+            "refused": totals.refused,
+            "waiting": self.replica.peers().map(|(name, _)| self.replica.link(name).parked).sum::<u64>(),
+            "not_counted": totals.not_counted,
+            "unsealed": totals.unsealed,
+            "custody": held,
+            "stages": stages,
+            "last_seal": { "number": number, "hash": last.map(|h| h.to_string()) },
+            "clock_doubt": self.clock.doubt().is_some(),
+            "expiring": expiring,
+            "revoked": self.replica.trust().directory().revoked_nodes(),
+            "peers": shown,
+        }))
+    }
+
+    pub(super) fn digest(&mut self, peer: &str) -> Reply {
+        let peer = self.peer(peer)?;
+        let digest = self
+            .replica
+            .peers()
+            .find(|(name, _)| *name == peer)
+            .map(|(_, row)| (row.digest.count(), row.digest.fingerprint()));
+        let (count, fingerprint) = digest.unwrap_or_default();
+        Ok(json!({ "peer": peer, "count": count, "digest": hex(&fingerprint) }))
+    }
+
+    pub(super) fn diff(&mut self, peer: &str, limit: usize) -> Reply {
+        let peer = self.peer(peer)?;
+        let link = self.replica.link(peer);
+        let total = self.store.owed_count(peer)?;
+        let mut rows = Vec::new();
+        for debt in self.store.owed(peer, limit.clamp(1, 10_000))? {
+            let kind = match debt.item {
+                Some(hash) => {
+                    self.store.item(&hash)?.map_or_else(|| "item".to_owned(), |i| i.kind.to_string())
+                }
+                None => "whole document".to_owned(),
+            };
+            let why = match (link.connected, link.parked > 0) {
+                (false, _) => "in the outbox: no link is up",
+                (true, false) => "in the outbox: on its way",
+                (true, true) => "in the outbox, or it waits at the peer for something that is not there yet",
+            };
+            rows.push(json!({ "id": debt.item.map(|h| h.to_string()), "document": debt.doc.map(|d| d.to_string()), "kind": kind, "why": why }));
+        }
+        let more = total.saturating_sub(rows.len() as u64);
+        let totals = self.store.totals()?;
+        let everything = self.replica.peers().any(|(name, row)| name == peer && row.everything.is_some());
+        let standing = match (link.digest_equal, everything, link.repairing) {
+            (true, ..) => "proved equal: the peer lacks nothing",
+            (_, true, _) => "a scan that sends everything is under way",
+            (.., true) => "digests differ and a repair is finding out in what",
+            _ => "unknown until the next comparison",
+        };
+        Ok(json!({
+            "peer": peer, "rows": rows, "more": more, "standing": standing,
+            "refused": totals.refused, "not_counted": totals.not_counted, "waiting": link.parked,
+        }))
+    }
+
+    pub(super) fn verify(&mut self) -> Reply {
+        let mut damaged: Vec<Value> = Vec::new();
+        let (mut items, mut seals) = (0u64, std::collections::BTreeMap::new());
+        let mut at = Position(0);
+        loop {
+            let page = self.store.scan(at, 1_000)?;
+            let Some((last, ..)) = page.last() else { break };
+            at = *last;
+            for (_, hash, doc) in page {
+                items += 1;
+                let Some(item) = self.store.item(&hash)? else { continue };
+                let emptied = item.bytes.is_empty() && item.kind != Kind::CHANGE;
+                if !emptied && item.kind.hash(&item.bytes) != hash {
+                    damaged.push(json!({ "item": hash.to_string(), "document": doc.map(|d| d.to_string()), "what": "its bytes are not those that were stored" }));
+                }
+                if let Some(sealed) = item.sealed {
+                    *seals.entry(sealed.seal).or_insert(0u64) += 1;
+                } else if item.kind.is_sealed() && item.author != self.me() && item.state != State::Refused {
+                    damaged
+                        .push(json!({ "item": hash.to_string(), "what": "no seal of its author covers it" }));
+                }
+            }
+        }
+        let context = self.replica.trust().context();
+        for hash in seals.keys() {
+            let Some(stored) = self.store.seal(hash)? else {
+                damaged.push(json!({ "seal": hash.to_string(), "what": "it is gone" }));
+                continue;
+            };
+            let words = stored.seal.words();
+            let keys = self.replica.trust().keys(words.node);
+            let mut tree = sync::merkle::Tree::new(words.count);
+            for (place, item, doc) in self.store.leaves(hash)? {
+                tree.know(place, seal::leaf(&doc, &item));
+            }
+            stored.twigs.iter().for_each(|t| tree.know_twig(*t));
+            if let Err(e) = stored.seal.verify(&context, keys) {
+                damaged.push(json!({ "seal": hash.to_string(), "what": e.to_string() }));
+            } else if tree.root() != Some(words.root) {
+                damaged.push(json!({ "seal": hash.to_string(), "what": "its items do not make its root" }));
+            }
+        }
+        let documents = self.store.totals()?.documents;
+        let report =
+            json!({ "items": items, "documents": documents, "seals": seals.len(), "damaged": damaged });
+        if damaged.is_empty() {
+            return Ok(report);
+        }
+        Err(Failure::new(
+            FailureKind::Integrity,
+            format!("{} of {items} items or seals are not what was stored", damaged.len()),
+        )
+        .because(report)
+        .hint("leave the node running: what its peers hold comes back by repair; then look at the disk"))
+    }
+
+    pub(super) fn rebuild(&mut self) -> Reply {
+        let before = projection::fingerprint(self.store.connection())?;
+        projection::clear(self.store.connection())?;
+        let mut at = None;
+        let mut documents = 0u64;
+        loop {
+            let page = self.store.documents(at, 500)?;
+            let Some((last, _)) = page.last() else { break };
+            at = Some(*last);
+            for (doc, _) in page {
+                let row = self.with_document(doc, |document, matter| {
+                    let at = matter.entries().next().and_then(|e| e.entry.at.clone()).unwrap_or_default();
+                    matter
+                        .folded()
+                        .cloned()
+                        .map(|folded| (folded, crate::content::Content::read(document), at))
+                })?;
+                if let Some((folded, content, at)) = row {
+                    projection::put(self.store.connection(), &doc, &folded, &content, &at)?;
+                    documents += 1;
+                }
+            }
+        }
+        let after = projection::fingerprint(self.store.connection())?;
+        Ok(json!({ "documents": documents, "changed": before != after }))
+    }
+}

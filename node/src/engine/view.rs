@@ -1,0 +1,199 @@
+//! What a person reads of tickets: one, many, and the story of one.
+
+use serde_json::{Value, json};
+use sync::id::DocId;
+
+use super::{Engine, hex, shown_time};
+use crate::content::Content;
+use crate::projection;
+use crate::request::{Failure, FailureKind, Language, Reply};
+use crate::ticket::story::{self, story};
+use crate::ticket::{EntryId, Folded, TicketMatter};
+
+/// Most rows of one listing.
+const MAX_ROWS: usize = 10_000;
+
+impl Engine {
+    pub(super) fn show(&mut self, id: &str, reveal: Option<&str>, user: Option<&str>) -> Reply {
+        let doc = self.find(id)?;
+        let mut shown = self.with_document(doc, ticket)?;
+        if let Some(reason) = reveal {
+            let person = self.reveal(doc, reason, user)?;
+            shown["person"] = person;
+        }
+        Ok(shown)
+    }
+
+    /// Opens the caller's personal data and writes down that it was opened, by whom and why.
+    fn reveal(&mut self, doc: DocId, reason: &str, user: Option<&str>) -> Reply {
+        let Some(user) = user.filter(|u| !u.trim().is_empty()) else {
+            return Err(Failure::new(FailureKind::Usage, "personal data is shown to a named person only")
+                .hint("say who asks: --user NAME"));
+        };
+        if reason.trim().is_empty() {
+            return Err(Failure::new(FailureKind::Usage, "personal data is shown for a reason only")
+                .hint("give one: --reveal REASON"));
+        }
+        let sealed = self.with_document(doc, |document, _| Content::read(document).person)?;
+        let Some(sealed) = sealed else { return Ok(Value::Null) };
+        let closed = |e: crate::vault::VaultError| {
+            Failure::new(FailureKind::Failed, e).hint(
+                "the site that took the call, its province, and every site that held the ticket have the key",
+            )
+        };
+        let key = self.key(doc, true)?.ok_or_else(|| closed(crate::vault::VaultError::Closed))?;
+        let person = key.open(&sealed).map_err(closed)?;
+        let db = self.store.connection();
+        db.execute_batch("CREATE TABLE IF NOT EXISTS reveal(row INTEGER PRIMARY KEY, doc BLOB, user TEXT, reason TEXT, at TEXT)")
+            .and_then(|()| {
+                db.execute(
+                    "INSERT INTO reveal(doc, user, reason, at) VALUES(?1, ?2, ?3, ?4)",
+                    rusqlite::params![doc.as_bytes(), user, reason, shown_time(self.now)],
+                )
+            })
+            .map_err(sync::store::StoreError::from)?;
+        tracing::info!(ticket = %doc.short(), user, "personal data was shown");
+        serde_json::from_slice(&person)
+            .map_err(|e| Failure::new(FailureKind::Integrity, "the caller's data does not read").because(e))
+    }
+
+    pub(super) fn history(&mut self, id: &str, language: Language) -> Reply {
+        let doc = self.find(id)?;
+        let reference = self.reference.clone();
+        let names = |site: certs::Site| reference.centres.name(site).into_owned();
+        let language = match language {
+            Language::Zh => story::Language::Chinese,
+            Language::En => story::Language::English,
+        };
+        self.with_document(doc, |_, matter| {
+            let (Some(folded), Some(trail)) = (matter.folded(), matter.trail()) else {
+                return Err(Failure::new(
+                    FailureKind::NeedsPerson,
+                    "the ticket's beginning does not count: its author was revoked",
+                ));
+            };
+            let lines: Vec<Value> = story(folded, &trail, &names, language)
+                .iter()
+                .map(|line| json!({ "text": line.text, "mark": line.mark }))
+                .collect();
+            Ok(json!({ "id": doc.to_string(), "number": folded.created.number, "lines": lines }))
+        })?
+    }
+
+    pub(super) fn list(&mut self, queue: &str, limit: usize, before: Option<i64>) -> Reply {
+        let me = self.me().site();
+        let rows = projection::list(self.store.connection(), me, queue, limit.min(MAX_ROWS), before)?;
+        rows.map(Value::from).ok_or_else(|| {
+            Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`"))
+                .hint("queues: held, to-accept, offered, returned, open, closed, conflicts, all")
+        })
+    }
+
+    pub(super) fn search(&mut self, text: &str, limit: usize) -> Reply {
+        match projection::search(self.store.connection(), text, limit.min(MAX_ROWS))? {
+            Ok(rows) => Ok(Value::from(rows)),
+            Err(why) => Err(Failure::new(FailureKind::Usage, why)),
+        }
+    }
+
+    pub(super) fn export(&mut self, after: Option<&str>, limit: usize) -> Reply {
+        use sync::store::Store;
+        let after: Option<DocId> =
+            after.map(str::parse).transpose().map_err(|e| Failure::new(FailureKind::Usage, e))?;
+        let page = self.store.documents(after, limit.clamp(1, 1_000))?;
+        let next = page.last().map(|(doc, _)| doc.to_string());
+        let mut tickets = Vec::with_capacity(page.len());
+        for (doc, _) in page {
+            tickets.push(self.with_document(doc, ticket)?);
+        }
+        Ok(json!({ "tickets": tickets, "next": next }))
+    }
+
+    pub(super) fn conflicts(&mut self) -> Reply {
+        let me = self.me().site();
+        let rows =
+            projection::list(self.store.connection(), me, "conflicts", MAX_ROWS, None)?.unwrap_or_default();
+        let mut found = Vec::new();
+        for row in rows {
+            let Some(doc) = row["id"].as_str().and_then(|id| id.parse().ok()) else { continue };
+            let folded = self.folded(doc)?;
+            let number = &folded.created.number;
+            let mut add = |what: &str, entry: Option<EntryId>, beaten_by: &[EntryId], reason: Value| {
+                found.push(json!({ "id": doc.to_string(), "number": number, "what": what, "entry": entry, "beaten_by": beaten_by, "reason": reason }));
+            };
+            folded
+                .superseded
+                .iter()
+                .for_each(|s| add("superseded", Some(s.entry), &s.beaten_by, json!(s.reason)));
+            folded.proposals.iter().for_each(|p| add("close proposal", Some(*p), &[], json!("unaware")));
+            folded.alarms.iter().for_each(|a| add("alarm", None, &[], json!(a)));
+        }
+        Ok(Value::from(found))
+    }
+}
+
+/// A ticket in the shape of `ticket show --json`, without the caller's person.
+fn ticket(document: &sync::document::Document, matter: &TicketMatter) -> Value {
+    let content = Content::read(document);
+    let Some(folded) = matter.folded() else {
+        return json!({ "id": document.id().to_string(), "not_counted": true });
+    };
+    json!({
+        "id": document.id().to_string(),
+        "number": folded.created.number,
+        "custodian": folded.stand.custodian,
+        "taken_by": folded.stand.taken_by,
+        "open_offer": folded.open_offer(),
+        "stage": folded.stage.name(),
+        "confidential": folded.created.confidential,
+        "facts": content.facts,
+        "conflicts": content.conflicts,
+        "body": content.body,
+        "notes": content.notes,
+        "files": content.files,
+        "trail": trail(matter),
+        "superseded": folded.superseded,
+        "unentitled": folded.unentitled,
+        "proposals": folded.proposals,
+        "alarms": folded.alarms,
+        "audience": matter.audience(),
+        "heads": document.heads().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "state_hash": state(folded, &content),
+    })
+}
+
+fn state(folded: &Folded, content: &Content) -> String {
+    hex(&projection::state_hash(folded, content))
+}
+
+fn trail(matter: &TicketMatter) -> Vec<Value> {
+    let Some(trail) = matter.trail() else { return Vec::new() };
+    let counted = trail.in_order().into_iter().map(|a| (a, true));
+    let rest = matter.not_counted().map(|a| (a, false));
+    counted
+        .chain(rest)
+        .map(|(a, counted)| {
+            let mut shown = json!({
+                "id": a.id, "op": a.entry.op.name(), "parents": a.entry.parents, "site": a.site, "node": a.node,
+                "at": a.entry.at, "user": a.entry.user,
+            });
+            let optional = [
+                ("to", json!(a.entry.op.to())),
+                ("of", json!(a.entry.op.of())),
+                ("reason", json!(a.entry.reason)),
+                ("text", json!(a.entry.text)),
+            ];
+            optional.into_iter().filter(|(_, v)| !v.is_null()).for_each(|(k, v)| shown[k] = v);
+            if let crate::ticket::Op::Close { result, .. } = &a.entry.op {
+                shown["result"] = json!(result);
+            }
+            if let crate::ticket::Op::Dispatch { department } = &a.entry.op {
+                shown["department"] = json!(department);
+            }
+            if !counted {
+                shown["not_counted"] = json!(true);
+            }
+            shown
+        })
+        .collect()
+}
