@@ -466,7 +466,10 @@ impl Engine {
             "record" => Kind::RECORD,
             "revocation" => Kind::REVOCATION,
             _ => {
-                return Err(Failure::new(FailureKind::Usage, "only a `record` or a `revocation` is admitted"));
+                return Err(Failure::new(
+                    FailureKind::Usage,
+                    "only a `record` or a `revocation` is admitted",
+                ));
             }
         };
         let odd = || Failure::new(FailureKind::Usage, "the item is not given in hexadecimal");

@@ -1,0 +1,236 @@
+//! The scenarios that must hold, on real directories.
+
+use node::request::{Act, Language, Request};
+use serde_json::json;
+use sync::replica::Event;
+use world::town::Town;
+
+const ALL: [&str; 8] = ["000000", "370000", "510000", "370100", "370200", "510100", "510700", "370100-01"];
+
+fn offer(to: &str) -> Act {
+    Act::Offer { to: to.to_owned(), reason: "属地不符".to_owned() }
+}
+
+fn close() -> Act {
+    Act::Close { result: "已处理".to_owned() }
+}
+
+fn linked() -> Town {
+    let mut town = Town::new(&ALL);
+    town.link_tree();
+    town.settle();
+    town
+}
+
+#[test]
+fn a_week_with_every_link_cut_and_then_all_converge() {
+    let mut town = linked();
+    town.cut_all();
+    for day in 0..7 {
+        for city in ["370100", "370200", "510100", "510700", "370100-01"] {
+            let id = town.call(city, &format!("出租车拒载,第 {day} 天"));
+            town.act(city, &id, Act::Dispatch { department: "运管处".to_owned(), text: None }).unwrap();
+            town.act(city, &id, Act::Feedback { text: "属实".to_owned() }).unwrap();
+            town.act(city, &id, Act::Reply { text: "已回复".to_owned(), confirm: None }).unwrap();
+            town.act(city, &id, close()).unwrap();
+        }
+        town.now += 86_400_000;
+    }
+    town.link_tree();
+    town.settle();
+    town.assert_converged();
+    let status = town.ask("000000", Request::Status).unwrap();
+    assert_eq!(status["documents"], 35);
+    assert_eq!(status["stages"]["closed"], 35);
+}
+
+#[test]
+fn a_superiors_assign_beats_an_accept_that_had_not_heard_of_it() {
+    let mut town = linked();
+    let id = town.call("370100", "跨市班车中途甩客");
+    town.act("370100", &id, offer("370200")).unwrap();
+    town.settle();
+    town.cut("370200", "370000");
+    town.act("370000", &id, Act::Assign { to: "370100".to_owned(), reason: "始发地负责".to_owned() })
+        .unwrap();
+    town.act("370200", &id, Act::Accept {}).unwrap();
+    town.ask("370200", Request::Note { id: id.clone(), text: "已联系车主".to_owned(), user: None }).unwrap();
+    town.settle();
+    town.link("370200", "370000");
+    town.settle();
+    town.assert_converged();
+    for node in ["370100", "370200", "370000", "000000"] {
+        let ticket = town.show(node, &id).unwrap();
+        assert_eq!(ticket["custodian"], "370100", "{node}");
+        assert_eq!(ticket["superseded"].as_array().unwrap().len(), 1, "{node}");
+        assert_eq!(ticket["superseded"][0]["reason"], json!({ "superior": "370000" }), "{node}");
+        assert_eq!(ticket["notes"].as_object().unwrap().len(), 1, "{node}");
+    }
+    let story = town.ask("370200", Request::History { id, language: Language::En }).unwrap();
+    let lines: Vec<&str> =
+        story["lines"].as_array().unwrap().iter().filter_map(|l| l["text"].as_str()).collect();
+    assert!(lines.iter().any(|l| l.contains("superseded: the superior 370000")), "{lines:?}");
+    assert!(lines.last().unwrap().starts_with("370100"), "{lines:?}");
+}
+
+#[test]
+fn up_and_down_the_tiers_and_straight_across_with_each_link_cut_in_turn() {
+    let mut town = linked();
+    let stepwise = town.call("370100", "外省客车超员");
+    for (from, to) in [("370100", "370000"), ("370000", "000000"), ("000000", "510000"), ("510000", "510100")]
+    {
+        town.act(from, &stepwise, offer(to)).unwrap();
+        town.settle();
+        town.act(to, &stepwise, Act::Accept {}).unwrap();
+        town.settle();
+    }
+    assert_eq!(town.show("370100", &stepwise).unwrap()["custodian"], "510100");
+    let straight = town.call("370100", "外省出租车绕路");
+    town.act("370100", &straight, offer("510100")).unwrap();
+    for (a, b) in [("370100", "370000"), ("370000", "000000"), ("510000", "000000"), ("510100", "510000")] {
+        town.cut(a, b);
+        town.settle();
+        town.link(a, b);
+        town.settle();
+    }
+    town.act("510100", &straight, Act::Accept {}).unwrap();
+    town.settle();
+    town.assert_converged();
+    assert_eq!(town.show("370100", &straight).unwrap()["custodian"], "510100");
+    assert!(town.show("370200", &straight).is_none(), "no other city receives it");
+}
+
+#[test]
+fn a_superior_assigns_only_within_its_own_jurisdiction() {
+    let mut town = linked();
+    let id = town.call("370100", "货车遗撒");
+    town.settle();
+    let refused =
+        town.act("370000", &id, Act::Assign { to: "510100".to_owned(), reason: "不归我省".to_owned() });
+    assert!(refused.unwrap_err().message.contains("may not assign"));
+    assert!(town.act("370200", &id, close()).is_err(), "it does not even have the ticket");
+}
+
+#[test]
+fn close_and_offer_by_two_replicas_leave_the_ticket_open_with_a_proposal() {
+    let mut town = Town::new(&["000000", "370000", "370000-b", "370100", "370200"]);
+    town.link_tree();
+    town.settle();
+    let id = town.call("370100", "高速收费站拥堵");
+    town.act("370100", &id, offer("370000")).unwrap();
+    town.settle();
+    town.act("370000", &id, Act::Accept {}).unwrap();
+    town.settle();
+    town.cut("370000", "370000-b");
+    town.cut("370000", "370100");
+    town.cut("370000", "370200");
+    town.cut("370000", "000000");
+    town.act("370000", &id, close()).unwrap();
+    town.act("370000-b", &id, offer("370200")).unwrap();
+    town.settle();
+    town.link_tree();
+    town.settle();
+    town.assert_converged();
+    let ticket = town.show("370100", &id).unwrap();
+    assert_eq!(ticket["stage"], "offered");
+    assert_eq!(ticket["proposals"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_stale_provinces_assign_has_no_effect_once_the_ministry_has_confirmed() {
+    let mut town = linked();
+    let id = town.call("370100", "跨省非法营运");
+    town.act("370100", &id, offer("510100")).unwrap();
+    town.settle();
+    town.cut("370000", "000000");
+    town.cut("370000", "370100");
+    // The province stays behind; the two cities meet through a line of their own.
+    town.link("370100", "510100");
+    town.settle();
+    town.act("510100", &id, Act::Accept {}).unwrap();
+    town.settle();
+    let confirmed = town.show("510100", &id).unwrap();
+    assert!(
+        confirmed["trail"].as_array().unwrap().iter().any(|e| e["op"] == "confirm" && e["site"] == "000000")
+    );
+    town.act("370000", &id, Act::Recall { reason: "仍由我省办理".to_owned() }).unwrap();
+    town.link_tree();
+    town.settle();
+    town.assert_converged();
+    let ticket = town.show("370100", &id).unwrap();
+    assert_eq!(ticket["custodian"], "510100");
+    assert_eq!(ticket["superseded"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn last_weeks_backup_is_put_back_and_the_node_heals_by_itself() {
+    let mut town = linked();
+    let old = town.call("370100", "公交晚点");
+    town.settle();
+    let backup = town.backup("370100");
+    let later: Vec<String> = (0..20).map(|i| town.call("370100", &format!("备份以后的第 {i} 件"))).collect();
+    town.act("370100", &old, close()).unwrap();
+    town.settle();
+    let number = |t: &serde_json::Value| t["number"].as_str().unwrap().to_owned();
+    let given: Vec<String> = later.iter().map(|id| number(&town.show("370000", id).unwrap())).collect();
+    town.restore("370100", &backup);
+    let after = town.call("370100", "恢复以后的第一件");
+    assert!(!given.contains(&number(&town.show("370100", &after).unwrap())), "a number was given twice");
+    town.link_tree();
+    town.settle();
+    town.assert_converged();
+    for id in later.iter().chain([&after]) {
+        assert!(town.show("370100", id).is_some() && town.show("370000", id).is_some());
+    }
+    assert_eq!(town.show("370100", &old).unwrap()["stage"], "closed");
+    assert!(town.told.iter().any(|(n, e)| n.to_string() == "370100" && matches!(e, Event::Restored { .. })));
+}
+
+#[test]
+fn a_restart_keeps_what_was_reported_as_done_and_rebuild_changes_nothing() {
+    let mut town = linked();
+    let id = town.call("370100", "隧道照明损坏");
+    town.restart("370100");
+    assert_eq!(town.show("370100", &id).unwrap()["stage"], "in_hand");
+    town.link_tree();
+    town.settle();
+    town.assert_converged();
+    for node in ALL {
+        assert_eq!(town.ask(node, Request::Rebuild).unwrap()["changed"], false, "{node}");
+        assert_eq!(town.ask(node, Request::Verify).unwrap()["damaged"], json!([]), "{node}");
+    }
+    let found = town.ask("370000", Request::Search { text: "隧道".to_owned(), limit: 10 }).unwrap();
+    assert_eq!(found[0]["id"], json!(id));
+}
+
+#[test]
+fn the_caller_is_shown_to_those_who_were_granted_the_key_and_to_nobody_else() {
+    let mut town = linked();
+    let id = town.call("370100", "司机骂人");
+    town.settle();
+    let reveal = |town: &mut Town, node: &str| {
+        town.ask(
+            node,
+            Request::Show {
+                id: id.clone(), reveal: Some("回访".to_owned()), user: Some("王芳".to_owned())
+            },
+        )
+    };
+    assert_eq!(reveal(&mut town, "370100").unwrap()["person"]["phone"], "13800000001");
+    assert_eq!(reveal(&mut town, "370000").unwrap()["person"]["phone"], "13800000001");
+    assert!(reveal(&mut town, "000000").is_err(), "the ministry sees the matter and not the person");
+    town.act("370100", &id, offer("370200")).unwrap();
+    town.settle();
+    assert_eq!(reveal(&mut town, "370200").unwrap()["person"]["phone"], "13800000001");
+    let anonymous =
+        town.ask("370100", Request::Show { id: id.clone(), reveal: Some("好奇".to_owned()), user: None });
+    assert!(anonymous.is_err());
+    for node in ALL {
+        let path = town.path(node.parse().unwrap());
+        for file in std::fs::read_dir(&path).unwrap().flatten().filter(|f| f.path().is_file()) {
+            let bytes = std::fs::read(file.path()).unwrap();
+            let clear = bytes.windows(11).any(|w| w == b"13800000001");
+            assert!(!clear, "{}", file.path().display());
+        }
+    }
+}
