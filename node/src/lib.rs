@@ -1,6 +1,9 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
 
+pub mod cli;
 pub mod content;
+pub mod daemon;
+pub mod demo;
 pub mod engine;
 pub mod import;
 pub mod projection;

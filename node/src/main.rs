@@ -1,3 +1,7 @@
 //! The `hotline` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(node::cli::main())
+}

@@ -10,6 +10,7 @@ pub mod id;
 pub mod item;
 pub mod matter;
 pub mod merkle;
+pub mod quic;
 pub mod replica;
 pub mod seal;
 pub mod sketch;

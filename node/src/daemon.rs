@@ -1,0 +1,151 @@
+//! A running node: the engine on its own thread, its links, its local socket, its health page.
+//!
+//! ```text
+//! socket ──request──┐                                  ┌── reply
+//!                   ├─> queue ─> engine thread: begin, all that waits, commit ─┤
+//! links ───event────┘                                  └── frames to links
+//! ```
+//!
+//! Whatever waits when a transaction begins is committed together; nothing is answered or sent before the commit.
+
+mod clients;
+mod health;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use certs::NodeName;
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
+use sync::quic::{Config, Congestion, Driver, LinkEvent};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::{Engine, Options};
+use crate::request::{Failure, FailureKind, Reply, Request};
+
+/// The name of the local socket in a data directory.
+pub const SOCKET: &str = "hotline.sock";
+
+/// How a node runs.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Its data directory.
+    pub dir: PathBuf,
+    /// Where it listens for links (UDP).
+    pub listen: SocketAddr,
+    /// Its peers and their addresses.
+    pub peers: BTreeMap<NodeName, Vec<SocketAddr>>,
+    /// Where health and metrics are served, on loopback; nowhere if `None`.
+    pub http: Option<SocketAddr>,
+    /// How links spend bandwidth.
+    pub congestion: Congestion,
+}
+
+/// Something for the engine thread.
+enum Work {
+    Ask(Box<Request>, oneshot::Sender<Reply>),
+    Link(LinkEvent),
+    Hold(NodeName, bool),
+    Stop(oneshot::Sender<()>),
+}
+
+/// A handle on a running node.
+#[derive(Clone)]
+pub struct Node {
+    me: NodeName,
+    work: mpsc::Sender<Work>,
+    driver: Driver,
+    socket: PathBuf,
+}
+
+/// The own clock.
+#[derive(Debug)]
+struct OwnClock;
+
+impl TimeProvider for OwnClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::now())
+    }
+}
+
+/// Milliseconds since 1970 by the own clock.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+impl Node {
+    /// Opens the directory and begins to work. Must be called within a tokio runtime.
+    pub async fn start(options: RunOptions) -> Result<Node, Failure> {
+        let drawn = Options::drawn()?;
+        let mut engine = Engine::open(&options.dir, &drawn)?;
+        engine.begin(now_ms())?;
+        for peer in options.peers.keys() {
+            engine.add_peer(*peer)?;
+        }
+        engine.commit()?;
+        let me = engine.me();
+        let (driver, mut links) = Driver::start(Config {
+            identity: engine.identity().clone(),
+            trust: engine.trust(),
+            listen: options.listen,
+            peers: options.peers.clone(),
+            time: Arc::new(OwnClock),
+            congestion: options.congestion,
+            seed: u64::from(drawn.seed[0]) << 8 | u64::from(drawn.seed[1]),
+        })
+        .map_err(|e| Failure::new(FailureKind::Configuration, e))?;
+        let (work, queue) = mpsc::channel(1024);
+        writer::spawn(engine, driver.clone(), queue)?;
+        let socket = options.dir.join(SOCKET);
+        let node = Node { me, work: work.clone(), driver, socket };
+        clients::serve(&node.socket, node.clone())?;
+        if let Some(address) = options.http {
+            health::serve(address, node.clone()).await?;
+        }
+        tokio::spawn(async move {
+            while let Some(event) = links.recv().await {
+                if work.send(Work::Link(event)).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(node)
+    }
+
+    /// This node.
+    pub fn name(&self) -> NodeName {
+        self.me
+    }
+
+    /// Asks the engine; the reply comes after its commit.
+    pub async fn ask(&self, request: Request) -> Reply {
+        let (answer, reply) = oneshot::channel();
+        let stopping = || Failure::new(FailureKind::Unreachable, "the node is stopping");
+        self.work.send(Work::Ask(Box::new(request), answer)).await.map_err(|_| stopping())?;
+        reply.await.map_err(|_| stopping())?
+    }
+
+    /// Holds a link down, or lets it come up again.
+    pub async fn hold(&self, peer: NodeName, down: bool) {
+        let _ = self.work.send(Work::Hold(peer, down)).await;
+    }
+
+    /// Says goodbye to the peers, finishes what was begun and closes the database.
+    pub async fn stop(self) {
+        self.driver.shutdown().await;
+        let (done, wait) = oneshot::channel();
+        if self.work.send(Work::Stop(done)).await.is_ok() {
+            let _ = wait.await;
+        }
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+/// Asks the node that runs on this directory; `None` when none does.
+pub fn ask_running(dir: &Path, request: &Request) -> Option<Reply> {
+    clients::ask(&dir.join(SOCKET), request)
+}

@@ -1,0 +1,303 @@
+//! A network on one machine: ministry, two provinces, four cities and an office, with sample calls.
+//!
+//! Eight real nodes in one process, each with its own directory, identity and certificate chain made on the spot,
+//! linked by real QUIC on 127.0.0.1. A command line works on any of them through its local socket.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use certs::{Authority, Identity, NodeKeys, NodeName, SecretKey, Site, UnixTime};
+use serde_json::{Value, json};
+use sync::quic::Congestion;
+
+use crate::daemon::{Node, RunOptions, now_ms};
+use crate::engine::Engine;
+use crate::request::{Act, Failure, FailureKind, Language, Request};
+
+/// The nodes of the demo.
+pub const NODES: [&str; 8] =
+    ["000000", "370000", "510000", "370100", "370200", "510100", "510700", "370100-01"];
+
+/// The name of the demo's control socket in its directory.
+const CONTROL: &str = "demo.sock";
+
+/// A running demo.
+pub struct Demo {
+    nodes: BTreeMap<NodeName, Node>,
+    dir: PathBuf,
+}
+
+fn failed(what: &str, cause: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Failed, what).because(cause)
+}
+
+fn name(text: &str) -> Result<NodeName, Failure> {
+    text.parse().map_err(|e| Failure::new(FailureKind::Usage, e))
+}
+
+impl Demo {
+    /// Makes identities and directories where there are none, and starts every node on `port` and the seven after.
+    pub async fn start(dir: &Path, port: u16) -> Result<Demo, Failure> {
+        let names: Vec<NodeName> = NODES.iter().map(|n| name(n)).collect::<Result<_, _>>()?;
+        if !dir.join("000000").join("node.db").exists() {
+            make(dir, &names)?;
+        }
+        let address = |node: NodeName| {
+            let place = names.iter().position(|n| *n == node).unwrap_or_default() as u16;
+            SocketAddr::from((Ipv4Addr::LOCALHOST, port + place))
+        };
+        let mut nodes = BTreeMap::new();
+        for node in &names {
+            let linked = |other: &NodeName| {
+                node.site().superior() == Some(other.site()) || other.site().superior() == Some(node.site())
+            };
+            let peers = names.iter().filter(|o| linked(o)).map(|o| (*o, vec![address(*o)])).collect();
+            let options = RunOptions {
+                dir: dir.join(node.to_string()),
+                listen: address(*node),
+                peers,
+                http: None,
+                congestion: Congestion::Bbr,
+            };
+            nodes.insert(*node, Node::start(options).await?);
+        }
+        let demo = Demo { nodes, dir: dir.to_owned() };
+        demo.listen()?;
+        Ok(demo)
+    }
+
+    fn node(&self, given: &str) -> Result<&Node, Failure> {
+        let unknown = || {
+            Failure::new(FailureKind::Usage, format!("the demo has no node {given}"))
+                .hint(format!("its nodes: {}", NODES.join(", ")))
+        };
+        self.nodes.get(&name(given)?).ok_or_else(unknown)
+    }
+
+    /// Gives every sample call to the node whose city took it, or by turns to the demo's cities.
+    pub async fn load_samples(&self) -> Result<usize, Failure> {
+        let cities = ["370100", "370200", "510100", "510700"];
+        let mut by_city: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        let samples = include_str!("../../fixtures/samples.jsonl");
+        let mut count = 0;
+        for (i, line) in samples.lines().enumerate() {
+            let sample: Value =
+                serde_json::from_str(line).map_err(|e| failed("a sample call cannot be read", e))?;
+            let took = sample["region_code"].as_str().unwrap_or_default();
+            let city = cities.iter().find(|c| **c == took).unwrap_or(&cities[i % cities.len()]);
+            by_city.entry(city).or_default().push(sample);
+            count += 1;
+        }
+        for (city, tickets) in by_city {
+            self.node(city)?.ask(Request::New { tickets, user: None }).await?;
+        }
+        Ok(count)
+    }
+
+    /// Cuts a link of the demo, or heals it, in both directions.
+    pub async fn hold(&self, a: &str, b: &str, down: bool) -> Result<(), Failure> {
+        let (x, y) = (self.node(a)?, self.node(b)?);
+        if x.name().site().superior() != Some(y.name().site())
+            && y.name().site().superior() != Some(x.name().site())
+        {
+            return Err(Failure::new(FailureKind::Usage, format!("{a} and {b} have no link of their own"))
+                .hint("links follow the tree: office - city - province - ministry"));
+        }
+        x.hold(y.name(), down).await;
+        y.hold(x.name(), down).await;
+        Ok(())
+    }
+
+    /// Every node's status, in the order of their names.
+    pub async fn status(&self) -> Result<Vec<Value>, Failure> {
+        let mut all = Vec::new();
+        for node in self.nodes.values() {
+            all.push(node.ask(Request::Status).await?);
+        }
+        Ok(all)
+    }
+
+    /// Waits until every link is up and proved equal, except those held down; an error after `limit`.
+    pub async fn converged(&self, limit: Duration, down: &[(&str, &str)]) -> Result<Duration, Failure> {
+        let began = tokio::time::Instant::now();
+        loop {
+            let all = self.status().await?;
+            let open: Vec<String> = all.iter().flat_map(|s| unproved(s, down)).collect();
+            if open.is_empty() {
+                return Ok(began.elapsed());
+            }
+            if began.elapsed() > limit {
+                return Err(Failure::new(
+                    FailureKind::Failed,
+                    format!("not every pair was proved equal within {} s", limit.as_secs()),
+                )
+                .because(open.join("; ")));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Asks one node.
+    pub async fn ask(&self, node: &str, request: Request) -> Result<Value, Failure> {
+        self.node(node)?.ask(request).await
+    }
+
+    /// Stops every node.
+    pub async fn stop(self) {
+        let _ = std::fs::remove_file(self.dir.join(CONTROL));
+        for node in self.nodes.into_values() {
+            node.stop().await;
+        }
+    }
+
+    /// Takes `cut A B`, `heal A B` and `status` on the control socket.
+    fn listen(&self) -> Result<(), Failure> {
+        use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+        let path = self.dir.join(CONTROL);
+        let _ = std::fs::remove_file(&path);
+        let listener = tokio::net::UnixListener::bind(&path)
+            .map_err(|e| failed("the demo's control socket cannot be made", e))?;
+        let nodes = self.nodes.clone();
+        let dir = self.dir.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let demo = Demo { nodes: nodes.clone(), dir: dir.clone() };
+                tokio::spawn(async move {
+                    let (read, mut write) = stream.split();
+                    let mut line = String::new();
+                    if tokio::io::BufReader::new(read).take(4096).read_line(&mut line).await.is_err() {
+                        return;
+                    }
+                    let words: Vec<&str> = line.split_whitespace().collect();
+                    let done = match words.as_slice() {
+                        ["cut", a, b] => demo.hold(a, b, true).await.map(|()| json!({ "cut": [a, b] })),
+                        ["heal", a, b] => demo.hold(a, b, false).await.map(|()| json!({ "healed": [a, b] })),
+                        ["status"] => demo.status().await.map(Value::from),
+                        _ => {
+                            Err(Failure::new(FailureKind::Usage, "the demo takes: cut A B, heal A B, status"))
+                        }
+                    };
+                    let reply = match done {
+                        Ok(value) => json!({ "ok": value }),
+                        Err(failure) => json!({ "err": failure }),
+                    };
+                    let _ = write.write_all(format!("{reply}\n").as_bytes()).await; // whoever asked may have gone
+                });
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Says something to the demo that runs on this directory.
+pub fn control(dir: &Path, words: &str) -> Result<Value, Failure> {
+    use std::io::{BufRead, BufReader, Write};
+    let unreachable = |e: std::io::Error| {
+        Failure::new(FailureKind::Unreachable, format!("no demo runs on {}", dir.display()))
+            .because(e)
+            .hint("start one: `cargo run --release -- demo`")
+    };
+    let mut stream = std::os::unix::net::UnixStream::connect(dir.join(CONTROL)).map_err(unreachable)?;
+    stream.write_all(format!("{words}\n").as_bytes()).map_err(unreachable)?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).map_err(unreachable)?;
+    let reply: Value =
+        serde_json::from_str(&line).map_err(|e| failed("the demo's answer is not understood", e))?;
+    match reply.get("err") {
+        Some(err) => Err(serde_json::from_value(err.clone())
+            .map_err(|e| failed("the demo's answer is not understood", e))?),
+        None => Ok(reply["ok"].clone()),
+    }
+}
+
+/// What keeps a node from being proved equal with its peers.
+fn unproved(status: &Value, down: &[(&str, &str)]) -> Vec<String> {
+    let me = status["node"].as_str().unwrap_or_default();
+    let peers = status["peers"].as_array().into_iter().flatten();
+    peers
+        .filter_map(|p| {
+            let peer = p["node"].as_str().unwrap_or_default();
+            let held = down.iter().any(|(a, b)| (*a == me && *b == peer) || (*a == peer && *b == me));
+            let fine = p["connected"] == true && p["digest_equal"] == true && p["outbox"] == 0;
+            (!held && !fine).then(|| format!("{me} - {peer}: outbox {}", p["outbox"]))
+        })
+        .collect()
+}
+
+fn make(dir: &Path, names: &[NodeName]) -> Result<(), Failure> {
+    let now = UnixTime::from_secs(now_ms() / 1000);
+    let authority = |e: certs::AuthorityError| failed("a certificate authority could not be made", e);
+    let mut root = Authority::root(SecretKey::generate(), now).map_err(authority)?;
+    let mut provinces: BTreeMap<Site, Authority> = BTreeMap::new();
+    for node in names {
+        let ca = match node.site().province() {
+            None => &mut root,
+            Some(province) => match provinces.entry(province) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    new.insert(root.issue_province(province, SecretKey::generate(), now).map_err(authority)?)
+                }
+            },
+        };
+        let mut identity = Identity::create(ca, *node, NodeKeys::generate(), now, 90)
+            .map_err(|e| failed("an identity could not be made", e))?;
+        Engine::init(&dir.join(node.to_string()), &mut identity)?;
+    }
+    root.save(&dir.join("ca").join("000000")).map_err(authority)?;
+    for (site, mut ca) in provinces {
+        ca.save(&dir.join("ca").join(site.to_string())).map_err(authority)?;
+    }
+    Ok(())
+}
+
+/// The demo as a script: an outage, hand-overs on both sides of it, and what became of them. `say` gets every line of
+/// the story. An error when not everything converged.
+pub async fn tell(demo: &Demo, say: &mut dyn FnMut(String)) -> Result<(), Failure> {
+    let limit = Duration::from_secs(60);
+    let took = demo.converged(limit, &[]).await?;
+    say(format!("all 14 ends of 7 links proved equal after {} ms", took.as_millis()));
+
+    demo.hold("370100", "370000", true).await?;
+    say("cut: 370100 济南 and 370000 山东 no longer hear each other".to_owned());
+    let calls = [
+        json!({ "text": "出租车拒载,司机说去高新区不走。", "type": "投诉举报", "caller_phone": "13800000099" }),
+    ];
+    let made = demo.ask("370100", Request::New { tickets: calls.to_vec(), user: None }).await?;
+    let (id, number) = (
+        made[0]["id"].as_str().unwrap_or_default().to_owned(),
+        made[0]["number"].as_str().unwrap_or_default().to_owned(),
+    );
+    say(format!("370100 took a call and gave the number {number}, with its line down"));
+    let act = |node: &'static str, act: Act| demo.ask(node, Request::Act { id: id.clone(), act, user: None });
+    act("370100", Act::Offer { to: "370200".to_owned(), reason: "车籍在青岛".to_owned() }).await?;
+    demo.hold("370100", "370000", false).await?;
+    demo.converged(limit, &[]).await?;
+    say("healed: 370200 青岛 sees the offer".to_owned());
+
+    demo.hold("370200", "370000", true).await?;
+    act("370200", Act::Accept {}).await?;
+    act("370000", Act::Recall { reason: "省厅直接办理".to_owned() }).await?;
+    say("cut again: 370200 accepts, and 370000, which cannot know it, recalls the ticket to itself"
+        .to_owned());
+    demo.hold("370200", "370000", false).await?;
+    let took = demo.converged(limit, &[]).await?;
+    say(format!("healed: every pair proved equal after {} ms", took.as_millis()));
+
+    let mut states = std::collections::BTreeSet::new();
+    for node in ["370100", "370200", "370000", "000000"] {
+        let shown = demo.ask(node, Request::Show { id: id.clone(), reveal: None, user: None }).await?;
+        states.insert((shown["custodian"].to_string(), shown["state_hash"].to_string()));
+    }
+    if states.len() != 1 {
+        return Err(failed("the nodes do not show the ticket alike", format!("{states:?}")));
+    }
+    say("370100, 370200, 370000 and 000000 show the ticket alike; its history at 370200:".to_owned());
+    let story = demo.ask("370200", Request::History { id: id.clone(), language: Language::Zh }).await?;
+    for line in story["lines"].as_array().into_iter().flatten() {
+        say(format!("  {}", line["text"].as_str().unwrap_or_default()));
+    }
+    Ok(())
+}
