@@ -1,4 +1,5 @@
 //! The program as a user meets it: real processes, real sockets on 127.0.0.1.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -19,7 +20,8 @@ fn run(args: &[&str]) -> Output {
 
 fn json(args: &[&str]) -> Value {
     let output = run(&[args, &["--json"]].concat());
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let said = [output.stdout.as_slice(), &output.stderr].concat();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&said));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -103,7 +105,7 @@ fn the_demo_tells_its_story_and_everything_converges() {
         .expect("one of five runs finds its ports free");
     let words = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(words.contains("65 sample calls are in"), "{words}");
-    assert!(words.contains("被取代:上级 370000"), "{words}");
+    assert!(words.contains("未生效：上级 370000"), "{words}");
 }
 
 #[test]

@@ -36,6 +36,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(12);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 /// How long a peer that misbehaved is left alone.
 const BLAMED: Duration = Duration::from_secs(60);
+/// A frame of a type that every version skips: it asks for nothing but an acknowledgement.
+const PROBE: u8 = 255;
+/// How long a connection may take to show a sign of life.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
 /// How many events may wait for the engine; past them QUIC's own flow control holds the peer back.
 const EVENTS: usize = 256;
 
@@ -327,7 +331,7 @@ impl Driver {
                 .turn_away(connection, Some(peer), "an operator holds this link down".to_owned())
                 .await;
         }
-        if lock(&self.0.live).contains_key(&peer) {
+        if self.answers_still(peer).await {
             let reason = format!(
                 "a connection with {peer} is up already; if that is not you, a copy of this node is running"
             );
@@ -366,6 +370,25 @@ impl Driver {
             tokio::spawn(self.clone().read(stream, connection.clone(), peer, link));
         }
         self.ended(&connection, peer, Some(link)).await;
+    }
+
+    /// Whether a connection with this peer is up and the peer still answers on it. After a crash the peer dials
+    /// again long before its old connection is given up: that one is asked for a sign of life, and dropped when none
+    /// comes.
+    async fn answers_still(&self, peer: NodeName) -> bool {
+        let Some((link, old)) = lock(&self.0.live).get(&peer).map(|l| (l.link, l.connection.clone())) else {
+            return false;
+        };
+        let heard = old.stats().udp_rx.datagrams;
+        self.send(peer, Lane::Control, vec![PROBE]);
+        tokio::time::sleep(PROBE_WAIT.max(old.rtt() * 3)).await;
+        if old.stats().udp_rx.datagrams > heard && old.close_reason().is_none() {
+            return true;
+        }
+        old.close(VarInt::from_u32(3), b"no sign of life on this connection, and a new one is there");
+        lock(&self.0.live).retain(|_, live| live.link != link);
+        self.tell(LinkEvent::Disconnected { peer, link, reason: "the peer dialled anew".to_owned() }).await;
+        false
     }
 
     async fn read(self, mut stream: quinn::RecvStream, connection: Connection, peer: NodeName, link: u64) {

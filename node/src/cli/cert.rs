@@ -88,7 +88,6 @@ impl Cert {
             Cert::Province { site, ca, out } => {
                 let mut root = Authority::load(ca).map_err(failed)?;
                 let mut province = root.issue_province(*site, SecretKey::generate(), now).map_err(failed)?;
-                root.save(ca).map_err(failed)?;
                 province.save(out).map_err(failed)?;
                 json!({ "authority": site, "dir": out })
             }
@@ -96,7 +95,6 @@ impl Cert {
                 let mut authority = Authority::load(ca).map_err(failed)?;
                 let mut identity = Identity::create(&mut authority, *node, NodeKeys::generate(), now, *days)
                     .map_err(failed)?;
-                authority.save(ca).map_err(failed)?;
                 identity.save(out).map_err(failed)?;
                 json!({ "node": node, "dir": out, "days": days })
             }
@@ -109,7 +107,6 @@ impl Cert {
                 };
                 let counts: Vec<[u8; 32]> = counts.iter().map(|c| *c.as_bytes()).collect();
                 let list = authority.revoke(Subject::Node(*node), &counts, reason, now).map_err(failed)?;
-                authority.save(ca).map_err(failed)?;
                 std::fs::write(out, &**list.bytes()).map_err(failed)?;
                 json!({ "revoked": node, "file": out, "number": list.number, "next": format!("admit it at any node: hotline cert admit {} --dir DIR", out.display()) })
             }

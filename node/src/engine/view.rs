@@ -72,10 +72,7 @@ impl Engine {
                     "the ticket's beginning does not count: its author was revoked",
                 ));
             };
-            let lines: Vec<Value> = story(folded, &trail, &names, language)
-                .iter()
-                .map(|line| json!({ "text": line.text, "mark": line.mark }))
-                .collect();
+            let lines: Vec<Value> = story(folded, &trail, &names, language).iter().map(told).collect();
             Ok(json!({ "id": doc.to_string(), "number": folded.created.number, "lines": lines }))
         })?
     }
@@ -130,6 +127,20 @@ impl Engine {
         }
         Ok(Value::from(found))
     }
+}
+
+/// A line of a story: its author's clock, the words, and whether what it tells has effect.
+fn told(line: &story::Line) -> Value {
+    let mark = match line.standing {
+        story::Standing::InForce => "in force",
+        story::Standing::Superseded => "superseded",
+        story::Standing::Unentitled => "unentitled",
+    };
+    let text = match &line.at {
+        Some(at) => format!("{at}  {}", line.text),
+        None => line.text.clone(),
+    };
+    json!({ "entry": line.entry, "text": text, "mark": mark })
 }
 
 /// A ticket in the shape of `ticket show --json`, without the caller's person.

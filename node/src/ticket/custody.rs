@@ -17,7 +17,7 @@
 //! - Ways of one decider to one and the same target are one custody with several names. H reads the target only and
 //!   could not choose between them; an entry's id must not; and the custodian is the same.
 //! - An accept is *too late* when a superior's confirm on this custody holds a decline or withdraw of its offer,
-//!   unless the accepting site stands above that superior.
+//!   unless the accepting site stands above that superior, or a superior of no lower rank has confirmed the accept.
 //! - A tie at step 2 or 3 is the custodian's own, so it is the custodian's later confirm or assign that counts.
 
 use std::collections::BTreeSet;
@@ -86,6 +86,8 @@ struct Way {
     begun_by: Vec<usize>,
     only_to: Option<Site>,
     decided_by: Vec<usize>,
+    /// Confirms that show the offer as ended.
+    late: Vec<usize>,
 }
 
 /// The entitled entries so far, by what they are and what they name.
@@ -221,48 +223,61 @@ impl<'a> Register<'a> {
         State { chain, late, stand }
     }
 
-    /// The way out of the last custody of the chain, if it has ended.
+    /// The way out of the last custody of the chain, if it has ended; accepts that came too late go to `late`.
     fn next(&self, chain: &[Custody], set: &Bits, late: &mut Vec<(usize, Vec<usize>)>) -> Option<Custody> {
-        let (number, now) = (chain.len() - 1, chain.last()?);
+        let now = chain.last()?;
         let (mut accepted, mut assigned) = (Vec::new(), Vec::new());
-        let mut late_here = Vec::new();
         for i in self.about(&now.names, set) {
             match *self.op(i) {
                 Op::Offer { to, .. } => {
-                    let accepts = self.naming[i].iter().copied();
-                    let accepts: Vec<usize> =
-                        accepts.filter(|a| set.has(*a) && matches!(self.op(*a), Op::Accept { .. })).collect();
-                    if accepts.is_empty() {
-                        continue;
-                    }
-                    let confirms = self.show_as_ended(i, to, now, set);
-                    if !confirms.is_empty() {
-                        late_here.extend(accepts.into_iter().map(|a| (a, confirms.clone())));
-                    } else {
-                        let decided_by = accepts.clone();
-                        accepted.push(Way { name: i, to, begun_by: accepts, only_to: None, decided_by });
+                    let accepts = self.accepts(i, set);
+                    if !accepts.is_empty() {
+                        let (late, decided_by) = (self.show_as_ended(i, to, now, set), accepts.clone());
+                        accepted.push(Way {
+                            name: i,
+                            to,
+                            begun_by: accepts,
+                            only_to: None,
+                            decided_by,
+                            late,
+                        });
                     }
                 }
                 Op::Assign { to, .. } => {
                     let by = self.site(i);
                     let only_to = by.is_above(to).then_some(by).filter(|by| by.is_above(now.custodian));
-                    assigned.push(Way { name: i, to, begun_by: vec![i], only_to, decided_by: vec![i] });
+                    let (begun_by, decided_by) = (vec![i], vec![i]);
+                    assigned.push(Way { name: i, to, begun_by, only_to, decided_by, late: Vec::new() });
                 }
                 _ => {}
             }
         }
-        late.extend(late_here);
         if accepted.is_empty() && assigned.is_empty() {
             return None;
         }
-        // Superiors, the highest first. (The way up has at most three steps.)
+        let next = self.decide(chain, set, &accepted, &assigned);
+        for way in accepted.iter().filter(|w| !w.late.is_empty()) {
+            if next.as_ref().is_none_or(|n| !n.names.contains(&way.name)) {
+                late.extend(way.begun_by.iter().map(|a| (*a, way.late.clone())));
+            }
+        }
+        next
+    }
+
+    /// Which of the ways out of the last custody is taken: the drawing above, from top to bottom.
+    fn decide(&self, chain: &[Custody], set: &Bits, accepted: &[Way], assigned: &[Way]) -> Option<Custody> {
+        let (number, now) = (chain.len() - 1, chain.last()?);
         let above: Vec<Site> = now.custodian.superiors().collect();
         for superior in above.into_iter().rev() {
             let how = How::Superior(superior);
-            let held = self.held(superior, chain, set);
+            let mut held = self.held(superior, chain, set);
+            held.retain(|h| {
+                let shown = accepted.iter().find(|w| w.name == h.name).map_or(&[][..], |w| &w.late);
+                !shown.iter().any(|confirm| self.site(*confirm).is_above(superior))
+            });
+            let in_time = accepted.iter().filter(|w| w.late.is_empty() && w.to == superior);
             let mut own: Vec<Way> =
-                assigned.iter().filter(|w| self.site(w.name) == superior).cloned().collect();
-            own.extend(accepted.iter().filter(|w| w.to == superior).cloned());
+                assigned.iter().filter(|w| self.site(w.name) == superior).chain(in_time).cloned().collect();
             if !held.is_empty() {
                 // A word of its own beside the held one is a replica's or a fork's.
                 own.retain(|w| !held.iter().any(|h| h.name == w.name));
@@ -272,13 +287,20 @@ impl<'a> Register<'a> {
                 return Some(self.choose(own, number, how));
             }
         }
-        if !accepted.is_empty() {
-            let first = |w: &Way| !accepted.iter().any(|o| self.order.before(o.name, w.name));
-            let firsts: Vec<Way> = accepted.iter().filter(|w| first(w)).cloned().collect();
-            return Some(self.settle(firsts, chain, set, number, How::Accepted));
+        let in_time: Vec<&Way> = accepted.iter().filter(|w| w.late.is_empty()).collect();
+        if !in_time.is_empty() {
+            let first = |w: &&Way| !in_time.iter().any(|o| self.order.before(o.name, w.name));
+            let firsts: Vec<Way> = in_time.iter().copied().filter(first).cloned().collect();
+            return Some(self.settle(firsts, chain, set, How::Accepted));
         }
-        assigned.retain(|w| self.site(w.name) == now.custodian);
-        (!assigned.is_empty()).then(|| self.settle(assigned, chain, set, number, How::Assigned))
+        let own: Vec<Way> = assigned.iter().filter(|w| self.site(w.name) == now.custodian).cloned().collect();
+        (!own.is_empty()).then(|| self.settle(own, chain, set, How::Assigned))
+    }
+
+    /// The entitled accepts of this offer.
+    fn accepts(&self, offer: usize, set: &Bits) -> Vec<usize> {
+        let accepts = self.naming[offer].iter().copied();
+        accepts.filter(|a| set.has(*a) && matches!(self.op(*a), Op::Accept { .. })).collect()
     }
 
     /// The confirms of superiors after which nobody at or below its rank can accept this offer.
@@ -317,22 +339,20 @@ impl<'a> Register<'a> {
                     continue;
                 }
                 // All accepts of the offer begin the custody, those too that the word has not seen.
-                let accepts = self.naming[name].iter().copied();
                 let begun_by = match self.op(name) {
-                    Op::Offer { .. } => {
-                        accepts.filter(|a| set.has(*a) && matches!(self.op(*a), Op::Accept { .. })).collect()
-                    }
+                    Op::Offer { .. } => self.accepts(name, set),
                     _ => vec![name],
                 };
-                let only_to = next.only_to;
-                ways.push(Way { name, to: next.custodian, begun_by, only_to, decided_by: vec![word] });
+                let (to, only_to, decided_by) = (next.custodian, next.only_to, vec![word]);
+                ways.push(Way { name, to, begun_by, only_to, decided_by, late: Vec::new() });
             }
         }
         ways
     }
 
     /// Among ways that the custodian itself opened, those that a later word of its holds, if any does.
-    fn settle(&self, ways: Vec<Way>, chain: &[Custody], set: &Bits, number: usize, how: How) -> Custody {
+    fn settle(&self, ways: Vec<Way>, chain: &[Custody], set: &Bits, how: How) -> Custody {
+        let number = chain.len() - 1;
         if ways.iter().all(|w| w.to == ways[0].to) {
             return self.choose(ways, number, how);
         }
@@ -430,7 +450,8 @@ impl<'a> Register<'a> {
         };
         stand.requests = self.requests.iter().filter(|i| here(**i)).map(id).collect();
         stand.asked = self.asks.iter().filter(|(i, _)| here(*i)).map(|(_, s)| *s).collect();
-        stand.open_offers.sort_unstable_by_key(|o| o.offer);
+        // By target: the one that is shown alone is not chosen by an id.
+        stand.open_offers.sort_unstable_by_key(|o| (o.to, o.offer));
         for list in [&mut stand.custody, &mut stand.closed_by, &mut stand.requests] {
             list.sort_unstable();
         }

@@ -264,7 +264,7 @@ impl World {
                 .automerge()
                 .get(&map, key)
                 .unwrap()
-                .map(|(v, _)| v.to_str().unwrap_or_default().to_owned())
+                .map(|(v, _)| v.as_str().unwrap_or_default().to_owned())
         })
     }
 }

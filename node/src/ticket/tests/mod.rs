@@ -210,7 +210,9 @@ pub(super) fn assert_sound(written: &[Authored], folded: &Folded) {
     let mut custodian = None;
     for (n, c) in folded.custodies.iter().enumerate() {
         assert!(!c.names.is_empty() && !c.begun_by.is_empty());
-        assert!(c.names.iter().chain(&c.begun_by).all(in_force), "custody {n}");
+        if let Some(lost) = c.names.iter().chain(&c.begun_by).find(|id| !in_force(id)) {
+            panic!("{lost:?} of custody {n} is not in force\n{}", told(written, folded));
+        }
         // A word that decided may itself be superseded further on: what it has seen stays seen.
         assert!(c.decided_by.iter().all(|d| !unentitled.contains(d)), "custody {n}");
         for name in &c.names {
@@ -260,4 +262,11 @@ pub(super) fn assert_sound(written: &[Authored], folded: &Folded) {
     assert!(folded.proposals.iter().all(|p| superseded.contains(p)));
     let audience = super::audience::audience(folded);
     assert!(audience.contains(&folded.custodian()) && audience.contains(&folded.stand.taken_by));
+}
+
+/// The trail and its fold, one line an entry, for a failure.
+fn told(written: &[Authored], folded: &Folded) -> String {
+    let line = |a: &Authored| format!("{:?} {} {:?} on {:?}\n", a.id, a.node, a.entry.op, a.entry.parents);
+    let trail: String = written.iter().map(line).collect();
+    format!("{trail}{:#?}\n{:?}\n{:?}", folded.custodies, folded.superseded, folded.unentitled)
 }

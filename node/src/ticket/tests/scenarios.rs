@@ -378,3 +378,21 @@ fn an_entry_waits_for_its_parents_and_a_second_create_is_nothing() {
     let f = w.fold();
     assert_eq!((f.custodian(), refusal(&f, id)), (World::site("370100"), Some(Refusal::NotOfThisTicket)));
 }
+
+#[test]
+fn the_common_trail_is_folded_quickly() {
+    let mut w = World::new("370100");
+    let offer = w.offer("370100", "370200");
+    w.accept("370200", offer);
+    w.write("370200", Op::Dispatch { department: "客运处".into() });
+    w.write("370200", Op::Feedback);
+    w.write("370200", Op::Reply { of: None });
+    w.close("370200");
+    let start = std::time::Instant::now();
+    for _ in 0..1000 {
+        assert_eq!(super::fold(&w.trail).entries, 7);
+    }
+    let each = start.elapsed() / 1000;
+    println!("{each:?} a fold of 7 entries");
+    assert!(each.as_micros() < 2_000, "{each:?}: the fold of a common trail is part of every load");
+}
