@@ -1,0 +1,64 @@
+//! `hotline replica`: what an operator asks of a node's replica.
+
+use clap::Subcommand;
+
+use super::{Cli, show};
+use crate::request::{Failure, Request};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Replica {
+    /// Documents, items, links, proofs.
+    Status,
+    /// The links alone.
+    Peers,
+    /// The fingerprint of what a peer and this node must both hold.
+    Digest {
+        #[arg(long, value_name = "NODE")]
+        peer: String,
+    },
+    /// What a peer lacks, and why.
+    Diff {
+        node: String,
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Superseded entries, close proposals, ties.
+    Conflicts,
+    /// Hashes everything anew and checks every seal.
+    Verify,
+    /// Makes all projections anew.
+    Rebuild,
+    /// What the node told its operator since it started.
+    Events,
+    /// The status, again every second.
+    Watch,
+    /// Says that this machine's date is right.
+    ConfirmClock,
+}
+
+impl Replica {
+    pub(super) fn run(&self, cli: &Cli) -> Result<(), Failure> {
+        let request = match self {
+            Replica::Status | Replica::Peers => Request::Status,
+            Replica::Digest { peer } => Request::Digest { peer: peer.clone() },
+            Replica::Diff { node, limit } => Request::Diff { peer: node.clone(), limit: *limit },
+            Replica::Conflicts => Request::Conflicts,
+            Replica::Verify => Request::Verify,
+            Replica::Rebuild => Request::Rebuild,
+            Replica::Events => Request::Events,
+            Replica::ConfirmClock => Request::ConfirmClock,
+            Replica::Watch => loop {
+                let status = cli.ask(&Request::Status)?;
+                show::clear();
+                show::value(&status, false);
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            },
+        };
+        let value = cli.ask(&request)?;
+        match self {
+            Replica::Peers => cli.print(&value["peers"]),
+            _ => cli.print(&value),
+        }
+        Ok(())
+    }
+}

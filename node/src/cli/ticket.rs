@@ -1,0 +1,364 @@
+//! `hotline ticket`: what was typed becomes a request.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::{Cli, import, show};
+use crate::request::{Act, Failure, FailureKind, Language, Request};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Ticket {
+    /// Takes a call.
+    New(Box<NewArgs>),
+    /// Takes the calls of a file of JSON lines.
+    Import {
+        /// The file; `-` reads standard input.
+        file: PathBuf,
+    },
+    /// A queue, the newest first.
+    List {
+        /// held, to-accept, offered, returned, open, closed, conflicts, all.
+        #[arg(long, default_value = "all")]
+        queue: String,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Full text: words of two characters, pinyin, numbers, plates.
+    Search {
+        /// What to look for.
+        text: String,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// All tickets as JSON lines.
+    Export,
+    /// One ticket.
+    Show {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// Shows the caller's personal data too, for this reason; it is logged.
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
+    },
+    /// What happened to a ticket, who holds it and why.
+    History {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// zh or en.
+        #[arg(long, default_value = "zh")]
+        lang: String,
+    },
+    /// Adds a note.
+    Note { id: String, text: String },
+    /// 直接答复.
+    Answer { id: String, text: String },
+    /// 告知/转接.
+    Redirect {
+        id: String,
+        /// The number that the caller was told or connected with.
+        #[arg(long)]
+        to: String,
+        #[arg(default_value = "")]
+        text: String,
+    },
+    /// 不予受理.
+    Reject {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// 交办 to a department.
+    Dispatch {
+        id: String,
+        #[arg(long, value_name = "DEPARTMENT")]
+        to: String,
+        text: Option<String>,
+    },
+    /// What the department found.
+    Feedback { id: String, text: String },
+    /// How it goes.
+    Progress { id: String, text: String },
+    /// 暂停计时.
+    Pause {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// 延期: asks for it, or grants a request.
+    Extend {
+        id: String,
+        #[arg(long)]
+        reason: String,
+        #[arg(long)]
+        days: Option<u32>,
+        /// The request that is granted.
+        #[arg(long, value_name = "ENTRY")]
+        grant: Option<String>,
+    },
+    /// 回复 to the caller.
+    Reply {
+        id: String,
+        text: String,
+        /// A superseded reply that this one confirms.
+        #[arg(long, value_name = "ENTRY")]
+        confirm: Option<String>,
+    },
+    /// 回访.
+    FollowUp {
+        id: String,
+        text: String,
+        #[arg(long)]
+        satisfied: Option<bool>,
+    },
+    /// 催办.
+    Urge { id: String, text: String },
+    /// 督办.
+    Supervise { id: String, text: String },
+    /// Asks the next superior to assign.
+    Escalate {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// 并单.
+    Merge {
+        id: String,
+        #[arg(long, value_name = "ID")]
+        into: String,
+    },
+    /// Takes a merge back.
+    Unmerge {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// 转办.
+    Offer {
+        id: String,
+        #[arg(long, value_name = "NODE")]
+        to: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// 签收.
+    Accept { id: String },
+    /// 退回.
+    Decline {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// 撤回.
+    Withdraw { id: String },
+    /// 指派.
+    Assign {
+        id: String,
+        #[arg(long, value_name = "NODE")]
+        to: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// 收回.
+    Recall {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// 办结.
+    Close {
+        id: String,
+        #[arg(long)]
+        result: String,
+    },
+    /// 重办.
+    Reopen {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewArgs {
+    /// What the caller said.
+    #[arg(long)]
+    text: Option<String>,
+    /// JSON or JSON lines of `samples.jsonl` shape; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// One line; made of the first sentence when it is not given.
+    #[arg(long)]
+    subject: Option<String>,
+    /// 信息咨询, 投诉举报, 意见建议, ...
+    #[arg(long)]
+    business: Option<String>,
+    /// The domain's code or name.
+    #[arg(long)]
+    domain: Option<String>,
+    /// The topic's code or name.
+    #[arg(long)]
+    topic: Option<String>,
+    /// Where it happened.
+    #[arg(long)]
+    place: Option<String>,
+    /// The plate of the vehicle that it is about.
+    #[arg(long)]
+    plate: Option<String>,
+    /// The caller's telephone number; sealed.
+    #[arg(long)]
+    phone: Option<String>,
+    /// The caller's name; sealed.
+    #[arg(long)]
+    name: Option<String>,
+    /// 一般, 紧急, 特急.
+    #[arg(long)]
+    urgency: Option<String>,
+    /// 电话, 短信, ...
+    #[arg(long)]
+    channel: Option<String>,
+    /// 举报人保密.
+    #[arg(long)]
+    confidential: bool,
+}
+
+impl Ticket {
+    pub(super) fn run(&self, cli: &Cli) -> Result<(), Failure> {
+        let (id, act) = match self {
+            Ticket::New(args) => return take(cli, args),
+            Ticket::Import { file } => return import::import(file, cli.dir()?, cli.user.clone(), cli.json),
+            Ticket::List { queue, limit } => {
+                let rows = cli.ask(&Request::List { queue: queue.clone(), limit: *limit, before: None })?;
+                cli.print(&rows);
+                return Ok(());
+            }
+            Ticket::Search { text, limit } => {
+                let rows = cli.ask(&Request::Search { text: text.clone(), limit: *limit })?;
+                cli.print(&rows);
+                return Ok(());
+            }
+            Ticket::Export => return export(cli),
+            Ticket::Show { id, reveal } => {
+                let shown = cli.ask(&Request::Show {
+                    id: id.clone(),
+                    reveal: reveal.clone(),
+                    user: cli.user.clone(),
+                })?;
+                cli.print(&shown);
+                return Ok(());
+            }
+            Ticket::History { id, lang } => {
+                let language = match lang.as_str() {
+                    "zh" => Language::Zh,
+                    "en" => Language::En,
+                    other => {
+                        return Err(Failure::new(
+                            FailureKind::Usage,
+                            format!("`{other}` is not a language of this program"),
+                        )
+                        .hint("zh or en"));
+                    }
+                };
+                let story = cli.ask(&Request::History { id: id.clone(), language })?;
+                show::story(&story, cli.json);
+                return Ok(());
+            }
+            Ticket::Note { id, text } => {
+                let noted =
+                    cli.ask(&Request::Note { id: id.clone(), text: text.clone(), user: cli.user.clone() })?;
+                cli.print(&noted);
+                return Ok(());
+            }
+            Ticket::Answer { id, text } => (id, Act::Answer { text: text.clone() }),
+            Ticket::Redirect { id, to, text } => (id, Act::Redirect { to: to.clone(), text: text.clone() }),
+            Ticket::Reject { id, reason } => (id, Act::Reject { reason: reason.clone() }),
+            Ticket::Dispatch { id, to, text } => {
+                (id, Act::Dispatch { department: to.clone(), text: text.clone() })
+            }
+            Ticket::Feedback { id, text } => (id, Act::Feedback { text: text.clone() }),
+            Ticket::Progress { id, text } => (id, Act::Progress { text: text.clone() }),
+            Ticket::Pause { id, reason } => (id, Act::Pause { reason: reason.clone() }),
+            Ticket::Extend { id, reason, days, grant } => {
+                (id, Act::Extend { days: *days, reason: reason.clone(), grant: grant.clone() })
+            }
+            Ticket::Reply { id, text, confirm } => {
+                (id, Act::Reply { text: text.clone(), confirm: confirm.clone() })
+            }
+            Ticket::FollowUp { id, text, satisfied } => {
+                (id, Act::FollowUp { text: text.clone(), satisfied: *satisfied })
+            }
+            Ticket::Urge { id, text } => (id, Act::Urge { text: text.clone() }),
+            Ticket::Supervise { id, text } => (id, Act::Supervise { text: text.clone() }),
+            Ticket::Escalate { id, reason } => (id, Act::Escalate { reason: reason.clone() }),
+            Ticket::Merge { id, into } => (id, Act::Merge { into: into.clone() }),
+            Ticket::Unmerge { id, reason } => (id, Act::Unmerge { reason: reason.clone() }),
+            Ticket::Offer { id, to, reason } => (id, Act::Offer { to: to.clone(), reason: reason.clone() }),
+            Ticket::Accept { id } => (id, Act::Accept {}),
+            Ticket::Decline { id, reason } => (id, Act::Decline { reason: reason.clone() }),
+            Ticket::Withdraw { id } => (id, Act::Withdraw {}),
+            Ticket::Assign { id, to, reason } => (id, Act::Assign { to: to.clone(), reason: reason.clone() }),
+            Ticket::Recall { id, reason } => (id, Act::Recall { reason: reason.clone() }),
+            Ticket::Close { id, result } => (id, Act::Close { result: result.clone() }),
+            Ticket::Reopen { id, reason } => (id, Act::Reopen { reason: reason.clone() }),
+        };
+        let done = cli.ask(&Request::Act { id: id.clone(), act, user: cli.user.clone() })?;
+        cli.print(&done);
+        Ok(())
+    }
+}
+
+fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
+    let tickets = match &args.from {
+        Some(file) => import::read_lines(file)?,
+        None => vec![typed(args)?],
+    };
+    let one = tickets.len() == 1;
+    let made = cli.ask(&Request::New { tickets, user: cli.user.clone() })?;
+    cli.print(if one { &made[0] } else { &made });
+    Ok(())
+}
+
+fn export(cli: &Cli) -> Result<(), Failure> {
+    let mut after = None;
+    loop {
+        let page = cli.ask(&Request::Export { after, limit: 500 })?;
+        for ticket in page["tickets"].as_array().into_iter().flatten() {
+            show::line(&ticket.to_string());
+        }
+        after = page["next"].as_str().map(str::to_owned);
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn typed(args: &NewArgs) -> Result<Value, Failure> {
+    let Some(text) = &args.text else {
+        return Err(Failure::new(FailureKind::Usage, "what did the caller say?")
+            .hint("give --text TEXT, or --from FILE with JSON"));
+    };
+    let mut fields = Map::new();
+    fields.insert("text".to_owned(), json!(text));
+    fields.insert("confidential".to_owned(), json!(args.confidential));
+    let given = [
+        ("subject", &args.subject),
+        ("type", &args.business),
+        ("domain", &args.domain),
+        ("field", &args.topic),
+        ("place", &args.place),
+        ("plate", &args.plate),
+        ("caller_phone", &args.phone),
+        ("caller_name", &args.name),
+        ("priority", &args.urgency),
+        ("channel", &args.channel),
+    ];
+    for (field, value) in given {
+        if let Some(value) = value {
+            fields.insert(field.to_owned(), json!(value));
+        }
+    }
+    Ok(Value::Object(fields))
+}
