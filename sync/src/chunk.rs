@@ -36,7 +36,7 @@ use crate::id::ItemHash;
 use read::Reader;
 
 pub use columns::{MAX_EXPANDED, MAX_OPERATIONS};
-pub use pack::{RECENT, UnpackError, pack, unpack};
+pub use pack::{RECENT, UnpackError, pack, pack_as_it_is, unpack};
 
 /// The longest chunk that is read, in bytes.
 pub const MAX_CHUNK: usize = 256 << 10;

@@ -27,6 +27,9 @@ use crate::merkle;
 /// Most leaves under one seal.
 pub const MAX_LEAVES: u32 = 1 << 20;
 
+/// The highest number of a seal: nobody lives to see it, and no sum overflows on the way there.
+pub const MAX_NUMBER: u64 = 1 << 62;
+
 /// Ed25519 with BLAKE3; SM2 with SM3 will be another number one day.
 pub const SUITE: u8 = 1;
 
@@ -72,6 +75,8 @@ pub enum SealError {
     Suite(u8),
     /// No leaf, or more than [`MAX_LEAVES`].
     Count(u32),
+    /// The number 0, or one above [`MAX_NUMBER`].
+    Number(u64),
     /// None of the node's keys made this signature.
     Signature(NodeName),
     /// The leaves and the twigs do not make the signed root.
@@ -85,6 +90,7 @@ impl fmt::Display for SealError {
                 write!(f, "a seal uses cipher suite {n}, which this version does not know")
             }
             SealError::Count(n) => write!(f, "a seal claims {n} leaves; 1 to {MAX_LEAVES} are allowed"),
+            SealError::Number(n) => write!(f, "a seal bears the number {n}; 1 to {MAX_NUMBER} are allowed"),
             SealError::Signature(node) => {
                 write!(f, "a seal in the name of {node} was not made with any key that {node} has")
             }
@@ -116,15 +122,18 @@ impl Seal {
         SealHash::from_bytes(blake3::derive_key("hotline 2026 seal", &bytes))
     }
 
-    /// Checks suite, count and signature against the keys that the node is known to have had. `context` is what
+    /// Checks suite, count, number and signature against the keys that the node is known to have had. `context` is what
     /// stands before the words when a node signs.
     pub fn verify(&self, context: &[u8], keys: impl IntoIterator<Item = [u8; 32]>) -> Result<(), SealError> {
-        let Words { suite, node, count, .. } = self.words;
+        let Words { suite, node, number, count, .. } = self.words;
         if suite != SUITE {
             return Err(SealError::Suite(suite));
         }
         if count == 0 || count > MAX_LEAVES {
             return Err(SealError::Count(count));
+        }
+        if number == 0 || number > MAX_NUMBER {
+            return Err(SealError::Number(number));
         }
         let message = [context, &self.words.to_bytes()].concat();
         let signature = [self.signature.0, self.signature.1].concat();
@@ -175,5 +184,9 @@ mod tests {
         newer.words.suite = 9;
         assert_eq!(newer.verify(b"ctx\0", [public]), Err(SealError::Suite(9)));
         assert_ne!(forged.hash(), seal.hash());
+        for number in [0, MAX_NUMBER + 1, u64::MAX] {
+            let odd = Seal::make(words(number), sign);
+            assert_eq!(odd.verify(b"ctx\0", [public]), Err(SealError::Number(number)));
+        }
     }
 }

@@ -86,6 +86,17 @@ pub struct StoredSeal {
     pub twigs: Vec<Twig>,
 }
 
+/// Who refused an item, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The item.
+    pub item: ItemHash,
+    /// The node that refused it: this one, or a peer that it was sent to.
+    pub by: NodeName,
+    /// For people.
+    pub reason: String,
+}
+
 /// Counts for the operator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -161,6 +172,10 @@ pub trait Store {
     fn seal_item(&mut self, hash: &ItemHash, sealed: Sealed) -> Result<()>;
     /// Changes what became of an item.
     fn set_state(&mut self, hash: &ItemHash, state: State) -> Result<()>;
+    /// Notes who refused an item and why; a later reason replaces an earlier one.
+    fn put_refusal(&mut self, refused: &Refused) -> Result<()>;
+    /// What one node refused, in the order of the items' hashes, after `after` and at most `limit`.
+    fn refusals(&mut self, by: NodeName, after: Option<ItemHash>, limit: usize) -> Result<Vec<Refused>>;
     /// Empties an item that was erased; its hash stays.
     fn empty_item(&mut self, hash: &ItemHash) -> Result<()>;
     /// Items after `after` in the order of arrival, at most `limit`, without their bytes.
@@ -185,6 +200,8 @@ pub trait Store {
     fn owe(&mut self, peer: NodeName, debts: &[Debt]) -> Result<()>;
     /// A peer's rows, the most urgent first, at most `limit`.
     fn owed(&mut self, peer: NodeName, limit: usize) -> Result<Vec<Debt>>;
+    /// The rows of single items of this document in a peer's outbox, the oldest rank first, at most `limit`.
+    fn owed_of(&mut self, peer: NodeName, doc: &DocId, limit: usize) -> Result<Vec<Debt>>;
     /// How many rows a peer's outbox has.
     fn owed_count(&mut self, peer: NodeName) -> Result<u64>;
     /// Removes the rows of these items from a peer's outbox.

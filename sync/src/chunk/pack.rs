@@ -9,13 +9,18 @@
 //! dependency   0, hash 32       whole: the receiver did not find the prefix, or found two
 //!              1, prefix 8      the receiver holds it
 //!              2 + k            the k-th last change of this batch, 0 being the one before this
+//!
+//! packed   2^32 - 1, kind, length, body      a change that the gate refuses, passed on as it came
 //! ```
-//! What comes out is what went in or has another hash; a seal or the digest tells.
+//! What comes out is what went in or has another hash; a seal or the digest tells. Magic and checksum never
+//! travel, so one hash never stands for two strings of bytes.
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
 use super::read::{Reader, write_uleb};
-use super::{ChangeChunk, ChunkError, MAX_CHUNK, frame};
+use super::{ChangeChunk, ChunkError, MAGIC, MAX_CHUNK, frame};
 use crate::id::ItemHash;
 
 /// How many changes of a batch a dependency can reach back.
@@ -24,6 +29,9 @@ pub const RECENT: usize = 254;
 const WHOLE: u8 = 0;
 const PREFIX: u8 = 1;
 const BACK: u8 = 2;
+
+/// In the place of the number of dependencies: no change has so many.
+const AS_IT_IS: u64 = u32::MAX as u64;
 
 /// Packs a change. `recent` holds the hashes of the changes packed before it in the same batch, in order (only the
 /// last [`RECENT`] count); `whole` says of which other dependencies all 32 bytes are sent.
@@ -49,16 +57,33 @@ pub fn pack(
     out
 }
 
-/// Rebuilds the chunk that was packed. `recent` holds the hashes of the changes unpacked before it in the same batch;
-/// `resolve` finds the only hash known with this prefix (`None` when there are two: the sender then sends it whole).
+/// Packs a change that cannot be read as one: it was refused, and its bytes are passed on for others to refuse.
+pub fn pack_as_it_is(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    write_uleb(&mut out, AS_IT_IS);
+    out.extend(bytes.get(8..).unwrap_or_default());
+    out
+}
+
+/// Rebuilds the chunk that was packed. `recent` holds the hashes of the changes unpacked before it in the same batch,
+/// `None` where one could not be rebuilt; `resolve` finds the only hash known with this prefix (`None` when there are
+/// two: the sender then sends it whole).
 /// The chunk is framed and not yet checked: [`ChangeChunk::parse`] does that.
 pub fn unpack(
     packed: &[u8],
-    recent: &[ItemHash],
+    recent: &[Option<ItemHash>],
     mut resolve: impl FnMut(&[u8; 8]) -> Option<ItemHash>,
 ) -> Result<Vec<u8>, UnpackError> {
     let mut r = Reader::new(packed, "dependencies");
     let n = r.uleb()?;
+    if n == AS_IT_IS {
+        let rest = r.rest();
+        if rest.len() > MAX_CHUNK - 8 {
+            return Err(UnpackError::TooLong);
+        }
+        let hash = Sha256::digest(rest);
+        return Ok([&MAGIC[..], &hash[..4], rest].concat());
+    }
     let most = MAX_CHUNK.min(32 * packed.len()) as u64 / 32;
     if n > most || packed.len() > MAX_CHUNK {
         return Err(UnpackError::TooLong);
@@ -75,7 +100,7 @@ pub fn unpack(
             k => {
                 let k = usize::from(k - BACK);
                 let at = recent.len().checked_sub(k + 1).ok_or(UnpackError::NoSuchRecent { back: k })?;
-                recent[at]
+                recent[at].ok_or(UnpackError::MissingRecent { back: k })?
             }
         };
         body.extend(dep.as_bytes());
@@ -90,6 +115,11 @@ pub fn unpack(
 pub enum UnpackError {
     /// No single change with this prefix is known here. The change waits; whole it may be sent again.
     Missing([u8; 8]),
+    /// The change of the same batch that it rests on could not be rebuilt. Like [`UnpackError::Missing`], it waits.
+    MissingRecent {
+        /// How many changes back, 0 being the one before.
+        back: usize,
+    },
     /// It points back before the beginning of its batch.
     NoSuchRecent {
         /// How many changes back, 0 being the one before.
@@ -114,6 +144,9 @@ impl fmt::Display for UnpackError {
                 f.write_str("a dependency is not here (")?;
                 prefix.iter().try_for_each(|b| write!(f, "{b:02x}"))?;
                 f.write_str("..): the change waits for it")
+            }
+            Self::MissingRecent { back } => {
+                write!(f, "the change {back} changes back is not whole here: the change waits for it")
             }
             Self::NoSuchRecent { back } => {
                 write!(

@@ -375,7 +375,8 @@ fn what_is_packed_comes_out_again() {
             recent.push(chunk.hash());
         }
         for ((packed, recent), bytes) in sent.iter().zip(&changes) {
-            let out = unpack(packed, recent, |p: &[u8; 8]| known.get(p).copied()).unwrap();
+            let recent: Vec<_> = recent.iter().copied().map(Some).collect();
+            let out = unpack(packed, &recent, |p: &[u8; 8]| known.get(p).copied()).unwrap();
             assert_eq!(&out, bytes);
             let hash = ChangeChunk::parse(&out).unwrap().hash();
             known.insert(*hash.as_bytes().first_chunk::<8>().unwrap(), hash);
@@ -396,6 +397,7 @@ fn what_cannot_be_rebuilt_says_why() {
     assert_eq!(unpack(&whole, &[], |_| None).as_ref(), Ok(&changes[1]));
     let back = pack(&child, child.deps(), |_| false);
     assert_eq!(unpack(&back, &[], |_| None), Err(UnpackError::NoSuchRecent { back: 0 }));
+    assert_eq!(unpack(&back, &[None], |_| None), Err(UnpackError::MissingRecent { back: 0 }));
     assert_eq!(unpack(&[], &[], |_| None), Err(UnpackError::Malformed(ChunkError::Cut("dependencies"))));
     assert_eq!(unpack(&[0xff, 0xff, 3, 2], &[], |_| None), Err(UnpackError::TooLong));
     // a wrong answer gives another change, never a wrong one under the same name
@@ -406,6 +408,19 @@ fn what_cannot_be_rebuilt_says_why() {
         let mut packed = pack(&child, &[], |_| rng.below(2) == 0);
         let at = rng.below(packed.len());
         packed[at] = rng.next() as u8;
-        let _ = unpack(&packed, child.deps(), |_| Some(child.hash()));
+        let _ = unpack(&packed, &[Some(child.deps()[0])], |_| Some(child.hash()));
     }
+}
+
+#[test]
+fn what_the_gate_refuses_is_passed_on_as_it_came() {
+    use crate::item::Kind;
+    let mut bytes = replicas(1, 2)[0].clone();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let out = unpack(&pack_as_it_is(&bytes), &[], |_| None).unwrap();
+    assert_eq!(Kind::CHANGE.hash(&out), Kind::CHANGE.hash(&bytes));
+    assert_eq!(out[8..], bytes[8..]);
+    assert_eq!(unpack(&pack_as_it_is(&out), &[], |_| None).as_ref(), Ok(&out));
+    assert_eq!(unpack(&pack_as_it_is(&vec![0; MAX_CHUNK + 1]), &[], |_| None), Err(UnpackError::TooLong));
 }

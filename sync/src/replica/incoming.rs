@@ -4,7 +4,7 @@
 //! it is taken. A change whose dependency is named by a prefix that is not known here cannot be rebuilt, so
 //! everything under its seal waits, and the sender says it in full the next time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use certs::NodeName;
 
@@ -146,6 +146,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 _ => by_doc.push((doc, vec![(here, incoming)])),
             }
         }
+        let mut unheld: BTreeMap<SealHash, Vec<Twig>> = BTreeMap::new();
         for (doc, group) in by_doc {
             let (at, incoming): (Vec<u32>, Vec<Incoming>) = group.into_iter().unzip();
             let verdicts = self.admit(doc, &incoming, peer, store, domain)?;
@@ -155,9 +156,19 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     Verdict::Refused(refusal) => {
                         exceptions.push((at, Exception::Refused(refusal.to_string())))
                     }
-                    Verdict::Waiting => exceptions.push((at, Exception::Waiting)),
+                    Verdict::Waiting => {
+                        exceptions.push((at, Exception::Waiting));
+                        if let Some(Sealed { seal, leaf: place }) = item.sealed {
+                            let hash = seal::leaf(&doc, &item.hash);
+                            let twig = Twig { low: place, high: place + 1, hash };
+                            unheld.entry(seal).or_default().push(twig);
+                        }
+                    }
                 }
             }
+        }
+        for (seal, twigs) in unheld {
+            self.keep_twigs(seal, twigs, store)?;
         }
         // Its own sending shows that the peer holds them.
         store.settle(peer, &settled)?;
@@ -172,7 +183,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<Result<Vec<Unpacked>, Dishonest>> {
         let mut items = Vec::new();
-        let mut recent: Vec<ItemHash> = Vec::new();
+        let mut recent: Vec<Option<ItemHash>> = Vec::new();
         for part in &load.docs {
             let mut doc = match part.doc {
                 DocRef::New => None,
@@ -204,15 +215,15 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     }
                     match bytes {
                         Ok(bytes) => Some((kind.hash(&bytes), bytes)),
-                        Err(UnpackError::Missing(_)) => None,
+                        Err(UnpackError::Missing(_) | UnpackError::MissingRecent { .. }) => None,
                         Err(e) => return Ok(Err(Dishonest(format!("a change that cannot be rebuilt: {e}")))),
                     }
                 } else {
                     Some((kind.hash(&item.bytes), item.bytes.clone()))
                 };
                 if kind == Kind::CHANGE {
-                    // A hash that cannot be known keeps its place, so that later ones count back right.
-                    recent.push(built.as_ref().map_or(ItemHash::from_bytes([0; 32]), |(hash, _)| *hash));
+                    // One that could not be rebuilt keeps its place, so that later ones count back right.
+                    recent.push(built.as_ref().map(|(hash, _)| *hash));
                 }
                 if part.doc == DocRef::New && i == 0 {
                     doc = built.as_ref().map(|(hash, _)| DocId::from(*hash));
@@ -291,7 +302,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<()> {
         let words = part.seal.words();
-        let Some(mut held) = held else {
+        if held.is_none() {
             if !store.seals_numbered(words.node, words.number)?.is_empty() {
                 self.tell(Event::Forked { node: words.node, number: words.number });
             }
@@ -304,17 +315,21 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 self.chain.number = words.number;
                 self.keep_chain(store)?;
             }
+            self.trees.retain(|(known, _)| *known != hash);
             return store.put_seal(&hash, &StoredSeal { seal: part.seal.clone(), twigs });
-        };
-        // More of a seal that is held in part: what was known by hash alone is better known now, and no harm if not.
-        let news: Vec<Twig> = twigs.into_iter().filter(|t| !held.twigs.contains(t)).collect();
-        if !held.twigs.is_empty() && !news.is_empty() {
-            held.twigs.extend(news);
-            self.trees.retain(|(known, _)| *known != hash);
-            store.put_seal(&hash, &held)?;
-        } else if !held.twigs.is_empty() {
-            self.trees.retain(|(known, _)| *known != hash);
         }
-        Ok(())
+        self.keep_twigs(hash, twigs, store)
+    }
+
+    /// Keeps the hashes of leaves and subtrees of a seal that are not here: without them, what is here could not be
+    /// proved to the next.
+    fn keep_twigs<S: Store>(&mut self, hash: SealHash, twigs: Vec<Twig>, store: &mut S) -> store::Result<()> {
+        // A tree made earlier knows less than what has just come.
+        self.trees.retain(|(known, _)| *known != hash);
+        let Some(mut held) = store.seal(&hash)? else { return Ok(()) };
+        let known: BTreeSet<(u32, u32)> = held.twigs.iter().map(|t| (t.low, t.high)).collect();
+        let before = held.twigs.len();
+        held.twigs.extend(twigs.into_iter().filter(|t| !known.contains(&(t.low, t.high))));
+        if held.twigs.len() > before { store.put_seal(&hash, &held) } else { Ok(()) }
     }
 }

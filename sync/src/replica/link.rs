@@ -188,10 +188,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         if let Some((number, hash)) = hello.highest {
             let own = self.chain.number;
             if number > own {
-                // Numbers go on where the peers saw them end; the chain goes on from what is here, and forks.
+                // A claim and no proof, so nothing rests on it: the seals themselves come with what repair brings.
                 self.tell(Event::Restored { peer, own, theirs: number });
-                self.chain.number = number;
-                self.keep_chain(store)?;
             } else if !store.seals_numbered(self.me, number)?.contains(&hash) {
                 self.tell(Event::Forked { node: self.me, number });
             }

@@ -1,6 +1,6 @@
 //! What every store must do, checked the same way for each.
 
-use super::{Debt, Document, Durable, Peer, Position, StoredSeal};
+use super::{Debt, Document, Durable, Peer, Position, Refused, StoredSeal};
 use crate::id::{DocId, Incarnation, ItemHash};
 use crate::item::{Audience, Class, Item, Kind, Sealed, State};
 use crate::merkle::Twig;
@@ -45,6 +45,7 @@ pub fn check<S: Durable>(make: impl Fn() -> S) {
     seals_and_their_leaves(&mut make());
     an_outbox_is_ordered_and_settles(&mut make());
     peers_and_meta(&mut make());
+    refusals_are_kept_by_who_refused(&mut make());
 }
 
 fn with_documents(store: &mut impl Durable, n: u8) {
@@ -187,10 +188,29 @@ fn an_outbox_is_ordered_and_settles<S: Durable>(store: &mut S) {
     assert_eq!(store.owed(peer, 10).expect("owed"), [record, urgent, new, old, whole]);
     assert_eq!(store.owed(peer, 2).expect("owed"), [record, urgent]);
     assert_eq!(store.owed_count(peer).expect("count"), 5);
+    let newer = debt(Class::Urgent, 7, 1, 9);
+    store.owe(peer, &[newer]).expect("owe");
+    assert_eq!(store.owed_of(peer, &doc(1), 10).expect("owed"), [old, urgent, newer], "parents first");
+    assert_eq!(store.owed_of(peer, &doc(1), 1).expect("owed"), [old]);
+    assert_eq!(store.owed_of(peer, &doc(3), 10).expect("owed"), [], "a whole document is no item");
+    store.settle(peer, &[(Some(doc(1)), hash(9))]).expect("settle");
     store.settle(peer, &[(Some(doc(1)), hash(1)), (None, hash(4)), (Some(doc(9)), hash(9))]).expect("settle");
     store.settle_document(peer, &doc(3)).expect("settle");
     assert_eq!(store.owed(peer, 10).expect("owed"), [urgent, new]);
     assert_eq!(store.owed_count(other).expect("count"), 1);
+    store.commit().expect("commit");
+}
+
+fn refusals_are_kept_by_who_refused<S: Durable>(store: &mut S) {
+    store.begin().expect("begin");
+    let (me, peer) = ("370100".parse().expect("a name"), "370000".parse().expect("a name"));
+    let refused = |by, n, why: &str| Refused { item: hash(n), by, reason: why.to_owned() };
+    for row in [refused(me, 2, "b"), refused(me, 1, "a"), refused(peer, 1, "other"), refused(me, 2, "c")] {
+        store.put_refusal(&row).expect("put");
+    }
+    assert_eq!(store.refusals(me, None, 10).expect("all"), [refused(me, 1, "a"), refused(me, 2, "c")]);
+    assert_eq!(store.refusals(me, Some(hash(1)), 10).expect("rest"), [refused(me, 2, "c")]);
+    assert_eq!(store.refusals(peer, None, 1).expect("peer's"), [refused(peer, 1, "other")]);
     store.commit().expect("commit");
 }
 

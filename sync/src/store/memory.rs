@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use certs::NodeName;
 
-use super::{Debt, Document, Durable, Peer, Position, Result, Store, StoreError, StoredSeal, Totals};
+use super::{
+    Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals,
+};
 use crate::id::{DocId, ItemHash, SealHash};
 use crate::item::{Class, Item, Sealed, State};
 
@@ -62,6 +64,7 @@ pub struct Memory {
     numbers: Table<(NodeName, u64, SealHash), ()>,
     leaves: Table<(SealHash, u32), (ItemHash, DocId)>,
     outbox: Table<Owed, (Class, Position)>,
+    refusals: Table<(NodeName, ItemHash), String>,
     peers: Table<NodeName, Peer>,
     meta: Table<String, Vec<u8>>,
     last: Position,
@@ -86,6 +89,7 @@ impl Memory {
             numbers: Table::new(),
             leaves: Table::new(),
             outbox: Table::new(),
+            refusals: Table::new(),
             peers: Table::new(),
             meta: Table::new(),
             last: Position(0),
@@ -200,6 +204,21 @@ impl Store for Memory {
         self.change_item(hash, |item| item.state = state)
     }
 
+    fn put_refusal(&mut self, refused: &Refused) -> Result<()> {
+        self.refusals.put((refused.by, refused.item), refused.reason.clone());
+        Ok(())
+    }
+
+    fn refusals(&mut self, by: NodeName, after: Option<ItemHash>, limit: usize) -> Result<Vec<Refused>> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let from = after.map_or(Included((by, ItemHash::from_bytes([0; 32]))), |item| Excluded((by, item)));
+        let rows = self.refusals.rows.range((from, Unbounded)).take_while(|((node, _), _)| *node == by);
+        Ok(rows
+            .take(limit)
+            .map(|((by, item), reason)| Refused { item: *item, by: *by, reason: reason.clone() })
+            .collect())
+    }
+
     fn empty_item(&mut self, hash: &ItemHash) -> Result<()> {
         self.change_item(hash, |item| item.bytes.clear())
     }
@@ -282,6 +301,14 @@ impl Store for Memory {
         Ok(all)
     }
 
+    fn owed_of(&mut self, peer: NodeName, doc: &DocId, limit: usize) -> Result<Vec<Debt>> {
+        let mut rows: Vec<Debt> =
+            self.debts(peer).filter(|d| d.doc == Some(*doc) && d.item.is_some()).collect();
+        rows.sort_by_key(|d| (d.rank, d.item));
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
     fn owed_count(&mut self, peer: NodeName) -> Result<u64> {
         Ok(self.debts(peer).count() as u64)
     }
@@ -331,6 +358,7 @@ macro_rules! each_table {
         $self.numbers.$method();
         $self.leaves.$method();
         $self.outbox.$method();
+        $self.refusals.$method();
         $self.peers.$method();
         $self.meta.$method();
     }};

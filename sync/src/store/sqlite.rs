@@ -13,7 +13,9 @@ use std::path::Path;
 use certs::NodeName;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
-use super::{Debt, Document, Durable, Peer, Position, Result, Store, StoreError, StoredSeal, Totals};
+use super::{
+    Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals,
+};
 use crate::digest::SetDigest;
 use crate::id::{DocId, ItemHash, SealHash};
 use crate::item::{Audience, Class, Item, Kind, Sealed, State};
@@ -38,6 +40,7 @@ CREATE TABLE outbox(
   id INTEGER PRIMARY KEY, peer TEXT NOT NULL, class INTEGER NOT NULL, rank INTEGER NOT NULL,
   doc INTEGER NOT NULL, item BLOB NOT NULL, UNIQUE(peer, doc, item));
 CREATE INDEX outbox_order ON outbox(peer, class, rank DESC);
+CREATE TABLE refusal(node TEXT NOT NULL, item BLOB NOT NULL, reason TEXT NOT NULL, UNIQUE(node, item));
 CREATE TABLE peer(
   name TEXT PRIMARY KEY, digest BLOB NOT NULL, everything INTEGER, proved_at INTEGER, last_seen INTEGER);
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -219,6 +222,28 @@ impl RawItem {
     }
 }
 
+struct RawDebt {
+    class: u8,
+    rank: i64,
+    doc: Option<Vec<u8>>,
+    item: Vec<u8>,
+}
+
+impl RawDebt {
+    fn read(r: &Row<'_>) -> rusqlite::Result<RawDebt> {
+        Ok(RawDebt { class: r.get(0)?, rank: r.get(1)?, doc: r.get(2)?, item: r.get(3)? })
+    }
+
+    fn debt(self) -> Result<Debt> {
+        Ok(Debt {
+            class: Class::from_number(self.class),
+            rank: Position(self.rank as u64),
+            doc: self.doc.map(|d| read_id(d, DocId::from_bytes)).transpose()?,
+            item: if self.item.is_empty() { None } else { Some(read_id(self.item, ItemHash::from_bytes)?) },
+        })
+    }
+}
+
 fn read_audience(text: &str) -> Result<Audience> {
     text.split_whitespace().map(|s| s.parse().map_err(|_| damaged("an audience"))).collect()
 }
@@ -366,6 +391,29 @@ impl Store for Sqlite {
         }
     }
 
+    fn put_refusal(&mut self, refused: &Refused) -> Result<()> {
+        let mut put = self.connection.prepare_cached(
+            "INSERT INTO refusal(node, item, reason) VALUES(?1, ?2, ?3)
+             ON CONFLICT(node, item) DO UPDATE SET reason = excluded.reason",
+        )?;
+        put.execute(params![refused.by.to_string(), refused.item.as_bytes(), refused.reason])?;
+        Ok(())
+    }
+
+    fn refusals(&mut self, by: NodeName, after: Option<ItemHash>, limit: usize) -> Result<Vec<Refused>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT item, reason FROM refusal WHERE node = ?1 AND item > ?2 ORDER BY item LIMIT ?3",
+        )?;
+        let rows = query.query_map(params![by.to_string(), item_key(after.as_ref()), limit as i64], |r| {
+            Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, String>(1)?))
+        })?;
+        rows.map(|row| {
+            let (item, reason) = row?;
+            Ok(Refused { item: read_id(item, ItemHash::from_bytes)?, by, reason })
+        })
+        .collect()
+    }
+
     fn empty_item(&mut self, hash: &ItemHash) -> Result<()> {
         let mut update = self.connection.prepare_cached("UPDATE item SET bytes = x'' WHERE hash = ?1")?;
         match update.execute([hash.as_bytes()])? {
@@ -498,24 +546,18 @@ impl Store for Sqlite {
             "SELECT o.class, o.rank, d.doc, o.item FROM outbox o LEFT JOIN document d ON d.id = o.doc
              WHERE o.peer = ?1 ORDER BY o.class, o.rank DESC LIMIT ?2",
         )?;
-        let rows = query.query_map(params![peer.to_string(), limit as i64], |r| {
-            Ok((
-                r.get::<_, u8>(0)?,
-                r.get::<_, i64>(1)?,
-                r.get::<_, Option<Vec<u8>>>(2)?,
-                r.get::<_, Vec<u8>>(3)?,
-            ))
-        })?;
-        rows.map(|row| {
-            let (class, rank, doc, item) = row?;
-            Ok(Debt {
-                class: Class::from_number(class),
-                rank: Position(rank as u64),
-                doc: doc.map(|d| read_id(d, DocId::from_bytes)).transpose()?,
-                item: if item.is_empty() { None } else { Some(read_id(item, ItemHash::from_bytes)?) },
-            })
-        })
-        .collect()
+        let rows = query.query_map(params![peer.to_string(), limit as i64], RawDebt::read)?;
+        rows.map(|raw| raw?.debt()).collect()
+    }
+
+    fn owed_of(&mut self, peer: NodeName, doc: &DocId, limit: usize) -> Result<Vec<Debt>> {
+        let Some(row) = self.document_row(doc)? else { return Ok(Vec::new()) };
+        let mut query = self.connection.prepare_cached(
+            "SELECT o.class, o.rank, d.doc, o.item FROM outbox o JOIN document d ON d.id = o.doc
+             WHERE o.peer = ?1 AND o.doc = ?2 AND o.item > x'' ORDER BY o.rank, o.item LIMIT ?3",
+        )?;
+        let rows = query.query_map(params![peer.to_string(), row, limit as i64], RawDebt::read)?;
+        rows.map(|raw| raw?.debt()).collect()
     }
 
     fn owed_count(&mut self, peer: NodeName) -> Result<u64> {
