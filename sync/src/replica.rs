@@ -22,10 +22,12 @@
 //! no entropy (a seed comes in at every start) and knows no address.
 
 mod admit;
+mod draft;
 mod incoming;
 mod link;
 mod outgoing;
 mod repair;
+mod sealing;
 mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
