@@ -514,7 +514,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 Ok(())
             }
             Input::Frame { peer, bytes } => self.frame(now, peer, &bytes, store, domain),
-            Input::Tick => self.tick(now, store),
+            Input::Tick => {
+                self.tick(now);
+                Ok(())
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use crate::document::{Refusal, Witnessed};
 use crate::id::{DocId, ItemHash, SealHash};
 use crate::item::{Audience, Class, Item, Kind, Sealed, State};
 use crate::matter::{Domain, Matter};
-use crate::store::{self, Position, Store};
+use crate::store::{self, Position, Refused, Store};
 use crate::trust::{Membership, Trust};
 
 /// A document's item whose seal holds, on its way in.
@@ -35,7 +35,7 @@ pub(super) enum Verdict {
 
 /// New items of a document, with what they did to its audience.
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     items: Vec<(Position, ItemHash, NodeName)>,
 }
 
@@ -204,7 +204,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(())
     }
 
-    fn keep_item<S: Store>(
+    pub(super) fn keep_item<S: Store>(
         &mut self,
         doc: DocId,
         item: &Incoming,
@@ -235,8 +235,21 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<Verdict> {
         self.keep_item(doc, item, State::Refused, taken, store)?;
-        self.tell(Event::Refused { item: item.hash, author: item.author, reason: refusal.to_string() });
+        self.tell_refused(item.hash, item.author, &refusal, store)?;
         Ok(Verdict::Refused(refusal))
+    }
+
+    fn tell_refused<S: Store>(
+        &mut self,
+        item: ItemHash,
+        author: NodeName,
+        refusal: &Refusal,
+        store: &mut S,
+    ) -> store::Result<()> {
+        let reason = refusal.to_string();
+        store.put_refusal(&Refused { item, by: self.me, reason: reason.clone() })?;
+        self.tell(Event::Refused { item, author, reason });
+        Ok(())
     }
 
     /// A change that stood gives way to its twin, and what rests on it with it.
@@ -252,7 +265,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             store.set_state(&hash, State::Refused)?;
             let refusal = if hash == loser { Refusal::Twin(winner) } else { Refusal::RestsOn(loser) };
             if let Some(item) = store.item(&hash)? {
-                self.tell(Event::Refused { item: hash, author: item.author, reason: refusal.to_string() });
+                self.tell_refused(hash, item.author, &refusal, store)?;
             }
         }
         self.shelf.forget(&doc);
@@ -260,7 +273,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// The document's audience may have grown: notes it, and notes the new items in pairs and outboxes.
-    fn settle_document<S: Store>(
+    pub(super) fn settle_document<S: Store>(
         &mut self,
         doc: DocId,
         old: Audience,

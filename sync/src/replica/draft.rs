@@ -1,63 +1,91 @@
 //! Drafts: which of the things that a peer must still get go into the next batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use certs::NodeName;
 
 use super::Replica;
-use crate::id::DocId;
-use crate::item::{Class, Item, State};
+use crate::id::{DocId, ItemHash, SealHash};
+use crate::item::{Class, Item};
 use crate::matter::Matter;
 use crate::store::{self, Debt, Position, Store};
 use crate::trust::Trust;
 use crate::wire::MAX_BATCH_ITEMS;
 
 /// How many bytes of items go into one batch, before compression.
-const BATCH: usize = 512 << 10;
+const BATCH: usize = 384 << 10;
+
+/// How many a batch may grow to so that the seals it has begun are complete.
+const MOST: usize = 640 << 10;
 
 /// How many rows of an outbox are looked at for one batch.
 const LOOK: usize = 4096;
 
+/// How many rows past a full batch are searched for what completes its seals.
+const SEARCH: usize = 1024;
+
+/// What a seal weighs in a batch.
+const SEAL: usize = 200;
+
 /// A batch being made.
+///
+/// Items whose seal is in the batch with all its leaves need no proof, so a batch that is full still takes what
+/// completes a seal. Within a document parents go first.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) directory: Vec<Item>,
-    pub(super) docs: BTreeMap<DocId, Vec<(Position, Item)>>,
-    pub(super) order: Vec<DocId>,
-    pub(super) bytes: usize,
-    pub(super) count: usize,
+    pub(super) docs: Vec<(DocId, Vec<Item>)>,
+    /// Rows that stood for whole documents.
     pub(super) whole: Vec<DocId>,
     pub(super) urgent: bool,
+    places: BTreeMap<DocId, usize>,
+    items: BTreeSet<ItemHash>,
+    seals: BTreeSet<SealHash>,
+    bytes: usize,
+    count: usize,
 }
 
 impl Draft {
-    fn is_full(&self) -> bool {
-        self.bytes >= BATCH || self.count >= MAX_BATCH_ITEMS / 2
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    fn add(&mut self, at: Position, item: Item) {
+    fn is_full(&self) -> bool {
+        self.bytes >= BATCH || self.count >= MAX_BATCH_ITEMS / 2
+    }
+
+    fn takes(&self, item: &Item) -> bool {
+        let begun = item.sealed.is_some_and(|s| self.seals.contains(&s.seal));
+        let (bytes, count) = if begun { (MOST, MAX_BATCH_ITEMS) } else { (BATCH, MAX_BATCH_ITEMS / 2) };
+        self.is_empty() || self.bytes + item.bytes.len() <= bytes && self.count < count
+    }
+
+    fn add(&mut self, item: Item) {
+        if !self.items.insert(item.hash) {
+            return; // by a row of its own and by one for the whole document
+        }
         self.bytes += item.bytes.len() + 64;
         self.count += 1;
+        if let Some(sealed) = item.sealed
+            && self.seals.insert(sealed.seal)
+        {
+            self.bytes += SEAL;
+        }
         match item.doc {
             None => self.directory.push(item),
-            Some(doc) => {
-                let items = self.docs.entry(doc).or_default();
-                if items.is_empty() {
-                    self.order.push(doc);
+            Some(doc) => match self.places.get(&doc) {
+                Some(place) => self.docs[*place].1.push(item),
+                None => {
+                    self.places.insert(doc, self.docs.len());
+                    self.docs.push((doc, vec![item]));
                 }
-                if !items.iter().any(|(_, have)| have.hash == item.hash) {
-                    items.push((at, item));
-                }
-            }
+            },
         }
     }
 }
 
 impl<T: Trust, M: Matter> Replica<T, M> {
+    /// Drafts from the outbox: the most urgent documents first, each with all of it that waits.
     pub(super) fn draft_from_outbox<S: Store>(
         &mut self,
         peer: NodeName,
@@ -65,85 +93,144 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     ) -> store::Result<Draft> {
         let mut draft = Draft::default();
         let held_back = self.held_back(peer);
-        let busy: Vec<DocId> = self
-            .links
-            .get(&peer)
-            .into_iter()
-            .flat_map(|l| l.in_flight.values())
-            .flat_map(|b| b.whole.iter().copied())
-            .collect();
-        let rows = store.owed(peer, LOOK + held_back.len() + busy.len())?;
-        let mut gone = Vec::new();
-        for Debt { class, doc, item, rank } in rows {
+        let busy = self.busy(peer);
+        let mut seen = BTreeSet::new();
+        let mut search = SEARCH;
+        for Debt { class, doc, item, .. } in store.owed(peer, LOOK + held_back.len() + busy.len())? {
             if draft.is_full() {
-                break;
+                search -= 1;
+                if search == 0 {
+                    break;
+                }
             }
-            draft.urgent |= class <= Class::Urgent;
             match (doc, item) {
-                (_, Some(hash)) => {
-                    if held_back.contains(&(doc, hash)) {
-                        continue;
-                    }
-                    match store.item(&hash)? {
-                        Some(found) if may_leave(&found) => draft.add(rank, found),
-                        _ => gone.push((doc, hash)),
-                    }
-                }
+                (None, Some(hash)) if !held_back.contains(&(None, hash)) => match store.item(&hash)? {
+                    Some(item) if draft.takes(&item) => draft.add(item),
+                    Some(_) => {}
+                    None => store.settle(peer, &[(None, hash)])?,
+                },
                 (Some(doc), None) if !busy.contains(&doc) => {
-                    let all = store.items_of(&doc)?.into_iter().filter(may_leave);
-                    for (at, found) in (0..).zip(all) {
-                        draft.add(Position(at), found);
-                    }
-                    draft.whole.push(doc);
+                    self.draft_whole(peer, doc, class, &mut draft, store)?;
                 }
-                _ => {}
+                (Some(doc), Some(_)) if seen.insert(doc) => {
+                    self.draft_document(peer, doc, &held_back, &mut draft, store)?;
+                }
+                _ => continue,
             }
+            draft.urgent |= class <= Class::Urgent && !draft.is_empty();
         }
-        store.settle(peer, &gone)?;
         Ok(draft)
     }
 
-    /// Fills the draft from the scan of everything. Returns how far the scan has come, or `None` when none is due.
+    /// The documents whose rows for the whole of them are on their way.
+    fn busy(&self, peer: NodeName) -> BTreeSet<DocId> {
+        let flights = self.links.get(&peer).into_iter().flat_map(|l| l.in_flight.values());
+        flights.flat_map(|b| b.whole.iter().copied()).collect()
+    }
+
+    /// What waits of one document, parents first, as far as there is room.
+    fn draft_document<S: Store>(
+        &mut self,
+        peer: NodeName,
+        doc: DocId,
+        held_back: &BTreeSet<(Option<DocId>, ItemHash)>,
+        draft: &mut Draft,
+        store: &mut S,
+    ) -> store::Result<()> {
+        for Debt { item, .. } in store.owed_of(peer, &doc, LOOK + held_back.len())? {
+            let Some(hash) = item else { continue };
+            if held_back.contains(&(Some(doc), hash)) {
+                continue;
+            }
+            match store.item(&hash)? {
+                Some(item) if !may_leave(&item) => {}
+                Some(item) if draft.takes(&item) => draft.add(item),
+                Some(_) => break,
+                None => store.settle(peer, &[(Some(doc), hash)])?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A whole document; one that is larger than a batch becomes rows of its items, which go one batch after another.
+    fn draft_whole<S: Store>(
+        &mut self,
+        peer: NodeName,
+        doc: DocId,
+        class: Class,
+        draft: &mut Draft,
+        store: &mut S,
+    ) -> store::Result<()> {
+        let items: Vec<Item> = store.items_of(&doc)?.into_iter().filter(may_leave).collect();
+        let bytes: usize = items.iter().map(|i| i.bytes.len() + SEAL).sum();
+        if bytes > BATCH || items.len() > MAX_BATCH_ITEMS / 2 {
+            let rows: Vec<Debt> = (1..)
+                .zip(&items)
+                .map(|(at, i)| Debt { class, rank: Position(at), doc: Some(doc), item: Some(i.hash) })
+                .collect();
+            store.owe(peer, &rows)?;
+            return store.settle_document(peer, &doc);
+        }
+        if draft.is_empty() || draft.bytes + bytes <= BATCH {
+            items.into_iter().for_each(|item| draft.add(item));
+            draft.whole.push(doc);
+        }
+        Ok(())
+    }
+
+    /// Fills the draft from the scan of everything. Returns from where to where the scan has come, or `None` when
+    /// none is due.
     pub(super) fn draft_from_scan<S: Store>(
         &mut self,
         peer: NodeName,
         draft: &mut Draft,
         store: &mut S,
-    ) -> store::Result<Option<Position>> {
-        let Some(mut at) = self.links.get(&peer).and_then(|l| l.scan) else { return Ok(None) };
-        let mut recent = None;
-        let mut ended = false;
-        while !draft.is_full() && !ended {
+    ) -> store::Result<Option<(Position, Position)>> {
+        let Some(from) = self.links.get(&peer).and_then(|l| l.scan) else { return Ok(None) };
+        let (mut at, mut recent, mut more) = (from, None, true);
+        'pages: while more {
             let page = store.scan(at, 1024)?;
-            ended = page.is_empty();
+            more = !page.is_empty();
             for (position, hash, doc) in page {
-                at = position;
                 if self.both_must_hold(peer, doc, &mut recent, store)?
                     && let Some(item) = store.item(&hash)?.filter(may_leave)
                 {
-                    draft.add(position, item);
+                    if !draft.takes(&item) {
+                        break 'pages;
+                    }
+                    draft.add(item);
                 }
-                if draft.is_full() {
-                    break;
-                }
+                at = position;
             }
         }
         if let Some(link) = self.links.get_mut(&peer) {
-            link.scan = if ended { None } else { Some(at) };
+            link.scan = more.then_some(at);
             link.changed();
         }
-        if ended && draft.is_empty() {
-            self.everything_sent(peer, None);
+        if draft.is_empty() {
+            self.note_scan(peer);
             return Ok(None);
         }
-        Ok(Some(at))
+        Ok(Some((from, at)))
+    }
+
+    /// Remembers how far the scan of everything has come: to the first batch of it that is not answered yet.
+    pub(super) fn note_scan(&mut self, peer: NodeName) {
+        let Some(link) = self.links.get(&peer) else { return };
+        let open = link.in_flight.values().filter_map(|b| b.scanned).map(|(from, _)| from).min();
+        let upto = open.or(link.scan);
+        if let Some(pair) = self.pairs.get_mut(&peer)
+            && pair.everything.is_some()
+            && pair.everything != upto
+        {
+            pair.everything = upto;
+            self.dirty.insert(peer);
+        }
     }
 }
 
-/// Whether an item may be sent: nothing unsealed leaves, nothing refused is passed on, and what was erased has no
-/// bytes to send.
+/// Whether an item may be sent: nothing unsealed leaves, and what was erased has no bytes to send. What was refused
+/// is passed on, so that everybody refuses it and the digests agree.
 fn may_leave(item: &Item) -> bool {
-    item.state != State::Refused
-        && (item.sealed.is_some() || !item.kind.is_sealed())
-        && !item.bytes.is_empty()
+    (item.sealed.is_some() || !item.kind.is_sealed()) && !item.bytes.is_empty()
 }

@@ -302,7 +302,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<()> {
         let words = part.seal.words();
-        if held.is_none() {
+        let Some(held) = held else {
             if !store.seals_numbered(words.node, words.number)?.is_empty() {
                 self.tell(Event::Forked { node: words.node, number: words.number });
             }
@@ -315,8 +315,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 self.chain.number = words.number;
                 self.keep_chain(store)?;
             }
-            self.trees.retain(|(known, _)| *known != hash);
             return store.put_seal(&hash, &StoredSeal { seal: part.seal.clone(), twigs });
+        };
+        if held.twigs.is_empty() {
+            return Ok(()); // all its leaves are here
         }
         self.keep_twigs(hash, twigs, store)
     }

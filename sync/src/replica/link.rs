@@ -24,8 +24,8 @@ pub(super) struct InFlight {
     pub(super) items: Vec<(Option<DocId>, ItemHash)>,
     /// Rows that stood for whole documents.
     pub(super) whole: Vec<DocId>,
-    /// How far the scan of everything has come with this batch.
-    pub(super) scanned: Option<Position>,
+    /// From where to where the scan of everything came with this batch.
+    pub(super) scanned: Option<(Position, Position)>,
     pub(super) bytes: usize,
 }
 
@@ -53,8 +53,10 @@ pub(super) struct Link {
     pub(super) equal: bool,
     compared_at: u64,
     pub(super) repair: Option<Repair>,
-    /// Repairs in a row that found nothing to do: then everything is sent.
+    /// Repairs in a row after which the pair was not equal: then everything is sent, and ever less often.
     pub(super) fruitless: u32,
+    /// No repair begins before this time.
+    pub(super) repair_after: u64,
 }
 
 impl Link {
@@ -231,8 +233,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return;
         }
         link.equal = false;
-        if self.is_quiet(peer) && self.me < peer {
-            self.begin_repair(peer, theirs.count.abs_diff(ours.count));
+        if self.me > peer {
+            return; // the other side begins
+        }
+        if now < link.repair_after {
+            link.theirs = Some(theirs); // the next tick looks again
+        } else if self.is_quiet(peer) {
+            self.begin_repair(now, peer, theirs.count.abs_diff(ours.count));
         }
     }
 
@@ -253,20 +260,14 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         self.send(peer, Lane::Control, &Frame::Digest(digest));
     }
 
-    pub(super) fn tick<S: Store>(&mut self, now: u64, store: &mut S) -> store::Result<()> {
-        let _ = store;
+    pub(super) fn tick(&mut self, now: u64) {
         let peers: Vec<NodeName> = self.links.keys().copied().collect();
         for peer in peers {
             if let Some(link) = self.links.get_mut(&peer) {
-                let before = link.parked.len();
                 link.parked.retain(|_, since| now.saturating_sub(*since) < PARKED_MS);
-                if link.parked.len() < before {
-                    link.dirty = true;
-                }
             }
             self.compare_again(now, peer);
         }
-        Ok(())
     }
 
     /// The items of a peer's outbox that are not to be sent now.

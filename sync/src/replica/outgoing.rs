@@ -1,19 +1,19 @@
 //! What leaves: packing what was drafted, and the answers that settle it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use certs::NodeName;
 
 use super::draft::Draft;
 use super::link::InFlight;
 use super::{Event, Replica};
-use crate::chunk::{ChangeChunk, pack};
-use crate::id::{ItemHash, SealHash};
-use crate::item::{Class, Kind};
+use crate::chunk::{ChangeChunk, pack, pack_as_it_is};
+use crate::id::{DocId, ItemHash, SealHash};
+use crate::item::{Class, Item, Kind, State};
 use crate::matter::Matter;
-use crate::store::{self, Debt, Position, Store, StoreError};
+use crate::store::{self, Debt, Position, Refused, Store};
 use crate::trust::Trust;
-use crate::wire::{Answer, DocPart, DocRef, Exception, Frame, ItemPart, Lane, Load};
+use crate::wire::{Answer, DocPart, DocRef, Exception, Frame, ItemPart, Lane, Load, MAX_FRAME};
 
 /// How many bytes of items may be on their way to a peer that has not answered.
 const WINDOW: usize = 4 << 20;
@@ -35,7 +35,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             if draft.is_empty() && scanned.is_none() {
                 break;
             }
-            self.send_batch(peer, draft, scanned, store)?;
+            self.send_batch(now, peer, draft, scanned, store)?;
         }
         self.compare_again(now, peer);
         self.say_cells(peer, store)?;
@@ -43,80 +43,131 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(())
     }
 
-    pub(super) fn everything_sent(&mut self, peer: NodeName, upto: Option<Position>) {
-        if let Some(pair) = self.pairs.get_mut(&peer)
-            && pair.everything.is_some()
-        {
-            pair.everything = upto;
-            self.dirty.insert(peer);
-        }
-    }
-
+    /// Sends a draft as one batch, or as several when it does not fit into a frame.
     fn send_batch<S: Store>(
         &mut self,
+        now: u64,
         peer: NodeName,
         draft: Draft,
-        scanned: Option<Position>,
+        scanned: Option<(Position, Position)>,
         store: &mut S,
     ) -> store::Result<()> {
-        let id = u64::from_be_bytes(self.chance.draw());
-        let in_full = self.links.get(&peer).is_some_and(|l| l.in_full);
-        let mut load = Load::default();
-        let mut flight = Vec::with_capacity(draft.count);
-        for item in &draft.directory {
-            load.directory.push((item.kind.number(), item.bytes.clone()));
-            flight.push((None, item.hash));
-        }
-        let mut seals: BTreeMap<SealHash, (u32, Vec<u32>)> = BTreeMap::new();
-        let mut recent: Vec<ItemHash> = Vec::new();
-        let mut docs = draft.docs;
-        for doc in &draft.order {
-            let mut items = docs.remove(doc).unwrap_or_default();
-            items.sort_by_key(|(at, _)| *at);
-            let begins = items.first().is_some_and(|(_, i)| i.hash == ItemHash::from(*doc));
-            let mut parts = Vec::with_capacity(items.len());
-            for (_, item) in items {
-                let Some(sealed) = item.sealed else { continue };
-                let next = u32::try_from(seals.len()).expect("a batch is small");
-                let (place, leaves) = seals.entry(sealed.seal).or_insert((next, Vec::new()));
-                leaves.push(sealed.leaf);
-                let bytes = if item.kind == Kind::CHANGE {
-                    let chunk = ChangeChunk::parse(&item.bytes)
-                        .map_err(|e| StoreError::Damaged(format!("change {}: {e}", item.hash)))?;
-                    let packed = pack(&chunk, &recent, |_| in_full);
-                    recent.push(item.hash);
-                    packed
-                } else {
-                    item.bytes
-                };
-                parts.push(ItemPart { kind: item.kind.number(), seal: *place, bytes });
-                flight.push((Some(*doc), item.hash));
-            }
-            let reference = match (begins, in_full) {
-                (true, _) => DocRef::New,
-                (false, true) => DocRef::Whole(*doc),
-                (false, false) => {
-                    let mut short = [0; 8];
-                    short.copy_from_slice(&doc.as_bytes()[..8]);
-                    DocRef::Short(short)
-                }
-            };
-            load.docs.push(DocPart { doc: reference, items: parts });
-        }
-        let mut by_place: Vec<_> = seals.into_iter().collect();
-        by_place.sort_by_key(|(_, (place, _))| *place);
-        for (hash, (_, mut leaves)) in by_place {
-            leaves.sort_unstable();
-            load.seals.push(self.seal_part(hash, &leaves, store)?);
-        }
         let lane = if draft.urgent { Lane::Urgent } else { Lane::Bulk };
-        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
-        link.sent += flight.len() as u64;
-        link.changed();
-        link.in_flight
-            .insert(id, InFlight { items: flight, whole: draft.whole, scanned, bytes: draft.bytes });
-        self.send(peer, lane, &Frame::Batch { id, load: load.pack() });
+        let items: Vec<Item> =
+            draft.directory.into_iter().chain(draft.docs.into_iter().flat_map(|(_, items)| items)).collect();
+        let mut whole = draft.whole;
+        let mut pieces = vec![items];
+        while let Some(mut piece) = pieces.pop() {
+            let (load, stuck) = self.load_of(now, peer, &piece, store)?;
+            let packed = load.pack();
+            if packed.len() > MAX_FRAME - 16 && piece.len() > 1 {
+                // The row of a whole document is settled by one answer: what takes several has a row an item.
+                let rest = piece.split_off(piece.len() / 2);
+                pieces.extend([rest, piece]);
+                self.itemise(peer, &std::mem::take(&mut whole), store)?;
+                continue;
+            }
+            if load.is_empty() {
+                self.itemise(peer, &std::mem::take(&mut whole), store)?;
+                continue;
+            }
+            let sent = piece.iter().filter(|i| !stuck.contains(&i.hash));
+            let flight = InFlight {
+                items: sent.map(|i| (i.doc, i.hash)).collect(),
+                whole: whole.clone(),
+                scanned,
+                bytes: piece.iter().map(|i| i.bytes.len() + 64).sum(),
+            };
+            let id = u64::from_be_bytes(self.chance.draw());
+            let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+            link.sent += flight.items.len() as u64;
+            link.changed();
+            link.in_flight.insert(id, flight);
+            self.send(peer, lane, &Frame::Batch { id, load: packed });
+        }
+        self.note_scan(peer);
         Ok(())
+    }
+
+    /// Turns rows of whole documents into rows of their items.
+    fn itemise<S: Store>(&mut self, peer: NodeName, docs: &[DocId], store: &mut S) -> store::Result<()> {
+        for doc in docs {
+            let items = store.items_of(doc)?;
+            let rows: Vec<Debt> = (1..)
+                .zip(&items)
+                .map(|(at, i)| Debt {
+                    class: Class::Ordinary,
+                    rank: Position(at),
+                    doc: Some(*doc),
+                    item: Some(i.hash),
+                })
+                .collect();
+            store.owe(peer, &rows)?;
+            store.settle_document(peer, doc)?;
+        }
+        Ok(())
+    }
+
+    /// Packs items, which come document by document, parents first. Those whose seal cannot be proved from what is
+    /// here are left out and returned; they wait for the repair that brings the rest of their seal back.
+    fn load_of<S: Store>(
+        &mut self,
+        now: u64,
+        peer: NodeName,
+        items: &[Item],
+        store: &mut S,
+    ) -> store::Result<(Load, BTreeSet<ItemHash>)> {
+        let mut leaves: BTreeMap<SealHash, Vec<u32>> = BTreeMap::new();
+        for sealed in items.iter().filter_map(|i| i.sealed) {
+            leaves.entry(sealed.seal).or_default().push(sealed.leaf);
+        }
+        let mut load = Load::default();
+        let mut places: BTreeMap<SealHash, u32> = BTreeMap::new();
+        for (hash, mut leaves) in leaves {
+            leaves.sort_unstable();
+            if let Some(part) = self.seal_part(hash, &leaves, store)? {
+                places.insert(hash, u32::try_from(load.seals.len()).expect("a batch is small"));
+                load.seals.push(part);
+            }
+        }
+        let in_full = self.links.get(&peer).is_some_and(|l| l.in_full);
+        let mut stuck = BTreeSet::new();
+        let mut recent: Vec<ItemHash> = Vec::new();
+        let mut last = None;
+        for item in items {
+            let Some(doc) = item.doc else {
+                load.directory.push((item.kind.number(), item.bytes.clone()));
+                continue;
+            };
+            let Some(seal) = item.sealed.and_then(|s| places.get(&s.seal)).copied() else {
+                stuck.insert(item.hash);
+                continue;
+            };
+            let bytes = if item.kind == Kind::CHANGE {
+                let packed = match ChangeChunk::parse(&item.bytes) {
+                    Ok(chunk) => pack(&chunk, &recent, |_| in_full),
+                    Err(_) => pack_as_it_is(&item.bytes),
+                };
+                recent.push(item.hash);
+                packed
+            } else {
+                item.bytes.clone()
+            };
+            if last != Some(doc) {
+                last = Some(doc);
+                load.docs.push(DocPart { doc: reference(doc, item, in_full), items: Vec::new() });
+            }
+            if let Some(part) = load.docs.last_mut() {
+                part.items.push(ItemPart { kind: item.kind.number(), seal, bytes });
+            }
+        }
+        let rows: Vec<Debt> =
+            items.iter().filter(|i| stuck.contains(&i.hash)).map(|i| row(i.doc, i.hash)).collect();
+        store.owe(peer, &rows)?;
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.parked.extend(rows.iter().filter_map(|d| Some(((d.doc, d.item?), now))));
+        }
+        Ok((load, stuck))
     }
 
     /// The peer's word on a batch: what is durable there is no longer owed.
@@ -130,49 +181,71 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         let Some(batch) = link.in_flight.remove(&answer.batch) else { return Ok(()) }; // from before a restore: it means nothing
         link.changed();
-        let mut waiting = Vec::new();
+        let mut waiting = BTreeSet::new();
         let mut refused = Vec::new();
         for (place, exception) in answer.exceptions {
             let Some(item) = batch.items.get(place as usize) else { continue };
             match exception {
-                Exception::Waiting => waiting.push(*item),
+                Exception::Waiting => {
+                    waiting.insert(*item);
+                }
                 Exception::Refused(reason) => refused.push((item.1, reason.chars().take(300).collect())),
             }
         }
         if !waiting.is_empty() {
             link.in_full = true;
-            link.parked.extend(waiting.iter().map(|i| (*i, now)));
         }
         let done: Vec<_> = batch.items.iter().filter(|i| !waiting.contains(i)).copied().collect();
+        // What waited for these may go again at once.
+        let moved: BTreeSet<Option<DocId>> = done.iter().map(|(doc, _)| *doc).collect();
+        link.parked.retain(|(doc, _), _| !moved.contains(doc));
+        link.parked.extend(waiting.iter().map(|i| (*i, now)));
         store.settle(peer, &done)?;
         // What came from a scan or a whole document and waits gets a row of its own, so that it is not forgotten.
-        let rows: Vec<Debt> = waiting
-            .iter()
-            .map(|(doc, hash)| Debt {
-                class: Class::Ordinary,
-                rank: Position(0),
-                doc: *doc,
-                item: Some(*hash),
-            })
-            .collect();
+        let rows: Vec<Debt> = waiting.iter().map(|(doc, hash)| row(*doc, *hash)).collect();
         store.owe(peer, &rows)?;
         for doc in &batch.whole {
             store.settle_document(peer, doc)?;
         }
         for (item, reason) in refused {
-            self.tell(Event::RefusedByPeer { peer, item, reason });
+            self.refused_by(peer, item, reason, store)?;
         }
         if batch.scanned.is_some() {
-            let link = self.links.get(&peer);
-            let open = link.and_then(|l| l.in_flight.values().filter_map(|b| b.scanned).min());
-            let scanning = link.and_then(|l| l.scan);
-            let upto = match (open, scanning) {
-                // Batches may be answered in any order: only what lies before all open ones is done.
-                (Some(_), _) => self.pairs.get(&peer).and_then(|p| p.everything),
-                (None, at) => at,
-            };
-            self.everything_sent(peer, upto);
+            self.note_scan(peer);
         }
         Ok(())
+    }
+
+    /// Keeps and tells a peer's refusal, unless this node refuses the item too: then it was only passed on.
+    fn refused_by<S: Store>(
+        &mut self,
+        peer: NodeName,
+        item: ItemHash,
+        reason: String,
+        store: &mut S,
+    ) -> store::Result<()> {
+        if store.state(&item)? != Some(State::Refused) {
+            store.put_refusal(&Refused { item, by: peer, reason: reason.clone() })?;
+            self.tell(Event::RefusedByPeer { peer, item, reason });
+        }
+        Ok(())
+    }
+}
+
+/// What waits has no rank among the new, and goes before them.
+fn row(doc: Option<DocId>, item: ItemHash) -> Debt {
+    Debt { class: Class::Ordinary, rank: Position(0), doc, item: Some(item) }
+}
+
+/// How a document is named to a peer that may or may not have it.
+fn reference(doc: DocId, first: &Item, in_full: bool) -> DocRef {
+    match (first.hash == ItemHash::from(doc), in_full) {
+        (true, _) => DocRef::New,
+        (false, true) => DocRef::Whole(doc),
+        (false, false) => {
+            let mut short = [0; 8];
+            short.copy_from_slice(&doc.as_bytes()[..8]);
+            DocRef::Short(short)
+        }
     }
 }

@@ -45,12 +45,15 @@ pub(super) enum Repair {
 }
 
 impl<T: Trust, M: Matter> Replica<T, M> {
-    pub(super) fn begin_repair(&mut self, peer: NodeName, apart: u64) {
+    pub(super) fn begin_repair(&mut self, now: u64, peer: NodeName, apart: u64) {
         let ours = self.pairs.get(&peer).map_or(0, |p| p.digest.count());
         let Some(link) = self.links.get_mut(&peer) else { return };
         if link.repair.is_some() {
             return;
         }
+        // What repair cannot mend, such as an item that nobody can prove any more, must not keep both ends busy.
+        let pause = if link.fruitless == 0 { 0 } else { 1_000 << link.fruitless.min(8) };
+        link.repair_after = now + pause;
         link.fruitless += 1;
         let key = self.chance.draw::<16>();
         self.tell(Event::Repairing { peer });

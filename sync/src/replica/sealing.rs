@@ -8,9 +8,13 @@ use crate::item::{Audience, Sealed};
 use crate::matter::Matter;
 use crate::merkle::Tree;
 use crate::seal::{self, MAX_LEAVES, SUITE, Seal, Words};
-use crate::store::{self, Store, StoreError, StoredSeal};
+use crate::store::{self, Store, StoredSeal};
 use crate::trust::Trust;
 use crate::wire::{SealPart, runs};
+
+/// Most leaves under one seal of a backlog: about what goes into one batch, so that a seal and its leaves travel
+/// together and nobody needs a proof. A signature for so many weighs nothing.
+const BACKLOG: usize = 1024;
 
 /// Trees of large seals that are kept for the next batch.
 const TREES: usize = 4;
@@ -22,7 +26,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store.put_meta(CHAIN, &bytes)
     }
 
-    /// Puts everything that no seal covers under seals, one for each audience.
+    /// Puts everything that no seal covers under seals: one for each audience, or for each thousand items of one.
     pub fn seal_backlog<S: Store>(&mut self, store: &mut S) -> store::Result<()> {
         loop {
             let backlog = store.unsealed(MAX_LEAVES as usize)?;
@@ -41,7 +45,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 groups.entry(audience).or_default().push((doc, item));
             }
             for leaves in groups.into_values() {
-                self.seal(leaves, store)?;
+                for leaves in leaves.chunks(BACKLOG) {
+                    self.seal(leaves.to_vec(), store)?;
+                }
             }
         }
     }
@@ -74,19 +80,18 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         self.keep_chain(store)
     }
 
-    /// A seal and what its receiver needs to check these leaves of it.
+    /// A seal and what its receiver needs to check these leaves of it; `None` when too little of the seal is here to
+    /// prove them, which only damage or a lost disk brings about.
     pub(super) fn seal_part<S: Store>(
         &mut self,
         hash: SealHash,
         leaves: &[u32],
         store: &mut S,
-    ) -> store::Result<SealPart> {
-        let missing =
-            || StoreError::Damaged(format!("seal {hash} is not there, or not all of what proves it"));
-        let stored = store.seal(&hash)?.ok_or_else(missing)?;
+    ) -> store::Result<Option<SealPart>> {
+        let Some(stored) = store.seal(&hash)? else { return Ok(None) };
         let count = stored.seal.words().count;
         if leaves.len() == count as usize {
-            return Ok(SealPart { seal: stored.seal, places: Vec::new(), twigs: Vec::new() });
+            return Ok(Some(SealPart { seal: stored.seal, places: Vec::new(), twigs: Vec::new() }));
         }
         if !self.trees.iter().any(|(known, _)| *known == hash) {
             let mut tree = Tree::new(count);
@@ -97,12 +102,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             self.trees.truncate(TREES - 1);
             self.trees.push_front((hash, tree));
         }
-        let tree = self.trees.iter().find(|(known, _)| *known == hash).map(|(_, t)| t).ok_or_else(missing)?;
-        let twigs = tree.twigs_for(leaves).ok_or_else(missing)?;
-        Ok(SealPart {
+        let tree = self.trees.iter().find(|(known, _)| *known == hash).map(|(_, t)| t);
+        let Some(twigs) = tree.and_then(|t| t.twigs_for(leaves)) else { return Ok(None) };
+        Ok(Some(SealPart {
             seal: stored.seal,
             places: runs(leaves),
             twigs: twigs.iter().map(|t| t.hash).collect(),
-        })
+        }))
     }
 }

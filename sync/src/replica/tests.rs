@@ -510,3 +510,200 @@ fn two_hundred_unknown_differences_are_found_for_a_few_kilobytes() {
     });
     assert_eq!(repaired, Some((0, 200)));
 }
+
+#[test]
+fn a_false_claim_about_our_seals_changes_nothing() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    w.settle();
+    let digest = crate::wire::DigestBody { sent: 9, received: 9, count: 0, fingerprint: [0; 32] };
+    let hello = crate::wire::Hello {
+        version: 1,
+        incarnation: Incarnation::from_bytes([1; 8]),
+        highest: Some((u64::MAX, SealHash::from_bytes([1; 32]))),
+        digest,
+        clock: 0,
+    };
+    w.at(name("370100"), |r, s, now| {
+        let bytes = crate::wire::Frame::Hello(hello).to_bytes();
+        r.step(now, Input::Frame { peer: name("370000"), bytes }, s, &mut Desk).unwrap();
+    });
+    w.write("370100", None, "subject", "one");
+    assert_eq!(w.nodes[&name("370100")].replica.chain().0, 1);
+    w.settle();
+    w.assert_equal("370000", "370100");
+}
+
+#[test]
+fn what_counts_back_to_a_gap_waits_and_nobody_is_blamed() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    let doc = w.write("370100", None, "subject", "one");
+    w.settle();
+    w.cut("370000", "370100");
+    let mut changes = Vec::new();
+    for key in ["a", "b", "c"] {
+        w.write("370100", Some(doc), key, "words");
+        w.at(name("370100"), |r, s, _| r.seal_backlog(s).unwrap());
+        let all = w.nodes.get_mut(&name("370100")).unwrap().store.items_of(&doc).unwrap();
+        changes.push(all.last().unwrap().hash);
+    }
+    // Somebody took the first of them for delivered.
+    w.at(name("370100"), |_, s, _| s.settle(name("370000"), &[(Some(doc), changes[0])]).unwrap());
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert!(!w.told("370000").iter().any(|e| matches!(e, Event::Misbehaved { .. })));
+}
+
+/// Puts bytes into a node's store as it would keep what it refuses.
+fn plant_refused(w: &mut World, who: &str, doc: DocId, bytes: Vec<u8>) -> ItemHash {
+    let incoming = super::admit::Incoming {
+        hash: Kind::CHANGE.hash(&bytes),
+        kind: Kind::CHANGE,
+        author: name(who),
+        sealed: None,
+        bytes,
+    };
+    w.at(name(who), |r, s, _| {
+        let old = s.document(&doc).unwrap().unwrap().audience;
+        let mut taken = super::admit::Taken::default();
+        r.keep_item(doc, &incoming, State::Refused, &mut taken, s).unwrap();
+        r.settle_document(doc, old, taken, None, s).unwrap();
+        r.unsealed = true;
+    });
+    incoming.hash
+}
+
+#[test]
+fn what_is_refused_is_passed_on_and_refused_by_all() {
+    let mut w = World::new(&["000000", "370000", "370100"]);
+    w.link("000000", "370000");
+    w.link("370000", "370100");
+    let doc = w.write("370100", None, "subject", "one");
+    w.settle();
+    let forbidden = w.at(name("370100"), |r, s, _| {
+        let (me, life) = (r.me(), r.incarnation());
+        let (document, _) = r.open_document(doc, s, &Desk).unwrap().unwrap();
+        let facts = document.part("facts").unwrap();
+        document.compose(me, life, |tx| tx.put(&facts, "forbidden", "x")).unwrap().unwrap()
+    });
+    let mut nonsense = forbidden.clone();
+    *nonsense.last_mut().unwrap() ^= 0x55;
+    plant_refused(&mut w, "370100", doc, forbidden);
+    plant_refused(&mut w, "370100", doc, nonsense);
+    w.settle();
+    for node in ["370100", "370000", "000000"] {
+        assert_eq!(w.nodes.get_mut(&name(node)).unwrap().store.totals().unwrap().refused, 2, "{node}");
+    }
+    w.assert_equal("370100", "370000");
+    w.assert_equal("370000", "000000");
+    let reasons = w.nodes.get_mut(&name("000000")).unwrap().store.refusals(name("000000"), None, 9).unwrap();
+    assert_eq!(reasons.len(), 2);
+}
+
+#[test]
+fn a_relay_can_prove_what_it_holds_of_a_seal_whose_rest_waits() {
+    let mut w = World::new(&["000000", "370000", "370100"]);
+    w.link("000000", "370000");
+    let gap = w.write("370100", None, "subject", "the relay lacks this");
+    w.at(name("370100"), |r, s, _| r.seal_backlog(s).unwrap());
+    w.write("370100", Some(gap), "more", "and so this waits there");
+    let whole = w.write("370100", None, "subject", "under one seal with what waits");
+    w.at(name("370100"), |r, s, _| {
+        r.know_peer(name("370000"), s).unwrap();
+        r.seal_backlog(s).unwrap();
+        r.pairs.get_mut(&name("370000")).unwrap().everything = None;
+        let row = |doc: DocId, item| Debt { class: Class::Ordinary, rank: Position(1), doc: Some(doc), item };
+        let late = s.items_of(&gap).unwrap()[1].hash;
+        s.owe(name("370000"), &[row(gap, Some(late)), row(whole, Some(whole.into()))]).unwrap();
+    });
+    w.link("370000", "370100");
+    w.settle();
+    assert_eq!(w.value("000000", whole, "subject").as_deref(), Some("under one seal with what waits"));
+    w.assert_equal("370000", "370100");
+    w.assert_equal("000000", "370000");
+}
+
+#[test]
+fn everything_is_not_taken_for_sent_before_it_was_answered() {
+    let mut w = World::new(&["370000", "370100"]);
+    for i in 0..40 {
+        w.write("370100", None, "subject", &format!("letter {i}"));
+    }
+    w.link("370000", "370100");
+    // The city hears the hello and sends all it has; nothing of that arrives.
+    let hello = w.wire.iter().position(|(_, to, _)| *to == name("370100")).unwrap();
+    let (from, to, bytes) = w.wire.remove(hello).unwrap();
+    w.at(to, |r, s, now| r.step(now, Input::Frame { peer: from, bytes }, s, &mut Desk).unwrap());
+    w.at(to, |r, s, now| r.step(now, Input::Tick, s, &mut Desk).unwrap());
+    w.cut("370000", "370100");
+    assert!(w.nodes[&name("370100")].replica.pairs[&name("370000")].everything.is_some());
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert!(!w.told("370000").iter().any(|e| matches!(e, Event::Repairing { .. })));
+    assert!(w.nodes[&name("370100")].replica.pairs[&name("370000")].everything.is_none());
+}
+
+#[test]
+fn a_document_larger_than_a_batch_travels_in_several() {
+    let mut w = World::new(&["000000", "370000", "370100", "370200"]);
+    w.link("370000", "370100");
+    w.link("370000", "370200");
+    let doc = w.write("370100", None, "subject", "large");
+    for i in 0..12u8 {
+        let mut noise = vec![0u8; 60_000];
+        blake3::Hasher::new_keyed(&[i; 32]).finalize_xof().fill(&mut noise);
+        let words: String = noise.iter().map(|b| format!("{b:02x}")).collect();
+        w.write("370100", Some(doc), &format!("k{i}"), &words);
+    }
+    w.settle();
+    w.write("370100", Some(doc), "to", "370200");
+    w.settle();
+    assert!(w.value("370200", doc, "k11").is_some());
+    w.assert_equal("370200", "370000");
+    for node in ["370000", "370200"] {
+        assert!(
+            !w.told(node).iter().any(|e| matches!(e, Event::Misbehaved { .. } | Event::Repairing { .. }))
+        );
+    }
+}
+
+#[test]
+fn a_seal_of_which_too_little_is_left_waits_for_repair_and_stops_nobody() {
+    let mut w = World::new(&["000000", "370000", "370100"]);
+    let docs: Vec<DocId> =
+        (0..6).map(|i| w.write("370100", None, "subject", &format!("letter {i}"))).collect();
+    w.link("370000", "370100");
+    w.settle();
+    // The province's disk loses half of what stands under the one seal, then the ministry asks for all.
+    let held = w.nodes.remove(&name("370000")).unwrap().store;
+    let mut thinned = Memory::new();
+    thinned.begin().unwrap();
+    let mut peer = Peer { everything: None, ..Peer::new() };
+    let items: Vec<Item> = held.items().cloned().collect();
+    let seal = items[0].sealed.unwrap().seal;
+    thinned.put_seal(&seal, &held.clone().seal(&seal).unwrap().unwrap()).unwrap();
+    for item in items.iter().take(3) {
+        thinned
+            .put_document(&item.doc.unwrap(), &held.clone().document(&item.doc.unwrap()).unwrap().unwrap())
+            .unwrap();
+        thinned.put_item(item).unwrap();
+        peer.digest.add(&item.hash);
+    }
+    thinned.put_peer(name("370100"), &peer).unwrap();
+    thinned.commit().unwrap();
+    w.links.clear();
+    w.nodes.insert(name("370000"), open(name("370000"), thinned, 51));
+    w.link("000000", "370000");
+    w.settle();
+    w.cut("000000", "370000");
+    w.at(name("370100"), |r, s, now| r.step(now, Input::Disconnected(name("370000")), s, &mut Desk).unwrap());
+    w.link("370000", "370100");
+    w.link("000000", "370000");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    w.assert_equal("000000", "370000");
+    assert!(docs.iter().all(|d| w.hashes("000000").contains(&ItemHash::from(*d))));
+}
