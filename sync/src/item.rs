@@ -27,6 +27,8 @@ impl Kind {
     pub const GRANT: Kind = Kind(2);
     /// The mark that a document's personal data is erased; it beats every later grant.
     pub const ERASED: Kind = Kind(3);
+    /// A file's manifest: what its content is made of (see [`crate::file`]).
+    pub const FILE: Kind = Kind(5);
     /// A node record: which keys a node signs and opens with.
     pub const RECORD: Kind = Kind(128);
     /// An authority's revocation list.
@@ -66,6 +68,7 @@ impl fmt::Display for Kind {
             Kind::CHANGE => f.write_str("change"),
             Kind::GRANT => f.write_str("grant"),
             Kind::ERASED => f.write_str("erased mark"),
+            Kind::FILE => f.write_str("file"),
             Kind::RECORD => f.write_str("node record"),
             Kind::REVOCATION => f.write_str("revocation list"),
             Kind(n) => write!(f, "item of kind {n}"),

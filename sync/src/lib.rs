@@ -6,6 +6,7 @@
 pub mod chunk;
 pub mod digest;
 pub mod document;
+pub mod file;
 pub mod id;
 pub mod item;
 pub mod matter;

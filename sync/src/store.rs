@@ -22,6 +22,7 @@ use crate::merkle::Twig;
 use crate::seal::Seal;
 
 pub mod conformance;
+pub mod contents;
 pub mod memory;
 pub mod sqlite;
 
@@ -146,7 +147,7 @@ impl std::error::Error for StoreError {}
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Reading and writing inside the caller's transaction.
-pub trait Store {
+pub trait Store: contents::Contents {
     /// The document, if anything of it is held.
     fn document(&mut self, doc: &DocId) -> Result<Option<Document>>;
     /// Makes or replaces the document's row.

@@ -1,6 +1,7 @@
 //! What every store must do, checked the same way for each.
 
 use super::{Debt, Document, Durable, Peer, Position, Refused, StoredSeal};
+use crate::file::{Manifest, PIECE, piece_hash};
 use crate::id::{DocId, Incarnation, ItemHash};
 use crate::item::{Audience, Class, Item, Kind, Sealed, State};
 use crate::merkle::Twig;
@@ -46,6 +47,7 @@ pub fn check<S: Durable>(make: impl Fn() -> S) {
     an_outbox_is_ordered_and_settles(&mut make());
     peers_and_meta(&mut make());
     refusals_are_kept_by_who_refused(&mut make());
+    contents_come_piece_by_piece(&mut make());
 }
 
 fn with_documents(store: &mut impl Durable, n: u8) {
@@ -229,5 +231,53 @@ fn peers_and_meta<S: Durable>(store: &mut S) {
     store.put_meta("a", b"1").expect("meta");
     store.put_meta("a", b"2").expect("meta");
     assert_eq!(store.meta("a").expect("meta").as_deref(), Some(&b"2"[..]));
+    store.commit().expect("commit");
+}
+
+fn contents_come_piece_by_piece<S: Durable>(store: &mut S) {
+    let content: Vec<u8> = (0..2 * PIECE + 5).map(|i| (i / 5) as u8).collect();
+    let pieces: Vec<&[u8]> = content.chunks(PIECE).collect();
+    let manifest = Manifest::new(content.len() as u64, pieces.iter().map(|p| piece_hash(p)).collect());
+    let manifest = manifest.expect("a manifest");
+    let other = Manifest::new(1, vec![piece_hash(b"x")]).expect("a manifest");
+    let (file, tiny) = (manifest.address(), other.address());
+    store.begin().expect("begin");
+    assert_eq!(store.file(&file).expect("file"), None);
+    store.know_file(&doc(1), &manifest).expect("know");
+    store.know_file(&doc(1), &other).expect("know");
+    store.put_piece(&file, 2, pieces[2]).expect("put");
+    store.commit().expect("commit");
+
+    store.begin().expect("begin");
+    store.know_file(&doc(1), &manifest).expect("what is known stays as it is");
+    let held = store.file(&file).expect("file").expect("known");
+    assert_eq!((held.doc, held.size), (doc(1), content.len() as u64));
+    assert_eq!(held.pieces.missing().collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(store.piece(&file, 2).expect("piece").as_deref(), Some(pieces[2]));
+    assert_eq!(store.piece(&file, 0).expect("piece"), None);
+    assert_eq!((store.files_of(&doc(1)).expect("count"), store.files_of(&doc(2)).expect("count")), (2, 0));
+    let all = store.incomplete(None, 9).expect("incomplete");
+    assert_eq!(all.iter().map(|(_, f)| *f).collect::<Vec<_>>(), [tiny, file], "the newest first");
+    assert_eq!(store.incomplete(Some(all[0].0), 9).expect("incomplete"), all[1..]);
+    assert_eq!(store.incomplete(None, 1).expect("incomplete"), all[..1]);
+    let totals = store.file_totals().expect("totals");
+    assert_eq!((totals.files, totals.missing), (2, 2));
+    store.put_piece(&file, 0, pieces[0]).expect("put");
+    store.rollback().expect("rollback");
+
+    store.begin().expect("begin");
+    assert_eq!(store.piece(&file, 0).expect("piece"), None, "what was not committed is not here");
+    store.put_piece(&file, 0, pieces[0]).expect("put");
+    store.put_piece(&file, 1, pieces[1]).expect("put");
+    assert!(store.put_piece(&ItemHash::from_bytes([9; 32]), 0, b"x").is_err());
+    store.commit().expect("commit");
+    store.begin().expect("begin");
+    assert!(store.file(&file).expect("file").expect("known").pieces.is_whole());
+    let whole = (0..3).map(|at| store.piece(&file, at).expect("piece").expect("here")).collect::<Vec<_>>();
+    assert_eq!(whole.concat(), content);
+    assert_eq!(store.incomplete(None, 9).expect("incomplete"), all[..1]);
+    store.lose_piece(&file, 1).expect("lose");
+    assert_eq!(store.piece(&file, 1).expect("piece"), None);
+    assert_eq!(store.incomplete(None, 9).expect("incomplete").len(), 2);
     store.commit().expect("commit");
 }

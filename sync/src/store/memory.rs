@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 
 use certs::NodeName;
 
+use super::contents::{Contents, FileTotals, Held};
 use super::{
     Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals,
 };
+use crate::file::{Manifest, Pieces, piece_length};
 use crate::id::{DocId, ItemHash, SealHash};
 use crate::item::{Class, Item, Sealed, State};
 
@@ -67,7 +69,10 @@ pub struct Memory {
     refusals: Table<(NodeName, ItemHash), String>,
     peers: Table<NodeName, Peer>,
     meta: Table<String, Vec<u8>>,
+    files: Table<ItemHash, (Position, Held)>,
+    pieces: Table<(ItemHash, u32), Vec<u8>>,
     last: Position,
+    room: u64,
 }
 
 impl Default for Memory {
@@ -92,7 +97,22 @@ impl Memory {
             refusals: Table::new(),
             peers: Table::new(),
             meta: Table::new(),
+            files: Table::new(),
+            pieces: Table::new(),
             last: Position(0),
+            room: u64::MAX,
+        }
+    }
+
+    /// How many bytes of contents the "disk" has room for.
+    pub fn set_room(&mut self, bytes: u64) {
+        self.room = bytes;
+    }
+
+    /// Damages a stored piece: for tests of what is done about it.
+    pub fn spoil(&mut self, file: &ItemHash, place: u32) {
+        if let Some(byte) = self.pieces.rows.get_mut(&(*file, place)).and_then(|p| p.first_mut()) {
+            *byte ^= 1;
         }
     }
 
@@ -346,6 +366,83 @@ impl Store for Memory {
     }
 }
 
+impl Contents for Memory {
+    fn know_file(&mut self, doc: &DocId, manifest: &Manifest) -> Result<()> {
+        let file = manifest.address();
+        if self.files.rows.contains_key(&file) {
+            return Ok(());
+        }
+        let mut pieces = Pieces::none(manifest.count());
+        for place in 0..manifest.count() {
+            if self.pieces.rows.get(&(file, place)).is_some_and(|p| manifest.is_piece(place, p)) {
+                pieces.add(place);
+            }
+        }
+        self.last.0 += 1;
+        self.files.put(file, (self.last, Held { doc: *doc, size: manifest.size(), pieces }));
+        Ok(())
+    }
+
+    fn file(&mut self, file: &ItemHash) -> Result<Option<Held>> {
+        Ok(self.files.rows.get(file).map(|(_, held)| held.clone()))
+    }
+
+    fn files_of(&mut self, doc: &DocId) -> Result<u64> {
+        Ok(self.files.rows.values().filter(|(_, held)| held.doc == *doc).count() as u64)
+    }
+
+    fn incomplete(&mut self, before: Option<Position>, limit: usize) -> Result<Vec<(Position, ItemHash)>> {
+        let rows =
+            self.files.rows.iter().filter(|(_, (at, held))| {
+                !held.pieces.is_whole() && before.is_none_or(|before| *at < before)
+            });
+        let mut found: Vec<_> = rows.map(|(file, (at, _))| (*at, *file)).collect();
+        found.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn put_piece(&mut self, file: &ItemHash, place: u32, bytes: &[u8]) -> Result<()> {
+        let Some((at, mut held)) = self.files.rows.get(file).cloned() else {
+            return Err(StoreError::Damaged(format!("file {file} is not known")));
+        };
+        held.pieces.add(place);
+        self.files.put(*file, (at, held));
+        self.pieces.put((*file, place), bytes.to_vec());
+        Ok(())
+    }
+
+    fn piece(&mut self, file: &ItemHash, place: u32) -> Result<Option<Vec<u8>>> {
+        let held = self.files.rows.get(file).is_some_and(|(_, held)| held.pieces.has(place));
+        Ok(self.pieces.rows.get(&(*file, place)).filter(|_| held).cloned())
+    }
+
+    fn lose_piece(&mut self, file: &ItemHash, place: u32) -> Result<()> {
+        if let Some((at, mut held)) = self.files.rows.get(file).cloned() {
+            held.pieces.remove(place);
+            self.files.put(*file, (at, held));
+        }
+        Ok(())
+    }
+
+    fn room(&mut self) -> Result<u64> {
+        Ok(self.room)
+    }
+
+    fn file_totals(&mut self) -> Result<FileTotals> {
+        let mut totals = FileTotals::default();
+        for (_, held) in self.files.rows.values() {
+            totals.files += 1;
+            if !held.pieces.is_whole() {
+                totals.missing += 1;
+                let missing = held.pieces.missing().map(|place| piece_length(held.size, place) as u64);
+                totals.missing_bytes += missing.sum::<u64>();
+            }
+        }
+        Ok(totals)
+    }
+}
+
 /// Does the same to every table.
 macro_rules! each_table {
     ($self:ident . $method:ident ()) => {{
@@ -361,6 +458,8 @@ macro_rules! each_table {
         $self.refusals.$method();
         $self.peers.$method();
         $self.meta.$method();
+        $self.files.$method();
+        $self.pieces.$method();
     }};
 }
 

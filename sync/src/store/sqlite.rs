@@ -20,6 +20,11 @@ use crate::digest::SetDigest;
 use crate::id::{DocId, ItemHash, SealHash};
 use crate::item::{Audience, Class, Item, Kind, Sealed, State};
 
+mod folder;
+
+use folder::Folder;
+pub use folder::Staged;
+
 /// The version of the tables below, in `PRAGMA user_version`.
 pub const SCHEMA: i64 = 1;
 
@@ -49,6 +54,7 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL);
 /// The store.
 pub struct Sqlite {
     connection: Connection,
+    folder: Folder,
     /// The row of the document used last: items come in runs.
     recent: Option<(DocId, i64)>,
 }
@@ -105,7 +111,7 @@ fn after(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Sqlite {
-    /// Opens or makes the database at `path`.
+    /// Opens or makes the database at `path`; contents of files lie beside it, in `files`.
     pub fn open(path: &Path) -> Result<Sqlite> {
         let connection = Connection::open(path)?;
         connection.execute_batch(
@@ -113,15 +119,13 @@ impl Sqlite {
              PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;
              PRAGMA foreign_keys=OFF;",
         )?;
-        Sqlite::prepare(connection)
+        Sqlite::prepare(&connection)?;
+        connection.execute_batch(folder::TABLE)?;
+        Ok(Sqlite { connection, folder: Folder::new(path.with_file_name("files")), recent: None })
     }
 
-    /// A store that lives as long as this value, for tests.
-    pub fn in_memory() -> Result<Sqlite> {
-        Sqlite::prepare(Connection::open_in_memory()?)
-    }
-
-    fn prepare(connection: Connection) -> Result<Sqlite> {
+    /// Makes the tables, or sees that they are of this version.
+    fn prepare(connection: &Connection) -> Result<()> {
         connection.set_prepared_statement_cache_capacity(128);
         let version: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0))?;
         match version {
@@ -136,7 +140,7 @@ impl Sqlite {
                 )));
             }
         }
-        Ok(Sqlite { connection, recent: None })
+        Ok(())
     }
 
     /// The connection, for tables that the caller keeps beside the store's own.
@@ -658,11 +662,15 @@ impl Durable for Sqlite {
     }
 
     fn commit(&mut self) -> Result<()> {
-        Ok(self.connection.execute_batch("COMMIT")?)
+        self.folder.sync()?;
+        self.connection.execute_batch("COMMIT")?;
+        self.folder.settle();
+        Ok(())
     }
 
     fn rollback(&mut self) -> Result<()> {
         self.recent = None;
+        self.folder.forget();
         if self.connection.is_autocommit() {
             return Ok(()); // the error that brought us here has ended the transaction
         }
@@ -676,7 +684,14 @@ mod tests {
 
     #[test]
     fn sqlite_conforms() {
-        super::super::conformance::check(|| Sqlite::in_memory().unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let made = std::cell::Cell::new(0);
+        super::super::conformance::check(|| {
+            made.set(made.get() + 1);
+            let own = dir.path().join(made.get().to_string());
+            std::fs::create_dir(&own).unwrap();
+            Sqlite::open(&own.join("node.db")).unwrap()
+        });
     }
 
     #[test]
