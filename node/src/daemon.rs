@@ -10,6 +10,7 @@
 
 mod clients;
 mod health;
+pub mod watchdog;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -50,6 +51,8 @@ enum Work {
     Ask(Box<Request>, oneshot::Sender<Reply>),
     Link(LinkEvent),
     Hold(NodeName, bool),
+    /// Answered at the end of a transaction: the engine's thread lives.
+    Pulse(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
 

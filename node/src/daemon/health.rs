@@ -1,16 +1,27 @@
-//! Health and metrics on loopback: `/healthz`, `/readyz`, `/metrics` (Prometheus text).
+//! Health and metrics, for this machine alone.
+//!
+//! `/health` answers 200 when the engine's thread came to the end of a transaction within five seconds of the question,
+//! and 503 when it did not: then the node should be started anew. It says nothing of links: a node works with all of
+//! them down, and starting it anew brings none back. Its body is JSON: `{"status","node","clock_doubt","links","peers"}`.
+//!
+//! `/metrics` is the status as Prometheus reads it. It is written here in a few lines rather than through a registry,
+//! because every number is already one of the status, taken at one instant.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode, header};
 use axum::routing::get;
-use serde_json::Value;
+use axum::{Json, Router};
+use serde_json::{Value, json};
 
 use super::Node;
 use crate::request::{Failure, FailureKind, Request};
+
+/// How long a page waits for the engine.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn serve(address: SocketAddr, node: Node) -> Result<(), Failure> {
     if !address.ip().is_loopback() {
@@ -20,11 +31,7 @@ pub(super) async fn serve(address: SocketAddr, node: Node) -> Result<(), Failure
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| {
         Failure::new(FailureKind::Configuration, format!("cannot listen on {address} (TCP)")).because(e)
     })?;
-    let router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(node);
+    let router = Router::new().route("/health", get(health)).route("/metrics", get(metrics)).with_state(node);
     tokio::spawn(async move {
         if let Err(e) = axum::serve(listener, router).await {
             tracing::error!(error = %e, "health and metrics are no longer served");
@@ -33,24 +40,43 @@ pub(super) async fn serve(address: SocketAddr, node: Node) -> Result<(), Failure
     Ok(())
 }
 
-async fn ready(State(node): State<Node>) -> (StatusCode, &'static str) {
-    match node.ask(Request::Status).await {
-        Ok(_) => (StatusCode::OK, "ready\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+async fn status(node: &Node) -> Result<Value, Failure> {
+    match tokio::time::timeout(PATIENCE, node.ask(Request::Status)).await {
+        Ok(status) => status,
+        Err(_) => Err(Failure::new(FailureKind::Unreachable, "the engine's thread does not answer")),
     }
 }
 
-async fn metrics(State(node): State<Node>) -> (StatusCode, String) {
-    match node.ask(Request::Status).await {
+async fn health(State(node): State<Node>) -> (StatusCode, Json<Value>) {
+    match status(&node).await {
+        Ok(status) => {
+            let peers: Vec<&Value> = status["peers"].as_array().into_iter().flatten().collect();
+            let links = peers.iter().filter(|p| p["connected"] == true).count();
+            let health = json!({
+                "status": "ok", "node": status["node"], "clock_doubt": status["clock_doubt"],
+                "links": links, "peers": peers.len(),
+            });
+            (StatusCode::OK, Json(health))
+        }
+        Err(failure) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "failed", "why": failure.message })))
+        }
+    }
+}
+
+async fn metrics(State(node): State<Node>) -> (StatusCode, [(HeaderName, &'static str); 1], String) {
+    let (code, text) = match status(&node).await {
         Ok(status) => (StatusCode::OK, text(&status)),
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("# {failure}\n")),
-    }
+    };
+    (code, [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 fn text(status: &Value) -> String {
     let mut out = String::new();
-    let mut gauge = |name: &str, help: &str, rows: Vec<(String, f64)>| {
-        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+    let mut family = |name: &str, help: &str, rows: Vec<(String, f64)>| {
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for (labels, value) in rows {
             let _ = writeln!(out, "{name}{labels} {value}");
         }
@@ -64,10 +90,10 @@ fn text(status: &Value) -> String {
         ("not_counted", "Items past their author's revocation."),
         ("clock_doubt", "1 while this machine's date is in doubt."),
     ] {
-        gauge(&format!("hotline_{key}"), help, vec![(String::new(), number(&status[key]))]);
+        family(&format!("hotline_{key}"), help, vec![(String::new(), number(&status[key]))]);
     }
     let stages = status["stages"].as_object().into_iter().flatten();
-    gauge(
+    family(
         "hotline_tickets",
         "Tickets by stage.",
         stages.map(|(s, n)| (format!("{{stage=\"{s}\"}}"), number(n))).collect(),
@@ -82,7 +108,8 @@ fn text(status: &Value) -> String {
     ] {
         let peers = status["peers"].as_array().into_iter().flatten();
         let rows = peers.map(|p| (format!("{{peer={}}}", p["node"]), number(&p[key]))).collect();
-        gauge(&format!("hotline_peer_{key}"), help, rows);
+        let total = if key.starts_with("bytes") { "_total" } else { "" };
+        family(&format!("hotline_peer_{key}{total}"), help, rows);
     }
     out
 }
@@ -90,7 +117,6 @@ fn text(status: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn metrics_name_every_peer() {

@@ -74,6 +74,7 @@ impl Writer {
     /// One transaction. `Some` when the node is to stop.
     fn transact(&mut self, group: Vec<Work>) -> Result<Option<oneshot::Sender<()>>, Failure> {
         let mut answers: Vec<(oneshot::Sender<Reply>, Reply)> = Vec::new();
+        let mut pulses = Vec::new();
         let mut stop = None;
         self.engine.begin(now_ms())?;
         for work in group {
@@ -84,11 +85,16 @@ impl Writer {
                 }
                 Work::Link(event) => self.link(event)?,
                 Work::Hold(peer, down) => self.driver.hold(peer, down),
+                Work::Pulse(answer) => pulses.push(answer),
                 Work::Stop(done) => stop = Some(done),
             }
         }
         self.engine.link(Input::Tick)?;
-        let effects = match self.engine.commit() {
+        let committed = self.engine.commit();
+        for pulse in pulses {
+            let _ = pulse.send(()); // also with a full disk: the thread lives
+        }
+        let effects = match committed {
             Ok(effects) => effects,
             Err(failure) => {
                 answers.into_iter().for_each(|(answer, _)| drop(answer.send(Err(failure.clone()))));
