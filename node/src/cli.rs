@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
+use crate::config::{Config, Given};
 use crate::daemon::{ask_running, now_ms};
 use crate::engine::{Engine, Options};
 use crate::request::{Failure, FailureKind, Reply, Request};
@@ -22,9 +23,12 @@ use crate::request::{Failure, FailureKind, Reply, Request};
 #[derive(Debug, Parser)]
 #[command(name = "hotline", version, propagate_version = true)]
 pub struct Cli {
-    /// The node's data directory.
-    #[arg(long, global = true, env = "HOTLINE_DIR", value_name = "DIR")]
+    /// The node's data directory [env: HOTLINE_DIR].
+    #[arg(long, global = true, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// The configuration file; without it DIR/hotline.toml, if it is there.
+    #[arg(long, global = true, env = "HOTLINE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// One JSON document on stdout.
     #[arg(long, global = true)]
     json: bool,
@@ -56,6 +60,9 @@ enum Command {
     /// This replica and its peers.
     #[command(subcommand)]
     Replica(replica::Replica),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Completions of this command line for a shell: bash, zsh, fish, elvish, powershell.
     Completions { shell: clap_complete::Shell },
     /// The manual: one page on stdout, or a page for every command into a directory.
@@ -63,6 +70,12 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// What counts and where each value came from; takes the flags of `run`.
+    Check(run::RunArgs),
 }
 
 /// Runs the command line and returns its exit code.
@@ -84,16 +97,45 @@ pub fn main() -> u8 {
 }
 
 impl Cli {
-    fn dir(&self) -> Result<&Path, Failure> {
-        self.dir.as_deref().ok_or_else(|| {
-            Failure::new(FailureKind::Usage, "which node? its data directory is not given")
-                .hint("add --dir DIR or set HOTLINE_DIR")
-        })
+    /// The data directory, as flag, environment or a named configuration file give it.
+    fn dir(&self) -> Result<PathBuf, Failure> {
+        if let Some(dir) = &self.dir {
+            return Ok(dir.clone());
+        }
+        match (std::env::var_os("HOTLINE_DIR"), &self.config) {
+            (Some(dir), _) if !dir.is_empty() => Ok(dir.into()),
+            (_, Some(_)) => self.config(Vec::new())?.dir.ok_or_else(no_directory),
+            _ => Err(no_directory()),
+        }
+    }
+
+    /// The configuration, with these flags of `run` on top.
+    fn config(&self, mut flags: Vec<(String, String)>) -> Result<Config, Failure> {
+        if let Some(dir) = &self.dir {
+            flags.push(("dir".to_owned(), dir.display().to_string()));
+        }
+        let given = Given { flags, file: self.config.clone() };
+        Config::read(&given, |name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+    }
+
+    fn check(&self, args: &run::RunArgs) -> Result<(), Failure> {
+        let config = self.config(args.flags()?)?;
+        match self.json {
+            true => self.print(&json!({ "file": config.file(), "values": config.explain() })),
+            false => {
+                show::table(&config.explain());
+                match config.file() {
+                    Some(file) => show::aside(&format!("{} is fine", file.display())),
+                    None => show::aside("no configuration file was read"),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Asks the node that runs on the directory; without one works on the directory itself.
     fn ask(&self, request: &Request) -> Reply {
-        ask(self.dir()?, request)
+        ask(&self.dir()?, request)
     }
 
     fn run(&self) -> Result<(), Failure> {
@@ -105,13 +147,14 @@ impl Cli {
                 let mut identity = certs::Identity::load(identity).map_err(|e| {
                     Failure::new(FailureKind::Configuration, "the identity cannot be read").because(e)
                 })?;
-                Engine::init(dir, &mut identity)?;
+                Engine::init(&dir, &mut identity)?;
                 self.print(&json!({ "node": identity.node(), "dir": dir }));
                 Ok(())
             }
-            Command::Run(args) => run::run(args, self.dir()?),
+            Command::Run(args) => run::run(self.config(args.flags()?)?),
             Command::Ticket(command) => command.run(self),
             Command::Replica(command) => command.run(self),
+            Command::Config(ConfigCommand::Check(args)) => self.check(args),
             Command::Completions { shell } => papers::completions(*shell),
             Command::Man { out } => papers::man(out.as_deref()),
         }
@@ -120,6 +163,11 @@ impl Cli {
     fn print(&self, value: &Value) {
         show::value(value, self.json);
     }
+}
+
+fn no_directory() -> Failure {
+    Failure::new(FailureKind::Usage, "which node? its data directory is not given")
+        .hint("add --dir DIR, set HOTLINE_DIR, or name a configuration file that says `dir`")
 }
 
 fn ask(dir: &Path, request: &Request) -> Reply {

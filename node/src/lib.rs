@@ -1,11 +1,13 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
 
 pub mod cli;
+pub mod config;
 pub mod content;
 pub mod daemon;
 pub mod demo;
 pub mod engine;
 pub mod import;
+pub mod log;
 pub mod projection;
 pub mod reference;
 pub mod request;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::run::{ended, log, runtime};
+use super::run::{ended, runtime};
 use super::show;
 use crate::demo::{self, Demo};
+use crate::log::{self, LogOptions};
 use crate::request::{Failure, FailureKind};
 
 #[derive(Debug, Args)]
@@ -52,7 +53,8 @@ pub(super) fn demo(args: &DemoArgs, dir: Option<&Path>, as_json: bool) -> Result
         }
         return Ok(());
     }
-    log(true);
+    let level = std::env::var("HOTLINE_LOG").unwrap_or_else(|_| "error".to_owned());
+    log::begin(&LogOptions { level, ..LogOptions::default() })?;
     let fresh = told.is_none();
     let dir = told.unwrap_or(usual);
     if fresh {

@@ -1,58 +1,60 @@
 //! `hotline run`: the daemon.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::time::Duration;
 
-use certs::NodeName;
-use clap::{Args, ValueEnum};
-use sync::quic::Congestion;
+use clap::Args;
 
-use crate::daemon::{Node, RunOptions};
+use crate::config::Config;
+use crate::daemon::{Node, RunOptions, watchdog};
+use crate::log;
 use crate::request::{Failure, FailureKind};
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Control {
-    /// For long and lossy links.
-    Bbr,
-    /// For links shared with others.
-    Cubic,
-}
-
+/// What a flag says outranks environment and file; see `hotline config check`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Where to listen for links (UDP).
-    #[arg(long, env = "HOTLINE_LISTEN", default_value = "0.0.0.0:12328")]
-    listen: SocketAddr,
-    /// A peer and where it is; several addresses are tried in turn.
+    /// Where to listen for links (UDP) [default: 0.0.0.0:12328] [env: HOTLINE_LISTEN].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// A peer and where it is; several addresses are tried in turn [env: HOTLINE_PEERS].
     #[arg(long, value_name = "NODE=ADDR[,ADDR]")]
     peer: Vec<String>,
-    /// Where health and metrics are served (loopback only).
+    /// Where health and metrics are served, on loopback, or `off` [default: off] [env: HOTLINE_HTTP].
     #[arg(long, value_name = "ADDR")]
-    http: Option<SocketAddr>,
-    /// How links spend bandwidth.
-    #[arg(long, value_enum, default_value_t = Control::Bbr)]
-    congestion: Control,
+    http: Option<String>,
+    /// How links spend bandwidth: bbr or cubic [default: bbr] [env: HOTLINE_CONGESTION].
+    #[arg(long, value_name = "CONTROL")]
+    congestion: Option<String>,
+    /// What is logged: a level, or several for parts of the program [env: HOTLINE_LOG].
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// auto, human, json or journald [default: auto] [env: HOTLINE_LOG_FORMAT].
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
 }
 
-fn peers(given: &[String]) -> Result<BTreeMap<NodeName, Vec<SocketAddr>>, Failure> {
-    let mut peers = BTreeMap::new();
-    for one in given {
-        let wrong = |why: String| {
-            Failure::new(FailureKind::Usage, format!("--peer {one}: {why}"))
-                .hint("like --peer 370000=10.37.0.1:12328")
-        };
-        let (node, addresses) = one.split_once('=').ok_or_else(|| wrong("there is no `=`".to_owned()))?;
-        let node: NodeName = node.parse().map_err(|e: certs::NameError| wrong(e.to_string()))?;
-        let addresses: Vec<SocketAddr> = addresses
-            .split(',')
-            .map(|a| a.parse().map_err(|_| wrong(format!("`{a}` is not an address with a port"))))
-            .collect::<Result<_, _>>()?;
-        peers.entry(node).or_insert_with(Vec::new).extend(addresses);
+impl RunArgs {
+    /// The flags that were given, as keys and values of the configuration.
+    pub(super) fn flags(&self) -> Result<Vec<(String, String)>, Failure> {
+        let single = [
+            ("links.listen", &self.listen),
+            ("http.listen", &self.http),
+            ("links.congestion", &self.congestion),
+            ("log.level", &self.log_level),
+            ("log.format", &self.log_format),
+        ];
+        let mut flags: Vec<(String, String)> =
+            single.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?))).collect();
+        let mut peers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for one in &self.peer {
+            let (node, addresses) = one.split_once('=').ok_or_else(|| {
+                Failure::new(FailureKind::Usage, format!("--peer {one}: there is no `=`"))
+                    .hint("like --peer 370000=10.37.0.1:12328")
+            })?;
+            peers.entry(node).or_default().push(addresses);
+        }
+        flags.extend(peers.into_iter().map(|(node, all)| (format!("peers.{node}"), all.join(","))));
+        Ok(flags)
     }
-    Ok(peers)
 }
 
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -61,26 +63,6 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::new(FailureKind::Failed, "the runtime could not be started").because(e))
-}
-
-pub(super) fn log(quiet: bool) {
-    use tracing_subscriber::EnvFilter;
-    let default = if quiet { "error" } else { "info,quinn=warn" };
-    let filter = EnvFilter::try_from_env("HOTLINE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        builder.init();
-    } else {
-        builder.json().init();
-    }
-    // automerge panics on some hostile changes; the gate contains that, and a contained panic is no news here.
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let inside = panic.location().is_some_and(|l| l.file().contains("automerge"));
-        if !inside {
-            before(panic);
-        }
-    }));
 }
 
 pub(super) async fn ended() {
@@ -92,28 +74,21 @@ pub(super) async fn ended() {
     }
 }
 
-pub(super) fn run(args: &RunArgs, dir: &Path) -> Result<(), Failure> {
-    log(false);
+pub(super) fn run(config: Config) -> Result<(), Failure> {
+    let dir = config.dir.ok_or_else(super::no_directory)?;
+    log::begin(&config.log)?;
     let options = RunOptions {
-        dir: dir.to_owned(),
-        listen: args.listen,
-        peers: peers(&args.peer)?,
-        http: args.http,
-        congestion: match args.congestion {
-            Control::Bbr => Congestion::Bbr,
-            Control::Cubic => Congestion::Cubic,
-        },
+        dir,
+        listen: config.listen,
+        peers: config.peers,
+        http: config.http,
+        congestion: config.congestion,
     };
     runtime()?.block_on(async {
         let node = Node::start(options).await?;
         tracing::info!(node = %node.name(), "running");
         let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
-        let beat = tokio::spawn(async {
-            loop {
-                tokio::time::sleep(Duration::from_secs(10)).await;
-                let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Watchdog]);
-            }
-        });
+        let beat = tokio::spawn(watchdog::feed(node.clone()));
         ended().await;
         beat.abort();
         let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);

@@ -86,7 +86,7 @@ pub(super) fn table(rows: &[Value]) {
         return rows.iter().for_each(|row| line(&cell(row)));
     };
     let mut columns: Vec<&String> = first.keys().filter(|name| *name != "row").collect();
-    let front = ["node", "number", "id", "subject"];
+    let front = ["node", "number", "id", "subject", "key", "value", "from"];
     columns.sort_by_key(|name| front.iter().position(|f| f == name).unwrap_or(front.len()));
     let terminal = std::io::stdout().is_terminal();
     let shown = |row: &Value, name: &str| {

@@ -229,7 +229,7 @@ impl Ticket {
     pub(super) fn run(&self, cli: &Cli) -> Result<(), Failure> {
         let (id, act) = match self {
             Ticket::New(args) => return take(cli, args),
-            Ticket::Import { file } => return import::import(file, cli.dir()?, cli.user.clone(), cli.json),
+            Ticket::Import { file } => return import::import(file, &cli.dir()?, cli.user.clone(), cli.json),
             Ticket::List { queue, limit } => {
                 let rows = cli.ask(&Request::List { queue: queue.clone(), limit: *limit, before: None })?;
                 cli.print(&rows);

@@ -1,0 +1,171 @@
+//! The table of all keys: one row says everything that any reader of the configuration needs to know of a key.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use sync::quic::Congestion;
+
+use super::Config;
+use crate::log;
+
+/// What a peer's key begins with.
+pub(super) const PEERS: &str = "peers.";
+
+/// The table that holds the peers.
+pub(super) const PEER_TABLE: &str = "peers";
+
+/// One key.
+pub struct Key {
+    /// Its name, as in the file: `table.key`.
+    pub name: &'static str,
+    /// The flag of `hotline run`; empty where there is none.
+    pub flag: &'static str,
+    /// The variable of the environment.
+    pub variable: &'static str,
+    /// What holds when nobody says anything; empty for nothing.
+    pub default: &'static str,
+    pub(super) set: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+/// All keys, in the order in which they are shown.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "dir",
+        flag: "--dir",
+        variable: "HOTLINE_DIR",
+        default: "",
+        set: |c, text| {
+            if text.is_empty() {
+                return Err("a directory is wanted".to_owned());
+            }
+            c.dir = Some(PathBuf::from(text));
+            Ok(())
+        },
+    },
+    Key {
+        name: "links.listen",
+        flag: "--listen",
+        variable: "HOTLINE_LISTEN",
+        default: "0.0.0.0:12328",
+        set: |c, text| address(text).map(|a| c.listen = a),
+    },
+    Key {
+        name: "links.congestion",
+        flag: "--congestion",
+        variable: "HOTLINE_CONGESTION",
+        default: "bbr",
+        set: |c, text| congestion(text).map(|v| c.congestion = v),
+    },
+    Key {
+        name: "http.listen",
+        flag: "--http",
+        variable: "HOTLINE_HTTP",
+        default: "off",
+        set: |c, text| {
+            c.http = match text {
+                "off" => None,
+                text => Some(loopback(address(text)?)?),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "log.level",
+        flag: "--log-level",
+        variable: "HOTLINE_LOG",
+        default: log::LEVEL,
+        set: |c, text| log::check_level(text).map(|()| c.log.level = text.to_owned()),
+    },
+    Key {
+        name: "log.format",
+        flag: "--log-format",
+        variable: "HOTLINE_LOG_FORMAT",
+        default: "auto",
+        set: |c, text| text.parse().map(|f| c.log.format = f),
+    },
+    // Peers are keys of their own, `peers.NODE`; this row stands for their table.
+    Key {
+        name: PEER_TABLE,
+        flag: "--peer",
+        variable: "HOTLINE_PEERS",
+        default: "",
+        set: |_, _| Err("a table is wanted: [peers] with one line a peer".to_owned()),
+    },
+];
+
+/// The key of this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|k| k.name == name)
+}
+
+/// What to say of a key that is none.
+pub(super) fn unknown(name: &str) -> String {
+    let nearest = KEYS.iter().min_by_key(|k| {
+        // A key typed without its table, or a table alone, is nearest to the key that shares a part with it.
+        let parts = k.name.split('.').map(|part| distance(name, part));
+        parts.chain([distance(name, k.name)]).min()
+    });
+    let nearest = nearest.map_or("", |k| k.name);
+    format!("there is no key `{name}`; the nearest is `{nearest}`")
+}
+
+/// How many letters are to be put in, taken out or changed to make one word of the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is not an address with a port, like 10.37.0.1:12328"))
+}
+
+/// Addresses between commas.
+pub(super) fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
+    text.split(',').map(|one| address(one.trim())).collect()
+}
+
+/// Health and metrics carry no password, so they are for this machine alone.
+fn loopback(address: SocketAddr) -> Result<SocketAddr, String> {
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err(format!(
+            "{address} is not a loopback address; health and metrics carry no password: use 127.0.0.1:PORT and a \
+             local collector"
+        )),
+    }
+}
+
+fn congestion(text: &str) -> Result<Congestion, String> {
+    match text {
+        "bbr" => Ok(Congestion::Bbr),
+        "cubic" => Ok(Congestion::Cubic),
+        other => Err(format!("`{other}` is none of bbr and cubic")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        let check = |a: &str, b: &str, expected: usize| {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+            assert_eq!(distance(b, a), expected, "{b} {a}");
+        };
+        check("", "", 0);
+        check("", "abc", 3);
+        check("listen", "lisen", 1);
+        check("kitten", "sitting", 3);
+    }
+}
