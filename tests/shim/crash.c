@@ -6,6 +6,8 @@
  *   SHIM_AT      which call, from 1
  *   SHIM_SEED    what power undoes
  *   SHIM_REPORT  a file that gets the number of calls when the process ends by itself
+ *   SHIM_WHILE   a file; calls are counted and harmed only while it exists (a disk that is full for a day)
+ *   SHIM_SWALLOW syncs of files whose path contains this too do nothing and report success: sabotage, to see it caught
  *
  *   mode       counts             what happens to call SHIM_AT
  *   count      all                nothing
@@ -49,7 +51,7 @@ static const char *const NAMES[] = {"", "count", "kill", "torn", "power", "enosp
 
 static enum mode mode = OFF;
 static unsigned long long at, dice;
-static const char *part = "", *report = "";
+static const char *part = "", *report = "", *during = "", *swallow = "";
 static atomic_ullong calls;
 
 /* What a write destroyed. Newest last; the lock is held over the write itself, so that the order is the real one. */
@@ -71,6 +73,8 @@ static const char *env(const char *name) {
 __attribute__((constructor)) static void begin(void) {
     part = env("SHIM_PATH");
     report = env("SHIM_REPORT");
+    during = env("SHIM_WHILE");
+    swallow = env("SHIM_SWALLOW");
     at = strtoull(env("SHIM_AT"), NULL, 10);
     dice = strtoull(env("SHIM_SEED"), NULL, 10) * 2 + 1;
     for (size_t i = 1; i < sizeof NAMES / sizeof *NAMES; i++)
@@ -115,6 +119,12 @@ static bool ours(int fd, char path[PATH_MAX]) {
 /* Counts a call; true when it is the one to harm. */
 static bool hit(bool sync) {
     if (mode == FSYNC_EIO ? !sync : sync && (mode == TORN || mode == ENOSPC_ || mode == EIO_)) return false;
+    if (*during) {
+        int saved = errno;
+        bool over = access(during, F_OK) != 0;
+        errno = saved;
+        if (over) return false;
+    }
     unsigned long long n = atomic_fetch_add(&calls, 1) + 1;
     return mode == ENOSPC_ ? n >= at : n == at;
 }
@@ -273,6 +283,7 @@ static int harmed_sync(int fd, long number) {
         case FSYNC_EIO: errno = EIO; return -1;
         default: break;
     }
+    if (*swallow && strstr(path, swallow)) return 0;
     if (mode != POWER) return (int)syscall(number, fd);
     /* Under the lock: what others write meanwhile is not yet durable, and is not forgotten. */
     pthread_mutex_lock(&lock);

@@ -92,6 +92,12 @@ pub struct Shim {
 }
 
 impl Shim {
+    /// Names a file in the environment: only while it exists are calls counted and harmed.
+    pub const WHILE: &'static str = "SHIM_WHILE";
+
+    /// Names a part of paths in the environment: syncs of such files do nothing and report success. Sabotage.
+    pub const SWALLOW: &'static str = "SHIM_SWALLOW";
+
     /// Compiles the shim with `cc`, in well under a second.
     pub fn build() -> Result<Shim, ShimError> {
         let dir = tempfile::tempdir()?;
