@@ -36,6 +36,12 @@ pub(super) fn spawn(engine: Engine, driver: Driver, queue: mpsc::Receiver<Work>)
         .map_err(|e| Failure::new(FailureKind::Failed, "the engine's thread could not be started").because(e))
 }
 
+/// After an error of the disk nothing is acknowledged any more.
+fn end(failure: &Failure) -> ! {
+    tracing::error!(%failure, "the node stops rather than go on with a disk it cannot trust");
+    std::process::exit(i32::from(failure.kind.exit_code()));
+}
+
 impl Writer {
     fn run(mut self, mut queue: mpsc::Receiver<Work>, runtime: &tokio::runtime::Handle) {
         loop {
@@ -55,7 +61,14 @@ impl Writer {
             match self.transact(group) {
                 Ok(None) => {}
                 Ok(Some(done)) => {
-                    let _ = self.engine.checkpoint();
+                    match self.engine.checkpoint() {
+                        Ok(_) => {}
+                        // What was committed stays in the log beside the database; the next start reads it.
+                        Err(failure) if failure.kind == FailureKind::TryAgain => {
+                            tracing::warn!(%failure, "the log was not moved into the database");
+                        }
+                        Err(failure) => end(&failure),
+                    }
                     drop(self);
                     let _ = done.send(());
                     return;
@@ -63,10 +76,7 @@ impl Writer {
                 Err(failure) if failure.kind == FailureKind::TryAgain => {
                     tracing::error!(%failure, "nothing was saved; reading goes on");
                 }
-                Err(failure) => {
-                    tracing::error!(%failure, "the node stops rather than go on with a disk it cannot trust");
-                    std::process::exit(i32::from(failure.kind.exit_code()));
-                }
+                Err(failure) => end(&failure),
             }
         }
     }
