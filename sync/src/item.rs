@@ -27,6 +27,8 @@ impl Kind {
     pub const GRANT: Kind = Kind(2);
     /// The mark that a document's personal data is erased; it beats every later grant.
     pub const ERASED: Kind = Kind(3);
+    /// A superior's word that items of a revoked node stand.
+    pub const VOUCH: Kind = Kind(4);
     /// A file's manifest: what its content is made of (see [`crate::file`]).
     pub const FILE: Kind = Kind(5);
     /// A node record: which keys a node signs and opens with.
@@ -68,6 +70,7 @@ impl fmt::Display for Kind {
             Kind::CHANGE => f.write_str("change"),
             Kind::GRANT => f.write_str("grant"),
             Kind::ERASED => f.write_str("erased mark"),
+            Kind::VOUCH => f.write_str("vouch"),
             Kind::FILE => f.write_str("file"),
             Kind::RECORD => f.write_str("node record"),
             Kind::REVOCATION => f.write_str("revocation list"),

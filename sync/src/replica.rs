@@ -22,6 +22,7 @@
 //! no entropy (a seed comes in at every start) and knows no address.
 
 mod admit;
+mod counting;
 mod draft;
 mod incoming;
 mod link;
@@ -29,6 +30,7 @@ mod outgoing;
 mod repair;
 mod sealing;
 mod shelf;
+mod twins;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -167,6 +169,11 @@ pub enum Event {
         /// Its words.
         reason: String,
     },
+    /// A document has outgrown what is loaded: it is replicated, and a person must look at it.
+    Frozen {
+        /// Which.
+        doc: DocId,
+    },
     /// Nodes were revoked.
     Revoked {
         /// Which.
@@ -204,6 +211,11 @@ impl fmt::Display for Event {
                 "a copy of this node is running somewhere and writes under the same name; going on as incarnation {incarnation}"
             ),
             Event::Ended { peer, reason } => write!(f, "{peer} ended the link: {reason}"),
+            Event::Frozen { doc } => write!(
+                f,
+                "document {} has outgrown what is loaded: it is passed on unread until a person has looked at it",
+                doc.short()
+            ),
             Event::Revoked { nodes } => {
                 write!(f, "revoked:")?;
                 nodes.iter().try_for_each(|n| write!(f, " {n}"))
@@ -281,6 +293,9 @@ pub struct Replica<T, M> {
     dirty: BTreeSet<NodeName>,
     shelf: Shelf<M>,
     trees: VecDeque<(SealHash, crate::merkle::Tree)>,
+    /// Of revoked nodes: the seals that count.
+    chains: BTreeMap<NodeName, BTreeSet<SealHash>>,
+    recount_due: BTreeSet<NodeName>,
     effects: Vec<Effect>,
     unsealed: bool,
 }
@@ -318,6 +333,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             dirty: BTreeSet::new(),
             shelf: Shelf::new(shelf),
             trees: VecDeque::new(),
+            chains: BTreeMap::new(),
+            recount_due: BTreeSet::new(),
             effects: Vec::new(),
             unsealed: true,
         };
@@ -439,7 +456,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let document = match doc {
             Some(doc) => {
                 self.shelf.open(doc, store, domain)?;
-                self.shelf.get(&doc).map_or(&empty, |open| &open.document)
+                let open = self.shelf.get(&doc).ok_or(WriteError::Refused(Refusal::TooLarge))?;
+                &open.document
             }
             None => &empty,
         };
@@ -466,24 +484,32 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         S: Store,
         D: Domain<S, Matter = M>,
     {
-        let hash = kind.hash(&bytes);
-        if store.state(&hash)?.is_none() {
-            let item = Item {
-                hash,
-                kind,
-                doc: Some(doc),
-                author: self.me,
-                state: State::Counted,
-                sealed: None,
-                bytes,
-            };
-            let audience = store.document(&doc)?.unwrap_or_default().audience;
-            let at = store.put_item(&item)?;
+        let (hash, kept) = self.keep_own(doc, kind, bytes, store)?;
+        if let Some(item) = kept {
             domain.keep(store, &item)?;
-            self.unsealed = true;
-            self.account(doc, &audience, &audience, Class::Ordinary, &[(at, hash, self.me)], None, store)?;
         }
         Ok(hash)
+    }
+
+    /// Stores a sealed item of this node and owes it to the peers; the item, if it is new.
+    fn keep_own<S: Store>(
+        &mut self,
+        doc: DocId,
+        kind: Kind,
+        bytes: Vec<u8>,
+        store: &mut S,
+    ) -> store::Result<(ItemHash, Option<Item>)> {
+        let hash = kind.hash(&bytes);
+        if store.state(&hash)?.is_some() {
+            return Ok((hash, None));
+        }
+        let author = self.me;
+        let item = Item { hash, kind, doc: Some(doc), author, state: State::Counted, sealed: None, bytes };
+        let audience = store.document(&doc)?.unwrap_or_default().audience;
+        let at = store.put_item(&item)?;
+        self.unsealed = true;
+        self.account(doc, &audience, &audience, Class::Ordinary, &[(at, hash, author)], None, store)?;
+        Ok((hash, Some(item)))
     }
 
     /// Adds a directory item: this node's own record, or one that an operator admits from a file.

@@ -154,6 +154,10 @@ pub trait Store: contents::Contents {
     fn put_document(&mut self, doc: &DocId, document: &Document) -> Result<()>;
     /// Documents after `after` in an order that does not change, at most `limit`.
     fn documents(&mut self, after: Option<DocId>, limit: usize) -> Result<Vec<(DocId, Document)>>;
+    /// The documents of which `node` has written items.
+    fn documents_by(&mut self, node: NodeName) -> Result<Vec<DocId>>;
+    /// The documents that are frozen, at most `limit`.
+    fn frozen(&mut self, limit: usize) -> Result<Vec<DocId>>;
     /// Those documents whose id begins with `prefix`; at most two are looked for.
     fn documents_with_prefix(&mut self, prefix: &[u8]) -> Result<Vec<DocId>>;
 

@@ -1,16 +1,16 @@
 //! Taking items into documents: the second half of the gate, and what follows when something stands.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use certs::NodeName;
 
 use super::{Event, Replica, WriteError};
 use crate::document::{Refusal, Witnessed};
-use crate::id::{DocId, ItemHash, SealHash};
+use crate::id::{DocId, ItemHash};
 use crate::item::{Audience, Class, Item, Kind, Sealed, State};
 use crate::matter::{Domain, Matter};
 use crate::store::{self, Position, Refused, Store};
-use crate::trust::{Membership, Trust};
+use crate::trust::Trust;
 
 /// A document's item whose seal holds, on its way in.
 #[derive(Clone, Debug)]
@@ -61,9 +61,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let incoming =
             Incoming { hash: change.hash, kind: Kind::CHANGE, author: self.me, sealed: None, bytes };
         let mut taken = Taken::default();
-        if let Err(refusal) = self.judge_and_apply(doc, &change) {
-            return Err(WriteError::Refused(refusal));
-        }
+        let open = self.shelf.get_mut(&doc).ok_or(WriteError::Refused(Refusal::TooLarge))?;
+        open.take(&change).map_err(WriteError::Refused)?;
+        self.shelf.touch(doc);
         self.keep_item(doc, &incoming, State::Counted, &mut taken, store)?;
         self.unsealed = true;
         self.settle_document(doc, old.unwrap_or_default().audience, taken, None, store)?;
@@ -107,7 +107,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 });
                 continue;
             }
-            let counted = self.counts(item.author, item.sealed.map(|s| s.seal), store)?;
+            let counted = self.counts(doc, item.hash, item.author, item.sealed, store)?;
             if item.kind == Kind::CHANGE {
                 match Witnessed::check(&item.bytes, item.author, counted) {
                     Ok(change) => {
@@ -128,6 +128,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     bytes: item.bytes.clone(),
                 };
                 domain.keep(store, &kept)?;
+                if kept.kind == Kind::VOUCH {
+                    self.recount_document(doc, store, domain)?;
+                }
                 verdicts[i] = Some(Verdict::Durable);
             }
         }
@@ -171,37 +174,46 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 Some(State::Refused) => {
                     return self.refuse(doc, item, Refusal::RestsOn(*dep), taken, store).map(Some);
                 }
-                Some(_) if self.shelf.get(&doc).is_some_and(|o| o.document.has(dep)) => {}
-                _ => return Ok(None),
+                Some(_) => match self.shelf.get(&doc) {
+                    Some(open) if open.document.has(dep) => {}
+                    None if store.item(dep)?.is_some_and(|i| i.doc == Some(doc)) => {}
+                    _ => return Ok(None),
+                },
+                None => return Ok(None),
             }
         }
-        // Of two changes with one actor and number the smaller hash stands wherever both are known.
-        let twin = self.shelf.get(&doc).and_then(|o| o.document.at_place(change.place()));
-        if let Some(twin) = twin {
-            if twin < change.hash {
-                return self.refuse(doc, item, Refusal::Twin(twin), taken, store).map(Some);
-            }
-            self.take_back(doc, twin, change.hash, store)?;
-            self.shelf.open(doc, store, domain)?;
+        if self.shelf.get(&doc).is_some_and(|o| o.document.at_place(change.place()).is_some()) {
+            return self.judge_twins(doc, item, change, taken, store, domain).map(Some);
         }
-        match self.judge_and_apply(doc, change) {
+        let verdict = match self.shelf.get_mut(&doc) {
+            Some(open) => open.take(change),
+            None => Err(Refusal::TooLarge),
+        };
+        match verdict {
             Ok(()) => {
-                let state = if change.counted { State::Counted } else { State::NotCounted };
-                self.keep_item(doc, item, state, taken, store)?;
+                self.shelf.touch(doc);
+                self.keep_item(doc, item, counted_state(change), taken, store)?;
+                Ok(Some(Verdict::Durable))
+            }
+            Err(Refusal::TooLarge) => {
+                self.freeze(doc, store)?;
+                self.keep_item(doc, item, counted_state(change), taken, store)?;
                 Ok(Some(Verdict::Durable))
             }
             Err(refusal) => self.refuse(doc, item, refusal, taken, store).map(Some),
         }
     }
 
-    fn judge_and_apply(&mut self, doc: DocId, change: &Witnessed) -> Result<(), Refusal> {
-        let open = self.shelf.get_mut(&doc).ok_or(Refusal::TooLarge)?;
-        let writes = open.document.writes(change)?;
-        open.matter.judge(&open.document, change, &writes)?;
-        open.document.apply(change, &writes)?;
-        open.matter.take(&open.document, change, &writes);
-        self.shelf.touch(doc);
-        Ok(())
+    /// A document that has outgrown what is loaded is replicated as it comes, unread, until a person looks at it.
+    pub(super) fn freeze<S: Store>(&mut self, doc: DocId, store: &mut S) -> store::Result<()> {
+        self.shelf.forget(&doc);
+        match store.document(&doc)? {
+            Some(row) if !row.frozen => {
+                self.tell(Event::Frozen { doc });
+                store.put_document(&doc, &store::Document { frozen: true, ..row })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn keep_item<S: Store>(
@@ -226,7 +238,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(())
     }
 
-    fn refuse<S: Store>(
+    pub(super) fn refuse<S: Store>(
         &mut self,
         doc: DocId,
         item: &Incoming,
@@ -239,7 +251,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(Verdict::Refused(refusal))
     }
 
-    fn tell_refused<S: Store>(
+    pub(super) fn tell_refused<S: Store>(
         &mut self,
         item: ItemHash,
         author: NodeName,
@@ -249,26 +261,6 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let reason = refusal.to_string();
         store.put_refusal(&Refused { item, by: self.me, reason: reason.clone() })?;
         self.tell(Event::Refused { item, author, reason });
-        Ok(())
-    }
-
-    /// A change that stood gives way to its twin, and what rests on it with it.
-    fn take_back<S: Store>(
-        &mut self,
-        doc: DocId,
-        loser: ItemHash,
-        winner: ItemHash,
-        store: &mut S,
-    ) -> store::Result<()> {
-        let gone = self.shelf.get(&doc).map(|o| o.document.descendants(loser)).unwrap_or_default();
-        for hash in gone {
-            store.set_state(&hash, State::Refused)?;
-            let refusal = if hash == loser { Refusal::Twin(winner) } else { Refusal::RestsOn(loser) };
-            if let Some(item) = store.item(&hash)? {
-                self.tell_refused(hash, item.author, &refusal, store)?;
-            }
-        }
-        self.shelf.forget(&doc);
         Ok(())
     }
 
@@ -297,78 +289,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         self.account(doc, &old, &audience, class, &taken.items, from, store)
     }
+}
 
-    /// Whether items under this seal are counted: always for a member, for a revoked node only what its named seals
-    /// hold. What no seal covers yet is this node's own.
-    pub(super) fn counts<S: Store>(
-        &mut self,
-        author: NodeName,
-        seal: Option<SealHash>,
-        store: &mut S,
-    ) -> store::Result<bool> {
-        let Membership::Revoked { counts, .. } = self.trust.membership(author) else { return Ok(true) };
-        let Some(seal) = seal else { return Ok(false) };
-        let mut queue = counts;
-        let mut seen = BTreeSet::new();
-        while let Some(hash) = queue.pop() {
-            if hash == seal {
-                return Ok(true);
-            }
-            if seen.insert(hash)
-                && let Some(stored) = store.seal(&hash)?
-            {
-                queue.extend(stored.seal.words().previous);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Judges again which items of these nodes are counted, after a revocation.
-    pub(super) fn recount<S, D>(
-        &mut self,
-        nodes: &[NodeName],
-        store: &mut S,
-        domain: &mut D,
-    ) -> store::Result<()>
-    where
-        S: Store,
-        D: Domain<S, Matter = M>,
-    {
-        let mut at = Position(0);
-        let mut answers: BTreeMap<SealHash, bool> = BTreeMap::new();
-        let mut changed = BTreeSet::new();
-        loop {
-            let page = store.scan(at, 1024)?;
-            let Some((last, ..)) = page.last() else { break };
-            at = *last;
-            for (_, hash, doc) in page {
-                let (Some(doc), Some(item)) = (doc, store.item(&hash)?) else { continue };
-                if !nodes.contains(&item.author) || item.state == State::Refused {
-                    continue;
-                }
-                let counted = match item.sealed {
-                    Some(sealed) => match answers.get(&sealed.seal) {
-                        Some(answer) => *answer,
-                        None => {
-                            let answer = self.counts(item.author, Some(sealed.seal), store)?;
-                            answers.insert(sealed.seal, answer);
-                            answer
-                        }
-                    },
-                    None => self.counts(item.author, None, store)?,
-                };
-                let state = if counted { State::Counted } else { State::NotCounted };
-                if state != item.state {
-                    store.set_state(&hash, state)?;
-                    changed.insert(doc);
-                }
-            }
-        }
-        for doc in changed {
-            self.shelf.forget(&doc);
-            self.shelf.open(doc, store, domain)?;
-            self.shelf.touch(doc);
-        }
-        Ok(())
-    }
+/// As what a change that stands is stored.
+pub(super) fn counted_state(change: &Witnessed) -> State {
+    if change.counted { State::Counted } else { State::NotCounted }
 }

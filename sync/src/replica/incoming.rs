@@ -170,6 +170,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         for (seal, twigs) in unheld {
             self.keep_twigs(seal, twigs, store)?;
         }
+        self.recount_late(store, domain)?;
         // Its own sending shows that the peer holds them.
         store.settle(peer, &settled)?;
         exceptions.sort_by_key(|(at, _)| *at);
@@ -303,6 +304,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     ) -> store::Result<()> {
         let words = part.seal.words();
         let Some(held) = held else {
+            self.note_seal_of(words.node);
             if !store.seals_numbered(words.node, words.number)?.is_empty() {
                 self.tell(Event::Forked { node: words.node, number: words.number });
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::document::{Document, Witnessed};
+use crate::document::{Document, Refusal, Witnessed};
 use crate::id::DocId;
 use crate::item::{Kind, State};
 use crate::matter::{Domain, Matter};
@@ -14,6 +14,22 @@ pub(super) struct Open<M> {
     pub(super) document: Document,
     pub(super) matter: M,
     used: u64,
+}
+
+impl<M: Matter> Open<M> {
+    /// A document of which nothing is here yet.
+    pub(super) fn empty(doc: DocId, matter: M) -> Open<M> {
+        Open { document: Document::empty(doc), matter, used: 0 }
+    }
+
+    /// Judges a change whose dependencies are here and whose place is free, and takes it in.
+    pub(super) fn take(&mut self, change: &Witnessed) -> std::result::Result<(), Refusal> {
+        let writes = self.document.writes(change)?;
+        self.matter.judge(&self.document, change, &writes)?;
+        self.document.apply(change, &writes)?;
+        self.matter.take(&self.document, change, &writes);
+        Ok(())
+    }
 }
 
 pub(super) struct Shelf<M> {
@@ -36,7 +52,7 @@ impl<M: Matter> Shelf<M> {
         self.open.get_mut(doc)
     }
 
-    /// Loads the document unless it is open. What is stored passed the gate when it came; a change that does not
+    /// Loads the document unless it is open or frozen. What is stored passed the gate when it came; a change that does not
     /// pass again is left out, and the digest of the next repair tells.
     pub(super) fn open<S: Store, D: Domain<S, Matter = M>>(
         &mut self,
@@ -49,8 +65,10 @@ impl<M: Matter> Shelf<M> {
             open.used = self.uses;
             return Ok(());
         }
-        let mut document = Document::empty(doc);
-        let mut matter = domain.begin(doc);
+        if store.document(&doc)?.is_some_and(|row| row.frozen) {
+            return Ok(());
+        }
+        let Open { mut document, mut matter, .. } = Open::empty(doc, domain.begin(doc));
         for item in store.items_of(&doc)? {
             if item.kind != Kind::CHANGE || item.state == State::Refused {
                 continue;
@@ -63,9 +81,16 @@ impl<M: Matter> Shelf<M> {
                 matter.take(&document, &change, &writes);
             }
         }
-        self.make_room();
-        self.open.insert(doc, Open { document, matter, used: self.uses });
+        self.put(doc, Open { document, matter, used: self.uses });
         Ok(())
+    }
+
+    /// Puts an open document in the place of what was there.
+    pub(super) fn put(&mut self, doc: DocId, mut open: Open<M>) {
+        self.uses += 1;
+        open.used = self.uses;
+        self.make_room();
+        self.open.insert(doc, open);
     }
 
     /// Puts a document aside; it is loaded again when needed.

@@ -171,6 +171,13 @@ fn seals_and_their_leaves<S: Durable>(store: &mut S) {
     assert_eq!(store.seals_numbered(node, 4).expect("seals"), both);
     assert_eq!(store.highest_seal(node).expect("highest"), Some((4, both[0])));
     assert_eq!(store.highest_seal("370200".parse().expect("a name")).expect("highest"), None);
+    let author = "370100".parse().expect("a name");
+    assert!(!store.documents_by(author).expect("by").is_empty(), "sealed and unsealed ones");
+    assert_eq!(store.documents_by("370200".parse().expect("a name")).expect("by"), []);
+    assert_eq!(store.frozen(9).expect("frozen"), []);
+    let row = store.document(&doc(1)).expect("row").expect("a row");
+    store.put_document(&doc(1), &Document { frozen: true, ..row }).expect("freeze");
+    assert_eq!(store.frozen(9).expect("frozen"), [doc(1)]);
     store.commit().expect("commit");
 }
 

@@ -158,6 +158,16 @@ impl Store for Memory {
         Ok(self.documents.rows.range((from, Unbounded)).take(limit).map(|(k, v)| (*k, v.clone())).collect())
     }
 
+    fn documents_by(&mut self, node: NodeName) -> Result<Vec<DocId>> {
+        let own = self.items.rows.values().filter(|(_, i)| i.author == node).filter_map(|(_, i)| i.doc);
+        Ok(own.collect::<std::collections::BTreeSet<_>>().into_iter().collect())
+    }
+
+    fn frozen(&mut self, limit: usize) -> Result<Vec<DocId>> {
+        let frozen = self.documents.rows.iter().filter(|(_, row)| row.frozen);
+        Ok(frozen.map(|(doc, _)| *doc).take(limit).collect())
+    }
+
     fn documents_with_prefix(&mut self, prefix: &[u8]) -> Result<Vec<DocId>> {
         Ok(self.documents.rows.keys().filter(|d| d.as_bytes().starts_with(prefix)).take(2).copied().collect())
     }

@@ -31,6 +31,7 @@ pub const SCHEMA: i64 = 1;
 const TABLES: &str = "
 CREATE TABLE document(
   id INTEGER PRIMARY KEY, doc BLOB NOT NULL UNIQUE, audience TEXT NOT NULL, frozen INTEGER NOT NULL);
+CREATE INDEX document_frozen ON document(id) WHERE frozen;
 CREATE TABLE seal(
   id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, node TEXT NOT NULL, number INTEGER NOT NULL,
   seal BLOB NOT NULL, twigs BLOB NOT NULL);
@@ -305,6 +306,25 @@ impl Store for Sqlite {
             Ok((read_id(doc, DocId::from_bytes)?, Document { audience: read_audience(&audience)?, frozen }))
         })
         .collect()
+    }
+
+    fn documents_by(&mut self, node: NodeName) -> Result<Vec<DocId>> {
+        // By way of the node's seals: an index by author would cost every item, and this is asked at revocations.
+        let mut query = self.connection.prepare_cached(
+            "SELECT doc FROM document WHERE id IN (
+               SELECT i.doc FROM seal s JOIN item i ON i.seal = s.id WHERE s.node = ?1
+               UNION SELECT doc FROM item WHERE seal IS NULL AND doc IS NOT NULL AND author = ?1)
+             ORDER BY doc",
+        )?;
+        let rows = query.query_map([node.to_string()], |r| r.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| read_id(row?, DocId::from_bytes)).collect()
+    }
+
+    fn frozen(&mut self, limit: usize) -> Result<Vec<DocId>> {
+        let mut query =
+            self.connection.prepare_cached("SELECT doc FROM document WHERE frozen ORDER BY id LIMIT ?1")?;
+        let rows = query.query_map([limit as i64], |r| r.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| read_id(row?, DocId::from_bytes)).collect()
     }
 
     fn documents_with_prefix(&mut self, prefix: &[u8]) -> Result<Vec<DocId>> {

@@ -1,0 +1,266 @@
+//! Restores, clones, lost disks, and peers that lie.
+
+use super::*;
+
+#[test]
+fn a_backup_from_before_heals_and_nothing_is_lost() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    let doc = w.write("370100", None, "subject", "one");
+    w.settle();
+    let backup = w.nodes[&name("370100")].store.clone();
+    let later: Vec<DocId> =
+        (0..30).map(|i| w.write("370100", None, "subject", &format!("later {i}"))).collect();
+    w.write("370100", Some(doc), "subject", "two");
+    w.settle();
+    w.cut("370000", "370100");
+    w.nodes.insert(name("370100"), open(name("370100"), backup, 99));
+    w.write("370100", Some(doc), "after", "the restore");
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert_eq!(w.value("370100", later[3], "subject").unwrap(), "later 3");
+    assert_eq!(w.value("370000", doc, "after").unwrap(), "the restore");
+    assert_eq!(w.value("370100", doc, "subject").unwrap(), "two");
+    assert!(w.told("370100").iter().any(|e| matches!(e, Event::Restored { .. })), "{:?}", w.told("370100"));
+}
+
+#[test]
+fn two_clones_are_noticed_and_both_their_words_survive() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    let doc = w.write("370100", None, "subject", "one");
+    w.settle();
+    w.cut("370000", "370100");
+    let disk = w.nodes[&name("370100")].store.clone();
+    let here = w.write("370100", None, "subject", "by the original");
+    w.link("370000", "370100");
+    w.settle();
+    w.cut("370000", "370100");
+    let original = w.nodes.insert(name("370100"), open(name("370100"), disk, 77)).unwrap();
+    let there = w.write("370100", Some(doc), "clone", "was here");
+    let there_too = w.write("370100", None, "subject", "by the clone");
+    assert_eq!(there, doc);
+    w.link("370000", "370100");
+    w.settle();
+    w.cut("370000", "370100");
+    w.nodes.insert(name("370100"), original);
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    for d in [here, there_too] {
+        assert!(w.value("370000", d, "subject").is_some());
+    }
+    let noticed =
+        |who: &str| w.told(who).iter().any(|e| matches!(e, Event::Forked { .. } | Event::Restored { .. }));
+    assert!(noticed("370000") || noticed("370100"));
+}
+
+#[test]
+fn an_altered_change_is_refused_and_the_relay_blamed() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    w.settle();
+    w.tamper = Some(|bytes| {
+        if bytes.first() == Some(&2)
+            && let Ok(mut load) = crate::wire::Load::unpack(&bytes[9..])
+            && let Some(item) = load.docs.first_mut().and_then(|d| d.items.first_mut())
+        {
+            let last = item.bytes.len() - 20;
+            item.bytes[last] ^= 1;
+            bytes.truncate(9);
+            bytes.extend(load.pack());
+        }
+    });
+    w.write("370100", None, "subject", "true words");
+    w.settle();
+    assert!(w.hashes("370000").is_empty());
+    assert!(w.told("370000").iter().any(|e| matches!(e, Event::Misbehaved { .. })));
+    w.tamper = None;
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+}
+
+#[test]
+fn frames_of_nonsense_end_the_link_with_blame() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    w.settle();
+    w.at(name("370000"), |r, s, now| {
+        let bytes = vec![2, 0, 0, 0, 0, 0, 0, 0, 1, 9, 9, 9];
+        r.step(now, Input::Frame { peer: name("370100"), bytes }, s, &mut Desk).unwrap();
+    });
+    assert!(w.told("370000").iter().any(|e| matches!(e, Event::Misbehaved { .. })));
+    assert!(w.links.is_empty());
+}
+
+#[test]
+fn two_hundred_unknown_differences_are_found_for_a_few_kilobytes() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    for i in 0..300 {
+        w.write("370100", None, "subject", &format!("letter {i}"));
+    }
+    w.settle();
+    w.assert_equal("370000", "370100");
+    w.cut("370000", "370100");
+    // The province's disk loses items that nobody owes it any more.
+    let old = World::new(&["370000"]).nodes.remove(&name("370000")).unwrap();
+    let mut thinned = old.store;
+    thinned.begin().unwrap();
+    let before: Vec<Item> = w.nodes[&name("370000")].store.items().cloned().collect();
+    let seals: BTreeSet<SealHash> = before.iter().filter_map(|i| i.sealed.map(|s| s.seal)).collect();
+    let held = &mut w.nodes.get_mut(&name("370000")).unwrap().store;
+    for seal in seals {
+        let stored = held.seal(&seal).unwrap().unwrap();
+        thinned.put_seal(&seal, &stored).unwrap();
+    }
+    let mut peer = Peer { everything: None, ..Peer::new() };
+    for item in before.iter().skip(200) {
+        let doc = item.doc.unwrap();
+        let row = held.document(&doc).unwrap().unwrap();
+        thinned.put_document(&doc, &row).unwrap();
+        thinned.put_item(item).unwrap();
+        peer.digest.add(&item.hash);
+    }
+    thinned.put_peer(name("370100"), &peer).unwrap();
+    thinned.commit().unwrap();
+    w.nodes.insert(name("370000"), open(name("370000"), thinned, 50));
+    w.bytes = 0;
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    let repaired = w.told("370000").iter().find_map(|e| match e {
+        Event::Repaired { sent, wanted, .. } => Some((*sent, *wanted)),
+        _ => None,
+    });
+    assert_eq!(repaired, Some((0, 200)));
+}
+
+#[test]
+fn a_false_claim_about_our_seals_changes_nothing() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    w.settle();
+    let digest = crate::wire::DigestBody { sent: 9, received: 9, count: 0, fingerprint: [0; 32] };
+    let hello = crate::wire::Hello {
+        version: 1,
+        incarnation: Incarnation::from_bytes([1; 8]),
+        highest: Some((u64::MAX, SealHash::from_bytes([1; 32]))),
+        digest,
+        clock: 0,
+    };
+    w.at(name("370100"), |r, s, now| {
+        let bytes = crate::wire::Frame::Hello(hello).to_bytes();
+        r.step(now, Input::Frame { peer: name("370000"), bytes }, s, &mut Desk).unwrap();
+    });
+    w.write("370100", None, "subject", "one");
+    assert_eq!(w.nodes[&name("370100")].replica.chain().0, 1);
+    w.settle();
+    w.assert_equal("370000", "370100");
+}
+
+#[test]
+fn what_counts_back_to_a_gap_waits_and_nobody_is_blamed() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    let doc = w.write("370100", None, "subject", "one");
+    w.settle();
+    w.cut("370000", "370100");
+    let mut changes = Vec::new();
+    for key in ["a", "b", "c"] {
+        w.write("370100", Some(doc), key, "words");
+        w.at(name("370100"), |r, s, _| r.seal_backlog(s).unwrap());
+        let all = w.nodes.get_mut(&name("370100")).unwrap().store.items_of(&doc).unwrap();
+        changes.push(all.last().unwrap().hash);
+    }
+    // Somebody took the first of them for delivered.
+    w.at(name("370100"), |_, s, _| s.settle(name("370000"), &[(Some(doc), changes[0])]).unwrap());
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert!(!w.told("370000").iter().any(|e| matches!(e, Event::Misbehaved { .. })));
+}
+
+#[test]
+fn a_relay_can_prove_what_it_holds_of_a_seal_whose_rest_waits() {
+    let mut w = World::new(&["000000", "370000", "370100"]);
+    w.link("000000", "370000");
+    let gap = w.write("370100", None, "subject", "the relay lacks this");
+    w.at(name("370100"), |r, s, _| r.seal_backlog(s).unwrap());
+    w.write("370100", Some(gap), "more", "and so this waits there");
+    let whole = w.write("370100", None, "subject", "under one seal with what waits");
+    w.at(name("370100"), |r, s, _| {
+        r.know_peer(name("370000"), s).unwrap();
+        r.seal_backlog(s).unwrap();
+        r.pairs.get_mut(&name("370000")).unwrap().everything = None;
+        let row = |doc: DocId, item| Debt { class: Class::Ordinary, rank: Position(1), doc: Some(doc), item };
+        let late = s.items_of(&gap).unwrap()[1].hash;
+        s.owe(name("370000"), &[row(gap, Some(late)), row(whole, Some(whole.into()))]).unwrap();
+    });
+    w.link("370000", "370100");
+    w.settle();
+    assert_eq!(w.value("000000", whole, "subject").as_deref(), Some("under one seal with what waits"));
+    w.assert_equal("370000", "370100");
+    w.assert_equal("000000", "370000");
+}
+
+#[test]
+fn everything_is_not_taken_for_sent_before_it_was_answered() {
+    let mut w = World::new(&["370000", "370100"]);
+    for i in 0..40 {
+        w.write("370100", None, "subject", &format!("letter {i}"));
+    }
+    w.link("370000", "370100");
+    // The city hears the hello and sends all it has; nothing of that arrives.
+    let hello = w.wire.iter().position(|(_, to, _)| *to == name("370100")).unwrap();
+    let (from, to, bytes) = w.wire.remove(hello).unwrap();
+    w.at(to, |r, s, now| r.step(now, Input::Frame { peer: from, bytes }, s, &mut Desk).unwrap());
+    w.at(to, |r, s, now| r.step(now, Input::Tick, s, &mut Desk).unwrap());
+    w.cut("370000", "370100");
+    assert!(w.nodes[&name("370100")].replica.pairs[&name("370000")].everything.is_some());
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert!(!w.told("370000").iter().any(|e| matches!(e, Event::Repairing { .. })));
+    assert!(w.nodes[&name("370100")].replica.pairs[&name("370000")].everything.is_none());
+}
+
+#[test]
+fn a_seal_of_which_too_little_is_left_waits_for_repair_and_stops_nobody() {
+    let mut w = World::new(&["000000", "370000", "370100"]);
+    let docs: Vec<DocId> =
+        (0..6).map(|i| w.write("370100", None, "subject", &format!("letter {i}"))).collect();
+    w.link("370000", "370100");
+    w.settle();
+    // The province's disk loses half of what stands under the one seal, then the ministry asks for all.
+    let held = w.nodes.remove(&name("370000")).unwrap().store;
+    let mut thinned = Memory::new();
+    thinned.begin().unwrap();
+    let mut peer = Peer { everything: None, ..Peer::new() };
+    let items: Vec<Item> = held.items().cloned().collect();
+    let seal = items[0].sealed.unwrap().seal;
+    thinned.put_seal(&seal, &held.clone().seal(&seal).unwrap().unwrap()).unwrap();
+    for item in items.iter().take(3) {
+        thinned
+            .put_document(&item.doc.unwrap(), &held.clone().document(&item.doc.unwrap()).unwrap().unwrap())
+            .unwrap();
+        thinned.put_item(item).unwrap();
+        peer.digest.add(&item.hash);
+    }
+    thinned.put_peer(name("370100"), &peer).unwrap();
+    thinned.commit().unwrap();
+    w.links.clear();
+    w.nodes.insert(name("370000"), open(name("370000"), thinned, 51));
+    w.link("000000", "370000");
+    w.settle();
+    w.cut("000000", "370000");
+    w.at(name("370100"), |r, s, now| r.step(now, Input::Disconnected(name("370000")), s, &mut Desk).unwrap());
+    w.link("370000", "370100");
+    w.link("000000", "370000");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    w.assert_equal("000000", "370000");
+    assert!(docs.iter().all(|d| w.hashes("000000").contains(&ItemHash::from(*d))));
+}

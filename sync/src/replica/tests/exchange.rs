@@ -1,0 +1,108 @@
+//! What nodes have to tell each other arrives, and is proved.
+
+use super::*;
+
+#[test]
+fn what_was_written_while_the_link_was_down_arrives_and_is_proved() {
+    let mut w = World::new(&["370000", "370100"]);
+    let docs: Vec<DocId> =
+        (0..50).map(|i| w.write("370100", None, "subject", &format!("letter {i}"))).collect();
+    w.write("370100", Some(docs[7]), "more", "words");
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert_eq!(w.owed("370100", "370000"), 0);
+    assert_eq!(w.value("370000", docs[7], "more").unwrap(), "words");
+    assert_eq!(w.nodes[&name("370100")].replica.chain().0, 1, "one seal for the backlog");
+}
+
+#[test]
+fn with_the_link_up_each_commit_has_its_seal_and_goes_at_once() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    w.settle();
+    let doc = w.write("370100", None, "subject", "one");
+    w.write("370000", None, "subject", "not for the city");
+    w.settle();
+    w.write("370100", Some(doc), "subject", "two");
+    w.settle();
+    assert_eq!(w.value("370000", doc, "subject").unwrap(), "two");
+    assert_eq!(w.hashes("370100").len() + 1, w.hashes("370000").len(), "the province's own stays there");
+    assert!(w.nodes[&name("370000")].replica.link(name("370100")).digest_equal);
+}
+
+#[test]
+fn an_idle_reconnect_costs_one_hello_each_way() {
+    let mut w = World::new(&["370000", "370100"]);
+    for i in 0..20 {
+        w.write("370100", None, "subject", &format!("letter {i}"));
+    }
+    w.link("370000", "370100");
+    w.settle();
+    w.cut("370000", "370100");
+    w.bytes = 0;
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert!(w.bytes <= 300, "{} bytes", w.bytes);
+}
+
+#[test]
+fn a_wider_audience_brings_the_whole_document_over_many_hops() {
+    let mut w = World::new(&["000000", "370000", "370100", "510000", "510100"]);
+    for (a, b) in [("000000", "370000"), ("370000", "370100"), ("000000", "510000"), ("510000", "510100")] {
+        w.link(a, b);
+    }
+    let doc = w.write("370100", None, "subject", "letter");
+    w.write("370100", Some(doc), "more", "words");
+    w.settle();
+    assert_eq!(w.value("510100", doc, "subject"), None);
+    w.write("370100", Some(doc), "to", "510100");
+    w.settle();
+    assert_eq!(w.value("510100", doc, "more").unwrap(), "words");
+    w.write("510100", Some(doc), "answer", "yes");
+    w.settle();
+    assert_eq!(w.value("370100", doc, "answer").unwrap(), "yes");
+    w.assert_equal("370100", "370000");
+    w.assert_equal("510100", "510000");
+}
+
+#[test]
+fn grants_and_kinds_of_newer_versions_travel_too() {
+    let mut w = World::new(&["000000", "370000", "370100"]);
+    w.link("000000", "370000");
+    w.link("370000", "370100");
+    let doc = w.write("370100", None, "subject", "one");
+    w.at(name("370100"), |r, s, _| r.put(doc, Kind::GRANT, b"sealed".to_vec(), s, &mut Desk).unwrap());
+    w.at(name("370100"), |r, s, _| {
+        r.put(doc, Kind::new(99), b"of the future".to_vec(), s, &mut Desk).unwrap()
+    });
+    w.settle();
+    w.assert_equal("370100", "370000");
+    w.assert_equal("370000", "000000");
+    assert_eq!(w.hashes("000000").len(), 3);
+}
+
+#[test]
+fn a_document_larger_than_a_batch_travels_in_several() {
+    let mut w = World::new(&["000000", "370000", "370100", "370200"]);
+    w.link("370000", "370100");
+    w.link("370000", "370200");
+    let doc = w.write("370100", None, "subject", "large");
+    for i in 0..12u8 {
+        let mut noise = vec![0u8; 60_000];
+        blake3::Hasher::new_keyed(&[i; 32]).finalize_xof().fill(&mut noise);
+        let words: String = noise.iter().map(|b| format!("{b:02x}")).collect();
+        w.write("370100", Some(doc), &format!("k{i}"), &words);
+    }
+    w.settle();
+    w.write("370100", Some(doc), "to", "370200");
+    w.settle();
+    assert!(w.value("370200", doc, "k11").is_some());
+    w.assert_equal("370200", "370000");
+    for node in ["370000", "370200"] {
+        assert!(
+            !w.told(node).iter().any(|e| matches!(e, Event::Misbehaved { .. } | Event::Repairing { .. }))
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Twins: two changes with one actor and sequence number. A process that was cloned while it ran leaves them behind,
+//! and automerge takes only one of them into a document.
+//!
+//! Which one stands must not depend on which came first. So a document with twins is judged anew from all its changes
+//! in one order that is a function of the set: parents before children, and of those whose parents have been judged
+//! the smallest hash first. A change stands when its parents stand, its place is free, and the rules allow it. A later
+//! arrival has no children yet, so it never changes the order of those before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::admit::{Incoming, Taken, Verdict, counted_state};
+use super::shelf::Open;
+use super::{Event, Replica};
+use crate::document::{Refusal, Witnessed, actor};
+use crate::id::{DocId, Incarnation, ItemHash};
+use crate::item::{Kind, State};
+use crate::matter::{Domain, Matter};
+use crate::store::{self, Store};
+use crate::trust::Trust;
+
+/// A change, and what became of it before.
+struct Known {
+    change: Witnessed,
+    before: Option<State>,
+}
+
+impl<T: Trust, M: Matter> Replica<T, M> {
+    /// Takes in a change whose place in the document is taken, and judges all the others again.
+    pub(super) fn judge_twins<S, D>(
+        &mut self,
+        doc: DocId,
+        item: &Incoming,
+        change: &Witnessed,
+        taken: &mut Taken,
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<Verdict>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        let mut known = BTreeMap::from([(item.hash, Known { change: change.clone(), before: None })]);
+        for held in store.items_of(&doc)?.into_iter().filter(|i| i.kind == Kind::CHANGE) {
+            let counted = match held.state {
+                State::Refused => self.counts(doc, held.hash, held.author, held.sealed, store)?,
+                state => state == State::Counted,
+            };
+            // What cannot even be read as a change was refused for that, and stays so.
+            if let Ok(change) = Witnessed::check(&held.bytes, held.author, counted) {
+                known.insert(held.hash, Known { change, before: Some(held.state) });
+            }
+        }
+        let (open, mut refusals) = judge_all(Open::empty(doc, domain.begin(doc)), &known);
+        self.shelf.put(doc, open);
+        self.shelf.touch(doc);
+        let verdict = match refusals.remove(&item.hash) {
+            Some(refusal) => self.refuse(doc, item, refusal, taken, store)?,
+            None => {
+                self.keep_item(doc, item, counted_state(change), taken, store)?;
+                Verdict::Durable
+            }
+        };
+        for (hash, Known { change, before }) in &known {
+            match (before, refusals.remove(hash)) {
+                (None, _) | (Some(State::Refused), Some(_)) => {}
+                (Some(State::Refused), None) => store.set_state(hash, counted_state(change))?,
+                (Some(_), Some(refusal)) => {
+                    store.set_state(hash, State::Refused)?;
+                    self.tell_refused(*hash, change.author, &refusal, store)?;
+                }
+                (Some(_), None) => {}
+            }
+        }
+        self.change_incarnation_of(change);
+        Ok(verdict)
+    }
+
+    /// Twins of this very life mean that a copy of this process runs: it goes on under a new actor.
+    fn change_incarnation_of(&mut self, change: &Witnessed) {
+        if change.place().0 == actor(self.me, self.incarnation) {
+            self.incarnation = Incarnation::from_bytes(self.chance.draw());
+            let incarnation = self.incarnation;
+            self.tell(Event::Cloned { incarnation });
+        }
+    }
+}
+
+/// Judges all changes in the order that their set alone decides. Returns the document of those that stand, and why the
+/// others do not.
+fn judge_all<M: Matter>(
+    mut open: Open<M>,
+    known: &BTreeMap<ItemHash, Known>,
+) -> (Open<M>, BTreeMap<ItemHash, Refusal>) {
+    let mut refusals = BTreeMap::new();
+    let mut left: BTreeSet<ItemHash> = known.keys().copied().collect();
+    let ready = |left: &BTreeSet<ItemHash>| {
+        left.iter().find(|h| known[*h].change.deps.iter().all(|d| !left.contains(d))).copied()
+    };
+    while let Some(hash) = ready(&left) {
+        left.remove(&hash);
+        let change = &known[&hash].change;
+        let fallen = change.deps.iter().find(|d| !open.document.has(d));
+        let twin = open.document.at_place(change.place());
+        let verdict = match (fallen, twin) {
+            (Some(dep), _) => Err(Refusal::RestsOn(*dep)),
+            (None, Some(twin)) => Err(Refusal::Twin(twin)),
+            (None, None) => open.take(change),
+        };
+        if let Err(refusal) = verdict {
+            refusals.insert(hash, refusal);
+        }
+    }
+    (open, refusals)
+}
