@@ -142,15 +142,7 @@ impl Cli {
         match &self.command {
             Command::Demo(args) => demo::demo(args, self.dir.as_deref(), self.json),
             Command::Cert(command) => command.run(self),
-            Command::Init { identity } => {
-                let dir = self.dir()?;
-                let mut identity = certs::Identity::load(identity).map_err(|e| {
-                    Failure::new(FailureKind::Configuration, "the identity cannot be read").because(e)
-                })?;
-                Engine::init(&dir, &mut identity)?;
-                self.print(&json!({ "node": identity.node(), "dir": dir }));
-                Ok(())
-            }
+            Command::Init { identity } => self.init(identity),
             Command::Run(args) => run::run(self.config(args.flags()?)?),
             Command::Ticket(command) => command.run(self),
             Command::Replica(command) => command.run(self),
@@ -160,9 +152,32 @@ impl Cli {
         }
     }
 
+    /// Makes a data directory, and takes in the revocation lists that came with the identity.
+    fn init(&self, from: &Path) -> Result<(), Failure> {
+        let dir = self.dir()?;
+        let mut identity = certs::Identity::load(from).map_err(|e| {
+            Failure::new(FailureKind::Configuration, "the identity cannot be read")
+                .because(e)
+                .hint("what is wrong with it: hotline cert check DIR")
+        })?;
+        Engine::init(&dir, &mut identity)?;
+        for list in cert::waiting_lists(from)? {
+            ask(&dir, &list)?;
+        }
+        self.print(&json!({ "node": identity.node(), "dir": dir }));
+        Ok(())
+    }
+
     fn print(&self, value: &Value) {
         show::value(value, self.json);
     }
+}
+
+/// A day for people, China's time, of seconds since 1970.
+fn day(secs: u64) -> String {
+    let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+    jiff::Timestamp::from_second(secs as i64)
+        .map_or_else(|_| "?".to_owned(), |t| t.to_zoned(china).strftime("%Y-%m-%d").to_string())
 }
 
 fn no_directory() -> Failure {

@@ -50,7 +50,9 @@ const EVENTS: usize = 500;
 const BLOCK: &str = "number block";
 const SERIALS: &str = "serials.json";
 const DATABASE: &str = "node.db";
-const IDENTITY: &str = "identity";
+
+/// The identity's directory in a data directory.
+pub const IDENTITY: &str = "identity";
 
 /// How an engine is opened.
 #[derive(Clone, Debug)]

@@ -1,14 +1,21 @@
 //! `hotline cert`: authorities and identities, on a machine without a network.
+//!
+//! No command prints a private key; the files that hold one are for their owner only (0600).
 
-use std::path::PathBuf;
+mod check;
+mod enrol;
+mod show;
+
+use std::path::{Path, PathBuf};
 
 use certs::{Authority, Identity, NodeKeys, NodeName, Reason, SecretKey, Site, Subject, UnixTime};
 use clap::{Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Cli;
 use crate::daemon::now_ms;
-use crate::request::{Failure, FailureKind, Request};
+use crate::request::{Failure, FailureKind};
+pub(super) use enrol::waiting_lists;
 
 /// Days that a node's certificate lives unless told otherwise.
 const DAYS: u64 = 400;
@@ -48,9 +55,16 @@ pub(super) enum Cert {
         #[arg(long, default_value_t = DAYS)]
         days: u64,
     },
+    /// Keys for a node that is enrolled from afar, and the request to carry to its authority.
+    Request(enrol::RequestArgs),
+    /// An authority's response to a request, after two people have compared its fingerprint.
+    Sign(enrol::SignArgs),
     /// A revocation list that names this node too.
     Revoke {
         node: NodeName,
+        /// Takes back the authority of this province instead, and with it all that it issued.
+        #[arg(long)]
+        authority: bool,
         #[arg(long, value_name = "DIR")]
         ca: PathBuf,
         #[arg(long, value_name = "FILE")]
@@ -61,80 +75,91 @@ pub(super) enum Cert {
         #[arg(long, value_name = "SEAL")]
         counts: Vec<sync::id::SealHash>,
     },
-    /// Admits a revocation list from a file into the node's directory.
-    Admit { file: PathBuf },
+    /// Takes in what an authority has written: a response into an identity, a revocation list into a node.
+    Admit(enrol::AdmitArgs),
     /// What an authority has issued and revoked.
     List {
         #[arg(long, value_name = "DIR")]
         ca: PathBuf,
     },
-    /// An identity, without its secrets.
-    Show { identity: PathBuf },
+    /// An identity or an authority (a directory), a request or a response (a file); never their secrets.
+    Show { path: PathBuf },
+    /// What is wrong with an identity or an authority. Exit code 4 when it cannot be used, 6 when a person is needed.
+    Check(check::CheckArgs),
 }
 
 fn failed(e: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Failed, "the authority could not do that").because(e)
 }
 
+fn unreadable(path: &Path, e: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Failed, format!("{} cannot be read", path.display())).because(e)
+}
+
+/// A date for people: the day, China's time.
+fn day(t: UnixTime) -> String {
+    super::day(t.secs())
+}
+
+fn today() -> UnixTime {
+    UnixTime::from_secs(now_ms() / 1000)
+}
+
 impl Cert {
     pub(super) fn run(&self, cli: &Cli) -> Result<(), Failure> {
-        let now = UnixTime::from_secs(now_ms() / 1000);
+        let now = today();
         let said = match self {
             Cert::Root { out } => {
                 let mut root = Authority::root(SecretKey::generate(), now).map_err(failed)?;
                 root.save(out).map_err(failed)?;
-                json!({ "authority": "ministry root", "dir": out, "fingerprint": root.trusted_root().fingerprint().to_string() })
+                json!({
+                    "authority": "000000", "dir": out, "until": day(root.until()),
+                    "fingerprint": root.trusted_root().fingerprint().to_string(),
+                })
             }
             Cert::Province { site, ca, out } => {
                 let mut root = Authority::load(ca).map_err(failed)?;
                 let mut province = root.issue_province(*site, SecretKey::generate(), now).map_err(failed)?;
                 province.save(out).map_err(failed)?;
-                json!({ "authority": site, "dir": out })
+                json!({ "authority": site, "dir": out, "until": day(province.until()) })
             }
             Cert::Node { node, ca, out, days } => {
                 let mut authority = Authority::load(ca).map_err(failed)?;
                 let mut identity = Identity::create(&mut authority, *node, NodeKeys::generate(), now, *days)
                     .map_err(failed)?;
                 identity.save(out).map_err(failed)?;
-                json!({ "node": node, "dir": out, "days": days })
+                let until = identity.record().leaf.until;
+                json!({ "node": node, "dir": out, "days": now.days_until(until), "until": day(until) })
             }
-            Cert::Revoke { node, ca, out, reason, counts } => {
-                let mut authority = Authority::load(ca).map_err(failed)?;
+            Cert::Request(args) => args.run()?,
+            Cert::Sign(args) => args.run(now)?,
+            Cert::Revoke { node, authority, ca, out, reason, counts } => {
+                let mut issuer = Authority::load(ca).map_err(failed)?;
                 let reason = match reason {
                     Why::KeyCompromise => Reason::KeyCompromise,
                     Why::Superseded => Reason::Superseded,
                     Why::Closed => Reason::Closed,
                 };
+                let who = if *authority { Subject::Authority(node.site()) } else { Subject::Node(*node) };
                 let counts: Vec<[u8; 32]> = counts.iter().map(|c| *c.as_bytes()).collect();
-                let list = authority.revoke(Subject::Node(*node), &counts, reason, now).map_err(failed)?;
-                std::fs::write(out, &**list.bytes()).map_err(failed)?;
-                json!({ "revoked": node, "file": out, "number": list.number, "next": format!("admit it at any node: hotline cert admit {} --dir DIR", out.display()) })
-            }
-            Cert::Admit { file } => {
-                let bytes = std::fs::read(file).map_err(|e| {
-                    Failure::new(FailureKind::Failed, format!("{} cannot be read", file.display())).because(e)
+                let list = issuer.revoke(who, &counts, reason, now).map_err(failed)?;
+                std::fs::write(out, &**list.bytes()).map_err(|e| {
+                    Failure::new(FailureKind::Failed, format!("{} cannot be written", out.display()))
+                        .because(e)
+                        .hint("the revocation itself is kept: say it again with another file")
                 })?;
-                let hex = bytes.iter().map(|b| format!("{b:02x}")).collect();
-                cli.ask(&Request::Admit { kind: "revocation".to_owned(), hex })?
-            }
-            Cert::List { ca } => {
-                let authority = Authority::load(ca).map_err(failed)?;
-                let issued: Vec<Value> = authority.issued().iter().map(|i| json!(format!("{i:?}"))).collect();
-                let revoked: Vec<Value> =
-                    authority.revoked().iter().map(|r| json!(format!("{r:?}"))).collect();
-                json!({ "jurisdiction": format!("{:?}", authority.jurisdiction()), "issued": issued, "revoked": revoked })
-            }
-            Cert::Show { identity } => {
-                let identity = Identity::load(identity).map_err(failed)?;
-                let leaf = &identity.record().leaf;
                 json!({
-                    "node": identity.node(),
-                    "name": identity.node().dns(),
-                    "days_left": now.days_until(leaf.until),
-                    "root": identity.root().fingerprint().to_string(),
-                    "record": identity.record().number,
+                    "revoked": node, "authority": authority, "file": out, "number": list.number,
+                    "next": format!("at any node: hotline cert admit {} --dir DIR", out.display()),
                 })
             }
+            Cert::Admit(args) => args.run(cli, now)?,
+            Cert::List { ca } => {
+                let authority = Authority::load(ca).map_err(failed)?;
+                return show::list(&authority, cli, now);
+            }
+            Cert::Show { path } => show::show(path, now)?,
+            Cert::Check(args) => args.run(now)?,
         };
         cli.print(&said);
         Ok(())
