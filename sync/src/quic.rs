@@ -176,6 +176,7 @@ fn lane_number(lane: Lane) -> u8 {
         Lane::Control => 0,
         Lane::Urgent => 1,
         Lane::Bulk => 2,
+        Lane::Files => 3,
     }
 }
 
@@ -184,7 +185,7 @@ fn transport(congestion: Congestion) -> Arc<TransportConfig> {
     transport.max_idle_timeout(Some(IDLE.try_into().expect("45 s fit")));
     transport.keep_alive_interval(Some(KEEP_ALIVE));
     transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
-    transport.max_concurrent_uni_streams(VarInt::from_u32(3));
+    transport.max_concurrent_uni_streams(VarInt::from_u32(Lane::ALL.len() as u32));
     transport.stream_receive_window(VarInt::from_u32(2 << 20));
     transport.receive_window(VarInt::from_u32(4 << 20));
     transport.send_window(8 << 20);

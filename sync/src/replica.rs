@@ -24,6 +24,7 @@
 mod admit;
 mod counting;
 mod draft;
+mod files;
 mod incoming;
 mod link;
 mod outgoing;
@@ -46,6 +47,7 @@ use crate::matter::{Domain, Matter};
 use crate::store::{self, Debt, Peer, Position, Store};
 use crate::trust::{Admission, Membership, Trust};
 use crate::wire::Lane;
+pub use files::FilesView;
 use link::Link;
 use shelf::Shelf;
 
@@ -179,6 +181,30 @@ pub enum Event {
         /// Which.
         nodes: Vec<NodeName>,
     },
+    /// The disk's reserve is reached: contents of files wait.
+    FilesPaused {
+        /// Bytes that may still be written.
+        room: u64,
+    },
+    /// A document has more files than are fetched.
+    TooManyFiles {
+        /// Which.
+        doc: DocId,
+    },
+    /// A piece of a file is not what was stored: it is fetched again.
+    PieceDamaged {
+        /// Of which file.
+        file: ItemHash,
+        /// Which piece.
+        place: u32,
+    },
+    /// A peer asked for a file of a document whose audience it is not in.
+    ForeignFile {
+        /// Which peer.
+        peer: NodeName,
+        /// Of which document.
+        doc: DocId,
+    },
 }
 
 impl fmt::Display for Event {
@@ -214,6 +240,26 @@ impl fmt::Display for Event {
             Event::Frozen { doc } => write!(
                 f,
                 "document {} has outgrown what is loaded: it is passed on unread until a person has looked at it",
+                doc.short()
+            ),
+            Event::FilesPaused { room } => write!(
+                f,
+                "the disk is nearly full ({room} bytes above the reserve): contents of files wait, everything else goes on; free some space"
+            ),
+            Event::TooManyFiles { doc } => write!(
+                f,
+                "document {} has more than {} files: further contents are not fetched",
+                doc.short(),
+                crate::file::MAX_FILES
+            ),
+            Event::PieceDamaged { file, place } => write!(
+                f,
+                "piece {place} of file {} is not what was stored; it is fetched again: look at the disk",
+                file.short()
+            ),
+            Event::ForeignFile { peer, doc } => write!(
+                f,
+                "{peer} asked for a file of {}, whose audience it is not in as this node knows it; it gets nothing",
                 doc.short()
             ),
             Event::Revoked { nodes } => {
@@ -298,6 +344,7 @@ pub struct Replica<T, M> {
     recount_due: BTreeSet<NodeName>,
     effects: Vec<Effect>,
     unsealed: bool,
+    files: files::Exchange,
 }
 
 const CHAIN: &str = "chain";
@@ -337,6 +384,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             recount_due: BTreeSet::new(),
             effects: Vec::new(),
             unsealed: true,
+            files: files::Exchange::default(),
         };
         for item in store.directory()? {
             replica.trust.admit(item.kind, &item.bytes);
@@ -487,6 +535,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let (hash, kept) = self.keep_own(doc, kind, bytes, store)?;
         if let Some(item) = kept {
             domain.keep(store, &item)?;
+            self.know_file(doc, kind, &item.bytes, None, store)?;
         }
         Ok(hash)
     }
@@ -562,6 +611,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         for peer in peers {
             self.pump(now, peer, store)?;
         }
+        self.exchange_files(now, store)?;
         for peer in std::mem::take(&mut self.dirty) {
             if let Some(row) = self.pairs.get(&peer) {
                 store.put_peer(peer, row)?;

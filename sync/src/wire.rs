@@ -12,6 +12,10 @@
 //! 5 sketch   cells of a rateless IBLT
 //! 6 want     the outcome of a repair: which items the other side lacks
 //! 7 bye      why the link ends
+//! 8 seek     which pieces of a file are asked for
+//! 9 piece    one piece of a file's content
+//! 10 lack    none of what was asked for of a file is here
+//! 11 have    some of it is here now
 //! ```
 
 use std::fmt;
@@ -19,7 +23,8 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{DocId, Incarnation, SealHash};
+use crate::file::PIECE;
+use crate::id::{DocId, Incarnation, ItemHash, SealHash};
 use crate::seal::Seal;
 
 /// The version of the frames below; the smaller of both sides' is spoken.
@@ -43,11 +48,13 @@ pub enum Lane {
     Urgent,
     /// All other batches.
     Bulk,
+    /// Contents of files.
+    Files,
 }
 
 impl Lane {
     /// All lanes, the most urgent first.
-    pub const ALL: [Lane; 3] = [Lane::Control, Lane::Urgent, Lane::Bulk];
+    pub const ALL: [Lane; 4] = [Lane::Control, Lane::Urgent, Lane::Bulk, Lane::Files];
 }
 
 /// The first flight.
@@ -210,6 +217,15 @@ pub enum Want {
     Everything,
 }
 
+/// Asks for pieces of a file, beside those asked for before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeekBody {
+    /// The file: the hash of its manifest.
+    pub file: ItemHash,
+    /// The places of the pieces as (gap, length) runs; none: the peer need send no more of this file.
+    pub places: Vec<(u32, u32)>,
+}
+
 /// Why a link ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bye {
@@ -239,6 +255,21 @@ pub enum Frame {
     Want(WantBody),
     /// The end.
     Bye(Bye),
+    /// Pieces that are asked for.
+    Seek(SeekBody),
+    /// A piece.
+    Piece {
+        /// Of which file.
+        file: ItemHash,
+        /// Which piece.
+        place: u32,
+        /// Its bytes, unchecked.
+        bytes: Vec<u8>,
+    },
+    /// None of the pieces asked for of this file is here yet.
+    Lack(ItemHash),
+    /// Some of this file, which was lacking, is here now.
+    Have(ItemHash),
     /// Something that a newer version says.
     Unknown(u8),
 }
@@ -295,6 +326,17 @@ impl Frame {
             Frame::Sketch(b) => frame(5, b),
             Frame::Want(b) => frame(6, b),
             Frame::Bye(b) => frame(7, b),
+            Frame::Seek(b) => frame(8, b),
+            Frame::Piece { file, place, bytes: piece } => {
+                let mut bytes = Vec::with_capacity(37 + piece.len());
+                bytes.push(9);
+                bytes.extend(file.as_bytes());
+                bytes.extend(place.to_be_bytes());
+                bytes.extend(piece);
+                bytes
+            }
+            Frame::Lack(file) => frame(10, file),
+            Frame::Have(file) => frame(11, file),
             Frame::Unknown(kind) => vec![*kind],
         }
     }
@@ -316,6 +358,18 @@ impl Frame {
             5 => Frame::Sketch(body(rest)?),
             6 => Frame::Want(body(rest)?),
             7 => Frame::Bye(body(rest)?),
+            8 => Frame::Seek(body(rest)?),
+            9 => {
+                let (file, rest) = rest.split_first_chunk::<32>().ok_or(FrameError::Body)?;
+                let (place, bytes) = rest.split_first_chunk::<4>().ok_or(FrameError::Body)?;
+                if bytes.len() > PIECE {
+                    return Err(FrameError::Length(bytes.len()));
+                }
+                let (file, place) = (ItemHash::from_bytes(*file), u32::from_be_bytes(*place));
+                Frame::Piece { file, place, bytes: bytes.to_vec() }
+            }
+            10 => Frame::Lack(body(rest)?),
+            11 => Frame::Have(body(rest)?),
             kind => Frame::Unknown(*kind),
         })
     }
@@ -373,11 +427,15 @@ mod tests {
                 Frame::Sketch(SketchBody { key, cells: vec![1] }),
                 Frame::Want(WantBody { key, bits: 0, prefix: 0, outcome: Want::These(vec![[1; 8]], 2) }),
                 Frame::Bye(Bye { reason: "enough".into() }),
+                Frame::Seek(SeekBody { file: ItemHash::from_bytes([3; 32]), places: vec![(1, 2)] }),
+                Frame::Lack(ItemHash::from_bytes([4; 32])),
+                Frame::Have(ItemHash::from_bytes([5; 32])),
+                Frame::Piece { file: ItemHash::from_bytes([3; 32]), place: 7, bytes: vec![1, 2, 3] },
                 Frame::Unknown(200),
             ] {
                 let mut bytes = frame.to_bytes();
                 prop_assert_eq!(Frame::from_bytes(&bytes), Ok(frame.clone()));
-                if !matches!(frame, Frame::Batch { .. }) {
+                if !matches!(frame, Frame::Batch { .. } | Frame::Piece { .. }) {
                     bytes.extend([1, 2, 3]); // what a newer version adds
                     prop_assert_eq!(Frame::from_bytes(&bytes), Ok(frame));
                 }

@@ -115,9 +115,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     }
                     Err(refusal) => verdicts[i] = Some(self.refuse(doc, item, refusal, &mut taken, store)?),
                 }
+            } else if let Err(refusal) = Self::judge_manifest(item) {
+                verdicts[i] = Some(self.refuse(doc, item, refusal, &mut taken, store)?);
             } else {
                 let state = if counted { State::Counted } else { State::NotCounted };
                 self.keep_item(doc, item, state, &mut taken, store)?;
+                self.know_file(doc, item.kind, &item.bytes, Some(from), store)?;
                 let kept = Item {
                     hash: item.hash,
                     kind: item.kind,

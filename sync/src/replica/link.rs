@@ -89,6 +89,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<()> {
         self.know_peer(peer, store)?;
+        self.files.unlink(peer);
         let scan = self.pairs.get(&peer).and_then(|p| p.everything);
         self.links.insert(peer, Link { scan, dirty: false, compared_at: now, ..Link::default() });
         let digest = self.digest(peer);
@@ -162,6 +163,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
             Frame::Sketch(sketch) => self.sketch(peer, sketch, store),
             Frame::Want(want) => self.want(peer, want, store),
+            Frame::Seek(seek) => self.seek(peer, seek, store),
+            Frame::Lack(file) => self.lack(now, peer, file, store),
+            Frame::Have(file) => self.have(now, peer, file, store),
+            Frame::Piece { file, place, bytes } => self.piece(now, peer, file, place, &bytes, store),
             Frame::Bye(bye) => {
                 let reason: String = bye.reason.chars().take(300).collect();
                 self.tell(Event::Ended { peer, reason: reason.clone() });
@@ -187,6 +192,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         if let Some(link) = self.links.get_mut(&peer) {
             link.heard = true;
         }
+        self.look_for_files();
         if let Some((number, hash)) = hello.highest {
             let own = self.chain.number;
             if number > own {

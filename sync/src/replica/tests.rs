@@ -2,6 +2,7 @@
 
 mod damage;
 mod exchange;
+mod files;
 mod judging;
 
 use std::collections::{BTreeMap, BTreeSet};
