@@ -6,8 +6,10 @@ mod import;
 mod papers;
 mod replica;
 mod run;
+mod screen;
 mod show;
 mod ticket;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +17,7 @@ use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
 use crate::config::{Config, Given};
-use crate::daemon::{ask_running, now_ms};
+use crate::daemon::{ask_running, is_running, now_ms};
 use crate::engine::{Engine, Options};
 use crate::request::{Failure, FailureKind, Reply, Request};
 
@@ -185,15 +187,36 @@ fn no_directory() -> Failure {
         .hint("add --dir DIR, set HOTLINE_DIR, or name a configuration file that says `dir`")
 }
 
+/// Asks once.
 fn ask(dir: &Path, request: &Request) -> Reply {
-    if let Some(reply) = ask_running(dir, request) {
-        return reply;
+    Session::open(dir)?.ask(request)
+}
+
+/// Several questions to one node: to the one that runs on the directory, or else to the directory itself, which stays
+/// opened, and locked, in between.
+struct Session {
+    dir: PathBuf,
+    engine: Option<Engine>,
+}
+
+impl Session {
+    fn open(dir: &Path) -> Result<Session, Failure> {
+        let engine = if is_running(dir) { None } else { Some(Engine::open(dir, &Options::drawn()?)?) };
+        Ok(Session { dir: dir.to_owned(), engine })
     }
-    let mut engine = Engine::open(dir, &Options::drawn()?)?;
-    engine.begin(now_ms())?;
-    let reply = engine.ask(request);
-    engine.commit()?;
-    reply
+
+    fn ask(&mut self, request: &Request) -> Reply {
+        let Some(engine) = &mut self.engine else {
+            return ask_running(&self.dir, request).unwrap_or_else(|| {
+                Err(Failure::new(FailureKind::Unreachable, "the node stopped meanwhile")
+                    .hint("ask again; what it acknowledged is kept"))
+            });
+        };
+        engine.begin(now_ms())?;
+        let reply = engine.ask(request);
+        engine.commit()?;
+        reply
+    }
 }
 
 #[cfg(test)]

@@ -148,6 +148,11 @@ impl Node {
     }
 }
 
+/// Whether a node answers on this directory's socket.
+pub fn is_running(dir: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(dir.join(SOCKET)).is_ok()
+}
+
 /// Asks the node that runs on this directory; `None` when none does.
 pub fn ask_running(dir: &Path, request: &Request) -> Option<Reply> {
     clients::ask(&dir.join(SOCKET), request)

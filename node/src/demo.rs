@@ -41,6 +41,7 @@ fn name(text: &str) -> Result<NodeName, Failure> {
 impl Demo {
     /// Makes identities and directories where there are none, and starts every node on `port` and the seven after.
     pub async fn start(dir: &Path, port: u16) -> Result<Demo, Failure> {
+        free(port)?;
         let names: Vec<NodeName> = NODES.iter().map(|n| name(n)).collect::<Result<_, _>>()?;
         if !dir.join("000000").join("node.db").exists() {
             make(dir, &names)?;
@@ -225,6 +226,22 @@ fn unproved(status: &Value, down: &[(&str, &str)]) -> Vec<String> {
             (!held && !fine).then(|| format!("{me} - {peer}: outbox {}", p["outbox"]))
         })
         .collect()
+}
+
+/// Whether all ports of the demo are free. Said before anything is made on the disk.
+fn free(first: u16) -> Result<(), Failure> {
+    let count = NODES.len() as u16;
+    let wrong = |what: String| {
+        Failure::new(FailureKind::Configuration, what).hint(format!("choose {count} others: --port P"))
+    };
+    let last = first
+        .checked_add(count - 1)
+        .ok_or_else(|| wrong(format!("{count} ports from {first} on do not exist")))?;
+    for port in first..=last {
+        std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, port))
+            .map_err(|e| wrong(format!("UDP port {port} of 127.0.0.1 is not free")).because(e))?;
+    }
+    Ok(())
 }
 
 fn make(dir: &Path, names: &[NodeName]) -> Result<(), Failure> {

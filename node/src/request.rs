@@ -88,7 +88,7 @@ pub enum Request {
         /// Who asks.
         user: Option<String>,
     },
-    /// The story: `{"lines":[{"text","mark"}]}`.
+    /// The story: `{"lines":[{"entry","at","text","mark"}]}`; the closing lines have no entry.
     History {
         /// Id, unambiguous prefix or number.
         id: String,

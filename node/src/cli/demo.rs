@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::run::{ended, runtime};
+use super::screen::Screen;
 use super::show;
 use crate::demo::{self, Demo};
 use crate::log::{self, LogOptions};
@@ -72,9 +73,32 @@ pub(super) fn demo(args: &DemoArgs, dir: Option<&Path>, as_json: bool) -> Result
 }
 
 async fn play(args: &DemoArgs, dir: &Path) -> Result<(), Failure> {
+    let stop = ended();
+    tokio::pin!(stop);
+    let begun = tokio::select! {
+        begun = begin(args, dir) => begun?,
+        () = &mut stop => return Ok(()), // the nodes that ran so far end with the process, as with kill -9
+    };
+    let mut said = Ok(());
+    if args.headless {
+        let mut say = |line: String| show::line(&line);
+        said = tokio::select! {
+            told = demo::tell(&begun, &mut say) => told,
+            () = &mut stop => Err(Failure::new(FailureKind::Failed, "the story was interrupted")),
+        };
+        if said.is_ok() {
+            show::table(&rows(&begun.status().await?));
+        }
+    } else {
+        watch(&begun, dir, stop).await?;
+    }
+    begun.stop().await;
+    said
+}
+
+async fn begin(args: &DemoArgs, dir: &Path) -> Result<Demo, Failure> {
     let first = !dir.join("000000").exists();
     let demo = Demo::start(dir, args.port).await?;
-    let mut said = Ok(());
     if first {
         let calls = demo.load_samples().await?;
         show::line(&format!(
@@ -83,38 +107,33 @@ async fn play(args: &DemoArgs, dir: &Path) -> Result<(), Failure> {
             args.port + 7
         ));
     }
-    if args.headless {
-        said = demo::tell(&demo, &mut |line| show::line(&line)).await;
-        if said.is_ok() {
-            show::table(&rows(&demo.status().await?));
-        }
-    } else {
-        watch(&demo, dir).await?;
-    }
-    demo.stop().await;
-    said
+    Ok(demo)
 }
 
-/// The live table, until Ctrl-C.
-async fn watch(demo: &Demo, dir: &Path) -> Result<(), Failure> {
-    let stop = ended();
+fn things_to_try(dir: &Path) -> String {
+    format!(
+        "three things to try in another terminal:\n\
+         \x20 hotline demo cut 370100 370000\n\
+         \x20 hotline ticket new --dir {} --text '出租车拒载' --phone 13800000000\n\
+         \x20 hotline demo heal 370100 370000        and watch the outbox fall to 0 and the links become equal\n\
+         Ctrl-C ends everything",
+        dir.join("370100").display()
+    )
+}
+
+/// The live table, until the person has seen enough. Where there is no terminal, the words alone.
+async fn watch(demo: &Demo, dir: &Path, stop: impl Future<Output = ()>) -> Result<(), Failure> {
     tokio::pin!(stop);
+    let Some(mut screen) = Screen::open() else {
+        show::line(&things_to_try(dir));
+        stop.await;
+        return Ok(());
+    };
     loop {
         let all = demo.status().await?;
-        show::clear();
-        show::table(&rows(&all));
-        show::line("\nthree things to try in another terminal:");
-        show::line("  hotline demo cut 370100 370000");
-        show::line(&format!(
-            "  hotline ticket new --dir {} --text '出租车拒载' --phone 13800000000",
-            dir.join("370100").display()
-        ));
-        show::line(
-            "  hotline demo heal 370100 370000        and watch the outbox fall to 0 and the links become equal",
-        );
-        show::line("Ctrl-C ends everything");
+        screen.draw(&format!("{}\n\n{}", show::table_text(&rows(&all)), things_to_try(dir)));
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            enough = screen.enough(Duration::from_millis(500)) => if enough { return Ok(()) },
             () = &mut stop => return Ok(()),
         }
     }

@@ -1,35 +1,221 @@
-//! `hotline ticket import`: calls from a file.
+//! `hotline ticket import`: calls from a file of JSON lines, however long it is.
+//!
+//! The file is read a line at a time and sent in portions; a portion is durable as a whole when its answer comes. A
+//! line that makes no ticket is named with its number. Then either the import stops behind everything that stands
+//! before that line, and says how to go on (`--from-line`), or it leaves the line out and says so at the end
+//! (`--keep-going`).
 
-use std::io::Read;
-use std::path::Path;
-use std::time::Instant;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{ask, show};
+use super::{Session, show};
+use crate::import::{NewTicket, Sample, SampleReader};
+use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Request};
 
-/// Tickets in one request of an import.
-const CHUNK: usize = 500;
+/// Tickets in one portion, at most.
+const PORTION: usize = 500;
 
-/// The largest file that is read into memory.
-const MAX_FILE: u64 = 1 << 30;
+/// Bytes of JSON in one portion, at most, give or take one ticket.
+const PORTION_BYTES: usize = 4 << 20;
 
-/// JSON or JSON lines of a file, or of standard input for `-`.
-pub(super) fn read_lines(file: &Path) -> Result<Vec<Value>, Failure> {
-    let unreadable = |e: std::io::Error| {
-        Failure::new(FailureKind::Failed, format!("{} cannot be read", file.display())).because(e)
-    };
-    let mut text = String::new();
+/// Bad lines that are told one by one.
+const TOLD: usize = 100;
+
+/// The largest file that `ticket new --from` reads into memory, in bytes.
+const MAX_FILE: u64 = 16 << 20;
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// A file of JSON lines, of the shape of fixtures/samples.jsonl; `-` reads standard input.
+    file: PathBuf,
+    /// Leaves lines out that make no ticket, and ends with exit code 1 if there were any.
+    #[arg(long)]
+    keep_going: bool,
+    /// Begins with this line: where an earlier import stopped.
+    #[arg(long, value_name = "LINE", default_value_t = 1)]
+    from_line: usize,
+}
+
+/// An import under way.
+struct Import<'a> {
+    session: Session,
+    user: &'a Option<String>,
+    portion: Vec<Value>,
+    bytes: usize,
+    /// Tickets that are in.
+    done: usize,
+    /// The first line that is not known to be in.
+    next: usize,
+    bar: ProgressBar,
+}
+
+impl Import<'_> {
+    /// Sends what was gathered, which ends at `line`.
+    fn send(&mut self, line: usize) -> Result<(), Failure> {
+        let tickets = std::mem::take(&mut self.portion);
+        self.bytes = 0;
+        if !tickets.is_empty() {
+            let count = tickets.len();
+            let sent = self.session.ask(&Request::New { tickets, user: self.user.clone() });
+            sent.map_err(|failure| {
+                let went_on = self.how_to_go_on();
+                failure.hint(went_on)
+            })?;
+            self.done += count;
+            self.bar.set_message(format!("{} tickets", self.done));
+        }
+        self.next = line + 1;
+        Ok(())
+    }
+
+    fn how_to_go_on(&self) -> String {
+        format!("{} tickets are in; go on with --from-line {}", self.done, self.next)
+    }
+}
+
+/// A reader that moves a bar.
+struct Counted<R>(R, ProgressBar);
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.0.read(buffer)?;
+        self.1.inc(n as u64);
+        Ok(n)
+    }
+}
+
+fn unreadable(file: &Path, e: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Failed, format!("{} cannot be read", file.display())).because(e)
+}
+
+fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     if file == Path::new("-") {
-        std::io::stdin().take(MAX_FILE).read_to_string(&mut text).map_err(unreadable)?;
-    } else {
-        std::fs::File::open(file)
-            .map_err(unreadable)?
-            .take(MAX_FILE)
-            .read_to_string(&mut text)
-            .map_err(unreadable)?;
+        return Ok((Box::new(std::io::stdin()), None));
+    }
+    let opened = File::open(file).map_err(|e| unreadable(file, e))?;
+    let length = opened.metadata().map_err(|e| unreadable(file, e))?.len();
+    Ok((Box::new(opened), Some(length)))
+}
+
+/// A bar over the bytes of the input, drawn from the second second on, on a terminal.
+fn bar(length: Option<u64>) -> ProgressBar {
+    let bar = match length {
+        Some(length) => ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden()),
+        None => ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+    };
+    let shape = if length.is_some() { "{bar:40} {percent}%  {msg}  {eta} left" } else { "{spinner} {msg}" };
+    bar.with_style(ProgressStyle::with_template(shape).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+pub(super) fn import(
+    args: &ImportArgs,
+    dir: &Path,
+    user: &Option<String>,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let (input, length) = open(&args.file)?;
+    let reference = Reference::built_in();
+    let bar = bar(length);
+    let session = Session::open(dir)?;
+    let mut import = Import {
+        session,
+        user,
+        portion: Vec::new(),
+        bytes: 0,
+        done: 0,
+        next: args.from_line,
+        bar: bar.clone(),
+    };
+    let began = Instant::now();
+    let (mut last, mut bad, mut told) = (0, 0usize, Vec::new());
+    for read in SampleReader::new(BufReader::new(Counted(input, bar.clone()))) {
+        if bar.is_hidden() && began.elapsed() > Duration::from_secs(1) {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        let line = match &read {
+            Ok((line, _)) => *line,
+            Err(e) => e.line(),
+        };
+        if line < args.from_line {
+            continue;
+        }
+        let taken = read.map_err(|e| (e.to_string(), e.is_last_word())).and_then(|(line, sample)| {
+            ticket(sample, reference).map_err(|why| (format!("line {line}: {why}"), false))
+        });
+        match taken {
+            Ok((value, bytes)) => {
+                import.portion.push(value);
+                import.bytes += bytes;
+                last = line;
+                if import.portion.len() >= PORTION || import.bytes >= PORTION_BYTES {
+                    import.send(line)?;
+                }
+            }
+            Err((why, last_word)) if !args.keep_going || last_word => {
+                import.send(line.saturating_sub(1))?;
+                bar.finish_and_clear();
+                return Err(Failure::new(FailureKind::Usage, format!("{}, {why}", args.file.display()))
+                    .hint(format!(
+                        "mend the line; {}, or leave such lines out: --keep-going",
+                        import.how_to_go_on()
+                    )));
+            }
+            Err((why, _)) => {
+                bad += 1;
+                if told.len() < TOLD {
+                    told.push(why);
+                }
+            }
+        }
+    }
+    import.send(last)?;
+    bar.finish_and_clear();
+    if bad > 0 {
+        let mut failure = Failure::new(
+            FailureKind::Failed,
+            format!("{bad} lines of {} made no ticket; {} tickets are in", args.file.display(), import.done),
+        );
+        if bad > told.len() {
+            told.push(format!("and {} more", bad - told.len()));
+        }
+        failure.causes = told;
+        return Err(failure.hint("mend those lines and import them alone"));
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    show::value(
+        &json!({
+            "imported": import.done,
+            "seconds": (seconds * 1000.0).round() / 1000.0,
+            "per_second": (import.done as f64 / seconds.max(0.001)).round(),
+        }),
+        as_json,
+    );
+    Ok(())
+}
+
+/// The sample as it is sent, with its size, once it is known to make a ticket.
+fn ticket(sample: Sample, reference: &Reference) -> Result<(Value, usize), String> {
+    let value = serde_json::to_value(&sample).map_err(|e| e.to_string())?;
+    NewTicket::from_sample(sample, reference).map_err(|e| e.to_string())?;
+    let bytes = value.to_string().len();
+    Ok((value, bytes))
+}
+
+/// JSON or JSON lines of a file, or of standard input for `-`, that fit into memory.
+pub(super) fn read_lines(file: &Path) -> Result<Vec<Value>, Failure> {
+    let mut text = String::new();
+    let (input, _) = open(file)?;
+    input.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|e| unreadable(file, e))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(unreadable(file, format!("it is larger than {MAX_FILE} bytes"))
+            .hint("write one JSON object a line and use: hotline ticket import FILE"));
     }
     if let Ok(Value::Array(all)) = serde_json::from_str(&text) {
         return Ok(all);
@@ -50,26 +236,4 @@ pub(super) fn read_lines(file: &Path) -> Result<Vec<Value>, Failure> {
             })
         })
         .collect()
-}
-
-pub(super) fn import(file: &Path, dir: &Path, user: Option<String>, as_json: bool) -> Result<(), Failure> {
-    let tickets = read_lines(file)?;
-    let total = tickets.len();
-    let bar = ProgressBar::new(total as u64);
-    bar.set_style(
-        ProgressStyle::with_template("{bar:40} {pos}/{len} tickets, {per_sec}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    let began = Instant::now();
-    for chunk in tickets.chunks(CHUNK) {
-        ask(dir, &Request::New { tickets: chunk.to_vec(), user: user.clone() })?;
-        bar.inc(chunk.len() as u64);
-    }
-    bar.finish_and_clear();
-    let seconds = began.elapsed().as_secs_f64();
-    show::value(
-        &json!({ "imported": total, "seconds": (seconds * 1000.0).round() / 1000.0, "per_second": (total as f64 / seconds.max(0.001)).round() }),
-        as_json,
-    );
-    Ok(())
 }

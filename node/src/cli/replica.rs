@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Cli, show};
+use super::{Cli, watch};
 use crate::request::{Failure, Request};
 
 #[derive(Debug, Subcommand)]
@@ -30,7 +30,7 @@ pub(super) enum Replica {
     Rebuild,
     /// What the node told its operator since it started.
     Events,
-    /// The status, again every second.
+    /// The status as it changes: a picture on a terminal, elsewhere one JSON document a line.
     Watch,
     /// Says that this machine's date is right.
     ConfirmClock,
@@ -47,12 +47,7 @@ impl Replica {
             Replica::Rebuild => Request::Rebuild,
             Replica::Events => Request::Events,
             Replica::ConfirmClock => Request::ConfirmClock,
-            Replica::Watch => loop {
-                let status = cli.ask(&Request::Status)?;
-                show::clear();
-                show::value(&status, false);
-                std::thread::sleep(std::time::Duration::from_secs(1));
-            },
+            Replica::Watch => return watch::watch(&cli.dir()?, cli.json),
         };
         let value = cli.ask(&request)?;
         match self {

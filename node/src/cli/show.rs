@@ -19,13 +19,6 @@ pub(super) fn aside(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
-/// Clears the terminal.
-pub(super) fn clear() {
-    if std::io::stdout().is_terminal() {
-        let _ = write!(anstream::stdout(), "\x1b[2J\x1b[H");
-    }
-}
-
 /// A sentence, its causes and a next step, or all of it as JSON.
 pub(super) fn failure(failure: &Failure, as_json: bool) {
     if as_json {
@@ -61,14 +54,28 @@ pub(super) fn value(value: &Value, as_json: bool) {
     }
 }
 
-/// A ticket's history.
+/// A ticket's history: when, and what was done. What has no effect steps back, on a terminal that has colours.
 pub(super) fn story(story: &Value, as_json: bool) {
     if as_json {
         return line(&story.to_string());
     }
+    let mut trail = true;
     for told in story["lines"].as_array().into_iter().flatten() {
-        line(told["text"].as_str().unwrap_or_default());
+        let text = told["text"].as_str().unwrap_or_default();
+        if told["entry"].is_null() && std::mem::take(&mut trail) {
+            line(""); // the closing words: who holds it, and why
+        }
+        let when = told["at"].as_str().map_or_else(String::new, |at| format!("{}  ", moment(at)));
+        match told["mark"].as_str() {
+            Some("superseded" | "unentitled") => line(&format!("\x1b[2m{when}{text}\x1b[0m")),
+            _ => line(&format!("{when}{text}")),
+        }
     }
+}
+
+/// A time of RFC 3339 to the minute.
+pub(super) fn moment(at: &str) -> String {
+    at.get(..16).map_or_else(|| at.to_owned(), |minute| minute.replace('T', " "))
 }
 
 fn cell(value: &Value) -> String {
@@ -80,37 +87,59 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// Rows of objects; the first row names the columns.
-pub(super) fn table(rows: &[Value]) {
-    let Some(Value::Object(first)) = rows.first() else {
-        return rows.iter().for_each(|row| line(&cell(row)));
-    };
+/// Columns that people look for first, in this order; the others follow by name.
+const FRONT: [&str; 18] = [
+    "node",
+    "name",
+    "number",
+    "id",
+    "key",
+    "value",
+    "from",
+    "kind",
+    "what",
+    "entry",
+    "document",
+    "connected",
+    "digest_equal",
+    "outbox",
+    "custody",
+    "documents",
+    "items",
+    "subject",
+];
+
+fn columns(rows: &[Value]) -> Option<Vec<&String>> {
+    let Some(Value::Object(first)) = rows.first() else { return None };
     let mut columns: Vec<&String> = first.keys().filter(|name| *name != "row").collect();
-    let front = ["node", "number", "id", "subject", "key", "value", "from"];
-    columns.sort_by_key(|name| front.iter().position(|f| f == name).unwrap_or(front.len()));
-    let terminal = std::io::stdout().is_terminal();
+    columns.sort_by_key(|name| FRONT.iter().position(|f| f == name).unwrap_or(FRONT.len()));
+    Some(columns)
+}
+
+/// Rows of objects; the first row names the columns. A table on a terminal, tabs in a pipe.
+pub(super) fn table(rows: &[Value]) {
+    let Some(columns) = columns(rows) else { return rows.iter().for_each(|row| line(&cell(row))) };
+    if std::io::stdout().is_terminal() {
+        return line(&table_text(rows));
+    }
+    line(&columns.iter().map(|c| c.as_str()).collect::<Vec<_>>().join("\t"));
+    for row in rows {
+        let cells = columns.iter().map(|c| cell(&row[c.as_str()]).replace(['\t', '\n', '\r'], " "));
+        line(&cells.collect::<Vec<_>>().join("\t"));
+    }
+}
+
+/// A table as wide as the terminal.
+pub(super) fn table_text(rows: &[Value]) -> String {
+    let Some(columns) = columns(rows) else { return String::new() };
     let shown = |row: &Value, name: &str| {
         let text = cell(&row[name]);
-        // An id is 64 digits; eight are enough to name it again.
-        if terminal && text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            text[..8].to_owned()
-        } else {
-            text
+        match text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            true => text[..8].to_owned(), // an id is 64 digits; eight are enough to name it again
+            false if text.len() == 25 && text.as_bytes()[10] == b'T' => moment(&text),
+            false => text,
         }
     };
-    if !terminal {
-        line(&columns.iter().map(|c| c.as_str()).collect::<Vec<_>>().join("\t"));
-        for row in rows {
-            line(
-                &columns
-                    .iter()
-                    .map(|c| shown(row, c).replace(['\t', '\n'], " "))
-                    .collect::<Vec<_>>()
-                    .join("\t"),
-            );
-        }
-        return;
-    }
     let mut table = Table::new();
     table
         .load_preset(presets::UTF8_HORIZONTAL_ONLY)
@@ -119,5 +148,22 @@ pub(super) fn table(rows: &[Value]) {
     for row in rows {
         table.add_row(columns.iter().map(|c| shown(row, c)));
     }
-    line(&table.to_string());
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_begins_with_what_people_look_for() {
+        let rows =
+            [json!({ "at": "2026-11-24T23:05:00+08:00", "node": "370100", "row": 7, "id": "ab".repeat(32) })];
+        let names: Vec<String> = columns(&rows).into_iter().flatten().cloned().collect();
+        assert_eq!(names, ["node", "id", "at"]);
+        let text = table_text(&rows);
+        assert!(
+            text.contains("2026-11-24 23:05") && text.contains("abababab") && !text.contains("ababababab")
+        );
+    }
 }

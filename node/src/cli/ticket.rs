@@ -2,21 +2,26 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::{Cli, import, show};
+use super::{Cli, Session, import, show};
 use crate::request::{Act, Failure, FailureKind, Language, Request};
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Lang {
+    /// 中文.
+    Zh,
+    /// English.
+    En,
+}
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Ticket {
     /// Takes a call.
     New(Box<NewArgs>),
     /// Takes the calls of a file of JSON lines.
-    Import {
-        /// The file; `-` reads standard input.
-        file: PathBuf,
-    },
+    Import(import::ImportArgs),
     /// A queue, the newest first.
     List {
         /// held, to-accept, offered, returned, open, closed, conflicts, all.
@@ -48,9 +53,9 @@ pub(super) enum Ticket {
     History {
         /// Id, unambiguous prefix or number.
         id: String,
-        /// zh or en.
-        #[arg(long, default_value = "zh")]
-        lang: String,
+        /// The language of the story.
+        #[arg(long, value_enum, default_value_t = Lang::Zh)]
+        lang: Lang,
     },
     /// Adds a note.
     Note { id: String, text: String },
@@ -229,7 +234,7 @@ impl Ticket {
     pub(super) fn run(&self, cli: &Cli) -> Result<(), Failure> {
         let (id, act) = match self {
             Ticket::New(args) => return take(cli, args),
-            Ticket::Import { file } => return import::import(file, &cli.dir()?, cli.user.clone(), cli.json),
+            Ticket::Import(args) => return import::import(args, &cli.dir()?, &cli.user, cli.json),
             Ticket::List { queue, limit } => {
                 let rows = cli.ask(&Request::List { queue: queue.clone(), limit: *limit, before: None })?;
                 cli.print(&rows);
@@ -251,16 +256,9 @@ impl Ticket {
                 return Ok(());
             }
             Ticket::History { id, lang } => {
-                let language = match lang.as_str() {
-                    "zh" => Language::Zh,
-                    "en" => Language::En,
-                    other => {
-                        return Err(Failure::new(
-                            FailureKind::Usage,
-                            format!("`{other}` is not a language of this program"),
-                        )
-                        .hint("zh or en"));
-                    }
+                let language = match lang {
+                    Lang::Zh => Language::Zh,
+                    Lang::En => Language::En,
                 };
                 let story = cli.ask(&Request::History { id: id.clone(), language })?;
                 show::story(&story, cli.json);
@@ -322,9 +320,10 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
 }
 
 fn export(cli: &Cli) -> Result<(), Failure> {
+    let mut session = Session::open(&cli.dir()?)?;
     let mut after = None;
     loop {
-        let page = cli.ask(&Request::Export { after, limit: 500 })?;
+        let page = session.ask(&Request::Export { after, limit: 500 })?;
         for ticket in page["tickets"].as_array().into_iter().flatten() {
             show::line(&ticket.to_string());
         }

@@ -136,11 +136,7 @@ fn told(line: &story::Line) -> Value {
         story::Standing::Superseded => "superseded",
         story::Standing::Unentitled => "unentitled",
     };
-    let text = match &line.at {
-        Some(at) => format!("{at}  {}", line.text),
-        None => line.text.clone(),
-    };
-    json!({ "entry": line.entry, "text": text, "mark": mark })
+    json!({ "entry": line.entry, "at": line.at, "text": line.text, "mark": mark })
 }
 
 /// A ticket in the shape of `ticket show --json`, without the caller's person.

@@ -96,6 +96,20 @@ pub enum SampleError {
     },
 }
 
+impl SampleError {
+    /// The line that it is about, from 1.
+    pub fn line(&self) -> usize {
+        match self {
+            Self::Io { line, .. } | Self::LineTooLong { line } | Self::NotASample { line, .. } => *line,
+        }
+    }
+
+    /// Whether nothing comes after it.
+    pub fn is_last_word(&self) -> bool {
+        matches!(self, Self::Io { .. })
+    }
+}
+
 impl fmt::Display for SampleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

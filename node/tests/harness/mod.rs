@@ -167,7 +167,13 @@ impl Town {
     pub fn start_with(&self, node: &str, args: &[&str], environment: &[(&str, &str)]) -> Running {
         let log = self.path(&format!("{node}.log"));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        // As systemd starts it: a watchdog's variables name the process that they are for.
         let mut command = hotline();
+        if environment.iter().any(|(name, _)| *name == "WATCHDOG_USEC") {
+            let program = command.get_program().to_owned();
+            command = Command::new("sh");
+            command.args(["-c", "WATCHDOG_PID=$$ exec \"$0\" \"$@\""]).arg(program).stdin(Stdio::null());
+        }
         command.args(["run", "--dir", &self.at(node)]).args(args);
         if !args.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);

@@ -1,0 +1,97 @@
+//! The demo: eight nodes on one machine.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod harness;
+
+use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
+use std::process::Stdio;
+
+use harness::{Running, fails, hotline, json, port, run, says, text, until};
+
+/// The first of eight ports in a row that were free a moment ago.
+fn ports() -> u16 {
+    loop {
+        let first = port() & !7;
+        if (first..first + 8).all(|p| UdpSocket::bind(("127.0.0.1", p)).is_ok()) {
+            return first;
+        }
+    }
+}
+
+#[test]
+fn the_demo_tells_its_story_and_everything_converges() {
+    let dir = tempfile::tempdir().unwrap();
+    // A lost race for one of the ports is tried again.
+    let told = (0..5)
+        .map(|n| {
+            let place = dir.path().join(n.to_string());
+            run(&["demo", "--headless", "--dir", text(&place), "--port", &ports().to_string()])
+        })
+        .find(|o| o.status.success())
+        .expect("one of five runs finds its ports free");
+    let words = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(words.contains("65 sample calls are in"), "{words}");
+    assert!(words.contains("未生效：上级 370000"), "{words}");
+}
+
+#[test]
+fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = text(dir.path());
+    let first = ports();
+    let child = hotline()
+        .args(["demo", "--dir", place, "--port", &first.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut demo = Running(child);
+    let mut lines = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains("65 sample calls are in"));
+    let said: Vec<String> = lines.by_ref().take(5).collect();
+    let tries =
+        said.iter().filter(|l| l.contains("hotline demo ") || l.contains("hotline ticket new")).count();
+    assert_eq!(tries, 3, "three things to try, once: {said:?}");
+
+    let link = |a: &str, b: &str| {
+        let all = json(&["demo", "status", "--dir", place]);
+        let node = all.as_array().unwrap().iter().find(|s| s["node"] == a).unwrap().clone();
+        node["peers"].as_array().unwrap().iter().find(|p| p["node"] == b).unwrap().clone()
+    };
+    until("the pair is proved equal", || link("370100", "370000")["digest_equal"] == true);
+    json(&["demo", "cut", "370100", "370000", "--dir", place]);
+    until("both ends see the cut", || {
+        link("370100", "370000")["connected"] == false && link("370000", "370100")["connected"] == false
+    });
+    let city = text(&dir.path().join("370100")).to_owned();
+    let made = json(&["ticket", "new", "--dir", &city, "--text", "出租车拒载", "--phone", "13800000000"]);
+    assert!(link("370100", "370000")["outbox"].as_u64().unwrap() > 0);
+    json(&["demo", "heal", "370100", "370000", "--dir", place]);
+    until("the pair is proved equal again", || {
+        let link = link("370100", "370000");
+        link["digest_equal"] == true && link["outbox"] == 0
+    });
+    let province = text(&dir.path().join("370000")).to_owned();
+    let number = made["number"].as_str().unwrap();
+    assert_eq!(json(&["ticket", "show", number, "--dir", &province])["custodian"], "370100");
+    assert!(says(&["demo", "status", "--dir", place]).contains("370000 equal"));
+    fails(&["demo", "cut", "370100", "510000", "--dir", place], 2, "have no link of their own");
+    fails(&["demo", "cut", "370100", "999999", "--dir", place], 2, "999999");
+
+    let other = tempfile::tempdir().unwrap();
+    let taken = format!("UDP port {first} of 127.0.0.1 is not free");
+    let again = ["demo", "--headless", "--dir", text(other.path()), "--port", &first.to_string()];
+    fails(&again, 4, &taken);
+    assert!(
+        std::fs::read_dir(other.path()).unwrap().next().is_none(),
+        "nothing was made for a demo that cannot run"
+    );
+
+    demo.signal("INT");
+    assert!(demo.0.wait().unwrap().success(), "Ctrl-C is how a demo ends");
+    assert!(lines.next().is_none(), "nothing is said again");
+    assert!(UdpSocket::bind(("127.0.0.1", first)).is_ok(), "its ports are free");
+    fails(&["demo", "status", "--dir", place], 3, "no demo runs on");
+    // The directories are there: it goes on where it was.
+    assert_eq!(json(&["ticket", "show", number, "--dir", &province])["custodian"], "370100");
+}

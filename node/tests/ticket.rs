@@ -1,0 +1,235 @@
+//! `hotline ticket`: every command once on the directory and once through the socket.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod harness;
+
+use harness::{Town, WAYS, Way, failed, fails, fed, json, run, samples, says, text};
+use serde_json::Value;
+
+fn id(ticket: &Value) -> String {
+    ticket["id"].as_str().unwrap().to_owned()
+}
+
+fn stage(ticket: &Value) -> &str {
+    ticket["stage"].as_str().unwrap()
+}
+
+#[test]
+fn a_city_does_all_of_its_work_alone() {
+    let mut stories = Vec::new();
+    for way in WAYS {
+        let town = Town::new(&["370100"]);
+        let _node = town.way(way, "370100");
+        let city = town.at("370100");
+        let at = |args: &[&str]| json(&[&["ticket"], args, &["--dir", &city, "--user", "王五"]].concat());
+        let no = |args: &[&str], code, words: &str| {
+            fails(&[&["ticket"], args, &["--dir", &city]].concat(), code, words);
+        };
+
+        let made = at(&[
+            "new",
+            "--text",
+            "出租车拒载,司机不打表。",
+            "--phone",
+            "13800000001",
+            "--plate",
+            "鲁A12345",
+        ]);
+        let number = made["number"].as_str().unwrap().to_owned();
+        let prefix = &id(&made)[..8];
+        assert_eq!((made["custodian"].as_str(), stage(&made)), (Some("370100"), "in_hand"));
+        assert_eq!(stage(&at(&["dispatch", &number, "--to", "运管处", "请核实"])), "dispatched");
+        at(&["progress", &number, "已约谈司机"]);
+        at(&["pause", &number, "--reason", "等待来电人补充材料"]);
+        at(&["extend", &number, "--reason", "需要鉴定", "--days", "5"]);
+        assert_eq!(stage(&at(&["feedback", prefix, "属实"])), "fed_back");
+        at(&["note", &number, "已致歉"]);
+        assert_eq!(stage(&at(&["reply", &number, "已处罚司机"])), "replied");
+        at(&["urge", &number, "来电人再次来电"]);
+        assert_eq!(stage(&at(&["close", &number, "--result", "已处理"])), "closed");
+        at(&["follow-up", &number, "来电人满意", "--satisfied", "true"]);
+        at(&["reopen", &number, "--reason", "来电人补充情况"]);
+        assert_ne!(stage(&at(&["show", &number])), "closed");
+        at(&["close", &number, "--result", "再次处理"]);
+
+        let asked = at(&["new", "--text", "高速公路收费标准是多少", "--business", "信息咨询"]);
+        assert_eq!(stage(&at(&["answer", &id(&asked), "按车型收费"])), "answered");
+        let foreign = at(&["new", "--text", "我要投诉快递"]);
+        assert_eq!(stage(&at(&["redirect", &id(&foreign), "--to", "12305", "邮政业申诉"])), "redirected");
+        let unclear = at(&["new", "--text", "无实质内容"]);
+        assert_eq!(stage(&at(&["reject", &id(&unclear), "--reason", "不属于受理范围"])), "rejected");
+        let stuck = at(&["new", "--text", "跨区域客车超载"]);
+        at(&["escalate", &id(&stuck), "--reason", "涉及两市"]);
+        at(&["offer", &id(&stuck), "--to", "370200", "--reason", "车籍在青岛"]);
+        assert_eq!(at(&["list", "--queue", "offered"]).as_array().unwrap().len(), 1);
+        no(&["close", &id(&stuck), "--result", "x"], 1, "may not close this ticket now");
+        assert_eq!(stage(&at(&["withdraw", &id(&stuck)])), "in_hand");
+        no(&["accept", &id(&stuck)], 1, "no offer is open on this ticket");
+        no(&["recall", &number, "--reason", "收回"], 1, "this may: ");
+
+        // Of two tickets of one matter the later joins the smaller id.
+        let twins = [at(&["new", "--text", "路灯不亮"]), at(&["new", "--text", "路灯不亮了"])];
+        let mut ids = [id(&twins[0]), id(&twins[1])];
+        ids.sort();
+        assert_eq!(stage(&at(&["merge", &ids[1], "--into", &ids[0]])), "joined");
+        no(&["merge", &ids[0], "--into", &ids[1]], 1, "smaller");
+        assert_eq!(stage(&at(&["unmerge", &ids[1], "--reason", "不是同一处"])), "in_hand");
+
+        let shown = at(&["show", &number]);
+        for field in [
+            "id",
+            "number",
+            "custodian",
+            "open_offer",
+            "stage",
+            "facts",
+            "body",
+            "trail",
+            "superseded",
+            "audience",
+            "heads",
+            "state_hash",
+        ] {
+            assert!(shown.get(field).is_some(), "{field}");
+        }
+        assert!(shown.get("person").is_none() && !shown.to_string().contains("13800000001"));
+        for entry in shown["trail"].as_array().unwrap() {
+            for field in ["id", "op", "parents", "site", "node", "at", "user"] {
+                assert!(entry.get(field).is_some(), "{field} of {entry}");
+            }
+        }
+        let opened = at(&["show", &number, "--reveal", "回访"]);
+        assert_eq!(opened["person"]["phone"], "13800000001");
+        no(&["show", &number, "--reveal", "回访"], 2, "to a named person only");
+        no(&["show", "nonsense"], 2, "neither a ticket number");
+        no(&["show", "abcdef"], 1, "no ticket abcdef is here");
+        assert_eq!(stage(&at(&["search", "拒载"])[0]), "closed");
+        assert_eq!(at(&["search", "鲁A12345"]).as_array().unwrap().len(), 1);
+        assert_eq!(at(&["list", "--queue", "closed"]).as_array().unwrap().len(), 4);
+        no(&["list", "--queue", "x"], 2, "there is no queue `x`");
+
+        let zh = says(&["ticket", "history", &number, "--dir", &city]);
+        let en = says(&["ticket", "history", &number, "--dir", &city, "--lang", "en"]);
+        assert!(
+            zh.contains("受理来电") && zh.contains("交办 运管处") && zh.contains("办结：再次处理"),
+            "{zh}"
+        );
+        assert!(en.contains("took the call, number") && en.contains("closed it: 再次处理"), "{en}");
+        assert_eq!(zh.lines().count(), en.lines().count());
+        let told: Vec<String> =
+            zh.lines().map(|l| l.chars().skip(16).collect::<String>().replace(&number, "#")).collect();
+        stories.push(told);
+
+        let table = says(&["ticket", "list", "--dir", &city]);
+        let widths: Vec<usize> = table.lines().map(|l| l.split('\t').count()).collect();
+        assert!(widths.len() == 8 && widths.iter().all(|w| *w == widths[0]), "{table}");
+        let exported = says(&["ticket", "export", "--dir", &city]);
+        let lines: Vec<Value> = exported.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert!(lines.len() == 7 && lines.iter().any(|t| t["number"] == number.as_str()));
+    }
+    assert_eq!(stories[0], stories[1], "both ways tell one story");
+}
+
+#[test]
+fn sites_hand_a_ticket_over_on_their_directories_and_through_their_sockets() {
+    for way in WAYS {
+        let town = Town::new(&["370000", "370100"]);
+        let at = |node: &str, args: &[&str]| json(&[&["ticket"], args, &["--dir", &town.at(node)]].concat());
+        // Both run while they talk; for the other way they are stopped in between.
+        let mut running = Some(town.pair("370000", "370100"));
+        let talk = |running: &mut Option<_>| {
+            if running.is_none() {
+                *running = Some(town.pair("370000", "370100"));
+            }
+            town.proved("370100");
+            town.proved("370000");
+            if way == Way::Directory {
+                *running = None;
+            }
+        };
+        talk(&mut running);
+        let made = at("370100", &["new", "--text", "跨区域客车超载", "--phone", "13800000001"]);
+        let it = id(&made);
+        let asked = at("370100", &["extend", &it, "--reason", "鉴定", "--days", "3"]);
+        at("370100", &["offer", &it, "--to", "370000", "--reason", "请省厅协调"]);
+        talk(&mut running);
+        at("370000", &["supervise", &it, "限期办理"]);
+        at("370000", &["extend", &it, "--reason", "同意", "--grant", asked["entry"].as_str().unwrap()]);
+        at("370000", &["decline", &it, "--reason", "由市里办理"]);
+        talk(&mut running);
+        assert_eq!(at("370100", &["list", "--queue", "returned"])[0]["id"], it.as_str());
+        at("370100", &["offer", &it, "--to", "370000", "--reason", "再次提请"]);
+        talk(&mut running);
+        assert_eq!(at("370000", &["list", "--queue", "to-accept"])[0]["id"], it.as_str());
+        assert_eq!(at("370000", &["accept", &it])["custodian"], "370000");
+        at("370000", &["assign", &it, "--to", "370100", "--reason", "属地办理"]);
+        talk(&mut running);
+        assert_eq!(at("370100", &["show", &it])["custodian"], "370100");
+        assert_eq!(at("370000", &["recall", &it, "--reason", "收回"])["custodian"], "370000");
+        talk(&mut running);
+        let (here, there) = (at("370100", &["show", &it]), at("370000", &["show", &it]));
+        assert_eq!(here["state_hash"], there["state_hash"]);
+        assert_eq!(here["custodian"], "370000");
+        // The province was granted the caller's key when the ticket was made.
+        let opened =
+            json(&["ticket", "show", &it, "--dir", &town.at("370000"), "--user", "李四", "--reveal", "核实"]);
+        assert_eq!(opened["person"]["phone"], "13800000001");
+    }
+}
+
+#[test]
+fn tickets_come_from_files_and_from_standard_input() {
+    for way in WAYS {
+        let town = Town::new(&["370100"]);
+        let _node = town.way(way, "370100");
+        let city = town.at("370100");
+        let file = town.path("calls.json");
+        std::fs::write(&file, "[{\"text\":\"甲\"},{\"text\":\"乙\"}]").unwrap();
+        let made = json(&["ticket", "new", "--from", text(&file), "--dir", &city]);
+        assert_eq!(made.as_array().unwrap().len(), 2);
+        let one =
+            fed(&["ticket", "new", "--from", "-", "--dir", &city, "--json"], b"{\"text\":\"\xe4\xb8\x99\"}");
+        assert!(one.status.success());
+        std::fs::write(&file, "{\"text\":\"丁\"}\nnot json\n").unwrap();
+        fails(&["ticket", "new", "--from", text(&file), "--dir", &city], 2, "line 2: not a JSON object");
+        fails(&["ticket", "new", "--dir", &city], 2, "what did the caller say?");
+        fails(&["ticket", "new", "--text", " ", "--dir", &city], 2, "`text` is empty");
+        assert_eq!(json(&["ticket", "list", "--dir", &city]).as_array().unwrap().len(), 3);
+    }
+}
+
+#[test]
+fn an_import_names_bad_lines_and_stops_or_goes_on_as_asked() {
+    for way in WAYS {
+        let town = Town::new(&["370100"]);
+        let _node = town.way(way, "370100");
+        let city = town.at("370100");
+        let count = || json(&["ticket", "list", "--limit", "9999", "--dir", &city]).as_array().unwrap().len();
+        let report = json(&["ticket", "import", text(&samples()), "--dir", &city]);
+        assert_eq!(report["imported"], 65);
+        assert_eq!(count(), 65);
+
+        let file = town.path("calls.jsonl");
+        let line = |n: usize| format!("{{\"text\":\"第{n}件\"}}\n");
+        let mut calls: String = (1..=700).map(line).collect();
+        calls.push_str("{\"text\":\"\"}\n");
+        calls.push_str("\n{\"text\":7}\n");
+        calls.extend((704..=710).map(line));
+        std::fs::write(&file, &calls).unwrap();
+        let import = ["ticket", "import", text(&file), "--dir", &city];
+        let stopped = run(&import);
+        failed(&stopped, &import, 2, "line 701: `text` is empty");
+        failed(&stopped, &import, 2, "700 tickets are in; go on with --from-line 701");
+        assert_eq!(count(), 65 + 700);
+        // The line is left out, and what was in is not taken twice.
+        let rest = [&import[..], &["--keep-going", "--from-line", "701"]].concat();
+        let went_on = run(&rest);
+        failed(&went_on, &rest, 1, "2 lines of");
+        failed(&went_on, &rest, 1, "line 703, column 9: a field is missing or of the wrong kind");
+        assert_eq!(count(), 65 + 707);
+        let piped = fed(&["ticket", "import", "-", "--dir", &city, "--json"], line(1).as_bytes());
+        assert!(piped.status.success());
+        assert_eq!(count(), 65 + 708);
+        fails(&["ticket", "import", "/nowhere", "--dir", &city], 1, "/nowhere cannot be read");
+    }
+}
