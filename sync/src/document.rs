@@ -325,6 +325,12 @@ impl Document {
             return Err(Refusal::Root);
         }
         self.fits(change)?;
+        self.read(change)
+    }
+
+    /// What a change does, whether or not it fits here: to look into one that was refused.
+    pub fn read(&self, change: &Witnessed) -> Result<Vec<Write>, Refusal> {
+        let first = change.deps.is_empty();
         let expanded = contain(|| Ok(change.change.decode()))?;
         let mut made: BTreeMap<Object, (String, bool)> = BTreeMap::new();
         let mut writes = Vec::with_capacity(expanded.operations.len());

@@ -302,6 +302,17 @@ pub struct LinkView {
     pub repairing: bool,
 }
 
+/// Where an item is that a peer must still get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In the outbox; it goes when its turn comes or the link is up.
+    Outbox,
+    /// Sent and not answered yet.
+    OnItsWay,
+    /// The peer has said that it lacks something the item needs; it is sent again.
+    WaitsThere,
+}
+
 /// A node's own end of its seal chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Chain {
@@ -342,6 +353,7 @@ pub struct Replica<T, M> {
     /// Of revoked nodes: the seals that count.
     chains: BTreeMap<NodeName, BTreeSet<SealHash>>,
     recount_due: BTreeSet<NodeName>,
+    taken_back: Vec<(DocId, ItemHash)>,
     effects: Vec<Effect>,
     unsealed: bool,
     files: files::Exchange,
@@ -382,6 +394,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             trees: VecDeque::new(),
             chains: BTreeMap::new(),
             recount_due: BTreeSet::new(),
+            taken_back: Vec::new(),
             effects: Vec::new(),
             unsealed: true,
             files: files::Exchange::default(),
@@ -425,6 +438,17 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     /// What the operator sees of a link.
     pub fn link(&self, peer: NodeName) -> LinkView {
         self.links.get(&peer).map(Link::view).unwrap_or_default()
+    }
+
+    /// Where an item of a peer's outbox is.
+    pub fn whereabouts(&self, peer: NodeName, doc: Option<DocId>, item: ItemHash) -> Whereabouts {
+        self.links.get(&peer).map_or(Whereabouts::Outbox, |link| link.whereabouts(&(doc, item)))
+    }
+
+    /// What this node wrote and had to take back since the last call, parents first. It is kept, refused, by everybody;
+    /// whoever drives the replica says it again.
+    pub fn taken_back(&mut self) -> Vec<(DocId, ItemHash)> {
+        std::mem::take(&mut self.taken_back)
     }
 
     /// Begins to keep a pair with `peer`: counts what both must hold, and owes it everything.

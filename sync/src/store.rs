@@ -196,6 +196,8 @@ pub trait Store: contents::Contents {
     fn put_seal(&mut self, hash: &SealHash, seal: &StoredSeal) -> Result<()>;
     /// All seals of `node` with this number: more than one is a fork.
     fn seals_numbered(&mut self, node: NodeName, number: u64) -> Result<Vec<SealHash>>;
+    /// Where chains fork: nodes and numbers that more than one seal bears, at most `limit`.
+    fn forks(&mut self, limit: usize) -> Result<Vec<(NodeName, u64)>>;
     /// The seal of `node` with the highest number; of a fork the smaller hash.
     fn highest_seal(&mut self, node: NodeName) -> Result<Option<(u64, SealHash)>>;
     /// The leaves held of a seal: place, item and document, in the order of place.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use certs::NodeName;
 
 use super::repair::Repair;
-use super::{Effect, Event, LinkView, Replica};
+use super::{Effect, Event, LinkView, Replica, Whereabouts};
 use crate::id::{DocId, ItemHash};
 use crate::matter::{Domain, Matter};
 use crate::store::{self, Position, Store};
@@ -72,6 +72,16 @@ impl Link {
             digest_equal: self.equal,
             parked: self.parked.len() as u64,
             repairing: self.repair.is_some(),
+        }
+    }
+
+    pub(super) fn whereabouts(&self, item: &(Option<DocId>, ItemHash)) -> Whereabouts {
+        if self.parked.contains_key(item) {
+            Whereabouts::WaitsThere
+        } else if self.in_flight.values().any(|b| b.items.contains(item)) {
+            Whereabouts::OnItsWay
+        } else {
+            Whereabouts::Outbox
         }
     }
 

@@ -50,7 +50,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 known.insert(held.hash, Known { change, before: Some(held.state) });
             }
         }
-        let (open, mut refusals) = judge_all(Open::empty(doc, domain.begin(doc)), &known);
+        let (open, mut refusals, order) = judge_all(Open::empty(doc, domain.begin(doc)), &known);
         self.shelf.put(doc, open);
         self.shelf.touch(doc);
         let verdict = match refusals.remove(&item.hash) {
@@ -60,37 +60,50 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 Verdict::Durable
             }
         };
+        let mut fallen = Vec::new();
         for (hash, Known { change, before }) in &known {
             match (before, refusals.remove(hash)) {
                 (None, _) | (Some(State::Refused), Some(_)) => {}
                 (Some(State::Refused), None) => store.set_state(hash, counted_state(change))?,
                 (Some(_), Some(refusal)) => {
+                    fallen.push(*hash);
                     store.set_state(hash, State::Refused)?;
                     self.tell_refused(*hash, change.author, &refusal, store)?;
                 }
                 (Some(_), None) => {}
             }
         }
-        self.change_incarnation_of(change);
-        Ok(verdict)
-    }
-
-    /// Twins of this very life mean that a copy of this process runs: it goes on under a new actor.
-    fn change_incarnation_of(&mut self, change: &Witnessed) {
-        if change.place().0 == actor(self.me, self.incarnation) {
+        let mut fallen: BTreeSet<ItemHash> = fallen.into_iter().collect();
+        if verdict != Verdict::Durable {
+            fallen.insert(item.hash);
+        }
+        let own: Vec<ItemHash> = order
+            .into_iter()
+            .filter(|hash| fallen.contains(hash) && known[hash].change.author == self.me)
+            .collect();
+        // Twins of this very life mean that a copy of this process runs. Then, and when words of this life fall, the
+        // node goes on under a new actor, whose numbers nobody has seen.
+        let of_this_life = |change: &Witnessed| change.place().0 == actor(self.me, self.incarnation);
+        let copied = of_this_life(change);
+        if copied || own.iter().any(|hash| of_this_life(&known[hash].change)) {
             self.incarnation = Incarnation::from_bytes(self.chance.draw());
+        }
+        if copied {
             let incarnation = self.incarnation;
             self.tell(Event::Cloned { incarnation });
         }
+        self.taken_back.extend(own.into_iter().map(|hash| (doc, hash)));
+        Ok(verdict)
     }
 }
 
-/// Judges all changes in the order that their set alone decides. Returns the document of those that stand, and why the
-/// others do not.
+/// Judges all changes in the order that their set alone decides. Returns the document of those that stand, why the
+/// others do not, and the order.
 fn judge_all<M: Matter>(
     mut open: Open<M>,
     known: &BTreeMap<ItemHash, Known>,
-) -> (Open<M>, BTreeMap<ItemHash, Refusal>) {
+) -> (Open<M>, BTreeMap<ItemHash, Refusal>, Vec<ItemHash>) {
+    let mut order = Vec::with_capacity(known.len());
     let mut refusals = BTreeMap::new();
     let mut left: BTreeSet<ItemHash> = known.keys().copied().collect();
     let ready = |left: &BTreeSet<ItemHash>| {
@@ -98,6 +111,7 @@ fn judge_all<M: Matter>(
     };
     while let Some(hash) = ready(&left) {
         left.remove(&hash);
+        order.push(hash);
         let change = &known[&hash].change;
         let fallen = change.deps.iter().find(|d| !open.document.has(d));
         let twin = open.document.at_place(change.place());
@@ -110,5 +124,5 @@ fn judge_all<M: Matter>(
             refusals.insert(hash, refusal);
         }
     }
-    (open, refusals)
+    (open, refusals, order)
 }

@@ -170,6 +170,7 @@ fn seals_and_their_leaves<S: Durable>(store: &mut S) {
     both.sort();
     assert_eq!(store.seals_numbered(node, 4).expect("seals"), both);
     assert_eq!(store.highest_seal(node).expect("highest"), Some((4, both[0])));
+    assert_eq!(store.forks(9).expect("forks"), [(node, 4)]);
     assert_eq!(store.highest_seal("370200".parse().expect("a name")).expect("highest"), None);
     let author = "370100".parse().expect("a name");
     assert!(!store.documents_by(author).expect("by").is_empty(), "sealed and unsealed ones");

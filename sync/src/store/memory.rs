@@ -301,6 +301,15 @@ impl Store for Memory {
             .collect())
     }
 
+    fn forks(&mut self, limit: usize) -> Result<Vec<(NodeName, u64)>> {
+        let mut places: BTreeMap<(NodeName, u64), usize> = BTreeMap::new();
+        self.numbers
+            .rows
+            .keys()
+            .for_each(|(node, number, _)| *places.entry((*node, *number)).or_default() += 1);
+        Ok(places.into_iter().filter(|(_, seals)| *seals > 1).map(|(place, _)| place).take(limit).collect())
+    }
+
     fn highest_seal(&mut self, node: NodeName) -> Result<Option<(u64, SealHash)>> {
         let (low, high) = (SealHash::from_bytes([0; 32]), SealHash::from_bytes([255; 32]));
         let last = self.numbers.rows.range((node, 0, low)..=(node, u64::MAX, high)).next_back();

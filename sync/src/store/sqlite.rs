@@ -519,6 +519,18 @@ impl Store for Sqlite {
         rows.map(|row| read_id(row?, SealHash::from_bytes)).collect()
     }
 
+    fn forks(&mut self, limit: usize) -> Result<Vec<(NodeName, u64)>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT node, number FROM seal GROUP BY node, number HAVING count(*) > 1 ORDER BY node, number LIMIT ?1",
+        )?;
+        let rows = query.query_map([limit as i64], |r| Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?)))?;
+        rows.map(|row| {
+            let (node, number) = row?;
+            Ok((name(&node)?, number as u64))
+        })
+        .collect()
+    }
+
     fn highest_seal(&mut self, node: NodeName) -> Result<Option<(u64, SealHash)>> {
         let mut query = self.connection.prepare_cached(
             "SELECT number, hash FROM seal WHERE node = ?1 ORDER BY number DESC, hash LIMIT 1",

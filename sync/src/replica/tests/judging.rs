@@ -171,6 +171,9 @@ fn a_node_whose_running_copy_speaks_goes_on_under_a_new_actor() {
     w.assert_equal("370000", "370100");
     assert_ne!(w.nodes[&name("370100")].replica.incarnation(), before);
     assert!(w.told("370100").iter().any(|e| matches!(e, Event::Cloned { .. })));
+    let taken_back = w.at(name("370100"), |r, _, _| r.taken_back());
+    let refused = w.nodes.get_mut(&name("370100")).unwrap().store.refusals(name("370100"), None, 9).unwrap();
+    assert_eq!(taken_back, [(doc, refused[0].item)], "to be said again");
     w.write("370100", Some(doc), "later", "z");
     w.settle();
     assert_eq!(w.value("370000", doc, "later").unwrap(), "z");
