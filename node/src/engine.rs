@@ -14,7 +14,9 @@
 //! ```
 
 mod act;
+mod again;
 mod confirm;
+mod conflicts;
 mod create;
 mod inspect;
 mod view;
@@ -275,6 +277,7 @@ impl Engine {
             Request::Digest { peer } => self.digest(peer),
             Request::Diff { peer, limit } => self.diff(peer, *limit),
             Request::Conflicts => self.conflicts(),
+            Request::TakeIn { id } => self.take_in(id),
             Request::Verify => self.verify(),
             Request::Rebuild => self.rebuild(),
             Request::Admit { kind, hex } => self.admit(kind, hex),
@@ -307,6 +310,9 @@ impl Engine {
 
     fn try_commit(&mut self) -> Result<Vec<Effect>, Failure> {
         self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
+        if self.say_again()? {
+            self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
+        }
         let touched = std::mem::take(&mut self.desk.touched);
         if self.confirm(&touched)? {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
@@ -362,6 +368,11 @@ impl Engine {
     ) -> Result<R, Failure> {
         match self.replica.open_document(doc, &mut self.store, &self.desk)? {
             Some((document, matter)) => Ok(read(document, matter)),
+            None if self.store.document(&doc)?.is_some() => Err(Failure::new(
+                FailureKind::NeedsPerson,
+                format!("ticket {} has outgrown what is loaded", doc.short()),
+            )
+            .hint("it is passed on unread; close the matter in a new ticket that refers to it")),
             None => Err(Failure::new(FailureKind::Failed, format!("no ticket {} is here", doc.short()))),
         }
     }

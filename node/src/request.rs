@@ -125,15 +125,23 @@ pub enum Request {
         /// The peer.
         peer: String,
     },
-    /// What a peer lacks and why: `{"peer","rows":[{"id","kind","document","why"}],"more":n}`.
+    /// What a peer lacks and why: `{"peer","rows":[{"id","kind","document","why","counted"}],"more","standing",
+    /// "refused_there":[{"id","reason"}],"refused","not_counted","waiting"}`.
     Diff {
         /// The peer.
         peer: String,
         /// At most so many rows.
         limit: usize,
     },
-    /// Superseded entries, close proposals, ties and equivocations: `[{"id","number","what","entry","beaten_by","reason"}]`.
+    /// What a person should look at, `[{"what","reason",...}]`: `superseded`, `close proposal` and `alarm` with
+    /// `id`, `number`, `entry`, `beaten_by`; `fork` with `node`, `number`; `refused` with `id`, `item`, `node`; `frozen`
+    /// with `id`.
     Conflicts,
+    /// Takes in what is past its author's revocation; a superior's right: `{"id","taken_in"}`.
+    TakeIn {
+        /// Id, unambiguous prefix or number.
+        id: String,
+    },
     /// Re-hashes every item and checks every seal: `{"items","documents","seals","damaged":[...]}`.
     Verify,
     /// Makes all projections anew from the items: `{"documents","changed"}`.

@@ -26,6 +26,7 @@ pub struct Town {
     wire: VecDeque<(NodeName, NodeName, Vec<u8>)>,
     links: BTreeSet<(NodeName, NodeName)>,
     lives: u8,
+    seeds: BTreeMap<NodeName, [u8; 32]>,
     /// The town's clock, in milliseconds since 1970.
     pub now: u64,
     /// What every node told its operator.
@@ -49,6 +50,7 @@ impl Town {
             wire: VecDeque::new(),
             links: BTreeSet::new(),
             lives: 0,
+            seeds: BTreeMap::new(),
             now: START_MS,
             told: Vec::new(),
         };
@@ -82,7 +84,9 @@ impl Town {
 
     fn open(&mut self, node: NodeName) {
         self.lives += 1;
-        let engine = Engine::open(&self.path(node), &Options { seed: [self.lives; 32] }).expect("it opens");
+        let seed = [self.lives; 32];
+        self.seeds.insert(node, seed);
+        let engine = Engine::open(&self.path(node), &Options { seed }).expect("it opens");
         self.engines.insert(node, engine);
     }
 
@@ -112,6 +116,54 @@ impl Town {
             }
         }
         copy
+    }
+
+    /// A copy of a node as it runs, memory and disk, as a virtual machine is copied. Its directory lives as long as the
+    /// town.
+    pub fn copy_running(&mut self, node: &str) -> Engine {
+        let disk = self.backup(node);
+        let node = name(node);
+        self.lives += 1;
+        let dir = self.dir.path().join(format!("copy {} of {node}", self.lives));
+        std::fs::create_dir(&dir).expect("a directory");
+        let identity = self.path(node).join("identity");
+        std::fs::create_dir(dir.join("identity")).expect("a directory");
+        for file in std::fs::read_dir(&identity).expect("an identity") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), dir.join("identity").join(file.file_name())).expect("a copy");
+        }
+        for file in std::fs::read_dir(disk.path()).expect("a disk") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), dir.join(file.file_name())).expect("a copy");
+        }
+        Engine::open(&dir, &Options { seed: self.seeds[&node] }).expect("it opens")
+    }
+
+    /// Puts another engine in the place of a node's; its links are gone. Returns the one that was there.
+    pub fn swap(&mut self, node: &str, engine: Engine) -> Engine {
+        let node = name(node);
+        self.unplug(node);
+        self.engines.insert(node, engine).expect("a node of the town")
+    }
+
+    /// The hash of a node's last seal.
+    pub fn last_seal(&self, node: &str) -> [u8; 32] {
+        let (_, last) = self.engines[&name(node)].replica().chain();
+        *last.expect("it has sealed something").as_bytes()
+    }
+
+    /// The node's province revokes it; `counts` are the hashes of the last seals that count. The list is admitted by
+    /// `at`.
+    pub fn revoke(&mut self, node: &str, counts: &[[u8; 32]], at: &str) {
+        let node = name(node);
+        let now = UnixTime::from_secs(self.now / 1000);
+        let province = node.site().province().expect("a node of a province");
+        let authority = self.provinces.get_mut(&province).expect("its authority");
+        let list = authority
+            .revoke(certs::Subject::Node(node), counts, certs::Reason::KeyCompromise, now)
+            .expect("a revocation list");
+        let hex = list.bytes().iter().map(|b| format!("{b:02x}")).collect();
+        self.ask(at, Request::Admit { kind: "revocation".to_owned(), hex }).expect("it is admitted");
     }
 
     /// Puts an earlier disk back and starts the node from it.

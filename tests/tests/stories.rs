@@ -234,3 +234,67 @@ fn the_caller_is_shown_to_those_who_were_granted_the_key_and_to_nobody_else() {
         }
     }
 }
+
+fn note(text: &str, id: &str) -> Request {
+    Request::Note { id: id.to_owned(), text: text.to_owned(), user: None }
+}
+
+#[test]
+fn a_copy_of_a_running_node_is_noticed_and_what_either_said_is_said_again() {
+    let mut town = linked();
+    let id = town.call("370100", "乘客遗失行李");
+    town.settle();
+    let copy = town.copy_running("370100");
+    town.ask("370100", note("原机记录", &id)).unwrap();
+    town.act("370100", &id, Act::Progress { text: "原机进展".to_owned() }).unwrap();
+    let original = town.swap("370100", copy);
+    town.ask("370100", note("副本记录", &id)).unwrap();
+    town.act("370100", &id, Act::Progress { text: "副本进展".to_owned() }).unwrap();
+    town.link_tree();
+    town.settle();
+    let copy = town.swap("370100", original);
+    town.link_tree();
+    town.settle();
+    assert!(town.told.iter().any(|(_, e)| matches!(e, Event::Cloned { .. })));
+    // Each of the two once more, so that both have heard of each other.
+    town.swap("370100", copy);
+    town.link_tree();
+    town.settle();
+    town.assert_converged();
+    let shown = town.show("370000", &id).unwrap().to_string();
+    for words in ["原机记录", "副本记录", "原机进展", "副本进展"] {
+        assert!(shown.contains(words), "{words} is lost");
+    }
+    let conflicts = town.ask("370000", Request::Conflicts).unwrap();
+    assert!(conflicts.as_array().unwrap().iter().any(|c| c["what"] == "refused"), "{conflicts}");
+}
+
+#[test]
+fn what_a_revoked_city_wrote_in_time_counts_even_where_its_chain_has_gaps() {
+    let mut town = linked();
+    let id = town.call("370100", "跨省班车投诉");
+    town.act("370100", &id, offer("510100")).unwrap();
+    town.settle();
+    town.call("370100", "只在本省的来电"); // a seal that 510100 never sees
+    town.settle();
+    let last = town.last_seal("370100");
+    town.ask("370100", note("密钥失窃之后", &id)).unwrap();
+    town.act("370100", &id, Act::Withdraw {}).unwrap();
+    town.settle();
+    town.revoke("370100", &[last], "370000");
+    town.settle();
+    for node in ["370000", "510100", "510000", "000000"] {
+        let shown = town.show(node, &id).unwrap();
+        assert_eq!(shown["open_offer"]["to"], "510100", "{node}: the withdraw came too late");
+        let status = town.ask(node, Request::Status).unwrap();
+        assert_eq!(status["not_counted"], 2, "{node}");
+        assert_eq!(status["revoked"], json!(["370100"]), "{node}");
+    }
+    // A person of the province has looked at what came late, and takes it in.
+    town.ask("370000", Request::TakeIn { id: id.clone() }).unwrap();
+    town.settle();
+    for node in ["370000", "510100", "510000", "000000"] {
+        assert_eq!(town.show(node, &id).unwrap()["open_offer"], json!(null), "{node}");
+    }
+    assert!(town.ask("510000", Request::TakeIn { id }).is_err(), "another province is no superior");
+}

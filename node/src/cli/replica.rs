@@ -24,6 +24,11 @@ pub(super) enum Replica {
     },
     /// Superseded entries, close proposals, ties.
     Conflicts,
+    /// Takes in what a revoked node wrote too late to be counted: a superior's right, after a person has looked at it.
+    TakeIn {
+        /// The ticket: id, unambiguous prefix or number.
+        id: String,
+    },
     /// Hashes everything anew and checks every seal.
     Verify,
     /// Makes all projections anew.
@@ -43,6 +48,7 @@ impl Replica {
             Replica::Digest { peer } => Request::Digest { peer: peer.clone() },
             Replica::Diff { node, limit } => Request::Diff { peer: node.clone(), limit: *limit },
             Replica::Conflicts => Request::Conflicts,
+            Replica::TakeIn { id } => Request::TakeIn { id: id.clone() },
             Replica::Verify => Request::Verify,
             Replica::Rebuild => Request::Rebuild,
             Replica::Events => Request::Events,

@@ -70,6 +70,13 @@ impl Engine {
         })
     }
 
+    /// The entries that the next one has as parents.
+    pub(super) fn trail_heads(&mut self, doc: DocId) -> Result<Vec<EntryId>, Failure> {
+        self.with_document(doc, |_, matter| {
+            trail_heads(matter.entries().map(|e| (e.id, e.entry.parents.as_slice())))
+        })
+    }
+
     /// Writes one entry on the trail's heads.
     pub(super) fn write_entry(
         &mut self,
@@ -79,9 +86,7 @@ impl Engine {
         text: Option<String>,
         user: Option<&str>,
     ) -> Result<Entry, Failure> {
-        let heads = self.with_document(doc, |_, matter| {
-            trail_heads(matter.entries().map(|e| (e.id, e.entry.parents.as_slice())))
-        })?;
+        let heads = self.trail_heads(doc)?;
         let entry = Entry {
             reason,
             text,

@@ -3,6 +3,7 @@
 use certs::NodeName;
 use serde_json::{Value, json};
 use sync::item::{Kind, State};
+use sync::replica::Whereabouts;
 use sync::seal;
 use sync::store::{Position, Store};
 use sync::trust::Trust;
@@ -101,20 +102,37 @@ impl Engine {
         let total = self.store.owed_count(peer)?;
         let mut rows = Vec::new();
         for debt in self.store.owed(peer, limit.clamp(1, 10_000))? {
-            let kind = match debt.item {
-                Some(hash) => {
-                    self.store.item(&hash)?.map_or_else(|| "item".to_owned(), |i| i.kind.to_string())
+            let Some(hash) = debt.item else {
+                rows.push(json!({ "document": debt.doc.map(|d| d.to_string()), "kind": "whole document", "why": "in the outbox" }));
+                continue;
+            };
+            let item = self.store.item(&hash)?;
+            let state = item.as_ref().map(|i| i.state);
+            let why = match (self.replica.whereabouts(peer, debt.doc, hash), link.connected) {
+                (Whereabouts::WaitsThere, _) => {
+                    "sent: the peer lacks something that it needs, and it is sent again"
                 }
-                None => "whole document".to_owned(),
+                (Whereabouts::OnItsWay, _) => "on its way",
+                (Whereabouts::Outbox, true) => "in the outbox",
+                (Whereabouts::Outbox, false) => "in the outbox: no link is up",
             };
-            let why = match (link.connected, link.parked > 0) {
-                (false, _) => "in the outbox: no link is up",
-                (true, false) => "in the outbox: on its way",
-                (true, true) => "in the outbox, or it waits at the peer for something that is not there yet",
-            };
-            rows.push(json!({ "id": debt.item.map(|h| h.to_string()), "document": debt.doc.map(|d| d.to_string()), "kind": kind, "why": why }));
+            rows.push(json!({
+                "id": hash.to_string(), "document": debt.doc.map(|d| d.to_string()),
+                "kind": item.map_or_else(|| "item".to_owned(), |i| i.kind.to_string()), "why": why,
+                "counted": match state {
+                    Some(State::NotCounted) => "not counted: past its author's revocation",
+                    Some(State::Refused) => "refused here: passed on for the peer to refuse",
+                    _ => "yes",
+                },
+            }));
         }
         let more = total.saturating_sub(rows.len() as u64);
+        let there: Vec<Value> = self
+            .store
+            .refusals(peer, None, limit.clamp(1, 10_000))?
+            .into_iter()
+            .map(|r| json!({ "id": r.item.to_string(), "reason": r.reason }))
+            .collect();
         let totals = self.store.totals()?;
         let everything = self.replica.peers().any(|(name, row)| name == peer && row.everything.is_some());
         let standing = match (link.digest_equal, everything, link.repairing) {
@@ -124,7 +142,7 @@ impl Engine {
             _ => "unknown until the next comparison",
         };
         Ok(json!({
-            "peer": peer, "rows": rows, "more": more, "standing": standing,
+            "peer": peer, "rows": rows, "more": more, "standing": standing, "refused_there": there,
             "refused": totals.refused, "not_counted": totals.not_counted, "waiting": link.parked,
         }))
     }

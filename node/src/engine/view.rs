@@ -8,7 +8,7 @@ use crate::content::Content;
 use crate::projection;
 use crate::request::{Failure, FailureKind, Language, Reply};
 use crate::ticket::story::{self, story};
-use crate::ticket::{EntryId, Folded, TicketMatter};
+use crate::ticket::{Folded, TicketMatter};
 
 /// Most rows of one listing.
 const MAX_ROWS: usize = 10_000;
@@ -104,28 +104,6 @@ impl Engine {
             tickets.push(self.with_document(doc, ticket)?);
         }
         Ok(json!({ "tickets": tickets, "next": next }))
-    }
-
-    pub(super) fn conflicts(&mut self) -> Reply {
-        let me = self.me().site();
-        let rows =
-            projection::list(self.store.connection(), me, "conflicts", MAX_ROWS, None)?.unwrap_or_default();
-        let mut found = Vec::new();
-        for row in rows {
-            let Some(doc) = row["id"].as_str().and_then(|id| id.parse().ok()) else { continue };
-            let folded = self.folded(doc)?;
-            let number = &folded.created.number;
-            let mut add = |what: &str, entry: Option<EntryId>, beaten_by: &[EntryId], reason: Value| {
-                found.push(json!({ "id": doc.to_string(), "number": number, "what": what, "entry": entry, "beaten_by": beaten_by, "reason": reason }));
-            };
-            folded
-                .superseded
-                .iter()
-                .for_each(|s| add("superseded", Some(s.entry), &s.beaten_by, json!(s.reason)));
-            folded.proposals.iter().for_each(|p| add("close proposal", Some(*p), &[], json!("unaware")));
-            folded.alarms.iter().for_each(|a| add("alarm", None, &[], json!(a)));
-        }
-        Ok(Value::from(found))
     }
 }
 
