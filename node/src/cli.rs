@@ -2,6 +2,7 @@
 
 mod cert;
 mod demo;
+mod findings;
 mod import;
 mod papers;
 mod replica;

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Cli, watch};
+use super::{Cli, findings, watch};
 use crate::request::{Failure, Request};
 
 #[derive(Debug, Subcommand)]
@@ -22,7 +22,7 @@ pub(super) enum Replica {
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
-    /// Superseded entries, close proposals, ties.
+    /// What a person should look at: superseded words, close proposals, ties, forked chains, refused items.
     Conflicts,
     /// Takes in what a revoked node wrote too late to be counted: a superior's right, after a person has looked at it.
     TakeIn {
@@ -58,6 +58,8 @@ impl Replica {
         let value = cli.ask(&request)?;
         match self {
             Replica::Peers => cli.print(&value["peers"]),
+            Replica::Conflicts if !cli.json => findings::conflicts(&value),
+            Replica::Diff { .. } if !cli.json => findings::diff(&value),
             _ => cli.print(&value),
         }
         Ok(())

@@ -60,9 +60,10 @@ impl Screen {
 
     /// Draws a picture over the last one.
     pub(super) fn draw(&self, picture: &str) {
-        let height = terminal::size().map_or(24, |(_, rows)| usize::from(rows));
+        // Some terminals do not know their size and say 0.
+        let height = terminal::size().map(|(_, rows)| usize::from(rows)).ok().filter(|rows| *rows > 0);
         let mut out = io::stdout().lock();
-        let _ = out.write_all(over(picture, height).as_bytes()).and_then(|()| out.flush()); // the next one may do
+        let _ = out.write_all(over(picture, height.unwrap_or(24)).as_bytes()).and_then(|()| out.flush()); // the next one may do
     }
 
     /// Waits this long, or less when the terminal's size changes; `true` when the person has seen enough.

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use serde_json::{Value, json};
 
 use crate::request::Failure;
@@ -46,6 +46,11 @@ pub(super) fn value(value: &Value, as_json: bool) {
                         table(rows);
                     }
                     Value::Null => {}
+                    Value::Object(inner) => {
+                        for (key, value) in inner.iter().filter(|(_, v)| !v.is_null()) {
+                            line(&format!("{name}.{key}\t{}", cell(value)));
+                        }
+                    }
                     field => line(&format!("{name}\t{}", cell(field))),
                 }
             }
@@ -88,7 +93,7 @@ fn cell(value: &Value) -> String {
 }
 
 /// Columns that people look for first, in this order; the others follow by name.
-const FRONT: [&str; 18] = [
+const FRONT: &[&str] = &[
     "node",
     "name",
     "number",
@@ -98,6 +103,7 @@ const FRONT: [&str; 18] = [
     "from",
     "kind",
     "what",
+    "about",
     "entry",
     "document",
     "connected",
@@ -109,14 +115,19 @@ const FRONT: [&str; 18] = [
     "subject",
 ];
 
+/// The names of all fields; `None` when there are no rows of objects.
 fn columns(rows: &[Value]) -> Option<Vec<&String>> {
-    let Some(Value::Object(first)) = rows.first() else { return None };
-    let mut columns: Vec<&String> = first.keys().filter(|name| *name != "row").collect();
-    columns.sort_by_key(|name| FRONT.iter().position(|f| f == name).unwrap_or(FRONT.len()));
-    Some(columns)
+    let mut columns: Vec<&String> = Vec::new();
+    for name in rows.iter().filter_map(Value::as_object).flat_map(|row| row.keys()) {
+        if name != "row" && !columns.contains(&name) {
+            columns.push(name);
+        }
+    }
+    columns.sort_by_key(|name| (FRONT.iter().position(|f| f == name).unwrap_or(FRONT.len()), *name));
+    if columns.is_empty() { None } else { Some(columns) }
 }
 
-/// Rows of objects; the first row names the columns. A table on a terminal, tabs in a pipe.
+/// Rows of objects. A table on a terminal, tabs in a pipe.
 pub(super) fn table(rows: &[Value]) {
     let Some(columns) = columns(rows) else { return rows.iter().for_each(|row| line(&cell(row))) };
     if std::io::stdout().is_terminal() {
@@ -141,8 +152,13 @@ pub(super) fn table_text(rows: &[Value]) -> String {
         }
     };
     let mut table = Table::new();
+    if crossterm::terminal::size().map_or(0, |(columns, _)| columns) == 0 {
+        table.set_width(100); // a terminal that does not know its size
+    }
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .load_preset(presets::NOTHING)
+        .set_style(TableComponent::HeaderLines, '─')
+        .set_style(TableComponent::MiddleHeaderIntersections, '─')
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(columns.iter());
     for row in rows {

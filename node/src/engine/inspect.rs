@@ -35,6 +35,7 @@ impl Engine {
         let mut shown = Vec::new();
         for (name, proved_at, last_seen, count) in peers {
             let link = self.replica.link(name);
+            let seal = self.store.highest_seal(name)?;
             shown.push(json!({
                 "node": name,
                 "connected": link.connected,
@@ -43,6 +44,7 @@ impl Engine {
                 "repairing": link.repairing,
                 "parked": link.parked,
                 "items": count,
+                "last_seal": seal.map(|(_, hash)| hash.to_string()),
                 "proved_at": proved_at.map(shown_time),
                 "last_seen": last_seen.map(shown_time),
                 "rtt_ms": null,

@@ -1,0 +1,227 @@
+//! `hotline replica`, and every exit code of the contract.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod harness;
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use harness::{Running, Town, WAYS, both, fails, hotline, json, run, says, until};
+
+#[test]
+fn an_operator_looks_into_a_replica_both_ways() {
+    for way in WAYS {
+        let town = Town::new(&["370100"]);
+        std::fs::write(town.path("370100").join("hotline.toml"), "[peers]\n370000 = \"127.0.0.1:9\"\n")
+            .unwrap();
+        // A node keeps a pair with every peer that it was ever told of.
+        drop(town.start("370100", &[]));
+        let _node = town.way(way, "370100");
+        let city = town.at("370100");
+        let at = |args: &[&str]| json(&[&["replica"], args, &["--dir", &city]].concat());
+        json(&["ticket", "new", "--dir", &city, "--text", "公交晚点", "--phone", "13800000001"]);
+
+        let status = at(&["status"]);
+        for field in [
+            "node",
+            "site",
+            "incarnation",
+            "documents",
+            "items",
+            "refused",
+            "waiting",
+            "not_counted",
+            "clock_doubt",
+            "peers",
+        ] {
+            assert!(!status[field].is_null(), "{field}");
+        }
+        let peer = &status["peers"][0];
+        for field in [
+            "node",
+            "connected",
+            "outbox",
+            "digest_equal",
+            "proved_at",
+            "last_seen",
+            "rtt_ms",
+            "bytes_sent",
+            "bytes_received",
+        ] {
+            assert!(peer.get(field).is_some(), "{field}");
+        }
+        assert_eq!((status["documents"].as_u64(), peer["connected"].as_bool()), (Some(1), Some(false)));
+        assert_eq!(at(&["peers"])[0]["node"], "370000");
+        let digest = at(&["digest", "--peer", "370000"]);
+        assert_eq!(
+            (digest["peer"].as_str(), digest["digest"].as_str().map(str::len)),
+            (Some("370000"), Some(64))
+        );
+        fails(&["replica", "digest", "--peer", "510000", "--dir", &city], 1, "keeps no pair with 510000");
+
+        let diff = at(&["diff", "370000"]);
+        assert!(diff["rows"].as_array().unwrap().len() as u64 + diff["more"].as_u64().unwrap() > 0, "{diff}");
+        let said = both(&run(&["replica", "diff", "370000", "--dir", &city]));
+        assert!(said.contains("in the outbox: no link is up") && said.contains("370000: "), "{said}");
+        assert!(
+            both(&run(&["replica", "conflicts", "--dir", &city]))
+                .contains("nothing that a person has to look at")
+        );
+        assert_eq!(at(&["conflicts"]).as_array().unwrap().len(), 0);
+        let verified = at(&["verify"]);
+        assert!(
+            verified["items"].as_u64().unwrap() > 0 && verified["damaged"].as_array().unwrap().is_empty()
+        );
+        assert_eq!(at(&["rebuild"])["changed"], false);
+        assert!(at(&["events"]).is_array());
+        assert_eq!(at(&["confirm-clock"])["clock_doubt"], false);
+        let table = says(&["replica", "peers", "--dir", &city]);
+        assert!(table.starts_with("node\tconnected\tdigest_equal\toutbox\titems\t"), "{table}");
+    }
+}
+
+#[test]
+fn a_superseded_word_and_a_close_proposal_are_listed_with_their_reasons() {
+    let town = Town::new(&["370000", "370100"]);
+    let (city, province) = (town.at("370100"), town.at("370000"));
+    let both_run = town.pair("370000", "370100");
+    town.proved("370000");
+    let made = json(&["ticket", "new", "--dir", &city, "--text", "跨区域客车超载"]);
+    let id = made["id"].as_str().unwrap().to_owned();
+    json(&["ticket", "offer", &id, "--to", "370000", "--reason", "请省厅办理", "--dir", &city]);
+    town.proved("370000");
+    town.proved("370100");
+    drop(both_run);
+    // Apart: the city takes its offer back and closes; the province, which cannot know it, takes the ticket over.
+    json(&["ticket", "withdraw", &id, "--dir", &city]);
+    json(&["ticket", "close", &id, "--result", "已处理", "--dir", &city]);
+    json(&["ticket", "accept", &id, "--dir", &province]);
+    let _both = town.pair("370000", "370100");
+    town.proved("370000");
+    town.proved("370100");
+    for dir in [&city, &province] {
+        let found = json(&["replica", "conflicts", "--dir", dir]);
+        let row = found.as_array().unwrap().iter().find(|r| r["id"] == id.as_str()).expect("it is listed");
+        assert!(["superseded", "close proposal"].contains(&row["what"].as_str().unwrap()), "{row}");
+        let said = says(&["replica", "conflicts", "--dir", dir]);
+        assert!(said.contains("370000, a superior, decided otherwise"), "{said}");
+        let story = says(&["ticket", "history", &id, "--dir", dir]);
+        assert!(story.contains("【未生效：上级 370000") && story.contains("现由 370000"), "{story}");
+    }
+}
+
+#[test]
+fn a_watched_node_is_told_of_in_lines_where_there_is_no_terminal() {
+    let town = Town::new(&["370100"]);
+    let city = town.at("370100");
+    fails(&["replica", "watch", "--dir", &city], 3, "no node runs on");
+    let node = town.start("370100", &[]);
+    let child = hotline()
+        .args(["replica", "watch", "--dir", &city])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut watch = Running(child);
+    let mut lines = BufReader::new(watch.0.stdout.take().unwrap())
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
+    assert_eq!(lines.next().unwrap()["documents"], 0);
+    json(&["ticket", "new", "--dir", &city, "--text", "公交晚点"]);
+    assert_eq!(lines.find(|status| status["documents"] == 1).unwrap()["node"], "370100");
+    watch.signal("INT");
+    assert!(watch.0.wait().unwrap().success(), "Ctrl-C is how watching ends");
+    assert!(lines.next().is_none(), "nothing changed after that");
+    drop(node);
+}
+
+#[test]
+fn watching_on_a_terminal_ends_with_q_and_gives_the_terminal_back() {
+    let town = Town::new(&["370100"]);
+    let _node = town.start("370100", &[]);
+    // `script` is the terminal: what is typed is what it reads, what is drawn is what it writes.
+    let watch = format!("{} replica watch --dir {}", env!("CARGO_BIN_EXE_hotline"), town.at("370100"));
+    let drawn = town.path("drawn");
+    let mut child = std::process::Command::new("script")
+        .args(["-qefc", &watch, drawn.to_str().unwrap()])
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("util-linux is there");
+    let mut keyboard = child.stdin.take().unwrap();
+    let seen = || String::from_utf8_lossy(&std::fs::read(&drawn).unwrap_or_default()).into_owned();
+    until("a picture is drawn", || seen().contains("q ends"));
+    std::io::Write::write_all(&mut keyboard, b"q").unwrap();
+    until("q ends it", || child.try_wait().unwrap().is_some());
+    assert!(child.wait().unwrap().success());
+    let seen = seen();
+    assert!(seen.contains("\x1b[?1049h") && seen.contains("370100   0 documents"), "{seen}");
+    assert!(seen.trim_end().contains("\x1b[?1049l"), "the first screen comes back: {seen}");
+    assert!(!seen.contains("\x1b[2J"), "nothing is cleared first");
+}
+
+#[test]
+fn every_exit_code_of_the_contract() {
+    let town = Town::new(&["370000", "370100"]);
+    let city = town.at("370100");
+    let first = json(&["ticket", "new", "--dir", &city, "--text", "公交晚点"]); // 0
+    fails(&["ticket", "accept", first["number"].as_str().unwrap(), "--dir", &city], 1, "next: ");
+    fails(&["ticket", "frobnicate"], 2, "unrecognized subcommand");
+    fails(&["ticket", "show", "x"], 2, "which node?");
+    fails(&["ticket", "list", "--dir", "/nowhere"], 4, "hotline init");
+    fails(&["demo", "status", "--dir", &town.at("no-demo")], 3, "no demo runs on");
+
+    // 75: another process works on the directory, and its socket is not there to be asked.
+    let node = town.start("370100", &[]);
+    std::fs::remove_file(town.path("370100").join("hotline.sock")).unwrap();
+    fails(&["ticket", "list", "--dir", &city], 75, "another process works on");
+    drop(node);
+    // 3: somebody took the question and went away.
+    let socket = town.path("370100").join("hotline.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let deaf = std::thread::spawn(move || (0..2).for_each(|_| drop(listener.accept().unwrap())));
+    fails(&["ticket", "list", "--dir", &city], 3, "the running node did not answer");
+    deaf.join().unwrap();
+    std::fs::remove_file(&socket).unwrap();
+
+    // 6: a copy of the city's disk gave a number again, and the province has met both.
+    let clone = town.path("clone");
+    std::fs::create_dir(&clone).unwrap();
+    let copied =
+        std::process::Command::new("cp").args(["-r", &format!("{city}/."), clone.to_str().unwrap()]).status();
+    assert!(copied.unwrap().success());
+    let one = json(&["ticket", "new", "--dir", &city, "--text", "一"]);
+    let two = json(&["ticket", "new", "--dir", clone.to_str().unwrap(), "--text", "二"]);
+    assert_eq!(one["number"], two["number"], "a clone gives the same number");
+    for dir in ["370100", "clone"] {
+        let (a, b) = (format!("127.0.0.1:{}", harness::port()), format!("127.0.0.1:{}", harness::port()));
+        let _province = town.start("370000", &["--listen", &a, "--peer", &format!("370100={b}")]);
+        let _city = town.start(dir, &["--listen", &b, "--peer", &format!("370000={a}")]);
+        let id = if dir == "clone" { &two["id"] } else { &one["id"] };
+        until("the province has it", || {
+            run(&["ticket", "show", id.as_str().unwrap(), "--dir", &town.at("370000")]).status.success()
+        });
+    }
+    let number = one["number"].as_str().unwrap();
+    fails(&["ticket", "show", number, "--dir", &town.at("370000")], 6, "2 tickets bear the number");
+    let forks = json(&["replica", "conflicts", "--dir", &town.at("370000")]);
+    assert!(
+        forks.as_array().unwrap().iter().any(|r| r["what"] == "fork" && r["node"] == "370100"),
+        "{forks}"
+    );
+    assert!(says(&["replica", "conflicts", "--dir", &town.at("370000")]).contains("fork\t370100\t"));
+
+    // 5: what is stored is not what was written.
+    let db = rusqlite::Connection::open(town.path("370100").join("node.db")).unwrap();
+    let changed = db
+        .execute("UPDATE item SET bytes = zeroblob(length(bytes)) WHERE id = (SELECT max(id) FROM item)", [])
+        .unwrap();
+    assert_eq!(changed, 1);
+    drop(db);
+    fails(&["replica", "verify", "--dir", &city], 5, "are not what was stored");
+    let said = run(&["replica", "verify", "--dir", &city, "--json"]);
+    let said: serde_json::Value =
+        serde_json::from_slice(&said.stdout).expect("a failure is one document, too");
+    assert_eq!(said["error"]["kind"], "integrity");
+}
