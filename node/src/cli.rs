@@ -3,6 +3,7 @@
 mod cert;
 mod demo;
 mod findings;
+mod files;
 mod import;
 mod papers;
 mod replica;

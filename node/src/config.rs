@@ -20,6 +20,7 @@ use certs::NodeName;
 use serde_json::{Value, json};
 use sync::quic::Congestion;
 
+use crate::files::FileLimits;
 use crate::log::LogOptions;
 use crate::request::{Failure, FailureKind};
 use keys::{KEYS, Key, PEERS};
@@ -72,6 +73,8 @@ pub struct Config {
     pub congestion: Congestion,
     /// Where health and metrics are served, on loopback; nowhere if `None`.
     pub http: Option<SocketAddr>,
+    /// What files may cost.
+    pub files: FileLimits,
     /// What is logged, and how.
     pub log: LogOptions,
     file: Option<PathBuf>,
@@ -154,6 +157,7 @@ impl Config {
             peers: BTreeMap::new(),
             congestion: Congestion::default(),
             http: None,
+            files: FileLimits::default(),
             log: LogOptions::default(),
             file: None,
             effective: Vec::new(),

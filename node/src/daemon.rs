@@ -26,6 +26,7 @@ use sync::quic::{Config, Congestion, Driver, LinkEvent};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Engine, Options};
+use crate::files::FileLimits;
 use crate::request::{Failure, FailureKind, Reply, Request};
 
 /// The name of the local socket in a data directory.
@@ -44,6 +45,8 @@ pub struct RunOptions {
     pub http: Option<SocketAddr>,
     /// How links spend bandwidth.
     pub congestion: Congestion,
+    /// What files may cost.
+    pub files: FileLimits,
 }
 
 /// Something for the engine thread.
@@ -85,6 +88,7 @@ impl Node {
     pub async fn start(options: RunOptions) -> Result<Node, Failure> {
         let drawn = Options::drawn()?;
         let mut engine = Engine::open(&options.dir, &drawn)?;
+        engine.set_file_limits(options.files);
         engine.begin(now_ms())?;
         for peer in options.peers.keys() {
             engine.add_peer(*peer)?;

@@ -15,6 +15,7 @@ use sync::quic::Congestion;
 
 use crate::daemon::{Node, RunOptions, now_ms};
 use crate::engine::Engine;
+use crate::files::FileLimits;
 use crate::request::{Act, Failure, FailureKind, Language, Request};
 
 /// The nodes of the demo.
@@ -62,6 +63,7 @@ impl Demo {
                 peers,
                 http: None,
                 congestion: Congestion::Bbr,
+                files: FileLimits::default(),
             };
             nodes.insert(*node, Node::start(options).await?);
         }

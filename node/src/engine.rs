@@ -10,6 +10,7 @@
 //!
 //! ```text
 //! DIR/node.db       items, outboxes, projections      DIR/identity/    certificate, keys, record
+//! DIR/files/        contents of files (see [`sync::file`])
 //! DIR/serials.json  the highest ticket serials, beside the database for the day it is restored
 //! ```
 
@@ -18,6 +19,7 @@ mod again;
 mod confirm;
 mod conflicts;
 mod create;
+mod files;
 mod inspect;
 mod view;
 
@@ -36,6 +38,7 @@ use sync::store::sqlite::Sqlite;
 use sync::store::{self, Durable, Store, StoreError};
 
 use crate::content::Content;
+use crate::files::FileLimits;
 use crate::projection;
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Reply, Request};
@@ -114,6 +117,8 @@ pub struct Engine {
     series: NumberSeries,
     block: Block,
     numbered: bool,
+    transfers: files::Transfers,
+    file_limits: FileLimits,
     events: VecDeque<(u64, String)>,
     now: u64,
 }
@@ -200,10 +205,14 @@ impl Engine {
             series: NumberSeries::default(),
             block,
             numbered: false,
+            transfers: files::Transfers::default(),
+            file_limits: FileLimits::default(),
             events: VecDeque::new(),
             now: 0,
         };
         engine.read_serials()?;
+        engine.set_file_limits(FileLimits::default());
+        engine.store.collect()?;
         engine.store.begin()?;
         let record = identity.record().bytes().clone();
         engine.replica.put_directory(Kind::RECORD, &record, &mut engine.store, &mut engine.desk)?;
@@ -268,6 +277,7 @@ impl Engine {
             Request::New { tickets, user } => self.create(tickets, user.as_deref()),
             Request::Act { id, act, user } => self.act(id, act, user.as_deref()),
             Request::Note { id, text, user } => self.note(id, text, user.as_deref()),
+            Request::File(request) => self.file(request),
             Request::Show { id, reveal, user } => self.show(id, reveal.as_deref(), user.as_deref()),
             Request::History { id, language } => self.history(id, *language),
             Request::List { queue, limit, before } => self.list(queue, *limit, *before),
@@ -336,6 +346,7 @@ impl Engine {
         getrandom::fill(&mut seed).map_err(|e| failed("the system gives no random numbers", e))?;
         let roll = Roll::new(self.identity().clone());
         self.replica = Replica::open(roll.identity().node(), roll, seed, SHELF, &mut self.store)?;
+        self.replica.set_file_budget(self.file_limits.rate);
         self.desk.touched.clear();
         Ok(())
     }

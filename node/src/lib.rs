@@ -6,6 +6,7 @@ pub mod content;
 pub mod daemon;
 pub mod demo;
 pub mod engine;
+pub mod files;
 pub mod import;
 pub mod log;
 pub mod projection;

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::files::FileRequest;
+
 /// An action on a ticket that a person takes: an entry of the trail, in words of the command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
@@ -79,6 +81,8 @@ pub enum Request {
         /// Who sits at the desk.
         user: Option<String>,
     },
+    /// A ticket's files.
+    File(FileRequest),
     /// A ticket as `ticket show --json` prints it; with a reason also the caller's person, which is logged.
     Show {
         /// Id, unambiguous prefix or number.

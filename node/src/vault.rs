@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use sync::id::DocId;
 use zeroize::Zeroizing;
 
+use crate::files::FileKey;
+
 /// X25519, HKDF-SHA256, ChaCha20-Poly1305; SM2 with SM4 will be another number one day.
 const SUITE: u8 = 1;
 const INFO: &[u8] = b"hotline ticket key v1";
@@ -130,6 +132,19 @@ impl TicketKey {
         let (length, rest) = plain.split_first_chunk::<2>().ok_or(VaultError::Closed)?;
         let person = rest.get(..usize::from(u16::from_be_bytes(*length))).ok_or(VaultError::Closed)?;
         Ok(Zeroizing::new(person.to_vec()))
+    }
+
+    /// What the key of a file with these plain bytes (their BLAKE3) is made with. It says nothing of them to whoever
+    /// has no key of the ticket.
+    pub fn file_salt(&self, digest: &[u8; 32]) -> [u8; 32] {
+        let key = Zeroizing::new(blake3::derive_key("hotline 2026 file salt", self.0.as_slice()));
+        *blake3::keyed_hash(&key, digest).as_bytes()
+    }
+
+    /// The key of the file with this salt. A key seals the bytes that its salt was made of and no others.
+    pub fn file_key(&self, salt: &[u8; 32], doc: DocId) -> FileKey {
+        let key = Zeroizing::new(blake3::derive_key("hotline 2026 file key", self.0.as_slice()));
+        FileKey::new(Zeroizing::new(*blake3::keyed_hash(&key, salt).as_bytes()), doc)
     }
 
     /// A grant of this key to a node or to its confidential desk.

@@ -24,6 +24,18 @@ pub(super) struct RunArgs {
     /// How links spend bandwidth: bbr or cubic [default: bbr] [env: HOTLINE_CONGESTION].
     #[arg(long, value_name = "CONTROL")]
     congestion: Option<String>,
+    /// Bytes a second that files may take of all links, or `off` [default: off] [env: HOTLINE_FILES_RATE].
+    #[arg(long, value_name = "BYTES")]
+    files_rate: Option<String>,
+    /// The largest file that is attached here [default: 256M] [env: HOTLINE_FILES_MAX_SIZE].
+    #[arg(long, value_name = "BYTES")]
+    files_max_size: Option<String>,
+    /// Most files of a ticket that are attached here [default: 64] [env: HOTLINE_FILES_PER_TICKET].
+    #[arg(long, value_name = "NUMBER")]
+    files_per_ticket: Option<String>,
+    /// Free disk space that files leave alone [default: 1G] [env: HOTLINE_FILES_RESERVE].
+    #[arg(long, value_name = "BYTES")]
+    files_reserve: Option<String>,
     /// What is logged: a level, or several for parts of the program [env: HOTLINE_LOG].
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -39,6 +51,10 @@ impl RunArgs {
             ("links.listen", &self.listen),
             ("http.listen", &self.http),
             ("links.congestion", &self.congestion),
+            ("files.rate", &self.files_rate),
+            ("files.max_size", &self.files_max_size),
+            ("files.per_ticket", &self.files_per_ticket),
+            ("files.reserve", &self.files_reserve),
             ("log.level", &self.log_level),
             ("log.format", &self.log_format),
         ];
@@ -83,6 +99,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
         peers: config.peers,
         http: config.http,
         congestion: config.congestion,
+        files: config.files,
     };
     runtime()?.block_on(async {
         let node = Node::start(options).await?;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::{Cli, Session, import, show};
+use super::{Cli, Session, files, import, show};
+use crate::files::FileRequest;
 use crate::request::{Act, Failure, FailureKind, Language, Request};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,6 +57,37 @@ pub(super) enum Ticket {
         /// The language of the story.
         #[arg(long, value_enum, default_value_t = Lang::Zh)]
         lang: Lang,
+    },
+    /// Attaches a file, sealed under the ticket's key. Its name is read by everybody who holds the ticket, unless the
+    /// ticket is confidential.
+    Attach {
+        id: String,
+        file: PathBuf,
+        /// What it is called; the file's own name if not given.
+        #[arg(long)]
+        name: Option<String>,
+        /// Its media type; well-known ones are seen from its bytes.
+        #[arg(long = "type", value_name = "TYPE")]
+        media: Option<String>,
+    },
+    /// A ticket's files, and what is here of them.
+    Files {
+        id: String,
+        /// Shows the true names of a confidential ticket's files, for this reason; it is logged.
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
+    },
+    /// Saves a file of a ticket.
+    Fetch {
+        id: String,
+        /// Its name, or its content's hash.
+        name: String,
+        /// Where to: a new file, or a directory.
+        #[arg(long, value_name = "PATH")]
+        out: PathBuf,
+        /// Opens a confidential ticket's file, for this reason; it is logged.
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
     },
     /// Adds a note.
     Note { id: String, text: String },
@@ -262,6 +294,28 @@ impl Ticket {
                 };
                 let story = cli.ask(&Request::History { id: id.clone(), language })?;
                 show::story(&story, cli.json);
+                return Ok(());
+            }
+            Ticket::Attach { id, file, name, media } => {
+                let what = files::Attach {
+                    id,
+                    file,
+                    name: name.as_deref(),
+                    media: media.as_deref(),
+                    user: cli.user.as_deref(),
+                };
+                cli.print(&files::attach(cli, &what)?);
+                return Ok(());
+            }
+            Ticket::Files { id, reveal } => {
+                let (id, reveal, user) = (id.clone(), reveal.clone(), cli.user.clone());
+                cli.print(&cli.ask(&Request::File(FileRequest::List { id, reveal, user }))?);
+                return Ok(());
+            }
+            Ticket::Fetch { id, name, out, reveal } => {
+                let (id, name) = (id.clone(), name.clone());
+                let (reveal, user) = (reveal.clone(), cli.user.clone());
+                cli.print(&files::fetch(cli, FileRequest::Fetch { id, name, reveal, user }, out)?);
                 return Ok(());
             }
             Ticket::Note { id, text } => {

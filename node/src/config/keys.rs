@@ -57,6 +57,46 @@ pub const KEYS: &[Key] = &[
         set: |c, text| congestion(text).map(|v| c.congestion = v),
     },
     Key {
+        name: "files.rate",
+        flag: "--files-rate",
+        variable: "HOTLINE_FILES_RATE",
+        default: "off",
+        set: |c, text| {
+            c.files.rate = match text {
+                "off" => None,
+                text => Some(bytes(text)?).filter(|rate| *rate > 0),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "files.max_size",
+        flag: "--files-max-size",
+        variable: "HOTLINE_FILES_MAX_SIZE",
+        default: "256M",
+        set: |c, text| bytes(text).map(|v| c.files.max_size = v),
+    },
+    Key {
+        name: "files.per_ticket",
+        flag: "--files-per-ticket",
+        variable: "HOTLINE_FILES_PER_TICKET",
+        default: "64",
+        set: |c, text| {
+            let most = sync::file::MAX_FILES as u64;
+            let number = text.parse().ok().filter(|n| (0..=most).contains(n));
+            c.files.per_ticket =
+                number.ok_or_else(|| format!("`{text}` is not a number from 0 to {most}"))?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "files.reserve",
+        flag: "--files-reserve",
+        variable: "HOTLINE_FILES_RESERVE",
+        default: "1G",
+        set: |c, text| bytes(text).map(|v| c.files.reserve = v),
+    },
+    Key {
         name: "http.listen",
         flag: "--http",
         variable: "HOTLINE_HTTP",
@@ -135,6 +175,16 @@ pub(super) fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 /// Health and metrics carry no password, so they are for this machine alone.
+/// Bytes, in units of 1,024 if a letter follows: 300, 64K, 256M, 2G.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(digits) => (digits, 1 << (10 * (1 + "KMG".find(&text[digits.len()..]).unwrap_or(0)))),
+        None => (text, 1u64),
+    };
+    let number = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    number.ok_or_else(|| format!("`{text}` is not a number of bytes, like 300, 64K, 256M or 2G"))
+}
+
 fn loopback(address: SocketAddr) -> Result<SocketAddr, String> {
     match address.ip().is_loopback() {
         true => Ok(address),
@@ -156,6 +206,22 @@ fn congestion(text: &str) -> Result<Congestion, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_bytes() {
+        for (text, wanted) in [
+            ("0", Some(0)),
+            ("300", Some(300)),
+            ("64K", Some(65_536)),
+            ("2G", Some(2 << 30)),
+            ("256M", Some(256 << 20)),
+        ] {
+            assert_eq!(bytes(text).ok(), wanted, "{text}");
+        }
+        for text in ["", "K", "1.5M", "-1", "1T", "99999999999G", "兆"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn distances() {

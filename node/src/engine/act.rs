@@ -126,12 +126,18 @@ impl Engine {
 
     /// The ticket's key, if this node was granted it; with `desk` also as its confidential desk.
     pub(super) fn key(&mut self, doc: DocId, desk: bool) -> Result<Option<TicketKey>, Failure> {
+        Ok(self.keys(doc, desk)?.into_iter().next())
+    }
+
+    /// All keys of the ticket that this node was granted: one, or more when two sites drew one at once.
+    pub(super) fn keys(&mut self, doc: DocId, desk: bool) -> Result<Vec<TicketKey>, Failure> {
         let identity = self.identity().clone();
         let grants = self.store.items_of(&doc)?.into_iter().filter(|i| i.kind == Kind::GRANT);
         Ok(grants
             .filter_map(|i| Grant::read(&i.bytes))
             .filter(|g| desk || !g.desk)
-            .find_map(|g| g.open(&doc, &identity).ok()))
+            .filter_map(|g| g.open(&doc, &identity).ok())
+            .collect())
     }
 
     /// Whoever entitles a site adds the grant if it can. A confidential reporter's stays with the desks that have it.

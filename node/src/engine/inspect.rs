@@ -67,7 +67,7 @@ impl Engine {
             .map(|e| json!({ "node": e.node, "days": e.days }))
             .collect();
         let (number, last) = self.replica.chain();
-        Ok(json!({
+        let mut status = json!({
             "node": self.me(),
             "site": self.me().site(),
             "incarnation": text(self.replica.incarnation()),
@@ -84,7 +84,9 @@ impl Engine {
             "expiring": expiring,
             "revoked": self.replica.trust().directory().revoked_nodes(),
             "peers": shown,
-        }))
+        });
+        self.file_status(&mut status)?;
+        Ok(status)
     }
 
     pub(super) fn digest(&mut self, peer: &str) -> Reply {
@@ -151,6 +153,7 @@ impl Engine {
 
     pub(super) fn verify(&mut self) -> Reply {
         let mut damaged: Vec<Value> = Vec::new();
+        let mut pieces = 0;
         let (mut items, mut seals) = (0u64, std::collections::BTreeMap::new());
         let mut at = Position(0);
         loop {
@@ -163,6 +166,9 @@ impl Engine {
                 let emptied = item.bytes.is_empty() && item.kind != Kind::CHANGE;
                 if !emptied && item.kind.hash(&item.bytes) != hash {
                     damaged.push(json!({ "item": hash.to_string(), "document": doc.map(|d| d.to_string()), "what": "its bytes are not those that were stored" }));
+                }
+                if item.kind == Kind::FILE {
+                    pieces += self.verify_content(&hash, &item.bytes, &mut damaged)?;
                 }
                 if let Some(sealed) = item.sealed {
                     *seals.entry(sealed.seal).or_insert(0u64) += 1;
@@ -192,8 +198,7 @@ impl Engine {
             }
         }
         let documents = self.store.totals()?.documents;
-        let report =
-            json!({ "items": items, "documents": documents, "seals": seals.len(), "damaged": damaged });
+        let report = json!({ "items": items, "documents": documents, "seals": seals.len(), "pieces": pieces, "damaged": damaged });
         if damaged.is_empty() {
             return Ok(report);
         }

@@ -26,14 +26,7 @@ impl Engine {
 
     /// Opens the caller's personal data and writes down that it was opened, by whom and why.
     fn reveal(&mut self, doc: DocId, reason: &str, user: Option<&str>) -> Reply {
-        let Some(user) = user.filter(|u| !u.trim().is_empty()) else {
-            return Err(Failure::new(FailureKind::Usage, "personal data is shown to a named person only")
-                .hint("say who asks: --user NAME"));
-        };
-        if reason.trim().is_empty() {
-            return Err(Failure::new(FailureKind::Usage, "personal data is shown for a reason only")
-                .hint("give one: --reveal REASON"));
-        }
+        named(reason, user)?;
         let sealed = self.with_document(doc, |document, _| Content::read(document).person)?;
         let Some(sealed) = sealed else { return Ok(Value::Null) };
         let closed = |e: crate::vault::VaultError| {
@@ -43,6 +36,14 @@ impl Engine {
         };
         let key = self.key(doc, true)?.ok_or_else(|| closed(crate::vault::VaultError::Closed))?;
         let person = key.open(&sealed).map_err(closed)?;
+        self.log_reveal(doc, reason, user)?;
+        serde_json::from_slice(&person)
+            .map_err(|e| Failure::new(FailureKind::Integrity, "the caller's data does not read").because(e))
+    }
+
+    /// Writes down that personal data is shown; nothing is shown to nobody or for no reason.
+    pub(super) fn log_reveal(&mut self, doc: DocId, reason: &str, user: Option<&str>) -> Result<(), Failure> {
+        let user = named(reason, user)?;
         let db = self.store.connection();
         db.execute_batch("CREATE TABLE IF NOT EXISTS reveal(row INTEGER PRIMARY KEY, doc BLOB, user TEXT, reason TEXT, at TEXT)")
             .and_then(|()| {
@@ -53,8 +54,7 @@ impl Engine {
             })
             .map_err(sync::store::StoreError::from)?;
         tracing::info!(ticket = %doc.short(), user, "personal data was shown");
-        serde_json::from_slice(&person)
-            .map_err(|e| Failure::new(FailureKind::Integrity, "the caller's data does not read").because(e))
+        Ok(())
     }
 
     pub(super) fn history(&mut self, id: &str, language: Language) -> Reply {
@@ -105,6 +105,19 @@ impl Engine {
         }
         Ok(json!({ "tickets": tickets, "next": next }))
     }
+}
+
+/// Who asks for personal data, if somebody does and for a reason.
+fn named<'a>(reason: &str, user: Option<&'a str>) -> Result<&'a str, Failure> {
+    let Some(user) = user.filter(|u| !u.trim().is_empty()) else {
+        return Err(Failure::new(FailureKind::Usage, "personal data is shown to a named person only")
+            .hint("say who asks: --user NAME"));
+    };
+    if reason.trim().is_empty() {
+        return Err(Failure::new(FailureKind::Usage, "personal data is shown for a reason only")
+            .hint("give one: --reveal REASON"));
+    }
+    Ok(user)
 }
 
 /// A line of a story: its author's clock, the words, and whether what it tells has effect.

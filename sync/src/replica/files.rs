@@ -214,6 +214,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         self.files.waiting.clear();
     }
 
+    /// Which peer is asked for a file at the moment.
+    pub fn asked_for(&self, file: &ItemHash) -> Option<NodeName> {
+        self.files.fetches.get(file).map(|fetch| fetch.peer)
+    }
+
     /// Whether an item may stand as a file's manifest: a rule that reads only itself.
     pub(super) fn judge_manifest(item: &Incoming) -> Result<(), Refusal> {
         if item.kind != Kind::FILE {
