@@ -239,6 +239,30 @@ impl Town {
         links.iter().for_each(|(a, b)| self.cut(&a.to_string(), &b.to_string()));
     }
 
+    /// Does something with a node's engine, in a transaction of its own.
+    pub fn with<R>(&mut self, node: &str, work: impl FnOnce(&mut Engine) -> R) -> R {
+        self.at(name(node), work)
+    }
+
+    /// A node is killed after it did this and before it committed.
+    pub fn dies_after(&mut self, node: &str, request: &Request) {
+        let node = name(node);
+        let engine = self.engines.get_mut(&node).expect("a node of the town");
+        engine.begin(self.now).expect("a transaction");
+        engine.ask(request).expect("it is granted");
+        self.restart(&node.to_string());
+    }
+
+    /// Carries so many frames; the rest stays on its way.
+    pub fn carry(&mut self, frames: usize) {
+        for _ in 0..frames {
+            let Some((from, to, bytes)) = self.wire.pop_front() else { return };
+            if self.links.contains(&(to, from)) {
+                self.at(to, |e| e.link(Input::Frame { peer: from, bytes })).expect("a frame is taken");
+            }
+        }
+    }
+
     /// Carries frames until nobody has anything to say.
     ///
     /// # Panics

@@ -325,8 +325,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<()> {
         self.files.waiting.remove(&file);
-        if !self.files.fetches.contains_key(&file)
-            && let Some(held) = store.file(&file)?.filter(|h| !h.pieces.is_whole())
+        if let Some(fetch) = self.files.fetches.get_mut(&file) {
+            fetch.lacking.remove(&peer); // its turn comes when the one that is asked lacks it
+        } else if let Some(held) = store.file(&file)?.filter(|h| !h.pieces.is_whole())
             && self.holders(&held, store)?.contains(&peer)
             && self.takes_more(peer)
             && self.has_room(store)?

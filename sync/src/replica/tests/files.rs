@@ -113,6 +113,20 @@ fn a_cut_at_any_frame_costs_only_what_was_on_its_way() {
 }
 
 #[test]
+fn a_long_line_of_relays_does_not_ask_in_circles() {
+    let mut w = World::new(&["510100", "510000", "000000", "370000", "370100"]);
+    for (a, b) in [("510100", "510000"), ("510000", "000000"), ("000000", "370000"), ("370000", "370100")] {
+        w.link(a, b);
+    }
+    let doc = w.write("510100", None, "to", "370100");
+    w.settle();
+    let bytes = content(40, 1);
+    let file = w.attach("510100", doc, &bytes);
+    w.carry(100_000);
+    assert!(w.read("370100", file) == bytes, "without waiting for any clock");
+}
+
+#[test]
 fn what_the_province_has_not_yet_it_passes_on_when_it_comes() {
     let (mut w, doc) = line();
     let bytes = content(5, 3);
