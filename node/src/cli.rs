@@ -2,8 +2,8 @@
 
 mod cert;
 mod demo;
-mod findings;
 mod files;
+mod findings;
 mod import;
 mod papers;
 mod replica;

@@ -1,4 +1,5 @@
 //! Files of tickets, between real nodes on real directories.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::fs;
 use std::path::Path;

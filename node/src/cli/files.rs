@@ -4,8 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use super::{Cli, Session};
@@ -25,14 +26,32 @@ fn ask(session: &mut Session, request: FileRequest) -> Reply {
     session.ask(&Request::File(request))
 }
 
-/// A bar for what takes longer than a second, on a terminal.
-fn progress(bytes: u64) -> ProgressBar {
-    let bar = ProgressBar::new(bytes);
-    bar.set_style(
-        ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    bar
+/// A bar on a terminal, from the second second on.
+struct Progress {
+    bar: ProgressBar,
+    began: Instant,
+}
+
+impl Progress {
+    fn new(bytes: u64) -> Progress {
+        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
+        let shape = "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+        let style = ProgressStyle::with_template(shape).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Progress { bar: bar.with_style(style), began: Instant::now() }
+    }
+
+    fn is_at(&self, bytes: u64) {
+        if self.bar.is_hidden() && self.began.elapsed() > Duration::from_secs(1) {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.set_position(bytes);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 fn unreadable(path: &Path, e: std::io::Error) -> Failure {
@@ -91,7 +110,7 @@ pub(super) fn attach(cli: &Cli, what: &Attach<'_>) -> Reply {
         return Err(Failure::new(FailureKind::Failed, "the node's answer is not understood"));
     };
     let mut file = File::open(path).map_err(|e| unreadable(path, e))?;
-    let bar = progress(meta.len());
+    let progress = Progress::new(meta.len());
     let mut at = 0;
     loop {
         let mut bytes = Vec::new();
@@ -101,9 +120,9 @@ pub(super) fn attach(cli: &Cli, what: &Attach<'_>) -> Reply {
         }
         ask(&mut session, FileRequest::AttachPart { upload, at, hex: hex(&bytes) })?;
         at += bytes.len() as u64;
-        bar.set_position(at);
+        progress.is_at(at);
     }
-    bar.finish_and_clear();
+    drop(progress);
     ask(&mut session, FileRequest::AttachEnd { upload })
 }
 
@@ -118,19 +137,19 @@ pub(super) fn fetch(cli: &Cli, request: FileRequest, out: &Path) -> Reply {
         false => out.to_owned(),
     };
     let saved = Saving::begin(&to)?;
-    let bar = progress(size);
+    let progress = Progress::new(size);
     let mut at = 0;
     loop {
         let part = ask(&mut session, FileRequest::FetchPart { download, at })?;
         let bytes = part["hex"].as_str().and_then(unhex).unwrap_or_default();
         saved.write(&bytes)?;
         at = part["at"].as_u64().unwrap_or_default();
-        bar.set_position(at);
+        progress.is_at(at);
         if part["end"] == true {
             break;
         }
     }
-    bar.finish_and_clear();
+    drop(progress);
     saved.finish()?;
     begun["saved"] = Value::from(to.display().to_string());
     if let Value::Object(fields) = &mut begun {
