@@ -124,6 +124,7 @@ impl Cli {
 
     fn check(&self, args: &run::RunArgs) -> Result<(), Failure> {
         let config = self.config(args.flags()?)?;
+        run::not_its_own_peer(&config)?;
         match self.json {
             true => self.print(&json!({ "file": config.file(), "values": config.explain() })),
             false => {

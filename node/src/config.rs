@@ -179,6 +179,12 @@ impl Config {
         self.file.as_deref()
     }
 
+    /// Where the value of a key came from, for people.
+    pub fn origin(&self, key: &str) -> String {
+        let told = self.effective.iter().find(|t| t.key == key);
+        told.map_or(Source::Default, |t| t.source.clone()).to_string()
+    }
+
     /// Every key with its value and where that came from: `[{"key","value","from"}]`.
     pub fn explain(&self) -> Vec<Value> {
         let row = |key: &str, value: &str, from: &Source| json!({ "key": key, "value": value, "from": from.to_string() });

@@ -80,6 +80,12 @@ fn a_node_runs_by_the_file_in_its_directory() {
     let named = town.path("elsewhere.toml");
     std::fs::write(&named, format!("dir = \"{}\"\n", town.at("370100"))).unwrap();
     assert_eq!(json(&["replica", "status", "--config", text(&named)])["node"], "370100");
+    // A node is nobody's peer that bears its own name.
+    let mine = town.path("mine.toml");
+    std::fs::write(&mine, format!("dir = \"{}\"\n[peers]\n370100 = \"127.0.0.1:9\"\n", town.at("370100")))
+        .unwrap();
+    fails(&["config", "check", "--config", text(&mine)], 4, "370100 is named as a peer of itself");
+    fails(&["run", "--config", text(&mine)], 4, "mine.toml, line 3");
     // A second node cannot have the same port for its health page.
     let town2 = Town::new(&["370200"]);
     let output = hotline()

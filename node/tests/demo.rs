@@ -95,3 +95,28 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
     // The directories are there: it goes on where it was.
     assert_eq!(json(&["ticket", "show", number, "--dir", &province])["custodian"], "370100");
 }
+
+#[test]
+fn the_live_table_is_drawn_on_a_terminal_and_ends_with_q() {
+    let dir = tempfile::tempdir().unwrap();
+    let drawn = dir.path().join("drawn");
+    let place = dir.path().join("demo");
+    let command = format!("{} demo --dir {} --port {}", env!("CARGO_BIN_EXE_hotline"), text(&place), ports());
+    let mut child = std::process::Command::new("script")
+        .args(["-qefc", &command, text(&drawn)])
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("util-linux is there");
+    let mut keyboard = child.stdin.take().unwrap();
+    let seen = || String::from_utf8_lossy(&std::fs::read(&drawn).unwrap_or_default()).into_owned();
+    until("the table shows a proof", || seen().contains("370000 equal"));
+    std::io::Write::write_all(&mut keyboard, b"q").unwrap();
+    until("q ends it", || child.try_wait().unwrap().is_some());
+    assert!(child.wait().unwrap().success());
+    let seen = seen();
+    assert!(seen.contains("three things to try") && seen.contains("370100-01"), "{seen}");
+    assert!(seen.contains("\x1b[?1049l"), "the terminal comes back");
+    assert!(!seen.contains("\x1b[2J"), "nothing is cleared first, so nothing flickers");
+}

@@ -90,8 +90,23 @@ pub(super) async fn ended() {
     }
 }
 
+/// A node does not talk to itself: the line was meant for another node's file.
+pub(super) fn not_its_own_peer(config: &Config) -> Result<(), Failure> {
+    let Some(dir) = &config.dir else { return Ok(()) };
+    match certs::Identity::load(&dir.join(crate::engine::IDENTITY)) {
+        Ok(identity) if config.peers.contains_key(&identity.node()) => {
+            let node = identity.node();
+            Err(Failure::new(FailureKind::Configuration, format!("{node} is named as a peer of itself"))
+                .because(config.origin(&format!("peers.{node}")))
+                .hint("take that peer out"))
+        }
+        _ => Ok(()), // what is wrong with the identity is said when the node starts
+    }
+}
+
 pub(super) fn run(config: Config) -> Result<(), Failure> {
-    let dir = config.dir.ok_or_else(super::no_directory)?;
+    let dir = config.dir.clone().ok_or_else(super::no_directory)?;
+    not_its_own_peer(&config)?;
     log::begin(&config.log)?;
     let options = RunOptions {
         dir,

@@ -59,6 +59,49 @@ pub(super) fn value(value: &Value, as_json: bool) {
     }
 }
 
+/// A ticket: for a person what matters of it, in a pipe every field.
+pub(super) fn ticket(ticket: &Value, as_json: bool) {
+    match !as_json && std::io::stdout().is_terminal() && ticket["number"].is_string() {
+        true => line(&card(ticket)),
+        false => value(ticket, as_json),
+    }
+}
+
+fn card(ticket: &Value) -> String {
+    let part = |key: &str| cell(&ticket[key]);
+    let count = |key: &str| ticket[key].as_array().map_or(0, Vec::len);
+    let mut text = format!(
+        "{}   {}   held by {}, taken by {}",
+        part("number"),
+        part("stage"),
+        part("custodian"),
+        part("taken_by")
+    );
+    if let Some(to) = ticket["open_offer"]["to"].as_str() {
+        text += &format!(", offered to {to}");
+    }
+    if ticket["confidential"] == true {
+        text += "   举报人保密";
+    }
+    let looks = count("superseded") + count("proposals") + count("alarms");
+    if looks > 0 {
+        text += &format!("\n{looks} things to look at: hotline ticket history {}", part("number"));
+    }
+    text += "\n\n";
+    for (name, fact) in ticket["facts"].as_object().into_iter().flatten() {
+        text += &format!("{name:<16} {}\n", cell(fact));
+    }
+    for (name, said) in ticket["person"].as_object().into_iter().flatten() {
+        text += &format!("{:<16} {}\n", format!("caller.{name}"), cell(said));
+    }
+    text += &format!("\n{}\n", part("body"));
+    for note in ticket["notes"].as_object().into_iter().flatten().map(|(_, note)| note) {
+        let part = |key: &str| note[key].as_str().unwrap_or_default();
+        text += &format!("\n{}  {} {}: {}", moment(part("at")), part("node"), part("user"), part("text"));
+    }
+    text.trim_end().to_owned()
+}
+
 /// A ticket's history: when, and what was done. What has no effect steps back, on a terminal that has colours.
 pub(super) fn story(story: &Value, as_json: bool) {
     if as_json {
@@ -170,6 +213,24 @@ pub(super) fn table_text(rows: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_card_holds_what_matters() {
+        let text = card(&json!({
+            "number": "JT1", "stage": "offered", "custodian": "370100", "taken_by": "370100",
+            "open_offer": { "to": "370200" }, "facts": { "plate": "鲁A12345" }, "body": "拒载", "superseded": [1],
+            "notes": { "ab": { "at": "2026-11-24T23:05:00+08:00", "node": "370100", "user": "王五", "text": "已致歉" } },
+            "heads": ["no matter for people"],
+        }));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "JT1   offered   held by 370100, taken by 370100, offered to 370200");
+        assert_eq!(lines[1], "1 things to look at: hotline ticket history JT1");
+        assert!(text.contains("plate            鲁A12345") && text.contains("\n拒载\n"), "{text}");
+        assert!(
+            text.ends_with("2026-11-24 23:05  370100 王五: 已致歉") && !text.contains("no matter"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn a_table_begins_with_what_people_look_for() {

@@ -284,7 +284,7 @@ impl Ticket {
                     reveal: reveal.clone(),
                     user: cli.user.clone(),
                 })?;
-                cli.print(&shown);
+                show::ticket(&shown, cli.json);
                 return Ok(());
             }
             Ticket::History { id, lang } => {

@@ -17,7 +17,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::Node;
+use super::{Node, watchdog};
 use crate::request::{Failure, FailureKind, Request};
 
 /// How long a page waits for the engine.
@@ -40,8 +40,15 @@ pub(super) async fn serve(address: SocketAddr, node: Node) -> Result<(), Failure
     Ok(())
 }
 
+/// The status, once the engine's thread has proved that it lives.
 async fn status(node: &Node) -> Result<Value, Failure> {
-    match tokio::time::timeout(PATIENCE, node.ask(Request::Status)).await {
+    let asked = async {
+        match watchdog::pulse(&node.work).await {
+            true => node.ask(Request::Status).await,
+            false => Err(Failure::new(FailureKind::Unreachable, "the node is stopping")),
+        }
+    };
+    match tokio::time::timeout(PATIENCE, asked).await {
         Ok(status) => status,
         Err(_) => Err(Failure::new(FailureKind::Unreachable, "the engine's thread does not answer")),
     }

@@ -36,7 +36,7 @@ async fn beat(engine: &mpsc::Sender<Work>, within: Duration, alive: impl Fn()) {
 }
 
 /// Waits until the engine's thread has come to the end of a transaction that took this in; `false` when it has ended.
-async fn pulse(engine: &mpsc::Sender<Work>) -> bool {
+pub(super) async fn pulse(engine: &mpsc::Sender<Work>) -> bool {
     let (answer, answered) = oneshot::channel();
     engine.send(Work::Pulse(answer)).await.is_ok() && answered.await.is_ok()
 }
