@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, TableComponent, presets};
 use serde_json::{Value, json};
 
 use crate::request::Failure;
@@ -158,6 +158,9 @@ const FRONT: &[&str] = &[
     "subject",
 ];
 
+/// Columns that are never broken: what stands in them is read out, or typed again.
+const WHOLE: [&str; 4] = ["node", "number", "id", "at"];
+
 /// The names of all fields; `None` when there are no rows of objects.
 fn columns(rows: &[Value]) -> Option<Vec<&String>> {
     let mut columns: Vec<&String> = Vec::new();
@@ -205,7 +208,14 @@ pub(super) fn table_text(rows: &[Value]) -> String {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(columns.iter());
     for row in rows {
-        table.add_row(columns.iter().map(|c| shown(row, c)));
+        let mut cells = Row::from(columns.iter().map(|c| shown(row, c)));
+        cells.max_height(2); // a long subject must not push the next ticket off the screen
+        table.add_row(cells);
+    }
+    for (column, name) in table.column_iter_mut().zip(&columns) {
+        if WHOLE.contains(&name.as_str()) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table.to_string()
 }
