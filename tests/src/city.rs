@@ -24,7 +24,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until `look` finds what is wanted; it says what it still sees otherwise.
 ///
@@ -36,7 +36,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
         match look() {
             Ok(found) => return found,
             Err(seen) if began.elapsed() > PATIENCE => {
-                panic!("not within a minute: {what}; last seen: {seen}")
+                panic!("not within two minutes: {what}; last seen: {seen}")
             }
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
         }
