@@ -19,9 +19,10 @@
 //! ```
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::file::PIECE;
 use crate::id::{DocId, Incarnation, ItemHash, SealHash};
@@ -91,6 +92,7 @@ pub struct SealPart {
     /// The seal.
     pub seal: Seal,
     /// The places of this batch's items as (gap, length) runs; empty when all are here.
+    #[serde(deserialize_with = "at_most")]
     pub places: Vec<(u32, u32)>,
     /// The hashes of the twigs for these places, from left to right.
     pub twigs: Vec<[u8; 32]>,
@@ -124,6 +126,7 @@ pub struct DocPart {
     /// The document.
     pub doc: DocRef,
     /// Its items.
+    #[serde(deserialize_with = "at_most")]
     pub items: Vec<ItemPart>,
 }
 
@@ -131,10 +134,13 @@ pub struct DocPart {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Load {
     /// Directory items: kind and bytes.
+    #[serde(deserialize_with = "at_most")]
     pub directory: Vec<(u8, Vec<u8>)>,
     /// The seals of the documents' items.
+    #[serde(deserialize_with = "at_most")]
     pub seals: Vec<SealPart>,
     /// Items by document.
+    #[serde(deserialize_with = "at_most")]
     pub docs: Vec<DocPart>,
 }
 
@@ -178,6 +184,7 @@ pub struct Answer {
     /// The batch.
     pub batch: u64,
     /// Items that are not durable, by place in the batch; all others are.
+    #[serde(deserialize_with = "at_most")]
     pub exceptions: Vec<(u32, Exception)>,
 }
 
@@ -303,6 +310,37 @@ impl std::error::Error for FrameError {}
 /// Reads a body; what a newer version added at its end is left alone.
 fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
     postcard::take_from_bytes(bytes).map(|(value, _)| value).map_err(|_| FrameError::Body)
+}
+
+/// Reads a list of at most [`MAX_BATCH_ITEMS`]. A few hundred bytes can unpack to a list of millions of nothings: it is
+/// refused by its length, before anything is kept of it.
+fn at_most<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    struct List<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {MAX_BATCH_ITEMS} of a kind")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            let length = seq.size_hint().unwrap_or(0);
+            if length > MAX_BATCH_ITEMS {
+                return Err(Error::invalid_length(length, &self));
+            }
+            let mut list = Vec::new();
+            while let Some(one) = seq.next_element()? {
+                if list.len() == MAX_BATCH_ITEMS {
+                    return Err(Error::invalid_length(list.len() + 1, &self));
+                }
+                list.push(one);
+            }
+            Ok(list)
+        }
+    }
+
+    from.deserialize_seq(List(PhantomData))
 }
 
 fn frame(kind: u8, value: &impl Serialize) -> Vec<u8> {
@@ -454,6 +492,17 @@ mod tests {
         let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 19).unwrap();
         assert!(bomb.len() < 10_000);
         assert_eq!(Load::unpack(&bomb), Err(FrameError::Compression));
+    }
+
+    #[test]
+    fn a_million_documents_without_an_item_are_not_a_batch() {
+        let part = DocPart { doc: DocRef::New, items: Vec::new() };
+        let load = Load { docs: vec![part; 1 << 20], ..Load::default() };
+        let packed = load.pack();
+        assert!(packed.len() < 1_000 && load.is_empty());
+        assert_eq!(Load::unpack(&packed), Err(FrameError::Body));
+        let full = Load { directory: vec![(1, Vec::new()); MAX_BATCH_ITEMS], ..Load::default() };
+        assert_eq!(Load::unpack(&full.pack()), Ok(full));
     }
 
     #[test]
