@@ -372,6 +372,10 @@ pub(crate) fn check(
     if found != intermediates {
         return Err(malformed("its chain is not in order"));
     }
+    // webpki lets an authority without constraints, or one not made for signing, stand in between.
+    for authority in intermediates {
+        province_of(&facts(authority)?)?;
+    }
     let result = describe(chain, root)?;
     if let Dates::At(now) = dates {
         result.dates(now)?;
@@ -443,15 +447,19 @@ pub(crate) fn check_authority(der: &[u8], root: &Root) -> Result<Issuer, ChainEr
         .key
         .verify_raw(certificate.tbs_certificate.as_ref(), &certificate.signature_value.data)
         .map_err(|_| ChainError::UnknownIssuer)?;
+    let jurisdiction = Jurisdiction::Province(province_of(&facts)?);
+    Ok(Issuer { id: facts.as_issuer(), jurisdiction, facts })
+}
+
+/// The one province whose authority this is: it may sign certificates and lists, and its names are constrained.
+fn province_of(facts: &Facts) -> Result<Site, ChainError> {
     if !facts.is_ca || !facts.signs_crls {
         return Err(ChainError::WrongUse);
     }
-    let province = match facts.permitted.as_slice() {
+    let prefix = match facts.permitted.as_slice() {
         [domain] => domain.strip_prefix('p').and_then(|d| d.strip_suffix(DOMAIN)?.strip_suffix('.')),
         _ => None,
     };
-    let site =
-        province.and_then(|p| format!("{p}0000").parse::<Site>().ok()).filter(|s| s.tier() == Tier::Province);
-    let jurisdiction = Jurisdiction::Province(site.ok_or(ChainError::WrongJurisdiction)?);
-    Ok(Issuer { id: facts.as_issuer(), jurisdiction, facts })
+    let site = prefix.and_then(|p| format!("{p}0000").parse::<Site>().ok());
+    site.filter(|s| s.tier() == Tier::Province).ok_or(ChainError::WrongJurisdiction)
 }

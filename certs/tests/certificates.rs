@@ -172,6 +172,32 @@ fn chains_and_names() {
         "WrongUse",
     );
 
+    check("a name that ends in a dot", &p37, leaf(&["c370100.p37.n12328.invalid."]), "Malformed");
+    check("a province by itself", &p37, leaf(&["c370000-b.p37.n12328.invalid"]), "370000-b");
+    assert_eq!(judge(&[make(&root, leaf(&["c000000.n12328.invalid"]))], NOW), "000000", "by the root itself");
+    // The root is believed in everything, so only its keepers stand in the way of this one: ours enrol no city by it.
+    assert_eq!(judge(&[make(&root, leaf(&[CITY]))], NOW), "370100", "a city by the root");
+
+    // Authorities that are not what they should be, each under the true root.
+    let under = |case: &str, change: fn(&mut CertificateParams), expected: &str| {
+        let odd = Ca::signed_by(with(ca("37", 0, Some("p37.n12328.invalid")), change), key(), &root).unwrap();
+        check(case, &odd, leaf(&[CITY]), expected);
+    };
+    under("a province authority as it should be", |_| (), "370100");
+    under("one without name constraints", |p| p.name_constraints = None, "WrongJurisdiction");
+    under(
+        "one for two provinces",
+        |p| {
+            let constraints = p.name_constraints.as_mut().unwrap();
+            constraints.permitted_subtrees.push(GeneralSubtree::DnsName("p11.n12328.invalid".into()));
+        },
+        "WrongJurisdiction",
+    );
+    under("one that may not sign certificates", |p| p.key_usages = vec![Ku::DigitalSignature], "WrongUse");
+    under("one that is no authority", |p| p.is_ca = IsCa::ExplicitNoCa, "WrongUse");
+    under("one that ended", |p| p.not_after = date(-1), "Expired");
+    under("one that begins after its node", |p| p.not_before = date(1), "Malformed");
+
     let good = make(&p37, leaf(&[CITY]));
     let chain = [good.clone(), p37.der().clone()];
     assert_eq!(judge(&[], NOW), "Missing");
@@ -254,6 +280,22 @@ fn revocations() {
             "a list that is {days} days old cuts nobody off"
         );
     }
+
+    let later = NOW.plus(400 * DAY);
+    let renewed =
+        Identity::create(&mut p37, "370100".parse().unwrap(), NodeKeys::generate(), later, 90).unwrap();
+    assert_eq!(seen(&d, &renewed, later), "370100", "nor does one that is 400 days old");
+
+    // A list under the province's name that somebody else signed is a denial of service if it is believed.
+    let mut foreign = Authority::root(SecretKey::generate(), NOW).unwrap();
+    let mut forger = foreign.issue_province("370000".parse().unwrap(), SecretKey::generate(), NOW).unwrap();
+    node(&mut forger, "370100");
+    forger.revoke(who("370100"), &[], Reason::KeyCompromise, NOW).unwrap();
+    assert!(d.admit_revocation(forger.list().unwrap()).is_err());
+    let mut flipped = older.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    assert!(d.admit_revocation(&flipped).is_err());
+    assert_eq!(seen(&d, &city, NOW), "370100", "a forged list does nothing");
 
     p37.revoke(who("370100"), &[], Reason::KeyCompromise, NOW).unwrap();
     d.admit_revocation(p37.list().unwrap()).unwrap();
