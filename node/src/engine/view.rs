@@ -16,7 +16,10 @@ const MAX_ROWS: usize = 10_000;
 impl Engine {
     pub(super) fn show(&mut self, id: &str, reveal: Option<&str>, user: Option<&str>) -> Reply {
         let doc = self.find(id)?;
-        let mut shown = self.with_document(doc, ticket)?;
+        let mut shown = self.with_document(doc, begun)?.ok_or_else(|| {
+            let why = format!("no ticket {} is here: what came under this id was refused", doc.short());
+            Failure::new(FailureKind::Failed, why).hint("`hotline replica events` tells by whom and why")
+        })?;
         if let Some(reason) = reveal {
             let person = self.reveal(doc, reason, user)?;
             shown["person"] = person;
@@ -101,7 +104,7 @@ impl Engine {
         let next = page.last().map(|(doc, _)| doc.to_string());
         let mut tickets = Vec::with_capacity(page.len());
         for (doc, _) in page {
-            tickets.push(self.with_document(doc, ticket)?);
+            tickets.extend(self.with_document(doc, begun)?);
         }
         Ok(json!({ "tickets": tickets, "next": next }))
     }
@@ -128,6 +131,11 @@ fn told(line: &story::Line) -> Value {
         story::Standing::Unentitled => "unentitled",
     };
     json!({ "entry": line.entry, "at": line.at, "text": line.text, "mark": mark })
+}
+
+/// A ticket, unless only refused items have come of the document: then it is none.
+fn begun(document: &sync::document::Document, matter: &TicketMatter) -> Option<Value> {
+    matter.entries().next().is_some().then(|| ticket(document, matter))
 }
 
 /// A ticket in the shape of `ticket show --json`, without the caller's person.
@@ -187,6 +195,9 @@ fn trail(matter: &TicketMatter) -> Vec<Value> {
             }
             if let crate::ticket::Op::Dispatch { department } = &a.entry.op {
                 shown["department"] = json!(department);
+            }
+            if !a.entry.extra.is_empty() {
+                shown["extra"] = json!(a.entry.extra); // what a newer version says, as it came
             }
             if !counted {
                 shown["not_counted"] = json!(true);
