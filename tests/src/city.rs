@@ -4,6 +4,7 @@
 //! Program    the binary under test: one command, what it said and how it ended
 //! Daemon     one running node: its log, kill -9, SIGTERM
 //! Network    identities and directories made by the program itself; daemons linked through relays that can be cut
+//! Hostile    a node made of the library that harms what it sends
 //! Sweep      one deed, done again and again with a fault at every storage call
 //! ```
 //!
@@ -11,11 +12,13 @@
 //! was seen last after a minute.
 
 mod daemon;
+mod hostile;
 mod network;
 mod program;
 pub mod sweep;
 
 pub use daemon::Daemon;
+pub use hostile::{Harm, Hostile};
 pub use network::Network;
 pub use program::{Env, Program, Said};
 

@@ -4,13 +4,30 @@
 //! between them. What `assert_converged` means stands in `world::city`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
+use automerge::transaction::Transactable;
+use automerge::{ObjType, ROOT};
+use certs::{Identity, NodeName};
 use node::daemon::ask_running;
 use node::request::Request;
+use node::roll::Roll;
+use node::ticket::entry::Create;
+use node::ticket::{Entry, EntryId, Op, TicketMatter};
 use serde_json::json;
-use world::city::{Network, Program, copy, free, until};
+use sync::chunk::{self, ChangeChunk};
+use sync::document::Document;
+use sync::id::{DocId, Incarnation};
+use sync::item::{Item, Kind};
+use sync::matter::Domain;
+use sync::replica::Replica;
+use sync::seal::{self, Seal, Words};
+use sync::store::sqlite::Sqlite;
+use sync::store::{self, Durable, Store};
+use sync::trust::Trust;
+use sync::wire::{DocPart, DocRef, Frame, ItemPart, Load, SealPart};
+use world::city::{Harm, Hostile, Network, Program, copy, free, until};
 
 static PROGRAM: LazyLock<Program> = LazyLock::new(|| Program::new(env!("CARGO_BIN_EXE_hotline-under-test")));
 
@@ -255,6 +272,305 @@ fn two_clones_run_at_once_and_both_write() {
         assert!(held.contains_key(&here) && held.contains_key(&there), "{node} lost a ticket");
         assert_eq!(entries(&held[&here]), 1);
     }
+}
+
+/// What a hostile province does with the batches that it passes on to the ministry.
+fn towards_the_ministry(mut harm: impl FnMut(u64, Load) -> Vec<Frame> + Send + 'static) -> Harm {
+    Box::new(move |peer, frame| match frame {
+        Frame::Batch { id, load } if peer.to_string() == "000000" => {
+            let load = Load::unpack(&load).unwrap();
+            harm(id, load).iter().map(Frame::to_bytes).collect()
+        }
+        other => vec![other.to_bytes()],
+    })
+}
+
+/// A ministry, two replicas of a province and a city; the first replica is hostile, the second is not there yet.
+fn with_hostile_province(harm: Harm) -> (Network, Hostile) {
+    let mut network = Network::new(&PROGRAM, &["000000", "370000", "370000-b", "370100"]);
+    network.link_tree();
+    network.start("000000");
+    network.start("370100");
+    let hostile = network.start_hostile("370000", harm);
+    (network, hostile)
+}
+
+/// The honest way opens, and everything arrives by it whatever the other one did.
+fn honest_way_opens(network: &mut Network, hostile: Hostile, id: &str) {
+    network.start("370000-b");
+    network.show("000000", id);
+    drop(hostile);
+    network.start("370000");
+    network.assert_converged();
+    assert_eq!(network.show("000000", id)["custodian"], "370100");
+    assert!(network.ask("000000", &["replica", "verify"])["damaged"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_relaying_province_alters_a_citys_change() {
+    let (mut network, hostile) = with_hostile_province(towards_the_ministry(|id, mut load| {
+        for item in load.docs.iter_mut().flat_map(|d| &mut d.items).filter(|i| i.kind == 1) {
+            let last = item.bytes.len() - 2;
+            item.bytes[last] ^= 1;
+        }
+        vec![Frame::Batch { id, load: load.pack() }]
+    }));
+    let id = network.call("370100", "改不得的一件");
+    let line = network.told("000000", "370000");
+    network.told("000000", "370000 sent something that no version says");
+    assert!(!network.holds("000000", &id), "an altered change is taken: {line}");
+    honest_way_opens(&mut network, hostile, &id);
+}
+
+#[test]
+fn a_relaying_province_drops_a_citys_change_and_the_digest_shows_it() {
+    let dropped = Arc::new(AtomicBool::new(false));
+    let seen = dropped.clone();
+    let drop_documents = move || {
+        let seen = seen.clone();
+        towards_the_ministry(move |id, load| {
+            if load.docs.is_empty() {
+                return vec![Frame::Batch { id, load: load.pack() }];
+            }
+            seen.store(true, Ordering::Relaxed);
+            Vec::new()
+        })
+    };
+    let (mut network, hostile) = with_hostile_province(drop_documents());
+    let id = network.call("370100", "压下的一件");
+    until("the province has dropped it", || {
+        if dropped.load(Ordering::Relaxed) { Ok(()) } else { Err("not yet".to_owned()) }
+    });
+    // On a new connection both sides say what they hold, and no counter hides what did not come.
+    drop(hostile);
+    let hostile = network.start_hostile("370000", drop_documents());
+    network.told("000000", "this node and 370000 hold different items");
+    let status = network.ask("000000", &["replica", "status"]);
+    let province = status["peers"].as_array().unwrap().iter().find(|p| p["node"] == "370000").unwrap();
+    assert_eq!(province["digest_equal"], false);
+    assert!(!network.holds("000000", &id));
+    honest_way_opens(&mut network, hostile, &id);
+}
+
+/// A ticket that 370100 is said to have taken, under the seal of whose identity this is.
+fn invented(identity: Identity) -> (String, Load) {
+    let (me, roll) = (identity.node(), Roll::new(Arc::new(identity)));
+    let city: NodeName = "370100".parse().unwrap();
+    let create = Create {
+        kind: "ticket".to_owned(),
+        schema: 1,
+        number: "JT370100202611240E0000Y".to_owned(),
+        site: city.site(),
+        confidential: false,
+        reported: true,
+        rule: "built-in 1".to_owned(),
+    };
+    let entry = Entry::new(Op::Create(Box::new(create)), [], city).to_bytes();
+    let life = Incarnation::from_bytes([9; 8]);
+    let composed = Document::empty(DocId::from_bytes([0; 32])).compose(city, life, |tx| {
+        for part in ["facts", "person", "trail", "notes", "files"] {
+            let made = tx.put_object(ROOT, part, ObjType::Map)?;
+            if part == "trail" {
+                tx.put(&made, EntryId::of(&entry).to_string(), entry.clone())?;
+            }
+        }
+        tx.put_object(ROOT, "body", ObjType::Text).map(drop)
+    });
+    let bytes = composed.unwrap().unwrap();
+    let change = ChangeChunk::parse(&bytes).unwrap();
+    let doc = DocId::from(change.hash());
+    let words = Words {
+        suite: seal::SUITE,
+        node: me,
+        incarnation: life,
+        number: 1 << 20,
+        previous: None,
+        count: 1,
+        root: seal::leaf(&doc, &change.hash()),
+    };
+    let seal = Seal::make(words, |words| roll.sign(words));
+    let item = ItemPart { kind: Kind::CHANGE.number(), seal: 0, bytes: chunk::pack(&change, &[], |_| true) };
+    let load = Load {
+        directory: Vec::new(),
+        seals: vec![SealPart { seal, places: Vec::new(), twigs: Vec::new() }],
+        docs: vec![DocPart { doc: DocRef::New, items: vec![item] }],
+    };
+    (doc.to_string(), load)
+}
+
+#[test]
+fn a_relaying_province_invents_a_citys_ticket() {
+    let mut network = Network::new(&PROGRAM, &["000000", "370000", "370000-b", "370100"]);
+    network.link_tree();
+    network.start("000000");
+    network.start("370100");
+    let (made_up, load) = invented(Identity::load(&network.at("370000").join("identity")).unwrap());
+    let mut once = Some(load);
+    let hostile = network.start_hostile(
+        "370000",
+        towards_the_ministry(move |id, honest| {
+            let frame = |id, load: Load| Frame::Batch { id, load: load.pack() };
+            let invention = once.take_if(|_| !honest.docs.is_empty()).map(|load| frame(id ^ 1, load));
+            [frame(id, honest)].into_iter().chain(invention).collect()
+        }),
+    );
+    let id = network.call("370100", "真的一件");
+    network.show("000000", &id);
+    let line = network.told("000000", "by 370000: ");
+    assert!(line.starts_with("refused ") && line.contains(&made_up[..8]), "{line}");
+    let shown = network.run("000000", &["ticket", "show", &made_up]);
+    assert_ne!(shown.code, Some(0), "{line}, and yet it is shown: {shown}");
+    assert_eq!(network.ask("000000", &["replica", "status"])["refused"], 1);
+    honest_way_opens(&mut network, hostile, &id);
+}
+
+/// Three provinces that say what no version says; each is cut off with a reason, and the fourth notices nothing.
+#[test]
+fn malformed_oversized_and_exploding_frames_cost_their_sender_the_link() {
+    let provinces = ["110000", "370000", "510000"];
+    let mut network = Network::new(&PROGRAM, &["000000", "110000", "370000", "440000", "510000"]);
+    network.link_tree();
+    network.start("000000");
+    network.start("440000");
+    network.settle();
+    // The 64 MiB of zeros are two kilobytes on the wire.
+    let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 19).unwrap();
+    let attacks = [vec![1, 2, 3], vec![9; 2 << 20], Frame::Batch { id: 1, load: bomb }.to_bytes()];
+    let lines = [
+        ("110000", ["sent something that no version says", "cannot be read"]),
+        ("370000", ["370000", "ended the link"]),
+        ("510000", ["sent something that no version says", "does not unpack"]),
+    ];
+    let _hostile: Vec<Hostile> = provinces
+        .iter()
+        .zip(attacks)
+        .map(|(province, attack)| {
+            // In the place of its first digest, so that the link is up when it comes.
+            let harm: Harm = Box::new(move |_, frame| match frame {
+                Frame::Hello(_) => vec![frame.to_bytes(), attack.clone()],
+                other => vec![other.to_bytes()],
+            });
+            network.start_hostile(province, harm)
+        })
+        .collect();
+    for (province, words) in lines {
+        until(&format!("the ministry says why {province} is cut off"), || {
+            let events = network.events("000000");
+            let said = |l: &String| l.contains(province) && words.iter().all(|w| l.contains(w));
+            if events.iter().any(said) { Ok(()) } else { Err(events.join("\n")) }
+        });
+    }
+    let id = network.call("440000", "别人的坏帧与我无关");
+    network.show("000000", &id);
+    let status = network.ask("000000", &["replica", "status"]);
+    let honest = status["peers"].as_array().unwrap().iter().find(|p| p["node"] == "440000").unwrap();
+    assert_eq!(honest["connected"], true);
+    assert!(network.log("000000").contains("does not unpack"), "the log names it");
+}
+
+/// What a newer version writes: an op, fields and a kind of item that this version does not know.
+struct Newer;
+
+impl Domain<Sqlite> for Newer {
+    type Matter = TicketMatter;
+
+    fn begin(&self, doc: DocId) -> TicketMatter {
+        TicketMatter::new(doc)
+    }
+
+    fn project(&mut self, _: &mut Sqlite, _: &Document, _: &TicketMatter) -> store::Result<()> {
+        Ok(()) // the city's own `replica rebuild` makes up for it
+    }
+
+    fn keep(&mut self, _: &mut Sqlite, _: &Item) -> store::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_newer_version_writes_survives_the_way_through_older_nodes() {
+    let mut network = Network::new(&PROGRAM, &["000000", "370000", "370100"]);
+    network.link_tree();
+    let id = network.call("370100", "新版本办的一件");
+    let doc: DocId = id.parse().unwrap();
+    let kind = Kind::new(77);
+    let item = {
+        let dir = network.at("370100");
+        let identity = Arc::new(Identity::load(&dir.join("identity")).unwrap());
+        let me = identity.node();
+        let mut store = Sqlite::open(&dir.join("node.db")).unwrap();
+        store.begin().unwrap();
+        let mut replica = Replica::open(me, Roll::new(identity), [5; 32], 10, &mut store).unwrap();
+        let heads: Vec<EntryId> = {
+            let (_, matter) = replica.open_document(doc, &mut store, &Newer).unwrap().unwrap();
+            matter.entries().map(|e| e.id).collect()
+        };
+        let mut entry = Entry::new(Op::Unknown("inspect".to_owned()), heads, me);
+        entry.extra.insert("drone".to_owned(), json!({ "height": 120, "films": ["一", "二"] }));
+        let bytes = entry.to_bytes();
+        replica
+            .write(Some(doc), &mut store, &mut Newer, |document, tx| {
+                let trail = document.part("trail").unwrap();
+                tx.put(&trail, EntryId::of(&bytes).to_string(), bytes.clone())
+            })
+            .unwrap();
+        let item = replica.put(doc, kind, b"from next year".to_vec(), &mut store, &mut Newer).unwrap();
+        store.commit().unwrap();
+        item
+    };
+    network.ask("370100", &["replica", "rebuild"]);
+    network.start_all();
+    network.settle();
+    network.ask("370000", &["ticket", "urge", &id, "请加快"]);
+    network.assert_converged();
+    for node in ["000000", "370000", "370100"] {
+        let ticket = network.show(node, &id);
+        let entry =
+            ticket["trail"].as_array().unwrap().iter().find(|e| e["op"] == "inspect").unwrap().clone();
+        assert_eq!(entry["extra"]["drone"]["height"], 120, "{node}: {entry}");
+        network.stop(node);
+        let mut store = Sqlite::open(&network.at(node).join("node.db")).unwrap();
+        let kept = store.item(&item).unwrap().expect("an item of an unknown kind");
+        assert_eq!((kept.kind, kept.bytes.as_slice()), (kind, &b"from next year"[..]), "{node}");
+    }
+}
+
+#[test]
+fn a_revoked_city_is_cut_off_at_once_and_refused_on_every_redial() {
+    let mut network = linked(&["000000", "370000", "370100", "370200"]);
+    let list = network.revoke("370100");
+    // The list is admitted elsewhere; it reaches the province by the network, which cuts the city off while connected.
+    network.ask("370200", &["cert", "admit", list.to_str().unwrap()]);
+    network.told("370000", "revoked: 370100");
+    network.told("370100", "revoked");
+    until("the province sees it gone", || {
+        let status = network.ask("370000", &["replica", "status"]);
+        let city =
+            status["peers"].as_array().unwrap().iter().find(|p| p["node"] == "370100").unwrap().clone();
+        if city["connected"] == false { Ok(()) } else { Err(city.to_string()) }
+    });
+    network.kill("370100");
+    network.start("370100");
+    network.told("370100", "your certificate was revoked");
+    network.told("370000", "certificate was revoked");
+    let id = network.call("370200", "别的城市照常");
+    network.show("370000", &id);
+    let local = network.call("370100", "吊销以后它自己还能受理");
+    assert!(network.holds("370100", &local) && !network.holds("370000", &local));
+}
+
+/// Authorities that are 200 days old, so that a certificate can have ended.
+#[test]
+fn an_expired_city_is_refused_and_both_sides_say_why() {
+    let mut network = Network::aged(&PROGRAM, &["000000", "370000", "370200"], 200);
+    network.link_tree();
+    network.add_expired("370100", 200);
+    network.link("370100", "370000");
+    network.start_all();
+    network.told("370000", "has expired");
+    network.told("370100", "your certificate has expired");
+    let id = network.call("370200", "别的城市照常");
+    network.show("370000", &id);
 }
 
 /// Numbers from a seed (SplitMix64, Steele and others, 2014).

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use certs::{NodeName, Site};
+use certs::clock::DAY;
+use certs::{Authority, Identity, NodeKeys, NodeName, SecretKey, Site, UnixTime};
+use node::daemon::now_ms;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{Daemon, Program, Said, free, until};
+use super::{Daemon, Harm, Hostile, Program, Said, free, until};
 use crate::relay::{Impairment, Relay};
 
 /// Some nodes, each with an identity and a directory that the program itself made, and what runs of them.
@@ -30,44 +32,85 @@ fn name(text: &str) -> NodeName {
     text.parse().expect("a node's name")
 }
 
+fn provinces(nodes: &[&str]) -> BTreeSet<Site> {
+    nodes.iter().filter_map(|n| name(n).site().province()).collect()
+}
+
+fn days_ago(days: u64) -> UnixTime {
+    UnixTime::from_secs(now_ms() / 1000).minus(days * DAY)
+}
+
 impl Network {
     /// Ministry, provinces, identities and data directories of these nodes. Nothing runs and nothing is linked.
     pub fn new(program: &Program, nodes: &[&str]) -> Network {
-        let dir = tempfile::tempdir().expect("a directory");
-        let at = |name: &str| dir.path().join(name).to_str().expect("a plain path").to_owned();
-        let cert = |words: &[&str]| {
-            let said = Said::from(program.command().arg("cert").args(words).output().expect("it starts"));
-            assert_eq!(said.code, Some(0), "cert {words:?}: {said}");
-        };
-        cert(&["root", "--out", &at("ca-000000")]);
-        let names: Vec<NodeName> = nodes.iter().map(|n| name(n)).collect();
-        let provinces: BTreeSet<Site> = names.iter().filter_map(|n| n.site().province()).collect();
-        for province in provinces {
+        let network = Network::empty(program);
+        network.cert(&["root", "--out", &network.text("ca-000000")]);
+        for province in provinces(nodes) {
             let code = province.to_string();
-            cert(&["province", &code, "--ca", &at("ca-000000"), "--out", &at(&format!("ca-{code}"))]);
+            let (ca, out) = (network.text("ca-000000"), network.text(&format!("ca-{code}")));
+            network.cert(&["province", &code, "--ca", &ca, "--out", &out]);
         }
-        let addresses = names.iter().copied().zip(free::<16>()).collect();
-        let network = Network {
+        network.found(nodes)
+    }
+
+    /// The same with authorities that began so many days ago.
+    pub fn aged(program: &Program, nodes: &[&str], days: u64) -> Network {
+        let network = Network::empty(program);
+        let then = days_ago(days);
+        let mut root = Authority::root(SecretKey::generate(), then).expect("a root");
+        for site in provinces(nodes) {
+            let mut province = root.issue_province(site, SecretKey::generate(), then).expect("a province");
+            province.save(&network.at(&format!("ca-{site}"))).expect("it is saved");
+        }
+        root.save(&network.at("ca-000000")).expect("it is saved");
+        network.found(nodes)
+    }
+
+    /// A node whose certificate was made so many days ago for 90 days.
+    ///
+    /// # Panics
+    /// When its province cannot be that old.
+    pub fn add_expired(&mut self, node: &str, days: u64) {
+        let mut province = Authority::load(&self.authority(node)).expect("its authority");
+        let keys = NodeKeys::generate();
+        let made = Identity::create(&mut province, name(node), keys, days_ago(days), 90);
+        let out = self.at(&format!("id-{node}"));
+        made.expect("an identity").save(&out).expect("it is saved");
+        self.program.ask(&self.at(node), &["init", "--identity", out.to_str().expect("a plain path")]);
+        let [address] = free();
+        self.addresses.insert(name(node), address);
+    }
+
+    fn empty(program: &Program) -> Network {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        Network {
             program: program.clone(),
-            runtime: tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .enable_all()
-                .build()
-                .expect("a runtime"),
-            dir,
-            addresses,
+            dir: tempfile::tempdir().expect("a directory"),
+            runtime: runtime.expect("a runtime"),
+            addresses: BTreeMap::new(),
             daemons: BTreeMap::new(),
             relays: BTreeMap::new(),
             cut: BTreeSet::new(),
-        };
-        for node in names {
-            let identity = network.enrol(&node.to_string(), &network.authority(&node.to_string()), 90);
-            network.program.ask(
-                &network.at(&node.to_string()),
-                &["init", "--identity", identity.to_str().expect("a plain path")],
-            );
         }
-        network
+    }
+
+    fn found(mut self, nodes: &[&str]) -> Network {
+        for (node, address) in nodes.iter().zip(free::<16>()) {
+            let identity = self.enrol(node, &self.authority(node), 90);
+            let identity = identity.to_str().expect("a plain path");
+            self.program.ask(&self.at(node), &["init", "--identity", identity]);
+            self.addresses.insert(name(node), address);
+        }
+        self
+    }
+
+    fn cert(&self, words: &[&str]) {
+        let said = Said::from(self.program.command().arg("cert").args(words).output().expect("it starts"));
+        assert_eq!(said.code, Some(0), "cert {words:?}: {said}");
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.at(name).to_str().expect("a plain path").to_owned()
     }
 
     /// A node's data directory.
@@ -87,22 +130,18 @@ impl Network {
     /// When it does not.
     pub fn enrol(&self, node: &str, ca: &Path, days: u64) -> PathBuf {
         let taken = std::fs::read_dir(self.dir.path()).expect("a directory").count();
-        let out = self.dir.path().join(format!("id-{node}-{taken}"));
-        let mut command = self.program.command();
-        command.args(["cert", "node", node, "--days", &days.to_string()]).arg("--ca").arg(ca);
-        let said = Said::from(command.arg("--out").arg(&out).output().expect("it starts"));
-        assert_eq!(said.code, Some(0), "cert node {node}: {said}");
-        out
+        let out = format!("id-{node}-{taken}");
+        let ca = ca.to_str().expect("a plain path");
+        self.cert(&["node", node, "--days", &days.to_string(), "--ca", ca, "--out", &self.text(&out)]);
+        self.at(&out)
     }
 
     /// A list by which the node's authority revokes it.
     pub fn revoke(&self, node: &str) -> PathBuf {
-        let list = self.dir.path().join(format!("revoked-{node}.crl"));
-        let mut command = self.program.command();
-        command.args(["cert", "revoke", node]).arg("--ca").arg(self.authority(node)).arg("--out").arg(&list);
-        let said = Said::from(command.output().expect("it starts"));
-        assert_eq!(said.code, Some(0), "cert revoke {node}: {said}");
-        list
+        let (ca, list) = (self.authority(node), format!("revoked-{node}.crl"));
+        let ca = ca.to_str().expect("a plain path");
+        self.cert(&["revoke", node, "--ca", ca, "--out", &self.text(&list)]);
+        self.at(&list)
     }
 
     /// Where a node listens.
@@ -168,18 +207,24 @@ impl Network {
         self.daemons.insert(name(node), started);
     }
 
+    /// The peers that links were laid to, and where their relays are.
+    fn peers(&self, node: &str) -> Vec<(String, SocketAddr)> {
+        let me = name(node);
+        let laid = self.relays.iter().filter(|((from, _), _)| *from == me);
+        laid.map(|((_, to), relay)| (to.to_string(), relay.addr())).collect()
+    }
+
+    /// Starts a hostile node on a node's directory and address, in the place of a process.
+    pub fn start_hostile(&self, node: &str, harm: Harm) -> Hostile {
+        Hostile::start(&self.at(node), self.address(node), &self.peers(node), harm)
+    }
+
     /// Starts a node's name on some directory and address: a clone, if the name runs already.
     ///
     /// # Panics
     /// When it ends at once.
     pub fn start_copy(&self, node: &str, dir: &Path, listen: SocketAddr) -> Daemon {
-        let me = name(node);
-        let peers: Vec<(String, SocketAddr)> = self
-            .relays
-            .iter()
-            .filter(|((from, _), _)| *from == me)
-            .map(|((_, to), relay)| (to.to_string(), relay.addr()))
-            .collect();
+        let peers = self.peers(node);
         let log = dir.with_extension("log");
         let mut daemon = Daemon::start(&self.program, dir, listen, &peers, &log, &[]);
         assert!(daemon.ready(), "{node} does not run: {}", daemon.log());
