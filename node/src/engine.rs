@@ -39,6 +39,7 @@ use sync::store::{self, Durable, Store, StoreError};
 
 use crate::content::Content;
 use crate::files::FileLimits;
+use crate::hex::hex;
 use crate::projection;
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Reply, Request};
@@ -536,10 +537,6 @@ fn shown_time(ms: u64) -> String {
         Ok(t) => t.to_zoned(china).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
         Err(_) => String::new(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn text(value: impl std::fmt::Display) -> Value {

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod demo;
 pub mod engine;
 pub mod files;
+pub mod hex;
 pub mod import;
 pub mod log;
 pub mod projection;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{Cli, Session};
 use crate::files::FileRequest;
+use crate::hex::{hex, unhex};
 use crate::request::{Failure, FailureKind, Reply, Request};
 
 /// The node that runs, or an engine of our own with the limits of the configuration.
@@ -56,17 +57,6 @@ impl Drop for Progress {
 
 fn unreadable(path: &Path, e: std::io::Error) -> Failure {
     Failure::new(FailureKind::Failed, format!("{} cannot be read", path.display())).because(e)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|d| char::from(DIGITS[usize::from(d)])).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let value = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    pairs.iter().map(|[high, low]| Some(value(*high)? << 4 | value(*low)?)).collect()
 }
 
 /// What is attached: the file, and what is said of it.

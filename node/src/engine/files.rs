@@ -22,6 +22,7 @@ use super::{Engine, failed, hex, shown_time};
 use crate::files::{
     Entry, FileKey, FileLimits, FileRequest, PLAIN, check_name, name_hash, plain_size, sealed_size, sniff,
 };
+use crate::hex::unhex;
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::Folded;
 use crate::ticket::rules::may_write;
@@ -93,16 +94,8 @@ fn usage(why: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Usage, why)
 }
 
-fn unhex(text: &str) -> Result<Vec<u8>, Failure> {
-    let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes: Option<Vec<u8>> =
-        pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
-    bytes.filter(|_| rest.is_empty()).ok_or_else(|| usage("bytes are given in small hexadecimal digits"))
+fn bytes_of(text: &str) -> Result<Vec<u8>, Failure> {
+    unhex(text).ok_or_else(|| usage("bytes are given in small hexadecimal digits"))
 }
 
 fn mib(bytes: u64) -> String {
@@ -152,7 +145,7 @@ impl Engine {
             return Err(usage(format!("the file has {}; this node takes at most {}", mib(size), mib(most)))
                 .hint("attach it in parts, or raise `files.max_size`"));
         }
-        let digest: [u8; 32] = unhex(digest)?.try_into().map_err(|_| usage("a digest has 64 digits"))?;
+        let digest: [u8; 32] = bytes_of(digest)?.try_into().map_err(|_| usage("a digest has 64 digits"))?;
         let folded = self.folded(doc)?;
         self.may_attach(&folded)?;
         let key = self.ticket_key(doc, &folded)?;
@@ -265,7 +258,7 @@ impl Engine {
         if hex.len() > 2 * PART * PLAIN {
             return Err(usage(format!("a part has at most {} bytes", PART * PLAIN)));
         }
-        let bytes = Zeroizing::new(unhex(hex)?);
+        let bytes = Zeroizing::new(bytes_of(hex)?);
         let (used, to) = self.transfers.uploads.get_mut(&upload).ok_or_else(|| gone("upload"))?;
         *used = self.now;
         if at != to.at || to.at + bytes.len() as u64 > to.entry.size {
@@ -401,7 +394,7 @@ impl Engine {
         if let Some(reason) = reveal {
             self.log_reveal(doc, reason, user)?;
         }
-        let salt: [u8; 32] = unhex(&entry.salt)?.try_into().map_err(|_| no_key())?;
+        let salt: [u8; 32] = bytes_of(&entry.salt)?.try_into().map_err(|_| no_key())?;
         let first = self.store.piece(&content, 0)?.unwrap_or_default();
         let whole = held.pieces.count() == 1;
         let opens = |key: &TicketKey| key.file_key(&salt, doc).open(0, whole, &first).is_ok();
@@ -572,7 +565,7 @@ impl Upload {
 }
 
 fn true_name(entry: &Entry, key: &TicketKey) -> Option<String> {
-    let sealed = unhex(entry.sealed.as_deref()?).ok()?;
+    let sealed = unhex(entry.sealed.as_deref()?)?;
     let name = key.open(&sealed).ok()?;
     std::str::from_utf8(&name).ok().map(str::to_owned)
 }

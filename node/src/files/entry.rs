@@ -72,8 +72,7 @@ fn is_hidden(c: char) -> bool {
 
 /// Under what key a file of this name stands.
 pub fn name_hash(name: &str) -> String {
-    let hash = blake3::derive_key("hotline 2026 file name", name.as_bytes());
-    hash.iter().map(|b| format!("{b:02x}")).collect()
+    crate::hex::hex(&blake3::derive_key("hotline 2026 file name", name.as_bytes()))
 }
 
 /// Whether a file may be called so; a sentence if not.
