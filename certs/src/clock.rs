@@ -139,9 +139,14 @@ impl CertificateClock {
 
     /// The time to judge certificates by when the own clock says `own`.
     pub fn time(&self, own: UnixTime) -> UnixTime {
+        own.max(self.floor())
+    }
+
+    /// The time that certificates are never judged by an earlier one than.
+    pub fn floor(&self) -> UnixTime {
         match self.state {
-            State::Confirmed(at) => own.max(at),
-            _ => own.max(self.newest_signed),
+            State::Confirmed(at) => at,
+            _ => self.newest_signed,
         }
     }
 

@@ -34,7 +34,7 @@ mod verified;
 pub use authority::{Authority, AuthorityError};
 pub use chain::{ChainError, Dates, IssuerId, Jurisdiction, Leaf, Serial};
 pub use clock::{CertificateClock, Doubt, UnixTime};
-pub use directory::{Admitted, Directory, Revocation, Standing, Trust};
+pub use directory::{Admitted, Directory, Expiring, Revocation, Standing, Trust};
 pub use files::FileError;
 pub use identity::{Enrolment, Identity, IdentityError};
 pub use keys::{BadSignature, BoxKey, NodeKeys, SecretKey, SigningKey};

@@ -8,9 +8,9 @@
 //!
 //! Left to others: sockets, live connections (check them against a new [`Trust`]), one connection a node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -93,20 +93,46 @@ fn key(identity: &Identity) -> PrivateKeyDer<'static> {
     PrivatePkcs8KeyDer::from(identity.tls_key().pkcs8(Algorithm::Ed25519).to_vec()).into()
 }
 
-/// Whose dates looked fine in handshakes, and whose did not: evidence for
-/// [`CertificateClock::met`](crate::CertificateClock::met). A handle; clones share what they note. Only nodes that
-/// are good but for their dates come in here.
+/// Refusals that are remembered until somebody takes them, at most.
+const MAX_REFUSED: usize = 64;
+
+/// What handshakes showed. A handle; clones share what they note.
 #[derive(Clone, Debug, Default)]
-pub struct Meetings(Arc<Mutex<BTreeMap<NodeName, bool>>>);
+pub struct Meetings(Arc<Mutex<Noted>>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    dates: BTreeMap<NodeName, bool>,
+    refused: VecDeque<(Option<NodeName>, Refusal)>,
+}
 
 impl Meetings {
-    /// What was noted since the last call: each peer's last verdict.
+    /// Whose dates looked fine since the last call and whose did not, each peer's last verdict: evidence for
+    /// [`CertificateClock::met`](crate::CertificateClock::met). Only nodes that are good but for their dates are
+    /// here.
     pub fn take(&self) -> BTreeMap<NodeName, bool> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.noted().dates)
+    }
+
+    /// Whom this side refused since the last call, by the name in the certificate if it has one, and why. An alert
+    /// tells the other side less than this.
+    pub fn take_refused(&self) -> Vec<(Option<NodeName>, Refusal)> {
+        std::mem::take(&mut self.noted().refused).into()
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, node: NodeName, dates_fine: bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(node, dates_fine);
+        self.noted().dates.insert(node, dates_fine);
+    }
+
+    fn note_refused(&self, named: Option<NodeName>, why: ChainError) {
+        let mut noted = self.noted();
+        if noted.refused.len() < MAX_REFUSED {
+            noted.refused.push_back((named, Refusal::Ours(why)));
+        }
     }
 }
 
@@ -138,20 +164,32 @@ impl Judge {
         now: rustls::pki_types::UnixTime,
     ) -> Result<(), Error> {
         if intermediates.len() >= MAX_CHAIN {
+            self.meetings.note_refused(None, ChainError::TooLarge);
             return Err(tls_error(ChainError::TooLarge));
         }
         let chain: Vec<CertificateDer<'_>> = std::iter::once(end).chain(intermediates).cloned().collect();
-        let leaf = self.trust.check_at(&chain, Dates::OwnStart).map_err(tls_error)?;
+        self.judge_chain(&chain, dialled, now).map_err(|e| {
+            self.meetings.note_refused(peer_name(&chain).ok(), e.clone());
+            tls_error(e)
+        })
+    }
+
+    fn judge_chain(
+        &self,
+        chain: &[CertificateDer<'_>],
+        dialled: Option<&ServerName<'_>>,
+        now: rustls::pki_types::UnixTime,
+    ) -> Result<(), ChainError> {
+        let leaf = self.trust.check_at(chain, Dates::OwnStart)?;
         let dates = leaf.dates(now.into());
         self.meetings.note(leaf.node, dates.is_ok());
         if !self.trust.clock_doubt() {
-            dates.map_err(tls_error)?;
+            dates?;
         }
         let Some(name) = dialled else { return Ok(()) };
-        let dialled =
-            NodeName::from_dns(&name.to_str()).map_err(|e| tls_error(ChainError::NotANode(e.given)))?;
+        let dialled = NodeName::from_dns(&name.to_str()).map_err(|e| ChainError::NotANode(e.given))?;
         if dialled != leaf.node {
-            return Err(tls_error(ChainError::OtherNode { dialled, answered: leaf.node }));
+            return Err(ChainError::OtherNode { dialled, answered: leaf.node });
         }
         Ok(())
     }
