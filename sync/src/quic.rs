@@ -1,72 +1,80 @@
 //! The thin driver: frames over QUIC. It decides nothing about documents.
 //!
-//! A link is one connection between two nodes. Both ends open one unidirectional stream for each [`Lane`]; the first
-//! byte on a stream names its lane, then come frames, each after its length (four bytes, big-endian). The node that
-//! bears the greater name dials, so that a pair never has two connections that cross.
+//! A link is one connection between two nodes. Both ends open one unidirectional stream for each
+//! [`Lane`](crate::wire::Lane), the control lane first, with a greeting at its head; then come frames. Both ends dial
+//! whomever they have an address of, and a peer without one is waited for.
+//!
+//! ```text
+//! dial ----┐                                                            streams
+//!          ├─> handshake ─> certificate, membership ─> greeting ─> link <======> queues <─> engine
+//! accept --┘     (gate)            (refusal)             (one of two stays)
+//! ```
 //!
 //! Mutual TLS 1.3 without resumption: certificates are checked in the handshake, and again here on every accept, on
 //! every dial and whenever the trust changes; then connections that no longer pass end with the reason. In TLS 1.3 a
-//! client's connect succeeds before the server has judged it, so a link counts as up only when the peer's first
-//! stream is there.
+//! client's connect succeeds before the server has judged it, so a link counts as up only when the peer has greeted.
 //!
-//! Assumptions: the runtime's clock runs; addresses are configuration and prove nothing.
+//! Assumptions: the runtime's clock runs; addresses are configuration and prove nothing; a peer's address may change
+//! while a link is up (QUIC follows it).
+
+mod accept;
+mod budget;
+mod congestion;
+mod dial;
+mod link;
+mod news;
+mod refusal;
+mod streams;
+mod transport;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use certs::tls::{Meetings, Refusal, client_config, peer_name, refusal, server_config, server_name};
-use certs::{Identity, NodeName, Trust, UnixTime};
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{Connection, ConnectionError, Endpoint, TransportConfig, VarInt};
-use rustls::pki_types::CertificateDer;
+use certs::tls::Meetings;
+use certs::{Identity, NodeName, Trust};
+use quinn::{AsyncUdpSocket, Endpoint, TokioRuntime};
 use rustls::time_provider::TimeProvider;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::wire::{Lane, MAX_FRAME};
+pub use self::congestion::{Congestion, CongestionError};
+pub use self::streams::Room;
 
-/// A connection without a sign of life ends after this long.
-const IDLE: Duration = Duration::from_secs(45);
-/// How often an idle connection is kept alive: three may be lost.
-const KEEP_ALIVE: Duration = Duration::from_secs(12);
-/// The longest wait between two dials.
-const MAX_BACKOFF: Duration = Duration::from_secs(60);
+use self::budget::Bucket;
+use self::link::Live;
+use self::news::{Board, News};
+use self::refusal::{Complaints, End};
+use crate::id::Incarnation;
+use crate::wire::Lane;
+
 /// How long a peer that misbehaved is left alone.
 const BLAMED: Duration = Duration::from_secs(60);
-/// A frame of a type that every version skips: it asks for nothing but an acknowledgement.
-const PROBE: u8 = 255;
-/// How long a connection may take to show a sign of life.
-const PROBE_WAIT: Duration = Duration::from_secs(1);
-/// How many events may wait for the engine; past them QUIC's own flow control holds the peer back.
-const EVENTS: usize = 256;
 
-/// How a link spends its bandwidth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Congestion {
-    /// For long and lossy links.
-    #[default]
-    Bbr,
-    /// For links shared with others.
-    Cubic,
-}
+/// How many events may wait for the engine; past them QUIC's own flow control holds the peers back.
+const EVENTS: usize = 256;
 
 /// What a driver is started with.
 pub struct Config {
     /// Who this node is.
     pub identity: Arc<Identity>,
+    /// This life of it: a second process under the same name is told apart by it.
+    pub incarnation: Incarnation,
     /// Whom it trusts.
     pub trust: Trust,
     /// Where it listens (UDP).
     pub listen: SocketAddr,
-    /// Where its peers are: several addresses are tried in turn.
+    /// Where its peers are: several addresses are tried in turn, a peer without one is waited for.
     pub peers: BTreeMap<NodeName, Vec<SocketAddr>>,
     /// The time that certificates are judged by.
     pub time: Arc<dyn TimeProvider>,
     /// How links spend bandwidth.
     pub congestion: Congestion,
+    /// Bytes a second for files, over all links together; `None`: whatever the other lanes leave.
+    pub files: Option<u64>,
     /// For the jitter of redials.
     pub seed: u64,
 }
@@ -89,6 +97,8 @@ pub enum LinkEvent {
         link: u64,
         /// The frame.
         bytes: Vec<u8>,
+        /// Its room in the link's inbox: dropped when the frame was taken, so that the peer may send more.
+        room: Room,
     },
     /// A link is down.
     Disconnected {
@@ -109,7 +119,7 @@ pub enum LinkEvent {
 }
 
 /// What is known of a link's traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// The smoothed round trip in microseconds.
     pub rtt_us: u64,
@@ -117,6 +127,8 @@ pub struct Stats {
     pub sent: u64,
     /// Bytes received in UDP datagrams.
     pub received: u64,
+    /// Where the peer is now.
+    pub address: SocketAddr,
 }
 
 /// The driver could not start or take new trust.
@@ -141,109 +153,93 @@ impl fmt::Display for DriverError {
 
 impl std::error::Error for DriverError {}
 
-struct Live {
-    link: u64,
-    connection: Connection,
-    lanes: BTreeMap<u8, mpsc::UnboundedSender<Vec<u8>>>,
-}
-
 struct Shared {
     me: NodeName,
     identity: Arc<Identity>,
-    trust: Mutex<Trust>,
-    meetings: Meetings,
+    incarnation: Incarnation,
     time: Arc<dyn TimeProvider>,
     congestion: Congestion,
+    files: Option<Arc<Bucket>>,
     endpoint: Endpoint,
+    meetings: Meetings,
+    trust: Mutex<Trust>,
+    client: Mutex<quinn::ClientConfig>,
     live: Mutex<BTreeMap<NodeName, Live>>,
-    blamed: Mutex<BTreeMap<NodeName, tokio::time::Instant>>,
+    /// Until when a peer is left alone, and why.
+    blamed: Mutex<BTreeMap<NodeName, (Instant, String)>>,
     held: Mutex<BTreeSet<NodeName>>,
+    /// The last round trip of every peer's links.
+    rtts: Mutex<BTreeMap<NodeName, Duration>>,
+    complaints: Mutex<Complaints>,
     events: mpsc::Sender<LinkEvent>,
     links: AtomicU64,
-    redial: Notify,
+    news: Board,
 }
 
-/// The driver.
+/// The driver. A handle; clones drive the same links.
 #[derive(Clone)]
 pub struct Driver(Arc<Shared>);
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Driver({})", self.0.me)
+    }
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn lane_number(lane: Lane) -> u8 {
-    match lane {
-        Lane::Control => 0,
-        Lane::Urgent => 1,
-        Lane::Bulk => 2,
-        Lane::Files => 3,
-    }
-}
-
-fn transport(congestion: Congestion) -> Arc<TransportConfig> {
-    let mut transport = TransportConfig::default();
-    transport.max_idle_timeout(Some(IDLE.try_into().expect("45 s fit")));
-    transport.keep_alive_interval(Some(KEEP_ALIVE));
-    transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
-    transport.max_concurrent_uni_streams(VarInt::from_u32(Lane::ALL.len() as u32));
-    transport.stream_receive_window(VarInt::from_u32(2 << 20));
-    transport.receive_window(VarInt::from_u32(4 << 20));
-    transport.send_window(8 << 20);
-    match congestion {
-        Congestion::Bbr => {
-            transport.congestion_controller_factory(Arc::new(quinn::congestion::BbrConfig::default()))
-        }
-        Congestion::Cubic => {
-            transport.congestion_controller_factory(Arc::new(quinn::congestion::CubicConfig::default()))
-        }
-    };
-    Arc::new(transport)
-}
-
-fn configs(
-    shared: (&Identity, &Trust, &Meetings, Arc<dyn TimeProvider>, Congestion),
-) -> Result<(quinn::ServerConfig, quinn::ClientConfig), DriverError> {
-    let (identity, trust, meetings, time, congestion) = shared;
-    let tls = |e: String| DriverError::Tls(e);
-    let server = server_config(identity, trust, meetings, time.clone()).map_err(|e| tls(e.to_string()))?;
-    let client = client_config(identity, trust, meetings, time).map_err(|e| tls(e.to_string()))?;
-    let server = QuicServerConfig::try_from(server).map_err(|e| tls(e.to_string()))?;
-    let client = QuicClientConfig::try_from(client).map_err(|e| tls(e.to_string()))?;
-    let mut server = quinn::ServerConfig::with_crypto(Arc::new(server));
-    server.transport_config(transport(congestion));
-    let mut client = quinn::ClientConfig::new(Arc::new(client));
-    client.transport_config(transport(congestion));
-    Ok((server, client))
-}
-
 impl Driver {
     /// Listens and begins to dial. Must be called within a tokio runtime.
     pub fn start(config: Config) -> Result<(Driver, mpsc::Receiver<LinkEvent>), DriverError> {
+        let failed = |e| DriverError::Listen(config.listen, e);
+        let socket = std::net::UdpSocket::bind(config.listen).map_err(failed)?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        let socket = quinn::Runtime::wrap_udp_socket(&TokioRuntime, socket).map_err(failed)?;
+        Driver::over(config, socket, None)
+    }
+
+    /// The same over a socket of the caller's; with a seed also QUIC's own choices repeat.
+    pub fn over(
+        config: Config,
+        socket: Arc<dyn AsyncUdpSocket>,
+        seed: Option<[u8; 32]>,
+    ) -> Result<(Driver, mpsc::Receiver<LinkEvent>), DriverError> {
         let meetings = Meetings::default();
-        let parts = (&*config.identity, &config.trust, &meetings, config.time.clone(), config.congestion);
-        let (server, client) = configs(parts)?;
-        let mut endpoint =
-            Endpoint::server(server, config.listen).map_err(|e| DriverError::Listen(config.listen, e))?;
-        endpoint.set_default_client_config(client);
+        let (server, client) =
+            transport::tls(&config.identity, &config.trust, &meetings, &config.time, config.congestion)?;
+        let endpoint = Endpoint::new_with_abstract_socket(
+            transport::endpoint(&config.identity, seed),
+            Some(server),
+            socket,
+            Arc::new(TokioRuntime),
+        )
+        .map_err(|e| DriverError::Listen(config.listen, e))?;
         let (events, inbox) = mpsc::channel(EVENTS);
         let driver = Driver(Arc::new(Shared {
             me: config.identity.node(),
             identity: config.identity,
-            trust: Mutex::new(config.trust),
-            meetings,
+            incarnation: config.incarnation,
             time: config.time,
             congestion: config.congestion,
+            files: config.files.map(|rate| Arc::new(Bucket::new(rate))),
             endpoint,
-            live: Mutex::new(BTreeMap::new()),
-            blamed: Mutex::new(BTreeMap::new()),
-            held: Mutex::new(BTreeSet::new()),
+            meetings,
+            trust: Mutex::new(config.trust),
+            client: Mutex::new(client),
+            live: Mutex::default(),
+            blamed: Mutex::default(),
+            held: Mutex::default(),
+            rtts: Mutex::default(),
+            complaints: Mutex::default(),
             events,
             links: AtomicU64::new(0),
-            redial: Notify::new(),
+            news: Board::default(),
         }));
         tokio::spawn(driver.clone().accept());
         for (peer, addresses) in config.peers {
-            if driver.0.me > peer {
+            if !addresses.is_empty() {
                 tokio::spawn(driver.clone().dial(peer, addresses, config.seed));
             }
         }
@@ -255,242 +251,57 @@ impl Driver {
         self.0.endpoint.local_addr().ok()
     }
 
-    async fn accept(self) {
-        while let Some(incoming) = self.0.endpoint.accept().await {
-            let driver = self.clone();
-            tokio::spawn(async move {
-                match incoming.await {
-                    Ok(connection) => driver.serve(connection, None).await,
-                    Err(e) => driver.refused(None, &e).await,
-                }
-            });
-        }
-    }
-
-    async fn dial(self, peer: NodeName, addresses: Vec<SocketAddr>, seed: u64) {
-        let mut wait = Duration::ZERO;
-        for attempt in 0u64.. {
-            let until = lock(&self.0.blamed).get(&peer).copied();
-            if let Some(until) = until {
-                tokio::time::sleep_until(until).await;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.0.redial.notified() => {}
-            }
-            if self.0.endpoint.open_connections() == usize::MAX || self.0.events.is_closed() {
-                return;
-            }
-            if lock(&self.0.held).contains(&peer) {
-                wait = Duration::from_millis(250);
-                continue;
-            }
-            let address = addresses[attempt as usize % addresses.len().max(1)];
-            let began = tokio::time::Instant::now();
-            match self.0.endpoint.connect(address, &server_name(peer).to_str()) {
-                Ok(connecting) => match connecting.await {
-                    Ok(connection) => self.serve(connection, Some(peer)).await,
-                    Err(e) => self.refused(Some(peer), &e).await,
-                },
-                Err(e) => self.tell(LinkEvent::Refused { peer: Some(peer), reason: e.to_string() }).await,
-            }
-            // A link that held is redialled at once, with a little jitter; otherwise ever more slowly.
-            let jitter = blake3::hash(&[seed.to_be_bytes(), attempt.to_be_bytes()].concat()).as_bytes()[0];
-            let jitter = Duration::from_millis(u64::from(jitter) * 4);
-            wait = if began.elapsed() > IDLE {
-                jitter
-            } else {
-                (wait * 2).clamp(Duration::from_millis(250), MAX_BACKOFF) + jitter
-            };
-        }
-    }
-
-    async fn tell(&self, event: LinkEvent) {
-        // Nobody listens any more only while shutting down.
-        let _ = self.0.events.send(event).await;
-    }
-
-    async fn refused(&self, peer: Option<NodeName>, error: &ConnectionError) {
-        if let Some(reason) = refusal_of(error) {
-            self.tell(LinkEvent::Refused { peer, reason }).await;
-        }
-    }
-
-    /// Checks who is there and carries frames until the connection ends.
-    async fn serve(&self, connection: Connection, dialled: Option<NodeName>) {
-        let peer = match self.check(&connection) {
-            Ok(peer) if dialled.is_none_or(|d| d == peer) => peer,
-            Ok(peer) => {
-                return self
-                    .turn_away(connection, Some(peer), "this is not the node that was dialled".to_owned())
-                    .await;
-            }
-            Err(reason) => return self.turn_away(connection, dialled, reason).await,
-        };
-        if lock(&self.0.held).contains(&peer) {
-            return self
-                .turn_away(connection, Some(peer), "an operator holds this link down".to_owned())
-                .await;
-        }
-        if self.answers_still(peer).await {
-            let reason = format!(
-                "a connection with {peer} is up already; if that is not you, a copy of this node is running"
-            );
-            return self.turn_away(connection, Some(peer), reason).await;
-        }
-        let link = self.0.links.fetch_add(1, Ordering::Relaxed);
-        let mut lanes = BTreeMap::new();
-        for lane in Lane::ALL {
-            let number = lane_number(lane);
-            let Ok(mut stream) = connection.open_uni().await else {
-                return self.ended(&connection, peer, None).await;
-            };
-            let _ = stream.set_priority(2 - i32::from(number));
-            let (frames, mut queue) = mpsc::unbounded_channel::<Vec<u8>>();
-            lanes.insert(number, frames);
-            tokio::spawn(async move {
-                let mut sent = stream.write_all(&[number]).await;
-                while sent.is_ok() {
-                    let Some(frame) = queue.recv().await else { break };
-                    let length = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes();
-                    sent = stream.write_all(&length).await;
-                    if sent.is_ok() {
-                        sent = stream.write_all(&frame).await;
-                    }
-                }
-                let _ = stream.finish();
-            });
-        }
-        let Ok(first) = connection.accept_uni().await else {
-            return self.ended(&connection, peer, None).await;
-        };
-        lock(&self.0.live).insert(peer, Live { link, connection: connection.clone(), lanes });
-        self.tell(LinkEvent::Connected { peer, link }).await;
-        tokio::spawn(self.clone().read(first, connection.clone(), peer, link));
-        while let Ok(stream) = connection.accept_uni().await {
-            tokio::spawn(self.clone().read(stream, connection.clone(), peer, link));
-        }
-        self.ended(&connection, peer, Some(link)).await;
-    }
-
-    /// Whether a connection with this peer is up and the peer still answers on it. After a crash the peer dials
-    /// again long before its old connection is given up: that one is asked for a sign of life, and dropped when none
-    /// comes.
-    async fn answers_still(&self, peer: NodeName) -> bool {
-        let Some((link, old)) = lock(&self.0.live).get(&peer).map(|l| (l.link, l.connection.clone())) else {
-            return false;
-        };
-        let heard = old.stats().udp_rx.datagrams;
-        self.send(peer, Lane::Control, vec![PROBE]);
-        tokio::time::sleep(PROBE_WAIT.max(old.rtt() * 3)).await;
-        if old.stats().udp_rx.datagrams > heard && old.close_reason().is_none() {
-            return true;
-        }
-        old.close(VarInt::from_u32(3), b"no sign of life on this connection, and a new one is there");
-        lock(&self.0.live).retain(|_, live| live.link != link);
-        self.tell(LinkEvent::Disconnected { peer, link, reason: "the peer dialled anew".to_owned() }).await;
-        false
-    }
-
-    async fn read(self, mut stream: quinn::RecvStream, connection: Connection, peer: NodeName, link: u64) {
-        let mut lane = [0];
-        if stream.read_exact(&mut lane).await.is_err() {
-            return;
-        }
-        loop {
-            let mut length = [0; 4];
-            if stream.read_exact(&mut length).await.is_err() {
-                return;
-            }
-            let length = u32::from_be_bytes(length) as usize;
-            if length == 0 || length > MAX_FRAME {
-                lock(&self.0.blamed).insert(peer, tokio::time::Instant::now() + BLAMED);
-                return connection
-                    .close(VarInt::from_u32(2), format!("a frame of {length} bytes").as_bytes());
-            }
-            let mut bytes = vec![0; length];
-            if stream.read_exact(&mut bytes).await.is_err() {
-                return;
-            }
-            self.tell(LinkEvent::Frame { peer, link, bytes }).await;
-        }
-    }
-
-    async fn turn_away(&self, connection: Connection, peer: Option<NodeName>, reason: String) {
-        connection.close(VarInt::from_u32(1), reason.as_bytes());
-        self.tell(LinkEvent::Refused { peer, reason }).await;
-    }
-
-    async fn ended(&self, connection: &Connection, peer: NodeName, link: Option<u64>) {
-        let why = connection.closed().await;
-        let reason = match &why {
-            ConnectionError::ApplicationClosed(close) => {
-                format!(
-                    "{peer} ended the link: {}",
-                    String::from_utf8_lossy(&close.reason).chars().take(300).collect::<String>()
-                )
-            }
-            ConnectionError::LocallyClosed => "this node ended the link".to_owned(),
-            ConnectionError::TimedOut => "nothing was heard for 45 s".to_owned(),
-            other => refusal_of(other).unwrap_or_else(|| other.to_string()),
-        };
-        match link {
-            Some(link) => {
-                lock(&self.0.live).retain(|_, live| live.link != link);
-                self.tell(LinkEvent::Disconnected { peer, link, reason }).await;
-            }
-            None => self.tell(LinkEvent::Refused { peer: Some(peer), reason }).await,
-        }
-    }
-
-    /// Who is on the other side, if it is somebody whom this node trusts now.
-    fn check(&self, connection: &Connection) -> Result<NodeName, String> {
-        let chain = connection
-            .peer_identity()
-            .and_then(|i| i.downcast::<Vec<CertificateDer<'static>>>().ok())
-            .ok_or("the peer showed no certificate")?;
-        let now = self.0.time.current_time().map_or(UnixTime::from_secs(0), UnixTime::from);
-        lock(&self.0.trust)
-            .check(&chain, now)
-            .map_err(|e| format!("your certificate is not accepted: {e}"))?;
-        peer_name(&chain).map_err(|e| e.to_string())
-    }
-
-    /// Puts a frame into a link's queue; a link that is gone takes none.
+    /// Puts a frame into a link's queue; a link that is gone takes none, and one whose peer takes nothing for too
+    /// long ends.
     pub fn send(&self, peer: NodeName, lane: Lane, bytes: Vec<u8>) {
-        if let Some(frames) = lock(&self.0.live).get(&peer).and_then(|l| l.lanes.get(&lane_number(lane))) {
-            let _ = frames.send(bytes);
+        let taken = lock(&self.0.live).get(&peer).is_none_or(|live| live.lanes.put(lane, bytes));
+        if !taken {
+            let mib = streams::MAX_WAITING >> 20;
+            let ours = format!("{peer} does not take what it is sent: {mib} MiB wait for it");
+            let theirs = format!("you do not take what you are sent: {mib} MiB wait for you");
+            self.end(peer, None, End::Misbehaved, &ours, &theirs);
         }
     }
 
-    /// Ends a link with a reason that both operators read.
+    /// Ends a link with a reason that both operators read; with `blame` the peer is left alone for a while.
     pub fn close(&self, peer: NodeName, reason: &str, blame: bool) {
-        if blame {
-            lock(&self.0.blamed).insert(peer, tokio::time::Instant::now() + BLAMED);
-        }
-        if let Some(live) = lock(&self.0.live).get(&peer) {
-            let reason: String = reason.chars().take(200).collect();
-            live.connection.close(VarInt::from_u32(1), reason.as_bytes());
-        }
+        self.end(peer, None, if blame { End::Misbehaved } else { End::Refused }, reason, reason);
     }
 
     /// Checks every live connection against new trust, and new ones from now on.
     pub fn set_trust(&self, trust: Trust) -> Result<(), DriverError> {
         let shared = &*self.0;
         let (server, client) =
-            configs((&shared.identity, &trust, &shared.meetings, shared.time.clone(), shared.congestion))?;
+            transport::tls(&shared.identity, &trust, &shared.meetings, &shared.time, shared.congestion)?;
         *lock(&shared.trust) = trust;
+        *lock(&shared.client) = client;
         shared.endpoint.set_server_config(Some(server));
-        let mut endpoint = shared.endpoint.clone();
-        endpoint.set_default_client_config(client);
-        let live: Vec<(NodeName, Connection)> =
-            lock(&shared.live).iter().map(|(n, l)| (*n, l.connection.clone())).collect();
-        for (_, connection) in live {
-            if let Err(reason) = self.check(&connection) {
-                connection.close(VarInt::from_u32(1), reason.as_bytes());
+        self.recheck();
+        self.news(|news| news.changed += 1);
+        Ok(())
+    }
+
+    /// Checks every live connection again: time has passed, and certificates end.
+    pub fn recheck(&self) {
+        let live: Vec<Live> = lock(&self.0.live).values().cloned().collect();
+        for link in live {
+            if let Err((peer, reason)) = self.check(&link.connection)
+                && let Some(peer) = peer
+            {
+                self.end(
+                    peer,
+                    Some(link.link),
+                    End::Refused,
+                    &format!("the link was ended: {reason}"),
+                    &reason,
+                );
             }
         }
-        Ok(())
+    }
+
+    /// Whose certificate's dates looked fine in handshakes since the last call, and whose did not.
+    pub fn meetings(&self) -> BTreeMap<NodeName, bool> {
+        self.0.meetings.take()
     }
 
     /// Holds the link with a peer down, or lets it come up again: for maintenance, and to show what an outage does.
@@ -500,61 +311,52 @@ impl Driver {
             self.close(peer, "an operator holds this link down", false);
         } else {
             lock(&self.0.held).remove(&peer);
-            self.poke();
         }
+        self.poke();
     }
 
     /// Dials everybody again at once: the network is back.
     pub fn poke(&self) {
-        self.0.redial.notify_waiters();
+        self.news(|news| news.changed += 1);
     }
 
     /// A link's traffic, while it is up.
     pub fn stats(&self, peer: NodeName) -> Option<Stats> {
-        let live = lock(&self.0.live);
-        let connection = &live.get(&peer)?.connection;
+        let connection = lock(&self.0.live).get(&peer)?.connection.clone();
         let stats = connection.stats();
         Some(Stats {
             rtt_us: connection.rtt().as_micros() as u64,
             sent: stats.udp_tx.bytes,
             received: stats.udp_rx.bytes,
+            address: connection.remote_address(),
         })
     }
 
     /// Says goodbye to everybody and waits until it was heard.
     pub async fn shutdown(&self) {
-        self.0.endpoint.close(VarInt::from_u32(0), b"the node is stopping");
+        self.news(|news| news.stopping = true);
+        self.0.endpoint.close(End::Stopping.code(), b"the node is stopping");
         let _ = tokio::time::timeout(Duration::from_secs(3), self.0.endpoint.wait_idle()).await;
     }
-}
 
-/// Why a connection did not come about, when it is about certificates or the other side's own words; `None` for a
-/// network that does not answer.
-fn refusal_of(error: &ConnectionError) -> Option<String> {
-    match error {
-        ConnectionError::TransportError(e) => {
-            let code = u64::from(e.code);
-            match u8::try_from(code.wrapping_sub(0x100)) {
-                Ok(alert) => Some(Refusal::from_alert(alert).to_string()),
-                Err(_) => Some(e.to_string()),
-            }
-        }
-        ConnectionError::ConnectionClosed(close) => {
-            let code = u64::from(close.error_code);
-            match u8::try_from(code.wrapping_sub(0x100)) {
-                Ok(alert) => Some(Refusal::from_alert(alert).to_string()),
-                Err(_) => Some(close.to_string()),
-            }
-        }
-        ConnectionError::ApplicationClosed(close) => {
-            Some(String::from_utf8_lossy(&close.reason).into_owned())
-        }
-        ConnectionError::TimedOut | ConnectionError::Reset | ConnectionError::LocallyClosed => None,
-        other => Some(other.to_string()),
+    fn news(&self, change: impl FnOnce(&mut News)) {
+        self.0.news.post(change);
     }
-}
 
-/// A TLS error as a sentence, for tools that hold one.
-pub fn explain(error: &rustls::Error) -> String {
-    refusal(error).to_string()
+    fn blame(&self, peer: NodeName, why: &str) {
+        lock(&self.0.blamed).insert(peer, (Instant::now() + BLAMED, refusal::short(why)));
+    }
+
+    async fn tell(&self, event: LinkEvent) {
+        // Nobody listens any more only while shutting down.
+        let _ = self.0.events.send(event).await;
+    }
+
+    /// Tells that a connection did not come about, unless the same was told a moment ago.
+    async fn refused(&self, peer: Option<NodeName>, reason: &str) {
+        let said = lock(&self.0.complaints).hear(Instant::now(), peer, reason);
+        if let Some(reason) = said {
+            self.tell(LinkEvent::Refused { peer, reason }).await;
+        }
+    }
 }

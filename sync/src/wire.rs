@@ -49,13 +49,28 @@ pub enum Lane {
     Urgent,
     /// All other batches.
     Bulk,
-    /// Contents of files.
+    /// Contents of files; the driver gives it what the others leave, within a budget.
     Files,
 }
 
 impl Lane {
     /// All lanes, the most urgent first.
     pub const ALL: [Lane; 4] = [Lane::Control, Lane::Urgent, Lane::Bulk, Lane::Files];
+
+    /// Its number on the wire: the first byte of its stream.
+    pub fn number(self) -> u8 {
+        match self {
+            Lane::Control => 0,
+            Lane::Urgent => 1,
+            Lane::Bulk => 2,
+            Lane::Files => 3,
+        }
+    }
+
+    /// The lane with this number; `None` for one that a newer version has.
+    pub fn numbered(number: u8) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| lane.number() == number)
+    }
 }
 
 /// The first flight.
