@@ -9,6 +9,7 @@
 //! Whatever waits when a transaction begins is committed together; nothing is answered or sent before the commit.
 
 mod clients;
+mod expiry;
 mod health;
 pub mod watchdog;
 mod writer;
@@ -17,7 +18,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use certs::NodeName;
 use rustls::pki_types::UnixTime;
@@ -68,13 +70,24 @@ pub struct Node {
     socket: PathBuf,
 }
 
-/// The own clock.
-#[derive(Debug)]
-struct OwnClock;
+/// The time that links are judged by: the own clock, and never before the newest time that an authority has signed
+/// or a person has confirmed.
+#[derive(Debug, Default)]
+struct LinkTime {
+    floor: AtomicU64,
+}
 
-impl TimeProvider for OwnClock {
+impl LinkTime {
+    fn rise(&self, floor: certs::UnixTime) {
+        self.floor.store(floor.secs(), Ordering::Relaxed);
+    }
+}
+
+impl TimeProvider for LinkTime {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::now())
+        let own = Duration::from_millis(now_ms());
+        let floor = Duration::from_secs(self.floor.load(Ordering::Relaxed));
+        Some(UnixTime::since_unix_epoch(own.max(floor)))
     }
 }
 
@@ -95,18 +108,22 @@ impl Node {
         }
         engine.commit()?;
         let me = engine.me();
+        let time = Arc::new(LinkTime::default());
+        time.rise(engine.clock_floor());
         let (driver, mut links) = Driver::start(Config {
             identity: engine.identity().clone(),
+            incarnation: engine.replica().incarnation(),
             trust: engine.trust(),
             listen: options.listen,
             peers: options.peers.clone(),
-            time: Arc::new(OwnClock),
+            time: time.clone(),
             congestion: options.congestion,
+            files: options.files.rate,
             seed: u64::from(drawn.seed[0]) << 8 | u64::from(drawn.seed[1]),
         })
         .map_err(|e| Failure::new(FailureKind::Configuration, e))?;
         let (work, queue) = mpsc::channel(1024);
-        writer::spawn(engine, driver.clone(), queue)?;
+        writer::spawn(engine, driver.clone(), time, queue)?;
         let socket = options.dir.join(SOCKET);
         let node = Node { me, work: work.clone(), driver, socket };
         clients::serve(&node.socket, node.clone())?;

@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use certs::{CertificateClock, Identity, NodeName, UnixTime};
+use certs::{CertificateClock, Doubt, Expiring, Identity, NodeName, UnixTime};
 use serde_json::{Value, json};
 use sync::document::Document;
 use sync::id::DocId;
@@ -54,6 +54,7 @@ const SHELF: usize = 2_000;
 const EVENTS: usize = 500;
 
 const BLOCK: &str = "number block";
+const CLOCK: &str = "clock";
 const SERIALS: &str = "serials.json";
 const DATABASE: &str = "node.db";
 
@@ -115,6 +116,9 @@ pub struct Engine {
     desk: Desk,
     reference: Arc<Reference>,
     clock: CertificateClock,
+    /// The clock as it is stored, and how often links had to learn of a change of it.
+    clock_stored: CertificateClock,
+    clock_changes: u64,
     series: NumberSeries,
     block: Block,
     numbered: bool,
@@ -193,6 +197,11 @@ impl Engine {
                 .map_err(|e| failed("the number block cannot be read", e))?,
             None => Block::new(own_character(me), options.seed[0]),
         };
+        let clock = match store.meta(CLOCK)? {
+            Some(bytes) => postcard::from_bytes(&bytes)
+                .map_err(|e| failed("what is known of the clock cannot be read", e))?,
+            None => CertificateClock::new(),
+        };
         store.commit()?;
         let mut engine = Engine {
             dir: dir.to_owned(),
@@ -202,7 +211,9 @@ impl Engine {
             reference: Arc::new(
                 Reference::load(None).map_err(|e| failed("the reference data cannot be read", e))?,
             ),
-            clock: CertificateClock::new(),
+            clock_stored: clock.clone(),
+            clock,
+            clock_changes: 0,
             series: NumberSeries::default(),
             block,
             numbered: false,
@@ -247,7 +258,38 @@ impl Engine {
 
     /// How often what links are checked against has changed.
     pub fn trust_changes(&self) -> u64 {
-        self.replica.trust().changes()
+        self.replica.trust().changes() + self.clock_changes
+    }
+
+    /// Takes the outcome of a handshake with a peer that is good but perhaps for its dates.
+    pub fn met(&mut self, peer: NodeName, dates_fine: bool) {
+        let before = self.clock.doubt().is_some();
+        self.clock.met(peer, dates_fine);
+        self.note_doubt(before);
+    }
+
+    /// Why this node does not know the date; `None` when it does.
+    pub fn clock_doubt(&self) -> Option<&Doubt> {
+        self.clock.doubt()
+    }
+
+    /// The time that certificates are never judged by an earlier one than.
+    pub fn clock_floor(&self) -> UnixTime {
+        self.clock.floor()
+    }
+
+    /// The certificates of this node and of its peers that end within so many days, or have ended.
+    pub fn expiring(&self, within_days: i64) -> Vec<Expiring> {
+        let mut soon =
+            self.replica.trust().directory().expiring(self.certificate_time(self.now), within_days);
+        soon.retain(|e| e.node == self.me() || self.replica.peers().any(|(peer, _)| peer == e.node));
+        soon
+    }
+
+    fn note_doubt(&mut self, before: bool) {
+        if self.clock.doubt().is_some() != before {
+            self.clock_changes += 1;
+        }
     }
 
     /// The time that certificates are judged by, in seconds.
@@ -258,7 +300,9 @@ impl Engine {
     /// Opens a transaction at this time (milliseconds since 1970, by the own clock).
     pub fn begin(&mut self, now_ms: u64) -> Result<(), Failure> {
         self.now = now_ms;
-        self.clock.tick(UnixTime::from_secs(now_ms / 1000));
+        let before = self.clock.doubt().is_some();
+        self.clock.signed(self.replica.trust().newest_signed(), UnixTime::from_secs(now_ms / 1000));
+        self.note_doubt(before);
         Ok(self.store.begin()?)
     }
 
@@ -293,7 +337,9 @@ impl Engine {
             Request::Rebuild => self.rebuild(),
             Request::Admit { kind, hex } => self.admit(kind, hex),
             Request::ConfirmClock => {
+                let before = self.clock.doubt().is_some();
                 self.clock.confirm(UnixTime::from_secs(self.now / 1000));
+                self.note_doubt(before);
                 Ok(json!({ "clock_doubt": false }))
             }
             Request::Events => Ok(self
@@ -329,7 +375,12 @@ impl Engine {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         }
         self.desk.touched.clear();
+        if self.clock != self.clock_stored {
+            let bytes = postcard::to_stdvec(&self.clock).expect("plain values have a byte form");
+            self.store.put_meta(CLOCK, &bytes)?;
+        }
         self.store.commit()?;
+        self.clock_stored.clone_from(&self.clock);
         if std::mem::take(&mut self.numbered) {
             self.keep_serials();
         }

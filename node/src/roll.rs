@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use certs::{Admitted, Directory, Identity, NodeName, Standing, Subject};
+use certs::{Admitted, Directory, Identity, NodeName, Standing, Subject, UnixTime};
 use sync::id::SealHash;
 use sync::item::Kind;
 use sync::trust::{Admission, Membership, Trust};
@@ -15,13 +15,15 @@ pub struct Roll {
     identity: Arc<Identity>,
     directory: Directory,
     changes: u64,
+    newest_signed: UnixTime,
 }
 
 impl Roll {
     /// The roll of this identity, which knows nobody else yet.
     pub fn new(identity: Arc<Identity>) -> Roll {
         let directory = Directory::new(identity.root().clone());
-        Roll { identity, directory, changes: 0 }
+        let newest_signed = identity.record().leaf.newest_start();
+        Roll { identity, directory, changes: 0, newest_signed }
     }
 
     /// The own identity.
@@ -39,13 +41,22 @@ impl Roll {
         self.changes
     }
 
+    /// The newest time that an authority is known to have signed: a certificate's start or a list's date.
+    pub fn newest_signed(&self) -> UnixTime {
+        self.newest_signed
+    }
+
     fn admit_record(&mut self, bytes: &[u8]) -> Admission {
         let admitted = match self.directory.admit_record(bytes) {
             Ok(admitted) => admitted,
             Err(e) => return Admission::Refused(e.to_string()),
         };
         // A record in itself names its node; verified again it costs nothing that matters.
-        match certs::NodeRecord::verify(bytes, self.directory.root()) {
+        let record = certs::NodeRecord::verify(bytes, self.directory.root());
+        if let Ok(record) = &record {
+            self.newest_signed = self.newest_signed.max(record.leaf.newest_start());
+        }
+        match record {
             Ok(record) if admitted == Admitted::Older => Admission::Older(record.node),
             Ok(record) => Admission::Kept(record.node),
             Err(e) => Admission::Refused(e.to_string()),
@@ -59,6 +70,9 @@ impl Roll {
             Err(e) => return Admission::Refused(e.to_string()),
         };
         let named = certs::RevocationList::verify(bytes, self.directory.root());
+        if let Ok(list) = &named {
+            self.newest_signed = self.newest_signed.max(list.this_update);
+        }
         let first = named.ok().and_then(|list| {
             list.entries.iter().find_map(|e| match e.subject {
                 Subject::Node(node) => Some(node),

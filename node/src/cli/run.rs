@@ -15,13 +15,15 @@ pub(super) struct RunArgs {
     /// Where to listen for links (UDP) [default: 0.0.0.0:12328] [env: HOTLINE_LISTEN].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// A peer and where it is; several addresses are tried in turn [env: HOTLINE_PEERS].
-    #[arg(long, value_name = "NODE=ADDR[,ADDR]")]
+    /// A peer and where it is; several addresses are tried in turn, and one without an address is waited for
+    /// [env: HOTLINE_PEERS].
+    #[arg(long, value_name = "NODE=[ADDR[,ADDR]]")]
     peer: Vec<String>,
     /// Where health and metrics are served, on loopback, or `off` [default: off] [env: HOTLINE_HTTP].
     #[arg(long, value_name = "ADDR")]
     http: Option<String>,
-    /// How links spend bandwidth: bbr or cubic [default: bbr] [env: HOTLINE_CONGESTION].
+    /// How links spend bandwidth: bbr, cubic, or a rate in bits a second like rate:2M [default: bbr]
+    /// [env: HOTLINE_CONGESTION].
     #[arg(long, value_name = "CONTROL")]
     congestion: Option<String>,
     /// Bytes a second that files may take of all links, or `off` [default: off] [env: HOTLINE_FILES_RATE].
@@ -64,7 +66,7 @@ impl RunArgs {
         for one in &self.peer {
             let (node, addresses) = one.split_once('=').ok_or_else(|| {
                 Failure::new(FailureKind::Usage, format!("--peer {one}: there is no `=`"))
-                    .hint("like --peer 370000=10.37.0.1:12328")
+                    .hint("like --peer 370000=10.37.0.1:12328, or --peer 370000= for one that dials us")
             })?;
             peers.entry(node).or_default().push(addresses);
         }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use sync::quic::Congestion;
+use sync::quic::CongestionError;
 
 use super::Config;
 use crate::log;
@@ -54,7 +54,10 @@ pub const KEYS: &[Key] = &[
         flag: "--congestion",
         variable: "HOTLINE_CONGESTION",
         default: "bbr",
-        set: |c, text| congestion(text).map(|v| c.congestion = v),
+        set: |c, text| {
+            c.congestion = text.parse().map_err(|e: CongestionError| e.to_string())?;
+            Ok(())
+        },
     },
     Key {
         name: "files.rate",
@@ -169,8 +172,11 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is not an address with a port, like 10.37.0.1:12328"))
 }
 
-/// Addresses between commas.
+/// Addresses between commas; none at all for a peer that is waited for.
 pub(super) fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
     text.split(',').map(|one| address(one.trim())).collect()
 }
 
@@ -192,14 +198,6 @@ fn loopback(address: SocketAddr) -> Result<SocketAddr, String> {
             "{address} is not a loopback address; health and metrics carry no password: use 127.0.0.1:PORT and a \
              local collector"
         )),
-    }
-}
-
-fn congestion(text: &str) -> Result<Congestion, String> {
-    match text {
-        "bbr" => Ok(Congestion::Bbr),
-        "cubic" => Ok(Congestion::Cubic),
-        other => Err(format!("`{other}` is none of bbr and cubic")),
     }
 }
 

@@ -1,13 +1,15 @@
 //! The engine's thread: the only one that writes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use certs::NodeName;
 use sync::quic::{Driver, LinkEvent};
 use sync::replica::{Effect, Input};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Work, now_ms};
+use super::expiry::Warnings;
+use super::{LinkTime, Work, now_ms};
 use crate::engine::Engine;
 use crate::request::{Failure, FailureKind, Reply, Request};
 
@@ -17,17 +19,36 @@ const GROUP: usize = 256;
 /// How many commits go into the log before it is moved into the database.
 const CHECKPOINT: u32 = 200;
 
+/// How often live links are checked against the certificates' dates, in milliseconds: a revocation ends them at once.
+const RECHECK_MS: u64 = 3_600_000;
+
 struct Writer {
     engine: Engine,
     driver: Driver,
+    time: Arc<LinkTime>,
     links: BTreeMap<NodeName, u64>,
     trust: u64,
+    warnings: Warnings,
+    rechecked: u64,
     commits: u32,
 }
 
-pub(super) fn spawn(engine: Engine, driver: Driver, queue: mpsc::Receiver<Work>) -> Result<(), Failure> {
-    let trust = engine.trust_changes();
-    let writer = Writer { engine, driver, links: BTreeMap::new(), trust, commits: 0 };
+pub(super) fn spawn(
+    engine: Engine,
+    driver: Driver,
+    time: Arc<LinkTime>,
+    queue: mpsc::Receiver<Work>,
+) -> Result<(), Failure> {
+    let writer = Writer {
+        trust: engine.trust_changes(),
+        engine,
+        driver,
+        time,
+        links: BTreeMap::new(),
+        warnings: Warnings::default(),
+        rechecked: now_ms(),
+        commits: 0,
+    };
     let runtime = tokio::runtime::Handle::current();
     std::thread::Builder::new()
         .name("engine".to_owned())
@@ -99,6 +120,9 @@ impl Writer {
                 Work::Stop(done) => stop = Some(done),
             }
         }
+        for (peer, dates_fine) in self.driver.meetings() {
+            self.engine.met(peer, dates_fine);
+        }
         self.engine.link(Input::Tick)?;
         let committed = self.engine.commit();
         for pulse in pulses {
@@ -124,12 +148,14 @@ impl Writer {
                 Effect::Tell(event) => tracing::info!("{event}"),
             }
         }
+        self.time.rise(self.engine.clock_floor());
         if self.engine.trust_changes() != self.trust {
             self.trust = self.engine.trust_changes();
             if let Err(e) = self.driver.set_trust(self.engine.trust()) {
                 tracing::error!(error = %e, "links are still checked against the old directory");
             }
         }
+        self.look_at_the_date();
         self.commits += 1;
         if self.commits >= CHECKPOINT {
             self.commits = 0;
@@ -138,13 +164,32 @@ impl Writer {
         Ok(stop)
     }
 
+    /// Says once a day what is wrong with the date or ends soon, and checks links whose certificates may have ended.
+    fn look_at_the_date(&mut self) {
+        let now = now_ms();
+        if now.abs_diff(self.rechecked) >= RECHECK_MS {
+            self.rechecked = now;
+            self.driver.recheck();
+        }
+        let doubt = self.engine.clock_doubt().map(ToString::to_string);
+        let me = self.engine.me();
+        for warning in self.warnings.due(now, me, doubt, || self.engine.expiring(30)) {
+            if warning.severe {
+                tracing::error!("{}", warning.text);
+            } else {
+                tracing::warn!("{}", warning.text);
+            }
+            self.engine.note_text(now, warning.text);
+        }
+    }
+
     fn link(&mut self, event: LinkEvent) -> Result<(), Failure> {
         match event {
             LinkEvent::Connected { peer, link } => {
                 self.links.insert(peer, link);
                 self.engine.link(Input::Connected(peer))
             }
-            LinkEvent::Frame { peer, link, bytes } if self.links.get(&peer) == Some(&link) => {
+            LinkEvent::Frame { peer, link, bytes, .. } if self.links.get(&peer) == Some(&link) => {
                 self.engine.link(Input::Frame { peer, bytes })
             }
             LinkEvent::Disconnected { peer, link, reason } if self.links.get(&peer) == Some(&link) => {
@@ -173,6 +218,7 @@ impl Writer {
             let stats = peer["node"].as_str().and_then(|n| n.parse().ok()).and_then(|n| self.driver.stats(n));
             if let Some(stats) = stats {
                 peer["rtt_ms"] = (stats.rtt_us as f64 / 1000.0).into();
+                peer["address"] = stats.address.to_string().into();
                 peer["bytes_sent"] = stats.sent.into();
                 peer["bytes_received"] = stats.received.into();
             }

@@ -81,6 +81,7 @@ impl Engine {
             "stages": stages,
             "last_seal": { "number": number, "hash": last.map(|h| h.to_string()) },
             "clock_doubt": self.clock.doubt().is_some(),
+            "clock_doubt_why": self.clock.doubt().map(text),
             "expiring": expiring,
             "revoked": self.replica.trust().directory().revoked_nodes(),
             "peers": shown,
