@@ -4,3 +4,5 @@ pub mod city;
 pub mod relay;
 pub mod shim;
 pub mod town;
+pub mod virtual_net;
+pub mod virtual_town;

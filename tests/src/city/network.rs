@@ -255,6 +255,11 @@ impl Network {
         assert!(status.success(), "{node}: {status}: {}", daemon.log());
     }
 
+    /// The process id of a running node.
+    pub fn id(&self, node: &str) -> u32 {
+        self.daemons[&name(node)].id()
+    }
+
     /// What a running node logged.
     pub fn log(&self, node: &str) -> String {
         self.daemons[&name(node)].log()
