@@ -77,11 +77,13 @@ async fn work(
 ) {
     let (driver, mut events) = Driver::start(Config {
         identity: engine.identity().clone(),
+        incarnation: engine.replica().incarnation(),
         trust: engine.trust(),
         listen,
         peers,
         time: Arc::new(OwnClock),
         congestion: Congestion::Bbr,
+        files: None,
         seed: 1,
     })
     .expect("a driver");
