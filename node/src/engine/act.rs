@@ -72,9 +72,7 @@ impl Engine {
 
     /// The entries that the next one has as parents.
     pub(super) fn trail_heads(&mut self, doc: DocId) -> Result<Vec<EntryId>, Failure> {
-        self.with_document(doc, |_, matter| {
-            trail_heads(matter.entries().map(|e| (e.id, e.entry.parents.as_slice())))
-        })
+        self.with_document(doc, |_, matter| matter.trail_heads())
     }
 
     /// Writes one entry on the trail's heads.
@@ -150,14 +148,6 @@ impl Engine {
             None => Ok(()),
         }
     }
-}
-
-/// The entries that no other entry has as a parent.
-pub(super) fn trail_heads<'a>(entries: impl Iterator<Item = (EntryId, &'a [EntryId])>) -> Vec<EntryId> {
-    let all: Vec<_> = entries.collect();
-    let parents: std::collections::BTreeSet<EntryId> =
-        all.iter().flat_map(|(_, p)| p.iter().copied()).collect();
-    all.into_iter().map(|(id, _)| id).filter(|id| !parents.contains(id)).collect()
 }
 
 type Said = Option<String>;

@@ -85,6 +85,11 @@ impl TicketMatter {
         &self.audience
     }
 
+    /// The trail's heads, whether counted or not: the parents of the next entry.
+    pub fn trail_heads(&self) -> Vec<EntryId> {
+        self.heads(None)
+    }
+
     /// The fold of what a change saw, whether counted or not: the gate decides alike everywhere.
     fn seen(&self, ancestry: Option<&BTreeSet<ItemHash>>) -> Option<Folded> {
         let all_counted = self.carried.iter().all(|c| c.counted);

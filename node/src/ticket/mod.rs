@@ -11,6 +11,7 @@
 //! custody   the chain of custodies: who decided, and who lost
 //! fold      all of it put together: custodian, stage, clock, superseded, alarms
 //! audience  the sites that must hold the document
+//! confirm   the confirm that a superior's node owes a hand-over below it
 //! may       the same question asked by a person, answered with who may instead
 //! story     the history in words, 中文 and English
 //! rules     which part of the document may be changed by whom
@@ -19,6 +20,7 @@
 //! ```
 
 pub mod audience;
+pub mod confirm;
 mod custody;
 pub mod entitle;
 pub mod entry;
