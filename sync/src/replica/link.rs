@@ -250,7 +250,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         link.equal = false;
         if self.me > peer {
-            return; // the other side begins
+            link.dirty = true; // the other side begins, and must hear what is here
+            return;
         }
         if now < link.repair_after {
             link.theirs = Some(theirs); // the next tick looks again

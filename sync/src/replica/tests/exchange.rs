@@ -106,3 +106,30 @@ fn a_document_larger_than_a_batch_travels_in_several() {
         );
     }
 }
+
+#[test]
+fn what_a_nodes_other_life_wrote_reaches_it_while_its_link_is_up() {
+    let mut w = World::new(&["000000", "370000", "370100"]);
+    for a in ["000000", "370000"] {
+        w.link(a, "370100");
+    }
+    let doc = w.write("370100", None, "subject", "one");
+    w.settle();
+    for a in ["000000", "370000"] {
+        w.cut(a, "370100");
+    }
+    let disk = w.nodes[&name("370100")].store.clone();
+    let original = w.nodes.insert(name("370100"), open(name("370100"), disk, 77)).unwrap();
+    w.write("370100", Some(doc), "clone", "was here");
+    w.link("000000", "370100");
+    w.settle();
+    w.cut("000000", "370100");
+    w.nodes.insert(name("370100"), original);
+    w.link("370000", "370100");
+    w.settle();
+    // The ministry tells the province, and the province owes the city nothing that the city wrote.
+    w.link("000000", "370000");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert_eq!(w.value("370100", doc, "clone").unwrap(), "was here");
+}
