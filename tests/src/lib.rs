@@ -1,4 +1,5 @@
-//! The simulated world: many replicas, one thread, one seed, virtual time.
+//! The world that hotline is tested in: a simulated one ([`world`]), real engines carried by hand ([`town`]), a bad
+//! network for real sockets ([`relay`]), storage that fails ([`shim`]).
 
 pub mod city;
 pub mod relay;
@@ -6,3 +7,4 @@ pub mod shim;
 pub mod town;
 pub mod virtual_net;
 pub mod virtual_town;
+pub mod world;

@@ -121,6 +121,11 @@ impl Memory {
         self.items.rows.values().map(|(_, item)| item)
     }
 
+    /// The place of the last item that arrived, whether it stayed or not.
+    pub fn last(&self) -> Position {
+        self.last
+    }
+
     fn change_item(&mut self, hash: &ItemHash, change: impl FnOnce(&mut Item)) -> Result<()> {
         let Some((position, item)) = self.items.rows.get(hash) else {
             return Err(StoreError::Damaged(format!("item {hash} is not there")));

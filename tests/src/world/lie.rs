@@ -1,0 +1,430 @@
+//! Lies: frames that no honest node sends, and relays that do things to the frames of honest ones.
+
+use std::sync::OnceLock;
+
+use automerge::transaction::Transactable;
+use certs::NodeName;
+use node::ticket::entry::{Create, Entry, EntryId, Op};
+use node::ticket::matter::{KIND, SCHEMA};
+use sync::chunk::{ChangeChunk, pack};
+use sync::document::Document;
+use sync::id::{DocId, Incarnation, ItemHash, SealHash};
+use sync::item::Kind;
+use sync::merkle::Tree;
+use sync::seal::{self, SUITE, Seal, Words};
+use sync::wire::{
+    Answer, DigestBody, DocPart, DocRef, Exception, Frame, Hello, ItemPart, Lane, Load, MAX_FRAME, SealPart,
+    SketchBody, VERSION, Want, WantBody,
+};
+
+use super::act::six_parts;
+use super::chance::Chance;
+use super::machine::Machine;
+use super::{World, book};
+
+/// Something said on a link that no honest node says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// Bytes that are no frame.
+    Nonsense,
+    /// A frame longer than any.
+    Oversized,
+    /// A batch that would unpack to 64 MiB.
+    Bomb,
+    /// A first flight that claims to hold the receiver's last seal of all time.
+    FalseHello,
+    /// A digest of nothing.
+    FalseDigest,
+    /// An answer to a batch that was never sent.
+    FalseAnswer,
+    /// Cells of no sketch.
+    FalseSketch,
+    /// A repair's outcome that nobody asked for.
+    FalseWant,
+    /// A ticket in another node's name, sealed with the liar's key.
+    Invented,
+    /// A change that no rule allows, rightly sealed.
+    RuleBreaker,
+    /// Changes whose parents never come, rightly sealed.
+    Orphans,
+    /// Two changes with one actor and number, one to each of two peers.
+    Twins,
+    /// Records and revocations that no authority signed.
+    FalseDirectory,
+    /// A frame of a newer version.
+    NewerFrame,
+}
+
+impl Lie {
+    /// All of them.
+    pub const ALL: [Lie; 14] = [
+        Lie::Nonsense,
+        Lie::Oversized,
+        Lie::Bomb,
+        Lie::FalseHello,
+        Lie::FalseDigest,
+        Lie::FalseAnswer,
+        Lie::FalseSketch,
+        Lie::FalseWant,
+        Lie::Invented,
+        Lie::RuleBreaker,
+        Lie::Orphans,
+        Lie::Twins,
+        Lie::FalseDirectory,
+        Lie::NewerFrame,
+    ];
+
+    /// Its name in the coverage table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lie::Nonsense => "lie: nonsense",
+            Lie::Oversized => "lie: an oversized frame",
+            Lie::Bomb => "lie: a bomb",
+            Lie::FalseHello => "lie: a false hello",
+            Lie::FalseDigest => "lie: a false digest",
+            Lie::FalseAnswer => "lie: a false answer",
+            Lie::FalseSketch => "lie: a false sketch",
+            Lie::FalseWant => "lie: a false want",
+            Lie::Invented => "lie: an invented ticket",
+            Lie::RuleBreaker => "lie: a change against the rules",
+            Lie::Orphans => "lie: changes without parents",
+            Lie::Twins => "lie: two changes with one number",
+            Lie::FalseDirectory => "lie: false records",
+            Lie::NewerFrame => "a frame of a newer version",
+        }
+    }
+}
+
+/// What a relay does to the frames that leave through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tamper {
+    /// Nothing.
+    Honest,
+    /// Flips a bit of an item.
+    Flip,
+    /// Flips a bit anywhere in a frame.
+    FlipFrame,
+    /// Leaves out one document of a batch.
+    Drop,
+    /// Leaves out whole batches.
+    DropBatches,
+    /// Answers that everything is refused.
+    RefuseAll,
+    /// Never answers.
+    Withhold,
+    /// Answers that all is durable, and keeps nothing. (Done where frames arrive.)
+    FalseAnswers,
+    /// Says every frame twice.
+    Twice,
+}
+
+impl Tamper {
+    /// All but honesty.
+    pub const ALL: [Tamper; 8] = [
+        Tamper::Flip,
+        Tamper::FlipFrame,
+        Tamper::Drop,
+        Tamper::DropBatches,
+        Tamper::RefuseAll,
+        Tamper::Withhold,
+        Tamper::FalseAnswers,
+        Tamper::Twice,
+    ];
+
+    /// Its name in the coverage table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tamper::Honest => "relay: honest again",
+            Tamper::Flip => "relay: an item altered",
+            Tamper::FlipFrame => "relay: a frame altered",
+            Tamper::Drop => "relay: items left out",
+            Tamper::DropBatches => "relay: batches left out",
+            Tamper::RefuseAll => "relay: refusals invented",
+            Tamper::Withhold => "relay: answers withheld",
+            Tamper::FalseAnswers => "relay: answers for what was thrown away",
+            Tamper::Twice => "relay: every frame twice",
+        }
+    }
+
+    /// What becomes of a frame, and whether that is something else than it was.
+    pub fn apply(self, bytes: Vec<u8>, chance: &mut Chance) -> (Vec<Vec<u8>>, bool) {
+        let frame = Frame::from_bytes(&bytes);
+        match (self, frame) {
+            (Tamper::Flip, Ok(Frame::Batch { id, load })) => {
+                let Ok(mut load) = Load::unpack(&load) else { return (vec![bytes], false) };
+                let items: Vec<(usize, usize)> = (0..load.docs.len())
+                    .flat_map(|d| (0..load.docs[d].items.len()).map(move |i| (d, i)))
+                    .collect();
+                let Some((d, i)) = chance.pick(&items) else { return (vec![bytes], false) };
+                flip(&mut load.docs[d].items[i].bytes, chance);
+                (vec![Frame::Batch { id, load: load.pack() }.to_bytes()], true)
+            }
+            (Tamper::FlipFrame, _) if chance.hits(20) => {
+                let mut bytes = bytes;
+                flip(&mut bytes, chance);
+                (vec![bytes], true)
+            }
+            (Tamper::Drop, Ok(Frame::Batch { id, load })) => {
+                let Ok(mut load) = Load::unpack(&load) else { return (vec![bytes], false) };
+                if load.docs.pop().is_none() {
+                    return (vec![bytes], false);
+                }
+                (vec![Frame::Batch { id, load: load.pack() }.to_bytes()], true)
+            }
+            (Tamper::DropBatches, Ok(Frame::Batch { .. })) | (Tamper::Withhold, Ok(Frame::Answer(_))) => {
+                (Vec::new(), true)
+            }
+            (Tamper::RefuseAll, Ok(Frame::Answer(answer))) => {
+                let refusals = (0..40).map(|place| (place, Exception::Refused("I will not".to_owned())));
+                let answer = Answer { batch: answer.batch, exceptions: refusals.collect() };
+                (vec![Frame::Answer(answer).to_bytes()], true)
+            }
+            (Tamper::Twice, Ok(_)) => (vec![bytes.clone(), bytes], true),
+            _ => (vec![bytes], false),
+        }
+    }
+}
+
+fn flip(bytes: &mut [u8], chance: &mut Chance) {
+    let at = chance.below(bytes.len() as u64 * 8) as usize;
+    if let Some(byte) = bytes.get_mut(at / 8) {
+        *byte ^= 1 << (at % 8);
+    }
+}
+
+/// The answer that a whole batch is durable.
+pub fn all_durable(batch: u64) -> Vec<u8> {
+    Frame::Answer(Answer { batch, exceptions: Vec::new() }).to_bytes()
+}
+
+fn bomb() -> &'static [u8] {
+    static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
+    BOMB.get_or_init(|| zstd::bulk::compress(&vec![0; 64 << 20], 1).expect("zeros compress"))
+}
+
+/// A batch of one document's items under one seal of `sealer`'s key, in the name of `author`.
+fn sealed(
+    author: NodeName,
+    sealer: NodeName,
+    doc: DocId,
+    begins: bool,
+    changes: &[Vec<u8>],
+    chance: &mut Chance,
+) -> Vec<u8> {
+    let mut leaves: Vec<[u8; 32]> = Vec::new();
+    let mut hashes: Vec<ItemHash> = changes.iter().map(|c| Kind::CHANGE.hash(c)).collect();
+    hashes.sort_unstable();
+    leaves.extend(hashes.iter().map(|h| seal::leaf(&doc, h)));
+    let count = leaves.len() as u32;
+    let mut tree = Tree::new(count);
+    (0..).zip(&leaves).for_each(|(at, leaf)| tree.know(at, *leaf));
+    let words = Words {
+        suite: SUITE,
+        node: author,
+        incarnation: Incarnation::from_bytes(chance.word().to_be_bytes()),
+        number: chance.between(1, 40),
+        previous: None,
+        count,
+        root: tree.root().expect("all leaves are known"),
+    };
+    let seal = Seal::make(words, |w| book::sign(sealer, w));
+    let items = changes.iter().map(|bytes| {
+        let chunk = ChangeChunk::parse(bytes).expect("automerge wrote it");
+        ItemPart { kind: Kind::CHANGE.number(), seal: 0, bytes: pack(&chunk, &[], |_| true) }
+    });
+    let reference = if begins { DocRef::New } else { DocRef::Whole(doc) };
+    let load = Load {
+        directory: Vec::new(),
+        seals: vec![SealPart { seal, places: Vec::new(), twigs: Vec::new() }],
+        docs: vec![DocPart { doc: reference, items: items.collect() }],
+    };
+    Frame::Batch { id: chance.word(), load: load.pack() }.to_bytes()
+}
+
+impl World {
+    /// Says a lie on the link between two machines, if there is one.
+    pub(super) fn lie(&mut self, from: usize, to: usize, lie: Lie, salt: u64) {
+        if !self.net.is_up(super::net::pair(from, to)) {
+            return;
+        }
+        let mut chance = Chance::new(salt);
+        let me = self.machines[from].node;
+        let frames = self.words_of(from, to, lie, &mut chance);
+        if frames.is_empty() {
+            return;
+        }
+        self.count(lie.name());
+        if matches!(lie, Lie::RuleBreaker | Lie::Twins | Lie::Orphans) {
+            self.oracle.forgers.insert(me);
+        }
+        for (to, bytes) in frames {
+            self.net.send(from, to, Lane::Bulk, bytes, self.now, &mut chance);
+        }
+        self.busy();
+    }
+
+    fn words_of(&mut self, from: usize, to: usize, lie: Lie, chance: &mut Chance) -> Vec<(usize, Vec<u8>)> {
+        let me = self.machines[from].node;
+        let you = self.machines[to].node;
+        let digest = DigestBody { sent: 0, received: 0, count: chance.below(1 << 40), fingerprint: [7; 32] };
+        let one = |frame: Frame| vec![(to, frame.to_bytes())];
+        match lie {
+            Lie::Nonsense => {
+                let length = chance.between(0, 60) as usize;
+                vec![(to, chance.bytes(length))]
+            }
+            Lie::Oversized => vec![(to, vec![2; MAX_FRAME + 1])],
+            Lie::Bomb => one(Frame::Batch { id: 1, load: bomb().to_vec() }),
+            Lie::FalseHello => one(Frame::Hello(Hello {
+                version: if chance.hits(20) { 0 } else { VERSION },
+                incarnation: Incarnation::from_bytes([9; 8]),
+                highest: Some((u64::MAX - chance.below(2), SealHash::from_bytes([9; 32]))),
+                digest,
+                clock: u64::MAX,
+            })),
+            Lie::FalseDigest => one(Frame::Digest(digest)),
+            Lie::FalseAnswer => {
+                let batch = chance.word();
+                one(Frame::Answer(Answer { batch, exceptions: vec![(u32::MAX, Exception::Waiting)] }))
+            }
+            Lie::FalseSketch => one(Frame::Sketch(SketchBody { key: [1; 16], cells: chance.bytes(300) })),
+            Lie::FalseWant => {
+                let outcome = match chance.below(4) {
+                    0 => Want::More(u32::MAX),
+                    1 => Want::Split,
+                    2 => Want::Everything,
+                    _ => Want::These((0..500).map(|_| chance.word().to_be_bytes()).collect(), u32::MAX),
+                };
+                one(Frame::Want(WantBody { key: [0; 16], bits: 0, prefix: 0, outcome }))
+            }
+            Lie::NewerFrame => vec![(to, vec![200, 1, 2, 3])],
+            Lie::FalseDirectory => {
+                let mut record = book::record(you);
+                let mut word = book::revocation(you, u32::MAX, Vec::new());
+                flip(&mut record, chance);
+                // Of the revocation only what was signed is altered: its form stays readable.
+                let last = word.len() - 1;
+                word[last] ^= 1;
+                let directory = vec![(Kind::RECORD.number(), record), (Kind::REVOCATION.number(), word)];
+                let load = Load { directory, ..Load::default() };
+                one(Frame::Batch { id: chance.word(), load: load.pack() })
+            }
+            Lie::Invented => {
+                let bytes = self.foreign_ticket(you, chance);
+                let doc = DocId::from(Kind::CHANGE.hash(&bytes));
+                vec![(to, sealed(you, me, doc, true, &[bytes], chance))]
+            }
+            Lie::RuleBreaker | Lie::Orphans | Lie::Twins => self.rightly_sealed(from, to, lie, chance),
+        }
+    }
+
+    /// A first change that another node might have written.
+    fn foreign_ticket(&mut self, of: NodeName, chance: &mut Chance) -> Vec<u8> {
+        let create = Create {
+            kind: KIND.to_owned(),
+            schema: SCHEMA,
+            number: "JT0".to_owned(),
+            site: of.site(),
+            confidential: false,
+            reported: true,
+            rule: "world".to_owned(),
+        };
+        let entry = Entry::new(Op::Create(Box::new(create)), [], of).to_bytes();
+        let life = Incarnation::from_bytes(chance.word().to_be_bytes());
+        let empty = Document::empty(DocId::from_bytes([0; 32]));
+        let made = empty.compose(of, life, |tx| six_parts(tx, 0, &entry));
+        made.expect("six parts can be made").expect("they are something")
+    }
+
+    /// Lies with the liar's own key, about a ticket that both hold.
+    fn rightly_sealed(
+        &mut self,
+        from: usize,
+        to: usize,
+        lie: Lie,
+        chance: &mut Chance,
+    ) -> Vec<(usize, Vec<u8>)> {
+        let me = self.machines[from].node;
+        let known = &self.machines[to].shown;
+        let both: Vec<DocId> =
+            self.machines[from].shown.keys().filter(|d| known.contains_key(d)).copied().collect();
+        let Some(doc) = chance.pick(&both) else { return Vec::new() };
+        let Machine { up, disk, .. } = &mut self.machines[from];
+        let Some(up) = up.as_mut() else { return Vec::new() };
+        let open = up.replica.open_document(doc, disk, &up.desk).expect("memory reads");
+        let Some((document, sheet)) = open else { return Vec::new() };
+        let life = Incarnation::from_bytes(chance.word().to_be_bytes());
+        let word = chance.word();
+        let heads = sheet.ticket().trail_heads();
+        let compose = |document: &Document,
+                       write: &dyn Fn(
+            &mut automerge::transaction::Transaction<'_>,
+        ) -> Result<(), automerge::AutomergeError>| {
+            document.compose(me, life, |tx| write(tx)).ok().flatten()
+        };
+        let note = |n: u64| {
+            move |document: &Document, tx: &mut automerge::transaction::Transaction<'_>| {
+                let notes = document.part("notes").ok_or(automerge::AutomergeError::Fail)?;
+                let text = n.to_be_bytes().to_vec();
+                tx.put(&notes, EntryId::of(&text).to_string(), text)
+            }
+        };
+        match lie {
+            Lie::RuleBreaker => {
+                let made = compose(document, &|tx| {
+                    let part = |name: &str| document.part(name).ok_or(automerge::AutomergeError::Fail);
+                    match word % 3 {
+                        0 => tx.put(&part("trail")?, "not a hash", word as i64),
+                        1 => {
+                            // Parents that are not the trail's heads.
+                            let entry =
+                                Entry::new(Op::Progress, heads.iter().skip(1).copied(), me).to_bytes();
+                            tx.put(&part("trail")?, EntryId::of(&entry).to_string(), entry)
+                        }
+                        _ => tx.put(automerge::ROOT, "more", 1),
+                    }
+                });
+                let Some(bytes) = made else { return Vec::new() };
+                vec![(to, sealed(me, me, doc, false, &[bytes], chance))]
+            }
+            Lie::Orphans => {
+                // A change on one that is thrown away.
+                let Some(first) = compose(document, &|tx| note(word)(document, tx)) else {
+                    return Vec::new();
+                };
+                let Ok(change) = sync::document::Witnessed::check(&first, me, true) else {
+                    return Vec::new();
+                };
+                let mut ahead = document.clone();
+                let Ok(writes) = ahead.writes(&change) else { return Vec::new() };
+                if ahead.apply(&change, &writes).is_err() {
+                    return Vec::new();
+                }
+                let mut frames = Vec::new();
+                for n in 1..6 {
+                    let made = compose(&ahead, &|tx| note(word ^ n)(&ahead, tx));
+                    if let Some(bytes) = made {
+                        frames.push((to, sealed(me, me, doc, false, &[bytes], chance)));
+                    }
+                }
+                frames
+            }
+            _ => {
+                let (one, two) = (
+                    compose(document, &|tx| note(word)(document, tx)),
+                    compose(document, &|tx| note(!word)(document, tx)),
+                );
+                let (Some(one), Some(two)) = (one, two) else { return Vec::new() };
+                for bytes in [&one, &two] {
+                    self.oracle.written.entry(Kind::CHANGE.hash(bytes)).or_default().insert(me);
+                }
+                let others: Vec<usize> = self.net.of(from).into_iter().filter(|o| *o != to).collect();
+                let second = chance.pick(&others).unwrap_or(to);
+                vec![
+                    (to, sealed(me, me, doc, false, &[one], chance)),
+                    (second, sealed(me, me, doc, false, &[two], chance)),
+                ]
+            }
+        }
+    }
+}

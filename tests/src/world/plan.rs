@@ -1,0 +1,368 @@
+//! Draws a world and what happens in it from a seed.
+//!
+//! Every seed draws which kinds of trouble it has (swarm testing: Groce et al. 2012): a run with everything at once
+//! seldom gets deep into anything.
+
+use certs::{NodeName, Site};
+
+use super::World;
+use super::chance::Chance;
+use super::event::{Deed, Event, Future};
+use super::lie::{Lie, Tamper};
+use super::machine::CrashPoint;
+use super::net::{Pair, Weather};
+
+const YEAR_MS: i64 = 365 * 86_400_000;
+
+/// The nodes of a seed's world: a ministry, one to three provinces, cities, offices and second replicas.
+pub fn nodes(seed: u64) -> Vec<NodeName> {
+    let mut chance = Chance::new(seed ^ 0x6e6f_6465);
+    let mut names = vec!["000000".to_owned()];
+    let big = chance.hits(10);
+    for province in ["37", "51", "33"].into_iter().take(1 + chance.below(if big { 3 } else { 2 }) as usize) {
+        names.push(format!("{province}0000"));
+        if chance.hits(40) {
+            names.push(format!("{province}0000-b"));
+        }
+        for city in 1..=1 + chance.below(if big { 4 } else { 2 }) {
+            names.push(format!("{province}0{city}00"));
+            if chance.hits(20) {
+                names.push(format!("{province}0{city}00-01"));
+            }
+        }
+    }
+    names.iter().map(|n| n.parse().expect("a node's name")).collect()
+}
+
+/// What a seed's run has in it, in parts of a hundred.
+#[derive(Clone, Debug)]
+struct Temper {
+    links: u64,
+    weather: u64,
+    crashes: u64,
+    clocks: u64,
+    backups: u64,
+    clones: u64,
+    lies: u64,
+    relays: u64,
+    revocations: u64,
+    future: u64,
+    huge: u64,
+}
+
+impl Temper {
+    fn draw(chance: &mut Chance) -> Temper {
+        let mut some = |often: u64, most: u64| if chance.hits(often) { 1 + chance.below(most) } else { 0 };
+        Temper {
+            links: some(80, 12),
+            weather: some(60, 6),
+            crashes: some(60, 10),
+            clocks: some(40, 5),
+            backups: some(40, 5),
+            clones: some(25, 3),
+            lies: some(35, 10),
+            relays: some(25, 5),
+            revocations: some(20, 2),
+            future: some(35, 4),
+            huge: some(12, 2),
+        }
+    }
+}
+
+/// Draws one kind of event.
+type Draw = fn(&mut Plan, &World) -> Event;
+
+/// See the module.
+pub struct Plan {
+    chance: Chance,
+    temper: Temper,
+    tickets: u32,
+    /// What follows the last event, whatever is drawn.
+    next: Option<Event>,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn new(seed: u64) -> Plan {
+        let mut chance = Chance::new(seed ^ 0x706c_616e);
+        let temper = Temper::draw(&mut chance);
+        Plan { chance, temper, tickets: 0, next: None }
+    }
+
+    /// Whether the seed's world has links beside the tree.
+    pub fn second_paths(&mut self, machines: usize) -> Vec<Pair> {
+        let mut paths = Vec::new();
+        while self.chance.hits(40) && paths.len() < 3 {
+            let (a, b) = (self.machine(machines), self.machine(machines));
+            if a != b {
+                paths.push((a.min(b), a.max(b)));
+            }
+        }
+        paths
+    }
+
+    fn machine(&mut self, of: usize) -> usize {
+        self.chance.below(of as u64) as usize
+    }
+
+    /// The next event.
+    pub fn next(&mut self, world: &World) -> Event {
+        if let Some(next) = self.next.take() {
+            return next;
+        }
+        let t = self.temper.clone();
+        let kinds: [(u64, Draw); 14] = [
+            (40, |p, _| p.pass()),
+            (10, Plan::call),
+            (34, Plan::deed),
+            (4, Plan::note),
+            (4, Plan::edit),
+            (t.links, Plan::link),
+            (t.weather, Plan::weather),
+            (t.crashes, Plan::crash),
+            (t.clocks, Plan::clock),
+            (t.backups, Plan::backup),
+            (t.clones, |p, w| Event::Clone(p.machine(w.machines.len()))),
+            (t.lies, Plan::lie),
+            (t.relays, Plan::relay),
+            (t.revocations + t.future + t.huge, Plan::seldom),
+        ];
+        let mut at = self.chance.below(kinds.iter().map(|(weight, _)| weight).sum());
+        for (weight, make) in kinds {
+            if at < weight {
+                return make(self, world);
+            }
+            at -= weight;
+        }
+        self.pass()
+    }
+
+    fn pass(&mut self) -> Event {
+        Event::Pass(match self.chance.below(20) {
+            0..=7 => self.chance.between(1, 400),
+            8..=13 => self.chance.between(400, 8_000),
+            14..=16 => self.chance.between(8_000, 120_000),
+            17..=18 => self.chance.between(120_000, 6 * 3_600_000),
+            _ => self.chance.between(6 * 3_600_000, 2 * 86_400_000),
+        })
+    }
+
+    fn call(&mut self, world: &World) -> Event {
+        let at = self.machine(world.machines.len());
+        self.call_at(at)
+    }
+
+    fn call_at(&mut self, at: usize) -> Event {
+        self.tickets += 1;
+        Event::Call { at, ticket: self.tickets }
+    }
+
+    /// The youngest ticket that a machine holds, half of the time.
+    fn held_at(&mut self, world: &World, at: usize) -> Option<u32> {
+        let shown = &world.machines[at].shown;
+        let mut held = world.oracle.tickets.iter().rev().filter(|(_, doc)| shown.contains_key(doc));
+        held.next().map(|(ticket, _)| *ticket).filter(|_| self.chance.hits(50))
+    }
+
+    /// A ticket, the younger the likelier, and a machine that holds it.
+    fn held(&mut self, world: &World) -> Option<(usize, u32)> {
+        let back = self.chance.below(6).min(self.chance.below(12)) as u32;
+        let ticket = self.tickets.saturating_sub(back);
+        let doc = world.oracle.tickets.get(&ticket)?;
+        let holders: Vec<usize> = (0..world.machines.len())
+            .filter(|m| world.is_up(*m) && world.machines[*m].shown.contains_key(doc))
+            .collect();
+        Some((self.chance.pick(&holders)?, ticket))
+    }
+
+    fn site(&mut self, world: &World) -> Site {
+        let at = self.machine(world.machines.len());
+        world.machines[at].node.site()
+    }
+
+    fn deed(&mut self, world: &World) -> Event {
+        let Some((at, ticket)) = self.held(world) else { return self.call(world) };
+        if self.chance.hits(60)
+            && let Some(answer) = self.answer(world, ticket)
+        {
+            return answer;
+        }
+        let deed = match self.chance.below(24) {
+            0..=4 => Deed::Offer(self.site(world)),
+            5..=8 => Deed::Accept,
+            9 => Deed::Decline,
+            10 => Deed::Withdraw,
+            11..=13 => Deed::Assign(self.site(world)),
+            14..=15 => Deed::Close,
+            16 => Deed::Reopen,
+            17 => Deed::Escalate,
+            18 => Deed::Reply,
+            19 => Deed::Dispatch,
+            20 => Deed::Feedback,
+            21 => Deed::Urge,
+            22 => self.chance.pick(&[Deed::Supervise, Deed::FollowUp]).unwrap_or(Deed::Supervise),
+            _ => Deed::Progress,
+        };
+        Event::Act { at, ticket, deed, force: self.chance.hits(4) }
+    }
+
+    /// What somebody who sees an open offer of this ticket says to it: its target, or its sender, or a superior.
+    fn answer(&mut self, world: &World, ticket: u32) -> Option<Event> {
+        let doc = world.oracle.tickets.get(&ticket)?;
+        let mut may: Vec<(usize, Deed)> = Vec::new();
+        for (m, machine) in world.machines.iter().enumerate().filter(|(_, m)| m.up.is_some()) {
+            let Some(shown) = machine.shown.get(doc) else { continue };
+            let (Some(to), site) = (shown.offered, machine.node.site()) else { continue };
+            if site == to {
+                may.extend([Deed::Accept, Deed::Accept, Deed::Accept, Deed::Decline].map(|d| (m, d)));
+            }
+            if shown.custodian == Some(site) {
+                may.push((m, Deed::Withdraw));
+            }
+            if shown.custodian.is_some_and(|c| site.is_above(c)) {
+                may.push((m, Deed::Assign(self.site(world))));
+            }
+        }
+        let (at, deed) = self.chance.pick(&may)?;
+        Some(Event::Act { at, ticket, deed, force: false })
+    }
+
+    fn note(&mut self, world: &World) -> Event {
+        let Some((at, ticket)) = self.held(world) else { return self.call(world) };
+        Event::Note { at, ticket, bytes: self.chance.between(1, 300) as u32 }
+    }
+
+    fn edit(&mut self, world: &World) -> Event {
+        let Some((at, ticket)) = self.held(world) else { return self.call(world) };
+        Event::Edit { at, ticket }
+    }
+
+    fn link_of(&mut self, world: &World) -> Pair {
+        let wanted: Vec<Pair> = world.wanted.iter().copied().collect();
+        self.chance.pick(&wanted).unwrap_or((0, 1))
+    }
+
+    fn link(&mut self, world: &World) -> Event {
+        let cut: Vec<Pair> = world.cut.iter().copied().collect();
+        let p = self.link_of(world);
+        match self.chance.below(8) {
+            0..=2 => Event::Cut(p),
+            3..=5 => Event::Mend(self.chance.pick(&cut).unwrap_or(p)),
+            6 => Event::CutAmid(p, self.chance.below(6) as u32),
+            _ if self.chance.hits(50) => Event::OneWay(p.0, p.1),
+            _ => Event::OneWay(p.1, p.0),
+        }
+    }
+
+    fn weather(&mut self, world: &World) -> Event {
+        let p = self.link_of(world);
+        if self.chance.hits(25) {
+            return Event::Weather(p, Weather::CALM);
+        }
+        let c = &mut self.chance;
+        let mut weather = Weather { delay: c.between(1, 700), jitter: c.below(400), ..Weather::CALM };
+        match c.below(6) {
+            0..=2 => weather.loss = c.between(1, 30),
+            3 => weather.vanish = c.between(1, 20),
+            4 => weather.twice = c.between(5, 60),
+            _ => {}
+        }
+        Event::Weather(p, weather)
+    }
+
+    fn crash(&mut self, world: &World) -> Event {
+        let at = self.machine(world.machines.len());
+        let down: Vec<usize> = (0..world.machines.len()).filter(|m| !world.is_up(*m)).collect();
+        match (self.chance.below(10), self.chance.pick(&down)) {
+            (0..=5, Some(down)) => Event::Start(down),
+            (6, _) => Event::PowerCut(at),
+            _ => {
+                let point = self.chance.pick(&CrashPoint::ALL).unwrap_or(CrashPoint::Commit);
+                if self.chance.hits(40) {
+                    // While a desk waits for an answer.
+                    let desk = match self.held_at(world, at) {
+                        Some(ticket) => Event::Note { at, ticket, bytes: 30 },
+                        None => self.call_at(at),
+                    };
+                    self.next = Some(desk);
+                    return Event::Crash { at, after: 0, point };
+                }
+                Event::Crash { at, after: self.chance.below(12) as u32, point }
+            }
+        }
+    }
+
+    fn clock(&mut self, world: &World) -> Event {
+        let at = self.machine(world.machines.len());
+        let off = match self.chance.below(8) {
+            0 => -57 * YEAR_MS,
+            1 => -8 * YEAR_MS,
+            2 => -YEAR_MS,
+            3 => YEAR_MS,
+            4 => 10 * YEAR_MS,
+            5 => world.machines[at].clock - 3_600_000,
+            6 => world.machines[at].clock + self.chance.below(4_000) as i64,
+            _ => 0,
+        };
+        Event::Clock { at, off }
+    }
+
+    fn backup(&mut self, world: &World) -> Event {
+        let at = self.machine(world.machines.len());
+        let backed: Vec<usize> =
+            (0..world.machines.len()).filter(|m| !world.machines[*m].backups.is_empty()).collect();
+        match self.chance.pick(&backed) {
+            Some(at) if self.chance.hits(55) => {
+                let which = self.chance.below(world.machines[at].backups.len() as u64) as usize;
+                Event::Restore { at, which }
+            }
+            _ => Event::Backup(at),
+        }
+    }
+
+    fn lie(&mut self, world: &World) -> Event {
+        let lie = self.chance.pick(&Lie::ALL).unwrap_or(Lie::Nonsense);
+        let p = self.link_of(world);
+        let (from, to) = if self.chance.hits(50) { p } else { (p.1, p.0) };
+        Event::Lie { from, to, lie, salt: self.chance.word() }
+    }
+
+    fn relay(&mut self, world: &World) -> Event {
+        let p = self.link_of(world);
+        let (from, to) = if self.chance.hits(50) { p } else { (p.1, p.0) };
+        let tamper = match self.chance.below(3) {
+            0 => Tamper::Honest,
+            _ => self.chance.pick(&Tamper::ALL).unwrap_or(Tamper::Honest),
+        };
+        Event::Relay { from, to, tamper }
+    }
+
+    fn seldom(&mut self, world: &World) -> Event {
+        let t = self.temper.clone();
+        let which = self.chance.below(t.revocations + t.future + t.huge);
+        if which < t.revocations {
+            // The clone of a node is what an operator would revoke first.
+            let last = world.machines.len() - 1;
+            let at = if self.chance.hits(30) { last } else { self.machine(last + 1) };
+            let node = world.machines[at].node;
+            let above: Vec<usize> = (0..world.machines.len())
+                .filter(|m| world.machines[*m].node.site().is_above(node.site()))
+                .collect();
+            return match self.chance.pick(&above) {
+                Some(at) => Event::Revoke { node, at },
+                None => self.pass(),
+            };
+        }
+        let Some((at, ticket)) = self.held(world) else { return self.call(world) };
+        if which < t.revocations + t.huge {
+            return Event::Note { at, ticket, bytes: self.chance.between(120_000, 250_000) as u32 };
+        }
+        let what = match self.chance.below(8) {
+            0 => Future::CustodyOp,
+            1..=2 => Future::Item,
+            3..=5 => Future::Op,
+            _ => Future::Field,
+        };
+        Event::Future { at, ticket, what }
+    }
+}

@@ -1,0 +1,211 @@
+//! A ticket as a simulated node sees it: the real [`TicketMatter`], in a wrapper that sabotage can bend, and what
+//! the invariants read of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use certs::Site;
+use node::ticket::entry::{EntryId, Op};
+use node::ticket::fold::{Alarm, Beaten};
+use node::ticket::{Folded, TicketMatter, Trail};
+use sync::document::{Document, Refusal, Witnessed, Write};
+use sync::id::DocId;
+use sync::item::Item;
+use sync::matter::{Domain, Matter, Standing};
+use sync::store::{self, memory::Memory};
+
+use super::sabotage::Sabotage;
+
+/// The matter of a simulated node's documents.
+#[derive(Clone)]
+pub struct Sheet {
+    ticket: TicketMatter,
+    sabotage: Sabotage,
+    sites: Rc<BTreeSet<Site>>,
+    /// Whom the last accept or assign to arrive gives the ticket, for the crooked fold.
+    last_word: Option<Site>,
+}
+
+impl Sheet {
+    /// The honest matter within.
+    pub fn ticket(&self) -> &TicketMatter {
+        &self.ticket
+    }
+
+    /// Who holds the ticket, as this node tells its desk.
+    fn custodian(&self, folded: &Folded) -> Site {
+        match self.last_word {
+            Some(last) if self.sabotage == Sabotage::CrookedFold => last,
+            _ => folded.custodian(),
+        }
+    }
+}
+
+impl Matter for Sheet {
+    fn judge(&self, document: &Document, change: &Witnessed, writes: &[Write]) -> Result<(), Refusal> {
+        self.ticket.judge(document, change, writes)
+    }
+
+    fn take(&mut self, document: &Document, change: &Witnessed, writes: &[Write]) {
+        let before = self.ticket.entries().count();
+        self.ticket.take(document, change, writes);
+        for entry in self.ticket.entries().skip(before) {
+            match entry.entry.op {
+                Op::Accept { .. } => self.last_word = Some(entry.site),
+                Op::Assign { to, .. } => self.last_word = Some(to),
+                _ => {}
+            }
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let standing = self.ticket.standing();
+        if self.sabotage == Sabotage::OpenAudience {
+            return Standing { audience: self.sites.iter().copied().collect(), ..standing };
+        }
+        standing
+    }
+}
+
+/// What the invariants read of one ticket at one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The counted entries.
+    pub entries: BTreeSet<EntryId>,
+    /// Who holds it; `None` when its beginning does not count.
+    pub custodian: Option<Site>,
+    /// To whom it is offered.
+    pub offered: Option<Site>,
+    /// Equal exactly when the folded states are.
+    pub state: [u8; 32],
+    /// The sites that must hold it, counted entries or not.
+    pub audience: BTreeSet<Site>,
+    /// Every entry that decided something of the chain, and every entry that beat another.
+    pub reasons: BTreeSet<EntryId>,
+    /// A close that counts and an entitled offer of its custody that it did not know.
+    pub unaware: Option<(EntryId, EntryId)>,
+    /// Rare states that this one is an example of.
+    pub rare: BTreeSet<&'static str>,
+}
+
+impl Shown {
+    /// Reads a ticket.
+    pub fn of(sheet: &Sheet) -> Shown {
+        let ticket = &sheet.ticket;
+        let audience = ticket.audience().clone();
+        let (Some(folded), Some(trail)) = (ticket.folded(), ticket.trail()) else {
+            let rare = BTreeSet::from(["a ticket whose beginning does not count"]);
+            return Shown {
+                entries: BTreeSet::new(),
+                custodian: None,
+                offered: None,
+                state: [0; 32],
+                audience,
+                reasons: BTreeSet::new(),
+                unaware: None,
+                rare,
+            };
+        };
+        let custodian = sheet.custodian(folded);
+        let state = blake3::keyed_hash(&folded.state_hash(), custodian.to_string().as_bytes());
+        let decided = folded.custodies.iter().flat_map(|c| c.begun_by.iter().chain(&c.decided_by));
+        let beat = folded.superseded.iter().flat_map(|s| &s.beaten_by);
+        Shown {
+            entries: trail.iter().map(|e| e.id).collect(),
+            custodian: Some(custodian),
+            offered: folded.open_offer().map(|o| o.to),
+            state: *state.as_bytes(),
+            audience,
+            reasons: decided.chain(beat).copied().collect(),
+            unaware: unaware(folded, &trail),
+            rare: rare(folded, ticket),
+        }
+    }
+}
+
+/// Looks anew, without the fold's own indices, for an offer that a close should have known.
+fn unaware(folded: &Folded, trail: &Trail) -> Option<(EntryId, EntryId)> {
+    let entitled = |id: &EntryId| !folded.unentitled.iter().any(|u| u.entry == *id);
+    let names = &folded.stand.custody;
+    for close in &folded.stand.closed_by {
+        let mut known = BTreeSet::new();
+        let mut queue = vec![*close];
+        while let Some(id) = queue.pop() {
+            if known.insert(id) {
+                queue.extend(trail.get(id).into_iter().flat_map(|e| &e.entry.parents));
+            }
+        }
+        let offers = trail.iter().filter(|e| match &e.entry.op {
+            Op::Offer { of, .. } => names.contains(of) && entitled(&e.id),
+            _ => false,
+        });
+        if let Some(missed) = offers.map(|e| e.id).find(|id| !known.contains(id)) {
+            return Some((*close, missed));
+        }
+    }
+    None
+}
+
+fn rare(folded: &Folded, ticket: &TicketMatter) -> BTreeSet<&'static str> {
+    let mut rare = BTreeSet::new();
+    for s in &folded.superseded {
+        rare.insert(match s.reason {
+            Beaten::Superior(_) => "a word that a superior overruled",
+            Beaten::Accepted | Beaten::Assigned => "an entry that another had gone before",
+            Beaten::Tie => "a tie between replicas or forks",
+            Beaten::TooLate => "an accept that came too late",
+            Beaten::Unaware => "a close that did not know of an offer",
+        });
+    }
+    for alarm in &folded.alarms {
+        match alarm {
+            Alarm::Newer => rare.insert("a ticket that only a newer version understands"),
+            Alarm::OffersAtOnce { .. } => rare.insert("several offers open at once"),
+            _ => false,
+        };
+    }
+    if !folded.unentitled.is_empty() {
+        rare.insert("an entry that its author might not write");
+    }
+    if ticket.not_counted().next().is_some() {
+        rare.insert("an entry past its author's revocation");
+    }
+    rare
+}
+
+/// What a simulated node keeps beside the documents: how they stand, as of the transaction that is open.
+pub struct Desk {
+    sabotage: Sabotage,
+    sites: Rc<BTreeSet<Site>>,
+    /// Documents projected in this transaction.
+    pub touched: BTreeMap<DocId, Shown>,
+}
+
+impl Desk {
+    /// An empty desk in a world of these sites.
+    pub fn new(sabotage: Sabotage, sites: Rc<BTreeSet<Site>>) -> Desk {
+        Desk { sabotage, sites, touched: BTreeMap::new() }
+    }
+}
+
+impl Domain<Memory> for Desk {
+    type Matter = Sheet;
+
+    fn begin(&self, doc: DocId) -> Sheet {
+        Sheet {
+            ticket: TicketMatter::new(doc),
+            sabotage: self.sabotage,
+            sites: self.sites.clone(),
+            last_word: None,
+        }
+    }
+
+    fn project(&mut self, _: &mut Memory, document: &Document, sheet: &Sheet) -> store::Result<()> {
+        self.touched.insert(document.id(), Shown::of(sheet));
+        Ok(())
+    }
+
+    fn keep(&mut self, _: &mut Memory, _: &Item) -> store::Result<()> {
+        Ok(())
+    }
+}
