@@ -122,6 +122,8 @@ pub struct Engine {
     series: NumberSeries,
     block: Block,
     numbered: bool,
+    /// A request failed half-way: nothing of this transaction may stay.
+    spoiled: Option<Failure>,
     transfers: files::Transfers,
     file_limits: FileLimits,
     events: VecDeque<(u64, String)>,
@@ -217,6 +219,7 @@ impl Engine {
             series: NumberSeries::default(),
             block,
             numbered: false,
+            spoiled: None,
             transfers: files::Transfers::default(),
             file_limits: FileLimits::default(),
             events: VecDeque::new(),
@@ -352,17 +355,22 @@ impl Engine {
 
     /// Makes everything since `begin` durable and returns what is to be done now.
     pub fn commit(&mut self) -> Result<Vec<Effect>, Failure> {
-        match self.try_commit() {
+        match self.spoiled.take().map_or_else(|| self.try_commit(), Err) {
             Ok(effects) => Ok(effects),
-            Err(failure) => {
-                // The memory is ahead of the disk now: it is thrown away and read again.
-                self.store.rollback()?;
-                if failure.kind == FailureKind::TryAgain {
-                    self.reopen()?;
-                }
-                Err(failure)
-            }
+            Err(failure) => Err(self.undo(failure)),
         }
+    }
+
+    /// Ends the transaction without a trace because of this failure, and returns it. After one of kind `TryAgain` the
+    /// engine goes on, and knows of no link; after any other it must not be used.
+    pub fn undo(&mut self, failure: Failure) -> Failure {
+        self.spoiled = None;
+        // The memory is ahead of the disk now: it is thrown away and read again.
+        let undone = self.store.rollback().map_err(Failure::from).and_then(|()| match failure.kind {
+            FailureKind::TryAgain => self.reopen(),
+            _ => Ok(()),
+        });
+        undone.err().unwrap_or(failure)
     }
 
     fn try_commit(&mut self) -> Result<Vec<Effect>, Failure> {

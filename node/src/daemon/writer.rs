@@ -108,13 +108,18 @@ impl Writer {
         let mut pulses = Vec::new();
         let mut stop = None;
         self.engine.begin(now_ms())?;
+        let mut failed = None;
         for work in group {
             match work {
                 Work::Ask(request, answer) => {
                     let reply = self.engine.ask(&request).map(|value| self.with_traffic(&request, value));
                     answers.push((answer, reply));
                 }
-                Work::Link(event) => self.link(event)?,
+                Work::Link(event) => {
+                    if failed.is_none() {
+                        failed = self.link(event).err();
+                    }
+                }
                 Work::Hold(peer, down) => self.driver.hold(peer, down),
                 Work::Pulse(answer) => pulses.push(answer),
                 Work::Stop(done) => stop = Some(done),
@@ -123,8 +128,11 @@ impl Writer {
         for (peer, dates_fine) in self.driver.meetings() {
             self.engine.met(peer, dates_fine);
         }
-        self.engine.link(Input::Tick)?;
-        let committed = self.engine.commit();
+        let ticked = failed.map_or_else(|| self.engine.link(Input::Tick), Err);
+        let committed = match ticked {
+            Ok(()) => self.engine.commit(),
+            Err(failure) => Err(self.engine.undo(failure)),
+        };
         for pulse in pulses {
             let _ = pulse.send(()); // also with a full disk: the thread lives
         }
@@ -132,6 +140,10 @@ impl Writer {
             Ok(effects) => effects,
             Err(failure) => {
                 answers.into_iter().for_each(|(answer, _)| drop(answer.send(Err(failure.clone()))));
+                // The engine knows of no link any more: they begin anew.
+                for peer in std::mem::take(&mut self.links).into_keys() {
+                    self.driver.close(peer, "nothing could be saved here just now", false);
+                }
                 return Err(failure);
             }
         };

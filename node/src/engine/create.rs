@@ -37,7 +37,16 @@ impl Engine {
             tickets.iter().enumerate().map(|(i, t)| self.parse(i, t)).collect::<Result<_, _>>()?;
         let mut made = Vec::with_capacity(parsed.len());
         for ticket in &parsed {
-            made.push(self.create_one(ticket, user)?);
+            match self.create_one(ticket, user) {
+                Ok(one) => made.push(one),
+                Err(failure) => {
+                    self.spoiled = Some(
+                        Failure::new(FailureKind::TryAgain, "nothing was saved: a request failed half-way")
+                            .because(&failure),
+                    );
+                    return Err(failure);
+                }
+            }
         }
         Ok(Value::from(made))
     }

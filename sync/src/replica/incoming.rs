@@ -18,7 +18,13 @@ use crate::merkle::{Tree, Twig, twig_bounds};
 use crate::seal::{self, SealError};
 use crate::store::{self, Store, StoredSeal};
 use crate::trust::{Admission, Membership, Trust};
-use crate::wire::{Answer, DocRef, Exception, Frame, Lane, Load, MAX_BATCH_ITEMS, SealPart, places};
+use crate::wire::{
+    Answer, DocRef, Exception, Frame, Lane, Load, MAX_BATCH, MAX_BATCH_ITEMS, SealPart, places,
+};
+
+/// What the changes of a batch may be rebuilt to in bytes: a dependency of one byte becomes one of 32, so what was
+/// unpacked bounds nothing.
+const MAX_REBUILT: usize = 2 * MAX_BATCH;
 
 /// An item of a batch, as far as it could be rebuilt.
 struct Unpacked {
@@ -185,6 +191,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     ) -> store::Result<Result<Vec<Unpacked>, Dishonest>> {
         let mut items = Vec::new();
         let mut recent: Vec<Option<ItemHash>> = Vec::new();
+        let mut rebuilt = 0;
         for part in &load.docs {
             let mut doc = match part.doc {
                 DocRef::New => None,
@@ -201,6 +208,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     return Ok(Err(Dishonest("an item that is none".to_owned())));
                 }
                 let built = if kind == Kind::CHANGE {
+                    if rebuilt > MAX_REBUILT {
+                        return Ok(Err(Dishonest(
+                            "a batch whose changes grow beyond any honest one".to_owned(),
+                        )));
+                    }
                     let mut failed = None;
                     let bytes =
                         unpack(&item.bytes, &recent, |prefix| match store.items_with_prefix(prefix) {
@@ -215,7 +227,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                         return Err(e);
                     }
                     match bytes {
-                        Ok(bytes) => Some((kind.hash(&bytes), bytes)),
+                        Ok(bytes) => {
+                            rebuilt += bytes.len();
+                            Some((kind.hash(&bytes), bytes))
+                        }
                         Err(UnpackError::Missing(_) | UnpackError::MissingRecent { .. }) => None,
                         Err(e) => return Ok(Err(Dishonest(format!("a change that cannot be rebuilt: {e}")))),
                     }

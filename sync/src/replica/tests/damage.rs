@@ -264,3 +264,28 @@ fn a_seal_of_which_too_little_is_left_waits_for_repair_and_stops_nobody() {
     w.assert_equal("000000", "370000");
     assert!(docs.iter().all(|d| w.hashes("000000").contains(&ItemHash::from(*d))));
 }
+
+#[test]
+fn a_batch_that_grows_when_it_is_rebuilt_is_refused_before_it_fills_the_memory() {
+    use crate::wire::{DocPart, DocRef, Frame, ItemPart, Load};
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    let doc = w.write("370100", None, "subject", "one");
+    w.settle();
+    let city = w.nodes.get_mut(&name("370100")).unwrap();
+    let seal = city.store.items_of(&doc).unwrap()[0].sealed.unwrap().seal;
+    let seals = vec![city.replica.seal_part(seal, &[0], &mut city.store).unwrap().unwrap()];
+    // Each names the change before it eight thousand times over, in a byte.
+    let first = [0; 4];
+    let mut many = vec![0xc0, 0x3e];
+    many.extend(vec![2; 8_000]);
+    let item = |bytes: &[u8]| ItemPart { kind: 1, seal: 0, bytes: bytes.to_vec() };
+    let items = std::iter::once(item(&first)).chain((0..200).map(|_| item(&many[..]))).collect();
+    let load = Load { seals, docs: vec![DocPart { doc: DocRef::Whole(doc), items }], ..Load::default() };
+    w.at(name("370000"), |r, s, now| {
+        let bytes = Frame::Batch { id: 1, load: load.pack() }.to_bytes();
+        r.step(now, Input::Frame { peer: name("370100"), bytes }, s, &mut Desk).unwrap();
+    });
+    let said = |e: &Event| matches!(e, Event::Misbehaved { reason, .. } if reason.contains("grow beyond"));
+    assert!(w.told("370000").iter().any(said), "{:?}", w.told("370000"));
+}
