@@ -438,7 +438,7 @@ fn malformed_oversized_and_exploding_frames_cost_their_sender_the_link() {
     let attacks = [vec![1, 2, 3], vec![9; 2 << 20], Frame::Batch { id: 1, load: bomb }.to_bytes()];
     let lines = [
         ("110000", ["sent something that no version says", "cannot be read"]),
-        ("370000", ["370000", "ended the link"]),
+        ("370000", ["370000 sent a frame of 2097152 bytes", "are allowed"]),
         ("510000", ["sent something that no version says", "does not unpack"]),
     ];
     let _hostile: Vec<Hostile> = provinces
