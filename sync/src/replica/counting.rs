@@ -6,7 +6,8 @@
 //! what came later and is found to be honest.
 //!
 //! ```text
-//! vouch   postcard [item hash]     of the same document; by a node whose site is above the revoked author's
+//! vouch   postcard (who vouches, [item hash])    of the same document; by a node whose site is above the revoked
+//!                                                author's; it names itself, so that no two nodes write one item
 //! ```
 
 use std::collections::BTreeSet;
@@ -32,8 +33,8 @@ fn may_vouch(voucher: NodeName, author: NodeName) -> bool {
 }
 
 fn vouched(vouch: &Item) -> Vec<ItemHash> {
-    match postcard::from_bytes::<Vec<ItemHash>>(&vouch.bytes) {
-        Ok(hashes) if hashes.len() <= MOST => hashes,
+    match postcard::from_bytes::<(NodeName, Vec<ItemHash>)>(&vouch.bytes) {
+        Ok((node, hashes)) if node == vouch.author && hashes.len() <= MOST => hashes,
         _ => Vec::new(),
     }
 }
@@ -201,7 +202,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             .map(|i| i.hash)
             .collect();
         for part in hashes.chunks(MOST) {
-            let bytes = postcard::to_stdvec(part).expect("hashes have a byte form");
+            let bytes = postcard::to_stdvec(&(self.me, part)).expect("a name and hashes have a byte form");
             self.keep_own(doc, Kind::VOUCH, bytes, store)?;
         }
         Ok(hashes.len())

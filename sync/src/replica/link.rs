@@ -35,6 +35,12 @@ const PARKED_MS: u64 = 5_000;
 /// A pair that is never quiet pauses after this long to compare, in milliseconds.
 const COMPARE_MS: u64 = 10 * 60_000;
 
+/// Whether less than `span` has passed since `then`. A clock that was set back ends every wait, so that none lasts for
+/// years.
+fn within(now: u64, then: u64, span: u64) -> bool {
+    now.checked_sub(then).is_some_and(|passed| passed < span)
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Link {
     pub(super) in_flight: BTreeMap<u64, InFlight>,
@@ -55,8 +61,8 @@ pub(super) struct Link {
     pub(super) repair: Option<Repair>,
     /// Repairs in a row after which the pair was not equal: then everything is sent, and ever less often.
     pub(super) fruitless: u32,
-    /// No repair begins before this time.
-    pub(super) repair_after: u64,
+    /// When the last repair began, and how long none begins after it.
+    pub(super) repaired: (u64, u64),
 }
 
 impl Link {
@@ -87,7 +93,7 @@ impl Link {
 
     /// Whether the link waits for the other side to catch up, so that both can compare.
     pub(super) fn pauses(&self, now: u64) -> bool {
-        !self.equal && now.saturating_sub(self.compared_at) > COMPARE_MS && !self.in_flight.is_empty()
+        !self.equal && !within(now, self.compared_at, COMPARE_MS) && !self.in_flight.is_empty()
     }
 }
 
@@ -253,7 +259,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             link.dirty = true; // the other side begins, and must hear what is here
             return;
         }
-        if now < link.repair_after {
+        if within(now, link.repaired.0, link.repaired.1) {
             link.theirs = Some(theirs); // the next tick looks again
         } else if self.is_quiet(peer) {
             self.begin_repair(now, peer, theirs.count.abs_diff(ours.count));
@@ -281,7 +287,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let peers: Vec<NodeName> = self.links.keys().copied().collect();
         for peer in peers {
             if let Some(link) = self.links.get_mut(&peer) {
-                link.parked.retain(|_, since| now.saturating_sub(*since) < PARKED_MS);
+                link.parked.retain(|_, since| within(now, *since, PARKED_MS));
             }
             self.compare_again(now, peer);
         }

@@ -53,7 +53,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         // What repair cannot mend, such as an item that nobody can prove any more, must not keep both ends busy.
         let pause = if link.fruitless == 0 { 0 } else { 1_000 << link.fruitless.min(8) };
-        link.repair_after = now + pause;
+        link.repaired = (now, pause);
         link.fruitless += 1;
         let key = self.chance.draw::<16>();
         self.tell(Event::Repairing { peer });

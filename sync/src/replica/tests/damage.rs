@@ -289,3 +289,30 @@ fn a_batch_that_grows_when_it_is_rebuilt_is_refused_before_it_fills_the_memory()
     let said = |e: &Event| matches!(e, Event::Misbehaved { reason, .. } if reason.contains("grow beyond"));
     assert!(w.told("370000").iter().any(said), "{:?}", w.told("370000"));
 }
+
+#[test]
+fn a_clock_that_was_set_back_holds_no_link_up() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    let doc = w.write("370100", None, "subject", "one");
+    w.settle();
+    w.cut("370000", "370100");
+    let mut changes = Vec::new();
+    for key in ["a", "b"] {
+        w.write("370100", Some(doc), key, "words");
+        w.at(name("370100"), |r, s, _| r.seal_backlog(s).unwrap());
+        let all = w.nodes.get_mut(&name("370100")).unwrap().store.items_of(&doc).unwrap();
+        changes.push(all.last().unwrap().hash);
+    }
+    w.at(name("370100"), |_, s, _| s.settle(name("370000"), &[(Some(doc), changes[0])]).unwrap());
+    w.now = 1_000_000_000_000;
+    w.link("370000", "370100");
+    // The second change is sent, and waits there; then both clocks fall back by thirty years.
+    for _ in 0..6 {
+        let Some((from, to, bytes)) = w.wire.pop_front() else { break };
+        w.at(to, |r, s, now| r.step(now, Input::Frame { peer: from, bytes }, s, &mut Desk).unwrap());
+    }
+    w.now = 1_000;
+    w.settle();
+    w.assert_equal("370000", "370100");
+}
