@@ -16,6 +16,15 @@ use crate::id::{DocId, ItemHash, SealHash};
 /// The largest item in bytes, of any kind.
 pub const MAX_ITEM: usize = 256 * 1024;
 
+/// How many bytes are left of an item that was emptied.
+pub const STUB: usize = 32;
+
+/// What is left of the bytes of an item that is emptied. The item's hash follows from it and the kind, so whoever is
+/// given a stub knows that it stands for an item of this kind and of no other, and learns nothing of the bytes.
+pub fn stub(bytes: &[u8]) -> [u8; STUB] {
+    *blake3::hash(bytes).as_bytes()
+}
+
 /// What an item is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Kind(u8);
@@ -29,6 +38,8 @@ impl Kind {
     pub const ERASED: Kind = Kind(3);
     /// A superior's word that items of a revoked node stand.
     pub const VOUCH: Kind = Kind(4);
+    /// A node's receipt: what the document's erased mark names is gone there.
+    pub const RECEIPT: Kind = Kind(6);
     /// A file's manifest: what its content is made of (see [`crate::file`]).
     pub const FILE: Kind = Kind(5);
     /// A node record: which keys a node signs and opens with.
@@ -52,15 +63,25 @@ impl Kind {
     }
 
     /// The hash of an item of this kind. For a change it is the SHA-256 that automerge knows the change by (over
-    /// the chunk without its magic and checksum), for every other kind BLAKE3 over kind and bytes.
+    /// the chunk without its magic and checksum), for every other kind BLAKE3 over kind and [`stub`].
     pub fn hash(self, bytes: &[u8]) -> ItemHash {
         if self == Kind::CHANGE {
             let body = bytes.get(8..).unwrap_or_default();
             return ItemHash::from_bytes(Sha256::digest(body).into());
         }
+        self.hash_of_stub(&stub(bytes))
+    }
+
+    /// The hash of an item of this kind (not a change) of whose bytes only the stub is left.
+    pub fn hash_of_stub(self, stub: &[u8; STUB]) -> ItemHash {
         let mut hasher = blake3::Hasher::new_derive_key("hotline 2026 item");
-        hasher.update(&[self.0]).update(bytes);
+        hasher.update(&[self.0]).update(stub);
         ItemHash::from_bytes(*hasher.finalize().as_bytes())
+    }
+
+    /// Whether an erased mark of the document empties items of this kind.
+    pub fn is_erasable(self) -> bool {
+        self == Kind::GRANT
     }
 }
 
@@ -71,6 +92,7 @@ impl fmt::Display for Kind {
             Kind::GRANT => f.write_str("grant"),
             Kind::ERASED => f.write_str("erased mark"),
             Kind::VOUCH => f.write_str("vouch"),
+            Kind::RECEIPT => f.write_str("receipt of an erasure"),
             Kind::FILE => f.write_str("file"),
             Kind::RECORD => f.write_str("node record"),
             Kind::REVOCATION => f.write_str("revocation list"),
@@ -94,6 +116,8 @@ pub enum State {
     NotCounted,
     /// It broke a rule that every node applies alike; its hash stays in the set.
     Refused,
+    /// An erased mark of its document took its bytes; its hash stays in the set, and its bytes are the [`stub`].
+    Emptied,
 }
 
 /// The sites that must hold a document.
@@ -191,7 +215,7 @@ pub struct Item {
     pub state: State,
     /// The seal that covers it; `None` while the author has not let it out, and for the directory's kinds.
     pub sealed: Option<Sealed>,
-    /// Its bytes; a change is one uncompressed automerge change chunk.
+    /// Its bytes; a change is one uncompressed automerge change chunk, what was emptied is a [`stub`].
     pub bytes: Vec<u8>,
 }
 
@@ -213,6 +237,13 @@ mod tests {
     #[test]
     fn kinds_hash_apart() {
         assert_ne!(Kind::GRANT.hash(b"x"), Kind::ERASED.hash(b"x"));
+    }
+
+    #[test]
+    fn what_is_left_of_an_emptied_item_gives_its_hash_and_no_other_kinds() {
+        let left = stub(b"a grant");
+        assert_eq!(Kind::GRANT.hash_of_stub(&left), Kind::GRANT.hash(b"a grant"));
+        assert_ne!(Kind::RECEIPT.hash_of_stub(&left), Kind::GRANT.hash(b"a grant"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! `sync` keeps, verifies and moves documents. Which parts a document has, who may write them and who must hold
 //! them is the *matter* of the document; `node` implements it for tickets.
 
+use certs::NodeName;
+
 use crate::document::{Document, Refusal, Witnessed, Write};
 use crate::id::DocId;
 use crate::item::{Audience, Class, Item};
@@ -15,6 +17,17 @@ pub struct Standing {
     pub audience: Audience,
     /// How urgently its changes travel.
     pub class: Class,
+}
+
+/// The word on an erased mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// Its author may erase.
+    Stands,
+    /// Its author may not, and every node says so.
+    Refused(Refusal),
+    /// What it rests on is not here yet.
+    Waits,
 }
 
 /// The matter of one document: what its changes, taken in one by one, add up to.
@@ -32,6 +45,13 @@ pub trait Matter: Clone {
     /// Takes in a change that stands. The document holds it already.
     fn take(&mut self, document: &Document, change: &Witnessed, writes: &[Write]);
 
+    /// Whether a mark that the document's personal data is erased stands. The answer reads only the mark, its author and
+    /// what the mark says it rests on. A kind of document that has nothing to erase refuses.
+    fn judge_erased(&self, author: NodeName, mark: &[u8]) -> Ruling {
+        let _ = (author, mark);
+        Ruling::Refused(Refusal::Rule("a document of this kind has nothing to erase".to_owned()))
+    }
+
     /// How the document stands.
     fn standing(&self) -> Standing;
 }
@@ -47,6 +67,7 @@ pub trait Domain<S> {
     /// The document has changed: brings whatever is derived from it up to date.
     fn project(&mut self, store: &mut S, document: &Document, matter: &Self::Matter) -> Result<()>;
 
-    /// An item that is not a change has come under a document (a grant, an erased mark, a kind of a newer version).
+    /// An item that is not a change has come under a document (a grant, an erased mark, a kind of a newer version), or
+    /// was emptied there: then it comes with that state.
     fn keep(&mut self, store: &mut S, item: &Item) -> Result<()>;
 }

@@ -24,6 +24,7 @@
 mod admit;
 mod counting;
 mod draft;
+mod erase;
 mod files;
 mod incoming;
 mod link;
@@ -47,6 +48,7 @@ use crate::matter::{Domain, Matter};
 use crate::store::{self, Debt, Peer, Position, Store};
 use crate::trust::{Admission, Membership, Trust};
 use crate::wire::Lane;
+use admit::{Incoming, Taken};
 pub use files::FilesView;
 use link::Link;
 use shelf::Shelf;
@@ -543,7 +545,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(doc)
     }
 
-    /// Adds a sealed item of this node that is not a change, such as a key grant, under a document.
+    /// Adds a sealed item of this node that is not a change, such as a key grant, under a document. It passes the gate
+    /// like everybody's: a mark that the document's matter does not let stand is kept as refused.
     pub fn put<S, D>(
         &mut self,
         doc: DocId,
@@ -556,10 +559,15 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         S: Store,
         D: Domain<S, Matter = M>,
     {
-        let (hash, kept) = self.keep_own(doc, kind, bytes, store)?;
-        if let Some(item) = kept {
-            domain.keep(store, &item)?;
-            self.know_file(doc, kind, &item.bytes, None, store)?;
+        let hash = kind.hash(&bytes);
+        if store.state(&hash)?.is_none() {
+            let old = store.document(&doc)?.unwrap_or_default().audience;
+            self.shelf.open(doc, store, domain)?;
+            let item = Incoming { hash, kind, author: self.me, sealed: None, emptied: false, bytes };
+            let mut taken = Taken::default();
+            self.admit_other(doc, &item, None, &mut taken, store, domain)?;
+            self.unsealed = true;
+            self.settle_document(doc, old, taken, None, store)?;
         }
         Ok(hash)
     }

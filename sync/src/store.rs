@@ -17,7 +17,7 @@ use certs::NodeName;
 
 use crate::digest::SetDigest;
 use crate::id::{DocId, ItemHash, SealHash};
-use crate::item::{Audience, Class, Item, Sealed, State};
+use crate::item::{Audience, Class, Item, Kind, Sealed, State};
 use crate::merkle::Twig;
 use crate::seal::Seal;
 
@@ -169,6 +169,8 @@ pub trait Store: contents::Contents {
     fn items_with_prefix(&mut self, prefix: &[u8]) -> Result<Vec<ItemHash>>;
     /// All items of a document in the order of arrival.
     fn items_of(&mut self, doc: &DocId) -> Result<Vec<Item>>;
+    /// The items of a document that are of this kind, in the order of arrival.
+    fn items_of_kind(&mut self, doc: &DocId, kind: Kind) -> Result<Vec<Item>>;
     /// All directory items in the order of arrival.
     fn directory(&mut self) -> Result<Vec<Item>>;
     /// Adds an item; its document's row is there already. The caller has checked that it is new.
@@ -181,8 +183,11 @@ pub trait Store: contents::Contents {
     fn put_refusal(&mut self, refused: &Refused) -> Result<()>;
     /// What one node refused, in the order of the items' hashes, after `after` and at most `limit`.
     fn refusals(&mut self, by: NodeName, after: Option<ItemHash>, limit: usize) -> Result<Vec<Refused>>;
-    /// Empties an item that was erased; its hash stays.
+    /// Empties an item that was erased: of its bytes the stub stays. The bytes are gone from the medium when the commit
+    /// has returned.
     fn empty_item(&mut self, hash: &ItemHash) -> Result<()>;
+    /// Forgets an item whose bytes were lost, so that it can be taken in again.
+    fn drop_item(&mut self, hash: &ItemHash) -> Result<()>;
     /// Items after `after` in the order of arrival, at most `limit`, without their bytes.
     fn scan(&mut self, after: Position, limit: usize) -> Result<Vec<(Position, ItemHash, Option<DocId>)>>;
     /// Items of document kinds that no seal covers, in the order of arrival, at most `limit`.

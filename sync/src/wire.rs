@@ -127,13 +127,16 @@ pub enum DocRef {
 /// One item of a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemPart {
-    /// Its kind's number.
+    /// Its kind's number; for an emptied item with [`EMPTIED`] added.
     pub kind: u8,
     /// Its seal's place in the batch.
     pub seal: u32,
-    /// A change in packed form, anything else as it is.
+    /// A change in packed form, the stub of an emptied item, anything else as it is.
     pub bytes: Vec<u8>,
 }
+
+/// Added to the kind of an item that was emptied. Kinds of documents are below it.
+pub const EMPTIED: u8 = 128;
 
 /// Items of one document, parents first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

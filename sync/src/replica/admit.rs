@@ -19,6 +19,8 @@ pub(super) struct Incoming {
     pub(super) kind: Kind,
     pub(super) author: NodeName,
     pub(super) sealed: Option<Sealed>,
+    /// Only the stub of it came.
+    pub(super) emptied: bool,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -58,8 +60,14 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             store.put_document(&doc, &store::Document::default())?;
         }
         self.shelf.open(doc, store, domain)?;
-        let incoming =
-            Incoming { hash: change.hash, kind: Kind::CHANGE, author: self.me, sealed: None, bytes };
+        let incoming = Incoming {
+            hash: change.hash,
+            kind: Kind::CHANGE,
+            author: self.me,
+            sealed: None,
+            emptied: false,
+            bytes,
+        };
         let mut taken = Taken::default();
         let open = self.shelf.get_mut(&doc).ok_or(WriteError::Refused(Refusal::TooLarge))?;
         open.take(&change).map_err(WriteError::Refused)?;
@@ -103,38 +111,20 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     State::Refused => {
                         Verdict::Refused(Refusal::Rule("it was refused here before".to_owned()))
                     }
-                    State::Counted | State::NotCounted => Verdict::Durable,
+                    State::Counted | State::NotCounted | State::Emptied => Verdict::Durable,
                 });
                 continue;
             }
-            let counted = self.counts(doc, item.hash, item.author, item.sealed, store)?;
             if item.kind == Kind::CHANGE {
+                let counted = self.counts(doc, item.hash, item.author, item.sealed, store)?;
                 match Witnessed::check(&item.bytes, item.author, counted) {
                     Ok(change) => {
                         changes.insert(i, change);
                     }
                     Err(refusal) => verdicts[i] = Some(self.refuse(doc, item, refusal, &mut taken, store)?),
                 }
-            } else if let Err(refusal) = Self::judge_manifest(item) {
-                verdicts[i] = Some(self.refuse(doc, item, refusal, &mut taken, store)?);
-            } else {
-                let state = if counted { State::Counted } else { State::NotCounted };
-                self.keep_item(doc, item, state, &mut taken, store)?;
-                self.know_file(doc, item.kind, &item.bytes, Some(from), store)?;
-                let kept = Item {
-                    hash: item.hash,
-                    kind: item.kind,
-                    doc: Some(doc),
-                    author: item.author,
-                    state,
-                    sealed: item.sealed,
-                    bytes: item.bytes.clone(),
-                };
-                domain.keep(store, &kept)?;
-                if kept.kind == Kind::VOUCH {
-                    self.recount_document(doc, store, domain)?;
-                }
-                verdicts[i] = Some(Verdict::Durable);
+            } else if item.kind != Kind::ERASED && !item.kind.is_erasable() {
+                verdicts[i] = Some(self.admit_other(doc, item, Some(from), &mut taken, store, domain)?);
             }
         }
         // Parents first: as long as a round takes something in, another may find its parents.
@@ -152,6 +142,15 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
             if changes.is_empty() || changes.len() == before {
                 break;
+            }
+        }
+        // Then marks, which rest on entries; then what they may empty.
+        for marks in [true, false] {
+            for (i, item) in incoming.iter().enumerate() {
+                let due = if marks { item.kind == Kind::ERASED } else { item.kind.is_erasable() };
+                if due && verdicts[i].is_none() && store.state(&item.hash)?.is_none() {
+                    verdicts[i] = Some(self.admit_other(doc, item, Some(from), &mut taken, store, domain)?);
+                }
             }
         }
         self.settle_document(doc, held.unwrap_or_default().audience, taken, Some(from), store)?;
@@ -227,7 +226,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         taken: &mut Taken,
         store: &mut S,
     ) -> store::Result<()> {
-        let Incoming { hash, kind, author, sealed, ref bytes } = *item;
+        let Incoming { hash, kind, author, sealed, ref bytes, .. } = *item;
         let at = store.put_item(&Item {
             hash,
             kind,

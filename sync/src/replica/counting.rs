@@ -149,7 +149,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         // Vouches first: what they say of the others hangs on whether they are counted themselves.
         for vouches in [true, false] {
             for item in store.items_of(&doc)? {
-                if (item.kind == Kind::VOUCH) != vouches || item.state == State::Refused {
+                if (item.kind == Kind::VOUCH) != vouches
+                    || matches!(item.state, State::Refused | State::Emptied)
+                {
                     continue;
                 }
                 let counted = self.counts(doc, item.hash, item.author, item.sealed, store)?;
@@ -164,6 +166,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             self.shelf.forget(&doc);
             self.shelf.open(doc, store, domain)?;
             self.shelf.touch(doc);
+            self.enforce_erased(doc, store, domain)?;
         }
         Ok(())
     }

@@ -229,8 +229,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 }
 
-/// Whether an item may be sent: nothing unsealed leaves, and what was erased has no bytes to send. What was refused
-/// is passed on, so that everybody refuses it and the digests agree.
+/// Whether an item may be sent: nothing unsealed leaves, and nothing whose bytes are lost. What was refused is passed
+/// on, so that everybody refuses it and the digests agree; what was emptied goes as the stub that is left of it.
 fn may_leave(item: &Item) -> bool {
     (item.sealed.is_some() || !item.kind.is_sealed()) && !item.bytes.is_empty()
 }

@@ -12,14 +12,14 @@ use super::admit::{Incoming, Verdict};
 use super::{Event, Replica};
 use crate::chunk::{UnpackError, unpack};
 use crate::id::{DocId, ItemHash, SealHash};
-use crate::item::{Kind, MAX_ITEM, Sealed};
+use crate::item::{Kind, MAX_ITEM, STUB, Sealed};
 use crate::matter::{Domain, Matter};
 use crate::merkle::{Tree, Twig, twig_bounds};
 use crate::seal::{self, SealError};
 use crate::store::{self, Store, StoredSeal};
 use crate::trust::{Admission, Membership, Trust};
 use crate::wire::{
-    Answer, DocRef, Exception, Frame, Lane, Load, MAX_BATCH, MAX_BATCH_ITEMS, SealPart, places,
+    Answer, DocRef, EMPTIED, Exception, Frame, Lane, Load, MAX_BATCH, MAX_BATCH_ITEMS, SealPart, places,
 };
 
 /// What the changes of a batch may be rebuilt to in bytes: a dependency of one byte becomes one of 32, so what was
@@ -30,6 +30,7 @@ const MAX_REBUILT: usize = 2 * MAX_BATCH;
 struct Unpacked {
     doc: Option<DocId>,
     kind: Kind,
+    emptied: bool,
     seal: usize,
     /// `None`: a dependency is not known here.
     built: Option<(ItemHash, Vec<u8>)>,
@@ -146,7 +147,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 .copied()
                 .expect("a seal that holds has a place for each of its items");
             let sealed = Some(Sealed { seal: *seal, leaf });
-            let incoming = Incoming { hash, kind: item.kind, author: *author, sealed, bytes };
+            let incoming =
+                Incoming { hash, kind: item.kind, author: *author, sealed, emptied: item.emptied, bytes };
             match by_doc.last_mut() {
                 Some((last, group)) if *last == doc => group.push((here, incoming)),
                 _ => by_doc.push((doc, vec![(here, incoming)])),
@@ -202,12 +204,18 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 },
             };
             for (i, item) in part.items.iter().enumerate() {
-                let kind = Kind::new(item.kind);
+                let kind = Kind::new(item.kind & !EMPTIED);
+                let emptied = item.kind & EMPTIED != 0;
                 let seal = item.seal as usize;
                 if !kind.is_sealed() || item.bytes.len() > MAX_ITEM || seal >= load.seals.len() {
                     return Ok(Err(Dishonest("an item that is none".to_owned())));
                 }
-                let built = if kind == Kind::CHANGE {
+                let built = if emptied {
+                    match <&[u8; STUB]>::try_from(item.bytes.as_slice()) {
+                        Ok(stub) if kind.is_erasable() => Some((kind.hash_of_stub(stub), item.bytes.clone())),
+                        _ => return Ok(Err(Dishonest("an emptied item that is none".to_owned()))),
+                    }
+                } else if kind == Kind::CHANGE {
                     if rebuilt > MAX_REBUILT {
                         return Ok(Err(Dishonest(
                             "a batch whose changes grow beyond any honest one".to_owned(),
@@ -244,7 +252,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 if part.doc == DocRef::New && i == 0 {
                     doc = built.as_ref().map(|(hash, _)| DocId::from(*hash));
                 }
-                items.push(Unpacked { doc, kind, seal, built });
+                items.push(Unpacked { doc, kind, emptied, seal, built });
             }
         }
         Ok(Ok(items))
@@ -342,7 +350,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
 
     /// Keeps the hashes of leaves and subtrees of a seal that are not here: without them, what is here could not be
     /// proved to the next.
-    fn keep_twigs<S: Store>(&mut self, hash: SealHash, twigs: Vec<Twig>, store: &mut S) -> store::Result<()> {
+    pub(super) fn keep_twigs<S: Store>(
+        &mut self,
+        hash: SealHash,
+        twigs: Vec<Twig>,
+        store: &mut S,
+    ) -> store::Result<()> {
         // A tree made earlier knows less than what has just come.
         self.trees.retain(|(known, _)| *known != hash);
         let Some(mut held) = store.seal(&hash)? else { return Ok(()) };

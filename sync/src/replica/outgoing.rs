@@ -13,7 +13,7 @@ use crate::item::{Class, Item, Kind, State};
 use crate::matter::Matter;
 use crate::store::{self, Debt, Position, Refused, Store};
 use crate::trust::Trust;
-use crate::wire::{Answer, DocPart, DocRef, Exception, Frame, ItemPart, Lane, Load, MAX_FRAME};
+use crate::wire::{Answer, DocPart, DocRef, EMPTIED, Exception, Frame, ItemPart, Lane, Load, MAX_FRAME};
 
 /// How many bytes of items may be on their way to a peer that has not answered.
 const WINDOW: usize = 4 << 20;
@@ -158,7 +158,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 load.docs.push(DocPart { doc: reference(doc, item, in_full), items: Vec::new() });
             }
             if let Some(part) = load.docs.last_mut() {
-                part.items.push(ItemPart { kind: item.kind.number(), seal, bytes });
+                let emptied = if item.state == State::Emptied { EMPTIED } else { 0 };
+                part.items.push(ItemPart { kind: item.kind.number() | emptied, seal, bytes });
             }
         }
         let rows: Vec<Debt> =

@@ -1,6 +1,7 @@
 //! A few replicas side by side, frames carried by hand: the paths that the simulated world takes by chance.
 
 mod damage;
+mod erase;
 mod exchange;
 mod files;
 mod judging;
@@ -14,7 +15,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use super::*;
 use crate::document::Write;
-use crate::matter::Standing;
+use crate::matter::{Ruling, Standing};
 use crate::store::Durable;
 use crate::store::memory::Memory;
 
@@ -85,6 +86,12 @@ impl Matter for Letter {
                     self.counted.insert(key.clone());
                 }
             }
+        }
+    }
+    fn judge_erased(&self, author: NodeName, _: &[u8]) -> Ruling {
+        match author.site() == "370200".parse().unwrap() {
+            true => Ruling::Refused(Refusal::Rule("370200 erases nothing".into())),
+            false => Ruling::Stands,
         }
     }
     fn standing(&self) -> Standing {

@@ -3,7 +3,7 @@
 use super::{Debt, Document, Durable, Peer, Position, Refused, StoredSeal};
 use crate::file::{Manifest, PIECE, piece_hash};
 use crate::id::{DocId, Incarnation, ItemHash};
-use crate::item::{Audience, Class, Item, Kind, Sealed, State};
+use crate::item::{Audience, Class, Item, Kind, Sealed, State, stub};
 use crate::merkle::Twig;
 use crate::seal::{SUITE, Seal, Words};
 
@@ -48,6 +48,41 @@ pub fn check<S: Durable>(make: impl Fn() -> S) {
     peers_and_meta(&mut make());
     refusals_are_kept_by_who_refused(&mut make());
     contents_come_piece_by_piece(&mut make());
+    grants_are_kept_emptied_and_dropped(&mut make());
+}
+
+fn grants_are_kept_emptied_and_dropped<S: Durable>(store: &mut S) {
+    with_documents(store, 1);
+    let grant = |n: u8| Item { kind: Kind::GRANT, ..item(n, Some(doc(1))) };
+    let (change, a, b, c) = (item(1, Some(doc(1))), grant(2), grant(3), grant(4));
+    for new in [&change, &a, &b] {
+        store.put_item(new).expect("put");
+    }
+    store.commit().expect("commit");
+    store.begin().expect("begin");
+    assert_eq!(store.items_of_kind(&doc(1), Kind::GRANT).expect("items"), [a.clone(), b.clone()]);
+    store.empty_item(&a.hash).expect("empty");
+    store.put_item(&c).expect("put");
+    store.rollback().expect("rollback");
+    store.begin().expect("begin");
+    assert_eq!(store.items_of(&doc(1)).expect("items"), [change.clone(), a.clone(), b.clone()]);
+    assert_eq!(store.item(&c.hash).expect("item"), None);
+    store.empty_item(&a.hash).expect("empty");
+    let left = Item { state: State::Emptied, bytes: stub(&a.bytes).to_vec(), ..a.clone() };
+    assert_eq!(store.item(&a.hash).expect("item"), Some(left.clone()), "before the commit");
+    store.commit().expect("commit");
+    store.begin().expect("begin");
+    store.drop_item(&b.hash).expect("drop");
+    assert!(store.drop_item(&b.hash).is_err());
+    assert_eq!(store.items_of(&doc(1)).expect("items"), [change, left]);
+    let emptied = Item { state: State::Emptied, bytes: vec![7; 32], ..c };
+    store.put_item(&emptied).expect("put");
+    store.put_item(&b).expect("taken in again");
+    store.commit().expect("commit");
+    store.begin().expect("begin");
+    assert_eq!(store.item(&emptied.hash).expect("item"), Some(emptied));
+    assert_eq!(store.item(&b.hash).expect("item"), Some(b));
+    store.commit().expect("commit");
 }
 
 fn with_documents(store: &mut impl Durable, n: u8) {
@@ -78,7 +113,8 @@ fn items_come_back_as_they_were_put<S: Durable>(store: &mut S) {
     store.set_state(&c.hash, State::Refused).expect("state");
     assert_eq!(store.state(&b.hash).expect("state"), Some(State::NotCounted));
     store.empty_item(&a.hash).expect("empty");
-    assert_eq!(store.item(&a.hash).expect("item").expect("there").bytes, b"");
+    let emptied = store.item(&a.hash).expect("item").expect("there");
+    assert_eq!((emptied.state, emptied.bytes), (State::Emptied, stub(&a.bytes).to_vec()));
     assert!(store.set_state(&hash(9), State::Counted).is_err());
     let totals = store.totals().expect("totals");
     assert_eq!(

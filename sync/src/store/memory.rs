@@ -12,7 +12,7 @@ use super::{
 };
 use crate::file::{Manifest, Pieces, piece_length};
 use crate::id::{DocId, ItemHash, SealHash};
-use crate::item::{Class, Item, Sealed, State};
+use crate::item::{Class, Item, Kind, Sealed, State, stub};
 
 /// A map that can take back what was done since a mark.
 #[derive(Clone, Debug)]
@@ -205,6 +205,10 @@ impl Store for Memory {
         Ok(all.map(|(_, hash)| self.items.rows[hash].1.clone()).collect())
     }
 
+    fn items_of_kind(&mut self, doc: &DocId, kind: Kind) -> Result<Vec<Item>> {
+        Ok(self.items_of(doc)?.into_iter().filter(|i| i.kind == kind).collect())
+    }
+
     fn directory(&mut self) -> Result<Vec<Item>> {
         let all = self.of_doc.rows.range((None, Position(0))..=(None, Position(u64::MAX)));
         Ok(all.map(|(_, hash)| self.items.rows[hash].1.clone()).collect())
@@ -255,7 +259,23 @@ impl Store for Memory {
     }
 
     fn empty_item(&mut self, hash: &ItemHash) -> Result<()> {
-        self.change_item(hash, |item| item.bytes.clear())
+        self.change_item(hash, |item| {
+            item.bytes = stub(&item.bytes).to_vec();
+            item.state = State::Emptied;
+        })
+    }
+
+    fn drop_item(&mut self, hash: &ItemHash) -> Result<()> {
+        let found = self.items.rows.get(hash).cloned();
+        let (at, item) = found.ok_or_else(|| StoreError::Damaged(format!("item {hash} is not there")))?;
+        self.items.remove(hash);
+        self.arrivals.remove(&at);
+        self.unsealed.remove(&at);
+        self.of_doc.remove(&(item.doc, at));
+        if let Some(sealed) = item.sealed {
+            self.leaves.remove(&(sealed.seal, sealed.leaf));
+        }
+        Ok(())
     }
 
     fn scan(&mut self, after: Position, limit: usize) -> Result<Vec<(Position, ItemHash, Option<DocId>)>> {

@@ -4,6 +4,8 @@
 //! much. The caller owns the connection through [`Sqlite::connection`] for tables of its own, which then live
 //! and die in the same transactions.
 //!
+//! Grants' bytes lie in a file of their own (see `apart`), contents in a folder.
+//!
 //! Assumptions: one process writes (the database is locked exclusively, and a second process is told so); fsync
 //! does what it says. Errors in automatic checkpoints are swallowed by SQLite, so they are switched off and
 //! [`Sqlite::checkpoint`] reads its own result.
@@ -11,17 +13,19 @@
 use std::path::Path;
 
 use certs::NodeName;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row, params};
 
 use super::{
     Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals,
 };
 use crate::digest::SetDigest;
 use crate::id::{DocId, ItemHash, SealHash};
-use crate::item::{Audience, Class, Item, Kind, Sealed, State};
+use crate::item::{Audience, Class, Item, Kind, Sealed, State, stub};
 
+mod apart;
 mod folder;
 
+use apart::Apart;
 use folder::Folder;
 pub use folder::Staged;
 
@@ -49,12 +53,14 @@ CREATE INDEX outbox_order ON outbox(peer, class, rank DESC);
 CREATE TABLE refusal(node TEXT NOT NULL, item BLOB NOT NULL, reason TEXT NOT NULL, UNIQUE(node, item));
 CREATE TABLE peer(
   name TEXT PRIMARY KEY, digest BLOB NOT NULL, everything INTEGER, proved_at INTEGER, last_seen INTEGER);
+CREATE TABLE emptying(hash BLOB PRIMARY KEY);
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL);
 ";
 
 /// The store.
 pub struct Sqlite {
     connection: Connection,
+    apart: Apart,
     folder: Folder,
     /// The row of the document used last: items come in runs.
     recent: Option<(DocId, i64)>,
@@ -79,6 +85,7 @@ fn number_of(state: State) -> u8 {
         State::Counted => 0,
         State::NotCounted => 1,
         State::Refused => 2,
+        State::Emptied => 3,
     }
 }
 
@@ -87,6 +94,7 @@ fn state_of(number: u8) -> Result<State> {
         0 => Ok(State::Counted),
         1 => Ok(State::NotCounted),
         2 => Ok(State::Refused),
+        3 => Ok(State::Emptied),
         _ => Err(damaged("an item's state")),
     }
 }
@@ -122,7 +130,11 @@ impl Sqlite {
         )?;
         Sqlite::prepare(&connection)?;
         connection.execute_batch(folder::TABLE)?;
-        Ok(Sqlite { connection, folder: Folder::new(path.with_file_name("files")), recent: None })
+        let apart = Apart::open(&path.with_file_name("vault.db"))?;
+        let folder = Folder::new(path.with_file_name("files"));
+        let mut store = Sqlite { connection, apart, folder, recent: None };
+        store.empty_again()?;
+        Ok(store)
     }
 
     /// Makes the tables, or sees that they are of this version.
@@ -152,10 +164,17 @@ impl Sqlite {
     /// Moves the write-ahead log into the database. Returns how many log pages are left because a reader still
     /// needs them.
     pub fn checkpoint(&mut self) -> Result<u64> {
+        self.apart.connection().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         let (busy, log, moved): (i64, i64, i64) =
             self.connection
                 .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
         Ok(if busy != 0 { log.max(0) as u64 } else { (log - moved).max(0) as u64 })
+    }
+
+    /// The connection of the file that grants lie in, for tables that the caller keeps beside them. Their rows may hang
+    /// on `apart(id)` and go with a grant that is erased.
+    pub fn apart(&self) -> &Connection {
+        self.apart.connection()
     }
 
     fn document_row(&mut self, doc: &DocId) -> Result<Option<i64>> {
@@ -170,18 +189,15 @@ impl Sqlite {
         Ok(row)
     }
 
-    fn items_where(&mut self, which: &str, parameter: Option<i64>) -> Result<Vec<Item>> {
+    fn items_where(&mut self, which: &str, values: impl Params) -> Result<Vec<Item>> {
         let sql = format!(
             "SELECT i.hash, i.kind, d.doc, i.author, i.state, s.hash, i.leaf, i.bytes
              FROM item i LEFT JOIN document d ON d.id = i.doc LEFT JOIN seal s ON s.id = i.seal
              WHERE {which} ORDER BY i.id"
         );
         let mut query = self.connection.prepare_cached(&sql)?;
-        let rows = match parameter {
-            Some(p) => query.query_map([p], RawItem::read)?,
-            None => query.query_map([], RawItem::read)?,
-        };
-        rows.map(|raw| raw?.item()).collect()
+        let rows = query.query_map(values, RawItem::read)?;
+        rows.map(|raw| self.apart.complete(raw?.item()?)).collect()
     }
 }
 
@@ -341,7 +357,8 @@ impl Store for Sqlite {
             "SELECT i.hash, i.kind, d.doc, i.author, i.state, s.hash, i.leaf, i.bytes
              FROM item i LEFT JOIN document d ON d.id = i.doc LEFT JOIN seal s ON s.id = i.seal WHERE i.hash = ?1",
         )?;
-        query.query_row([hash.as_bytes()], RawItem::read).optional()?.map(RawItem::item).transpose()
+        let found = query.query_row([hash.as_bytes()], RawItem::read).optional()?;
+        found.map(|raw| self.apart.complete(raw.item()?)).transpose()
     }
 
     fn state(&mut self, hash: &ItemHash) -> Result<Option<State>> {
@@ -360,13 +377,20 @@ impl Store for Sqlite {
 
     fn items_of(&mut self, doc: &DocId) -> Result<Vec<Item>> {
         match self.document_row(doc)? {
-            Some(row) => self.items_where("i.doc = ?1", Some(row)),
+            Some(row) => self.items_where("i.doc = ?1", [row]),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn items_of_kind(&mut self, doc: &DocId, kind: Kind) -> Result<Vec<Item>> {
+        match self.document_row(doc)? {
+            Some(row) => self.items_where("i.doc = ?1 AND i.kind = ?2", params![row, kind.number()]),
             None => Ok(Vec::new()),
         }
     }
 
     fn directory(&mut self) -> Result<Vec<Item>> {
-        self.items_where("i.doc IS NULL", None)
+        self.items_where("i.doc IS NULL", [])
     }
 
     fn put_item(&mut self, item: &Item) -> Result<Position> {
@@ -381,6 +405,12 @@ impl Store for Sqlite {
             }
             None => None,
         };
+        let bytes: &[u8] = if apart::is_apart(item) {
+            self.apart.put(&item.hash, &item.bytes)?;
+            &[]
+        } else {
+            &item.bytes
+        };
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO item(hash, doc, kind, author, state, seal, leaf, bytes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
@@ -392,7 +422,7 @@ impl Store for Sqlite {
             number_of(item.state),
             seal,
             item.sealed.map(|s| s.leaf),
-            item.bytes
+            bytes
         ])?;
         Ok(Position(self.connection.last_insert_rowid() as u64))
     }
@@ -439,8 +469,23 @@ impl Store for Sqlite {
     }
 
     fn empty_item(&mut self, hash: &ItemHash) -> Result<()> {
-        let mut update = self.connection.prepare_cached("UPDATE item SET bytes = x'' WHERE hash = ?1")?;
-        match update.execute([hash.as_bytes()])? {
+        let item =
+            self.item(hash)?.ok_or_else(|| StoreError::Damaged(format!("item {hash} is not there")))?;
+        let mut update =
+            self.connection.prepare_cached("UPDATE item SET state = ?2, bytes = ?3 WHERE hash = ?1")?;
+        update.execute(params![hash.as_bytes(), number_of(State::Emptied), stub(&item.bytes)])?;
+        if apart::is_apart(&item) {
+            let mut due =
+                self.connection.prepare_cached("INSERT OR IGNORE INTO emptying(hash) VALUES(?1)")?;
+            due.execute([hash.as_bytes()])?;
+            self.apart.empty();
+        }
+        Ok(())
+    }
+
+    fn drop_item(&mut self, hash: &ItemHash) -> Result<()> {
+        let mut delete = self.connection.prepare_cached("DELETE FROM item WHERE hash = ?1")?;
+        match delete.execute([hash.as_bytes()])? {
             1 => Ok(()),
             _ => Err(StoreError::Damaged(format!("item {hash} is not there"))),
         }
@@ -690,19 +735,29 @@ impl Store for Sqlite {
 
 impl Durable for Sqlite {
     fn begin(&mut self) -> Result<()> {
-        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.apart.begin()
     }
 
     fn commit(&mut self) -> Result<()> {
         self.folder.sync()?;
+        if let Some(stamp) = self.apart.stamp()? {
+            self.put_meta(apart::STAMP, &stamp)?;
+        }
+        self.apart.commit()?;
         self.connection.execute_batch("COMMIT")?;
+        self.apart.settled();
         self.folder.settle();
+        if self.apart.has_emptied() {
+            self.empty_again()?;
+        }
         Ok(())
     }
 
     fn rollback(&mut self) -> Result<()> {
         self.recent = None;
         self.folder.forget();
+        self.apart.rollback()?;
         if self.connection.is_autocommit() {
             return Ok(()); // the error that brought us here has ended the transaction
         }

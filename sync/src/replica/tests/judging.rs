@@ -34,6 +34,7 @@ fn plant_refused(w: &mut World, who: &str, doc: DocId, bytes: Vec<u8>) -> ItemHa
         kind: Kind::CHANGE,
         author: name(who),
         sealed: None,
+        emptied: false,
         bytes,
     };
     w.at(name(who), |r, s, _| {
@@ -134,6 +135,7 @@ fn which_twin_stands_does_not_depend_on_which_came_first() {
             kind: Kind::CHANGE,
             author,
             sealed: None,
+            emptied: false,
             bytes: all[i].clone(),
         });
         feed(&mut w, "370000", doc, incoming.collect());

@@ -1,0 +1,123 @@
+//! Erasing: what an erased mark does to a document's grants, and items whose bytes were lost.
+//!
+//! A mark that stands empties every grant of its document, those that are here and those that come later, from
+//! whomever they come. An emptied item stays in set, digest and seals by its hash; to a peer that lacks it goes the
+//! stub that its hash is made of, and it is taken only where a mark is held: so nobody can pass a grant over by
+//! calling it erased, and a repair that asks for an emptied item ends.
+
+use std::collections::BTreeSet;
+
+use certs::NodeName;
+
+use super::Replica;
+use super::admit::{Incoming, Taken, Verdict};
+use crate::id::{DocId, ItemHash};
+use crate::item::{Item, Kind, State, stub};
+use crate::matter::{Domain, Matter, Ruling};
+use crate::merkle::Twig;
+use crate::seal;
+use crate::store::{self, Store};
+use crate::trust::Trust;
+
+impl<T: Trust, M: Matter> Replica<T, M> {
+    /// Takes in an item that is not a change.
+    pub(super) fn admit_other<S, D>(
+        &mut self,
+        doc: DocId,
+        item: &Incoming,
+        from: Option<NodeName>,
+        taken: &mut Taken,
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<Verdict>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        if let Err(refusal) = Self::judge_manifest(item) {
+            return self.refuse(doc, item, refusal, taken, store);
+        }
+        let counted = self.counts(doc, item.hash, item.author, item.sealed, store)?;
+        let mut state = if counted { State::Counted } else { State::NotCounted };
+        let mut item = item.clone();
+        if item.kind == Kind::ERASED {
+            // A document that is not loaded any more cannot be asked; there the caller's protection goes before.
+            match self.shelf.get(&doc).map(|open| open.matter.judge_erased(item.author, &item.bytes)) {
+                None | Some(Ruling::Stands) => {}
+                Some(Ruling::Refused(refusal)) => return self.refuse(doc, &item, refusal, taken, store),
+                Some(Ruling::Waits) => return Ok(Verdict::Waiting),
+            }
+        } else if item.kind.is_erasable() {
+            let marks = store.items_of_kind(&doc, Kind::ERASED)?;
+            let held = marks.iter().any(|m| m.state != State::Refused);
+            if item.emptied && !held {
+                return Ok(Verdict::Waiting);
+            }
+            if item.emptied || marks.iter().any(|m| m.state == State::Counted) {
+                state = State::Emptied;
+                item.bytes = if item.emptied { item.bytes } else { stub(&item.bytes).to_vec() };
+            }
+        }
+        self.keep_item(doc, &item, state, taken, store)?;
+        let Incoming { hash, kind, author, sealed, bytes, .. } = item;
+        self.know_file(doc, kind, &bytes, from, store)?;
+        domain.keep(store, &Item { hash, kind, doc: Some(doc), author, state, sealed, bytes })?;
+        match kind {
+            Kind::ERASED => self.enforce_erased(doc, store, domain)?,
+            Kind::VOUCH => self.recount_document(doc, store, domain)?,
+            _ => {}
+        }
+        Ok(Verdict::Durable)
+    }
+
+    /// Empties what a standing mark of this document wants emptied.
+    pub(super) fn enforce_erased<S, D>(
+        &mut self,
+        doc: DocId,
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<()>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        let marks = store.items_of_kind(&doc, Kind::ERASED)?;
+        if !marks.iter().any(|m| m.state == State::Counted) {
+            return Ok(());
+        }
+        for mut item in store.items_of_kind(&doc, Kind::GRANT)? {
+            if matches!(item.state, State::Counted | State::NotCounted) {
+                store.empty_item(&item.hash)?;
+                item.bytes = stub(&item.bytes).to_vec();
+                item.state = State::Emptied;
+                domain.keep(store, &item)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets items whose bytes were lost, so that the digests tell and a repair brings them back from whoever has
+    /// them. Their leaves are kept as hashes: what else is under their seals can still be proved.
+    pub fn lose<S: Store>(&mut self, lost: &[ItemHash], store: &mut S) -> store::Result<()> {
+        for hash in lost {
+            let Some(item) = store.item(hash)? else { continue };
+            let mut recent = None;
+            let peers: BTreeSet<_> = self.pairs.keys().copied().collect();
+            for peer in peers {
+                if self.both_must_hold(peer, item.doc, &mut recent, store)?
+                    && let Some(pair) = self.pairs.get_mut(&peer)
+                {
+                    pair.digest.remove(hash);
+                    self.dirty.insert(peer);
+                }
+                recent = None;
+            }
+            store.drop_item(hash)?;
+            if let (Some(doc), Some(sealed)) = (item.doc, item.sealed) {
+                let leaf = Twig { low: sealed.leaf, high: sealed.leaf + 1, hash: seal::leaf(&doc, hash) };
+                self.keep_twigs(sealed.seal, vec![leaf], store)?;
+            }
+        }
+        Ok(())
+    }
+}
