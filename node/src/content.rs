@@ -4,6 +4,8 @@ use automerge::{Automerge, ObjId, ReadDoc, ScalarValue, Value};
 use serde_json::{Map, Value as Json};
 use sync::document::Document;
 
+use crate::vault::Part;
+
 /// The parts of a ticket that are not its trail.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Content {
@@ -17,6 +19,8 @@ pub struct Content {
     pub files: Map<String, Json>,
     /// The sealed person.
     pub person: Option<Vec<u8>>,
+    /// The sealed words of a confidential report.
+    pub sealed_body: Option<Vec<u8>>,
     /// Registers that two people set at once, with all their values.
     pub conflicts: Map<String, Json>,
 }
@@ -42,13 +46,15 @@ impl Content {
         }
         content.notes = map(doc, document.part("notes"), |bytes| serde_json::from_slice(bytes).ok());
         content.files = map(doc, document.part("files"), |bytes| serde_json::from_slice(bytes).ok());
-        content.person = document.part("person").and_then(|p| match doc.get(&p, "sealed").ok().flatten() {
+        let sealed = |part: Part| match doc.get(&document.part("person")?, part.key()).ok().flatten() {
             Some((Value::Scalar(v), _)) => match v.as_ref() {
                 ScalarValue::Bytes(bytes) => Some(bytes.clone()),
                 _ => None,
             },
             _ => None,
-        });
+        };
+        content.person = sealed(Part::Person);
+        content.sealed_body = sealed(Part::Body);
         content
     }
 }

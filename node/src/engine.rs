@@ -11,6 +11,7 @@
 //! ```text
 //! DIR/node.db       items, outboxes, projections      DIR/identity/    certificate, keys, record
 //! DIR/files/        contents of files (see [`sync::file`])
+//! DIR/vault.db      what opens persons
 //! DIR/serials.json  the highest ticket serials, beside the database for the day it is restored
 //! ```
 
@@ -19,11 +20,14 @@ mod again;
 mod confirm;
 mod conflicts;
 mod create;
+mod erase;
 mod files;
+mod grants;
 mod inspect;
+mod persons;
 mod view;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +35,7 @@ use certs::{CertificateClock, Doubt, Expiring, Identity, NodeName, UnixTime};
 use serde_json::{Value, json};
 use sync::document::Document;
 use sync::id::DocId;
-use sync::item::{Item, Kind};
+use sync::item::{Item, Kind, State};
 use sync::matter::Domain;
 use sync::replica::{Effect, Event, Input, Replica};
 use sync::store::sqlite::Sqlite;
@@ -46,9 +50,17 @@ use crate::request::{Failure, FailureKind, Reply, Request};
 use crate::roll::Roll;
 use crate::ticket::TicketMatter;
 use crate::ticket::number::{Block, NumberSeries};
+use crate::ticket::times::times;
+use crate::vault::index::By;
+use crate::vault::{self, Grant};
 
 /// How many documents are kept open: about 32 KiB each.
 const SHELF: usize = 2_000;
+
+/// How many persons are opened for the index in one transaction, about a tenth of a millisecond each: few while others
+/// wait, many when nothing else is done.
+const MARKED: usize = 4;
+const MARKED_IDLE: usize = 64;
 
 /// How many events are kept for the operator.
 const EVENTS: usize = 500;
@@ -81,7 +93,10 @@ impl Options {
 
 /// What the replica keeps beside the documents: projections, and which documents changed.
 struct Desk {
+    me: NodeName,
     touched: Vec<DocId>,
+    /// Documents under which a grant, an erased mark or a receipt has come.
+    kept: BTreeSet<DocId>,
 }
 
 impl Domain<Sqlite> for Desk {
@@ -98,12 +113,25 @@ impl Domain<Sqlite> for Desk {
         matter: &TicketMatter,
     ) -> store::Result<()> {
         let Some(folded) = matter.folded() else { return Ok(()) };
-        let at = matter.entries().next().and_then(|e| e.entry.at.clone()).unwrap_or_default();
+        let clock = times(folded, matter.entries());
         self.touched.push(document.id());
-        projection::put(store.connection(), &document.id(), folded, &Content::read(document), &at)
+        projection::put(store.connection(), &document.id(), folded, &Content::read(document), &clock)
     }
 
-    fn keep(&mut self, _: &mut Sqlite, _: &Item) -> store::Result<()> {
+    fn keep(&mut self, store: &mut Sqlite, item: &Item) -> store::Result<()> {
+        let Some(doc) = item.doc else { return Ok(()) };
+        match item.kind {
+            Kind::GRANT if item.state != State::Emptied => {
+                let Some(grant) = Grant::read(&item.bytes) else { return Ok(()) };
+                vault::holders::note(store.apart(), &doc, &item.hash, &grant)?;
+                if grant.to == self.me {
+                    vault::index::due(store.apart(), &item.hash)?;
+                }
+                self.kept.insert(doc);
+            }
+            Kind::ERASED | Kind::RECEIPT => drop(self.kept.insert(doc)),
+            _ => {}
+        }
         Ok(())
     }
 }
@@ -126,6 +154,14 @@ pub struct Engine {
     spoiled: Option<Failure>,
     transfers: files::Transfers,
     file_limits: FileLimits,
+    /// The key of the vault's index, once it was needed.
+    index_key: Option<vault::index::IndexKey>,
+    /// When lacking grants were last looked at.
+    swept: u64,
+    /// The directory's state for which new nodes were last looked for.
+    met: Option<u64>,
+    /// A round for new nodes may be due.
+    rounds: bool,
     events: VecDeque<(u64, String)>,
     now: u64,
 }
@@ -159,6 +195,7 @@ impl Engine {
         identity.save(&dir.join(IDENTITY)).map_err(|e| failed("the identity cannot be saved", e))?;
         let mut store = Sqlite::open(&dir.join(DATABASE))?;
         projection::prepare(store.connection())?;
+        vault::prepare(store.apart())?;
         let mut drawn = [0; 1];
         getrandom::fill(&mut drawn).map_err(|e| failed("the system gives no random numbers", e))?;
         let block = Block::new(own_character(identity.node()), drawn[0]);
@@ -188,6 +225,7 @@ impl Engine {
             other => other.into(),
         })?;
         projection::prepare(store.connection())?;
+        vault::prepare(store.apart())?;
         let identity = Arc::new(identity);
         let me = identity.node();
         let roll = Roll::new(identity.clone());
@@ -209,7 +247,11 @@ impl Engine {
             dir: dir.to_owned(),
             store,
             replica,
-            desk: Desk { touched: Vec::new() },
+            desk: Desk { me, touched: Vec::new(), kept: BTreeSet::new() },
+            index_key: None,
+            swept: 0,
+            met: None,
+            rounds: true,
             reference: Arc::new(
                 Reference::load(None).map_err(|e| failed("the reference data cannot be read", e))?,
             ),
@@ -229,6 +271,19 @@ impl Engine {
         engine.set_file_limits(FileLimits::default());
         engine.store.collect()?;
         engine.store.begin()?;
+        let lost = engine.store.lost()?;
+        engine.replica.lose(&lost, &mut engine.store)?;
+        if !lost.is_empty() {
+            let lost = lost.len();
+            tracing::warn!(
+                lost,
+                "the vault lacks grants that the database knows; peers that hold them send them again"
+            );
+            engine.note_text(
+                0,
+                format!("the vault lacked {lost} grants; they come back from peers that hold them"),
+            );
+        }
         let record = identity.record().bytes().clone();
         engine.replica.put_directory(Kind::RECORD, &record, &mut engine.store, &mut engine.desk)?;
         engine.replica.seal_backlog(&mut engine.store)?;
@@ -236,6 +291,7 @@ impl Engine {
         engine.store.commit()?;
         engine.replica.effects();
         engine.desk.touched.clear();
+        engine.desk.kept.clear();
         Ok(engine)
     }
 
@@ -330,6 +386,22 @@ impl Engine {
             Request::History { id, language } => self.history(id, *language),
             Request::List { queue, limit, before } => self.list(queue, *limit, *before),
             Request::Search { text, limit } => self.search(text, *limit),
+            Request::Lookup { phone, name, desk, reveal, user, limit } => {
+                let by = match (phone, name) {
+                    (Some(phone), None) => (By::Phone, phone.as_str()),
+                    (None, Some(name)) => (By::Name, name.as_str()),
+                    _ => {
+                        return Err(Failure::new(
+                            FailureKind::Usage,
+                            "a caller is looked up by phone or by name, one of them",
+                        ));
+                    }
+                };
+                self.lookup(by, *desk, reveal.as_deref(), user.as_deref(), *limit)
+            }
+            Request::Grant { id, to, reason, user } => self.grant(id, to, reason, user.as_deref()),
+            Request::Erase { id, reason, user } => self.erase(id, reason, user.as_deref()),
+            Request::Reveals { id } => self.reveals(id.as_deref()),
             Request::Export { after, limit } => self.export(after.as_deref(), *limit),
             Request::Status => self.status(),
             Request::Digest { peer } => self.digest(peer),
@@ -379,10 +451,12 @@ impl Engine {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         }
         let touched = std::mem::take(&mut self.desk.touched);
-        if self.confirm(&touched)? {
+        let wrote = self.confirm(&touched)?;
+        if self.tend(touched)? || wrote {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         }
         self.desk.touched.clear();
+        self.desk.kept.clear();
         if self.clock != self.clock_stored {
             let bytes = postcard::to_stdvec(&self.clock).expect("plain values have a byte form");
             self.store.put_meta(CLOCK, &bytes)?;
@@ -401,6 +475,25 @@ impl Engine {
         Ok(effects)
     }
 
+    /// Looks after the persons of documents that changed: receipts for what was erased, grants for who is entitled, and
+    /// a few marks of the index. Whether it wrote items.
+    fn tend(&mut self, touched: Vec<DocId>) -> Result<bool, Failure> {
+        let mut docs = std::mem::take(&mut self.desk.kept);
+        docs.extend(touched);
+        let idle = docs.is_empty();
+        let mut wrote = false;
+        for doc in docs.clone() {
+            let (erased, receipt) = self.confirm_erased(doc)?;
+            wrote |= receipt;
+            if erased {
+                docs.remove(&doc);
+            }
+        }
+        wrote |= self.supply_due(&docs)?;
+        self.mark_persons(if idle { MARKED_IDLE } else { MARKED })?;
+        Ok(wrote)
+    }
+
     fn reopen(&mut self) -> Result<(), Failure> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|e| failed("the system gives no random numbers", e))?;
@@ -408,6 +501,10 @@ impl Engine {
         self.replica = Replica::open(roll.identity().node(), roll, seed, SHELF, &mut self.store)?;
         self.replica.set_file_budget(self.file_limits.rate);
         self.desk.touched.clear();
+        self.desk.kept.clear();
+        self.index_key = None;
+        self.met = None;
+        self.rounds = true;
         Ok(())
     }
 

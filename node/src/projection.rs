@@ -17,12 +17,16 @@ const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS ticket(
   row INTEGER PRIMARY KEY, doc BLOB NOT NULL UNIQUE, number TEXT NOT NULL, custodian TEXT NOT NULL,
   taken_by TEXT NOT NULL, offered_to TEXT, stage TEXT NOT NULL, subject TEXT NOT NULL, at TEXT NOT NULL,
-  returns INTEGER NOT NULL, superseded INTEGER NOT NULL, alarms INTEGER NOT NULL, state BLOB NOT NULL);
+  returns INTEGER NOT NULL, superseded INTEGER NOT NULL, alarms INTEGER NOT NULL, state BLOB NOT NULL,
+  clock TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS ticket_number ON ticket(number);
 CREATE INDEX IF NOT EXISTS ticket_custodian ON ticket(custodian, stage);
 CREATE INDEX IF NOT EXISTS ticket_offered ON ticket(offered_to) WHERE offered_to IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ticket_conflict ON ticket(row) WHERE superseded > 0 OR alarms > 0;
 ";
+
+/// What stands for the subject of a confidential report.
+const CONFIDENTIAL: &str = "(举报人保密)";
 
 /// Makes the tables where they are not.
 pub fn prepare(db: &Connection) -> Result<()> {
@@ -39,13 +43,13 @@ pub fn clear(db: &Connection) -> Result<()> {
 /// A fingerprint of all rows, for comparing before and after a rebuild.
 pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     let mut query = db.prepare(
-        "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state
+        "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state, clock
          FROM ticket ORDER BY doc",
     )?;
     let mut rows = query.query([])?;
     let mut hasher = blake3::Hasher::new();
     while let Some(row) = rows.next()? {
-        for column in 0..12 {
+        for column in 0..13 {
             let value = row.get_ref(column)?;
             let bytes = match value {
                 rusqlite::types::ValueRef::Integer(n) => n.to_be_bytes().to_vec(),
@@ -64,19 +68,24 @@ pub fn state_hash(folded: &Folded, content: &Content) -> [u8; 32] {
     let bytes = serde_json::to_vec(&shown).expect("plain values are always written to memory");
     let mut hasher = blake3::Hasher::new();
     hasher.update(&folded.state_hash()).update(&bytes);
-    if let Some(person) = &content.person {
-        hasher.update(person);
+    for sealed in [&content.person, &content.sealed_body].into_iter().flatten() {
+        hasher.update(sealed);
     }
     *hasher.finalize().as_bytes()
 }
 
-/// Brings a ticket's rows up to date. `at` is the create entry's claim of when.
-pub fn put(db: &Connection, doc: &DocId, folded: &Folded, content: &Content, at: &str) -> Result<()> {
+/// Brings a ticket's rows up to date, from its state, its content and the facts of its clock.
+pub fn put(db: &Connection, doc: &DocId, folded: &Folded, content: &Content, clock: &Value) -> Result<()> {
+    let at = clock["began"][0]["at"].as_str().unwrap_or_default();
     let row: Option<i64> = db
         .prepare_cached("SELECT row FROM ticket WHERE doc = ?1")?
         .query_row([doc.as_bytes()], |r| r.get(0))
         .optional()?;
-    let subject = content.facts.get("subject").and_then(Value::as_str).unwrap_or_default();
+    let subject = match content.facts.get("subject").and_then(Value::as_str) {
+        Some(subject) => subject,
+        None if folded.created.confidential => CONFIDENTIAL,
+        None => "",
+    };
     let values = params![
         row,
         doc.as_bytes(),
@@ -90,14 +99,15 @@ pub fn put(db: &Connection, doc: &DocId, folded: &Folded, content: &Content, at:
         folded.returns as i64,
         (folded.superseded.len() + folded.proposals.len()) as i64,
         folded.alarms.len() as i64,
-        state_hash(folded, content)
+        state_hash(folded, content),
+        clock.to_string()
     ];
     db.prepare_cached(
-        "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+        "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT(row) DO UPDATE SET custodian = excluded.custodian, offered_to = excluded.offered_to, stage = excluded.stage,
            subject = excluded.subject, returns = excluded.returns, superseded = excluded.superseded, alarms = excluded.alarms,
-           state = excluded.state, number = excluded.number",
+           state = excluded.state, number = excluded.number, clock = excluded.clock",
     )?
     .execute(values)?;
     let key = row.unwrap_or_else(|| db.last_insert_rowid());
@@ -168,6 +178,12 @@ pub fn search(db: &Connection, typed: &str, limit: usize) -> Result<std::result:
                WHERE row IN (SELECT rowid FROM ticket_text WHERE ticket_text MATCH ?1 ORDER BY rowid DESC LIMIT ?2)
                ORDER BY row DESC";
     rows(db, sql, params![expression.as_str(), limit as i64]).map(Ok)
+}
+
+/// One ticket in the shape of a listing.
+pub fn one(db: &Connection, doc: &DocId) -> Result<Option<Value>> {
+    let sql = "SELECT row, doc, number, subject, custodian, stage, at, offered_to FROM ticket WHERE doc = ?1";
+    Ok(rows(db, sql, [doc.as_bytes()])?.pop())
 }
 
 fn rows(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Value>> {

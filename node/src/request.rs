@@ -115,6 +115,47 @@ pub enum Request {
         /// At most so many.
         limit: usize,
     },
+    /// The tickets of a caller, over the persons that this node can open: the shape of `List`, with `person` when a
+    /// reason is given, which is logged.
+    Lookup {
+        /// The telephone number,
+        phone: Option<String>,
+        /// or the whole name.
+        name: Option<String>,
+        /// Confidential reports too, for the confidential desk.
+        desk: bool,
+        /// Why the callers' personal data is needed.
+        reveal: Option<String>,
+        /// Who asks.
+        user: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Grants a ticket's key to a site on request: `{"id","to","desk"}`; it is logged.
+    Grant {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// The site, or a node of it.
+        to: String,
+        /// Why.
+        reason: String,
+        /// Who grants.
+        user: Option<String>,
+    },
+    /// Erases the caller's personal data for ever: `{"id","number","erased"}`.
+    Erase {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// Why.
+        reason: String,
+        /// Who erases.
+        user: Option<String>,
+    },
+    /// The log of reveals: `{"lines":[{"at","what","user","reason","id"}],"intact","wrong"}`.
+    Reveals {
+        /// Only of this ticket.
+        id: Option<String>,
+    },
     /// All tickets as JSON lines of the shape of `Show`, a page at a time: `{"tickets":[...],"next":id|null}`.
     Export {
         /// After this id.

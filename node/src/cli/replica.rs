@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Cli, findings, watch};
+use super::{Cli, findings, ticket, watch};
 use crate::request::{Failure, Request};
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +33,8 @@ pub(super) enum Replica {
     Verify,
     /// Makes all projections anew.
     Rebuild,
+    /// Who was shown whose personal data and why; checks that the log is whole.
+    Reveals,
     /// What the node told its operator since it started.
     Events,
     /// The status as it changes: a picture on a terminal, elsewhere one JSON document a line.
@@ -51,6 +53,7 @@ impl Replica {
             Replica::TakeIn { id } => Request::TakeIn { id: id.clone() },
             Replica::Verify => Request::Verify,
             Replica::Rebuild => Request::Rebuild,
+            Replica::Reveals => return ticket::reveals(cli, None),
             Replica::Events => Request::Events,
             Replica::ConfirmClock => Request::ConfirmClock,
             Replica::Watch => return watch::watch(&cli.dir()?, cli.json),

@@ -32,13 +32,47 @@ pub(super) enum Ticket {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Full text: words of two characters, pinyin, numbers, plates.
+    /// Full text: words of two characters, pinyin, numbers, plates; or the tickets of a caller.
     Search {
         /// What to look for.
-        text: String,
+        #[arg(required_unless_present_any = ["phone", "name"])]
+        text: Option<String>,
+        /// The caller's telephone number.
+        #[arg(long, conflicts_with_all = ["text", "name"])]
+        phone: Option<String>,
+        /// The caller's whole name.
+        #[arg(long, conflicts_with = "text")]
+        name: Option<String>,
+        /// Shows the callers' personal data too, for this reason; it is logged.
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
+        /// Confidential reports too; for the confidential desk, with a reason.
+        #[arg(long)]
+        desk: bool,
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: usize,
+    },
+    /// Lets a site see the caller's personal data, on its request; it is logged.
+    Grant {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        #[arg(long, value_name = "NODE")]
+        to: String,
+        #[arg(long, default_value = "on request")]
+        reason: String,
+    },
+    /// Erases the caller's personal data, at every node and for ever.
+    Erase {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// Who was shown whose personal data and why; checks that the log is whole.
+    Reveals {
+        /// Only of this ticket: id, unambiguous prefix or number.
+        id: Option<String>,
     },
     /// All tickets as JSON lines.
     Export,
@@ -257,9 +291,12 @@ pub(super) struct NewArgs {
     /// 电话, 短信, ...
     #[arg(long)]
     channel: Option<String>,
-    /// 举报人保密.
+    /// 举报人保密: caller and words are shown to two confidential desks only.
     #[arg(long)]
     confidential: bool,
+    /// The unit of ours that the matter is about: its desk never sees a confidential report.
+    #[arg(long, value_name = "SITE")]
+    against: Option<String>,
 }
 
 impl Ticket {
@@ -272,11 +309,43 @@ impl Ticket {
                 cli.print(&rows);
                 return Ok(());
             }
-            Ticket::Search { text, limit } => {
+            Ticket::Search { text: Some(text), limit, .. } => {
                 let rows = cli.ask(&Request::Search { text: text.clone(), limit: *limit })?;
                 cli.print(&rows);
                 return Ok(());
             }
+            Ticket::Search { text: None, phone, name, reveal, desk, limit } => {
+                let rows = cli.ask(&Request::Lookup {
+                    phone: phone.clone(),
+                    name: name.clone(),
+                    desk: *desk,
+                    reveal: reveal.clone(),
+                    user: cli.user.clone(),
+                    limit: *limit,
+                })?;
+                cli.print(&rows);
+                return Ok(());
+            }
+            Ticket::Grant { id, to, reason } => {
+                let granted = cli.ask(&Request::Grant {
+                    id: id.clone(),
+                    to: to.clone(),
+                    reason: reason.clone(),
+                    user: cli.user.clone(),
+                })?;
+                cli.print(&granted);
+                return Ok(());
+            }
+            Ticket::Erase { id, reason } => {
+                let erased = cli.ask(&Request::Erase {
+                    id: id.clone(),
+                    reason: reason.clone(),
+                    user: cli.user.clone(),
+                })?;
+                cli.print(&erased);
+                return Ok(());
+            }
+            Ticket::Reveals { id } => return reveals(cli, id.as_deref()),
             Ticket::Export => return export(cli),
             Ticket::Show { id, reveal } => {
                 let shown = cli.ask(&Request::Show {
@@ -368,9 +437,29 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
         None => vec![typed(args)?],
     };
     let one = tickets.len() == 1;
-    let made = cli.ask(&Request::New { tickets, user: cli.user.clone() })?;
+    let mut made = cli.ask(&Request::New { tickets, user: cli.user.clone() })?;
+    if !cli.json {
+        // People want to know how many; the ids are for programs.
+        for ticket in made.as_array_mut().into_iter().flatten() {
+            ticket["earlier"] = json!(ticket["earlier"].as_array().map_or(0, Vec::len));
+        }
+    }
     cli.print(if one { &made[0] } else { &made });
     Ok(())
+}
+
+/// Prints the log of reveals; one that is not whole ends the command with the exit code for damage.
+pub(super) fn reveals(cli: &Cli, id: Option<&str>) -> Result<(), Failure> {
+    let log = cli.ask(&Request::Reveals { id: id.map(str::to_owned) })?;
+    cli.print(if cli.json { &log } else { &log["lines"] });
+    match log["wrong"].as_str() {
+        None => Ok(()),
+        Some(wrong) => {
+            Err(Failure::new(FailureKind::Integrity, "the log of reveals is not as it was written")
+                .because(wrong)
+                .hint("keep a copy of vault.db and ask who had access to this machine"))
+        }
+    }
 }
 
 fn export(cli: &Cli) -> Result<(), Failure> {
@@ -407,6 +496,7 @@ fn typed(args: &NewArgs) -> Result<Value, Failure> {
         ("caller_name", &args.name),
         ("priority", &args.urgency),
         ("channel", &args.channel),
+        ("against", &args.against),
     ];
     for (field, value) in given {
         if let Some(value) = value {

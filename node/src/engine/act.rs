@@ -1,5 +1,7 @@
 //! Actions on a ticket: entries of its trail, and notes.
 
+use std::collections::BTreeSet;
+
 use automerge::transaction::Transactable;
 use certs::Site;
 use serde_json::json;
@@ -9,10 +11,9 @@ use super::create::write_failure;
 use super::{Engine, failed, shown_time};
 use crate::request::{Act, Failure, FailureKind, Reply};
 use crate::ticket::may::{may, who_may};
+use crate::ticket::readers::readers;
 use crate::ticket::{Entry, EntryId, Folded, Op};
-use crate::vault::{Grant, TicketKey};
-use sync::item::Kind;
-use sync::store::Store;
+use crate::vault::holders::{self, Holder};
 
 /// The longest note in bytes.
 const MAX_NOTE: usize = 8 * 1024;
@@ -122,31 +123,24 @@ impl Engine {
         Ok(json!({ "id": doc.to_string(), "note": hash }))
     }
 
-    /// The ticket's key, if this node was granted it; with `desk` also as its confidential desk.
-    pub(super) fn key(&mut self, doc: DocId, desk: bool) -> Result<Option<TicketKey>, Failure> {
-        Ok(self.keys(doc, desk)?.into_iter().next())
-    }
-
-    /// All keys of the ticket that this node was granted: one, or more when two sites drew one at once.
-    pub(super) fn keys(&mut self, doc: DocId, desk: bool) -> Result<Vec<TicketKey>, Failure> {
-        let identity = self.identity().clone();
-        let grants = self.store.items_of(&doc)?.into_iter().filter(|i| i.kind == Kind::GRANT);
-        Ok(grants
-            .filter_map(|i| Grant::read(&i.bytes))
-            .filter(|g| desk || !g.desk)
-            .filter_map(|g| g.open(&doc, &identity).ok())
-            .collect())
-    }
-
-    /// Whoever entitles a site adds the grant if it can. A confidential reporter's stays with the desks that have it.
+    /// Whoever entitles a site adds the grant if it can; a confidential reporter's stays with the desks that have it.
     fn pass_key(&mut self, doc: DocId, to: Site) -> Result<(), Failure> {
-        if self.folded(doc)?.created.confidential {
-            return Ok(());
+        let entitled = self.with_document(doc, |_, matter| {
+            matter.folded().map(|folded| readers(folded, matter.entries()))
+        })?;
+        match entitled {
+            Some(r) if !r.desk && r.sites.contains(&to) => {}
+            _ => return Ok(()),
         }
-        match self.key(doc, false)? {
-            Some(key) => self.grant_site(&doc, &key, to, false),
-            None => Ok(()),
+        let held = holders::of(self.store.apart(), &doc)?;
+        if let Some(key) = self.key(doc, false)? {
+            for node in self.members_of(&BTreeSet::from([to])) {
+                if !held.contains(&Holder { node, desk: false }) {
+                    self.grant_node(&doc, &key, node, false)?;
+                }
+            }
         }
+        Ok(())
     }
 }
 

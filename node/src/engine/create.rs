@@ -7,9 +7,8 @@ use certs::Site;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sync::document::Refusal;
-use sync::id::DocId;
-use sync::item::Kind;
 use sync::replica::WriteError;
+use zeroize::Zeroizing;
 
 use super::{Engine, failed, shown_time};
 use crate::import::{NewTicket, Sample};
@@ -17,10 +16,14 @@ use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::entry::{Create, Entry, Op};
 use crate::ticket::matter::{KIND, SCHEMA};
 use crate::ticket::number::{Day, TicketNumber};
-use crate::vault::TicketKey;
+use crate::ticket::readers::{Readers, desks};
+use crate::vault::{Part, TicketKey};
 
 /// The rules that a ticket made by this version names until policy is replicated data.
 const RULE: &str = "built-in 1";
+
+/// The field of a new ticket that names the unit of ours which the matter is about.
+const AGAINST: &str = "against";
 
 /// Most tickets of one request.
 const MAX_TICKETS: usize = 2_000;
@@ -75,12 +78,14 @@ impl Engine {
         let me = self.me();
         let site = me.site();
         let number = self.next_number()?;
+        let against = against(ticket)?;
         let create = Create {
             kind: KIND.to_owned(),
             schema: SCHEMA,
             number: number.to_string(),
             site,
             confidential: ticket.confidential,
+            against,
             reported: true,
             rule: RULE.to_owned(),
         };
@@ -92,13 +97,21 @@ impl Engine {
         let bytes = entry.to_bytes();
         let key = TicketKey::draw().map_err(|e| failed("the caller's data could not be sealed", e))?;
         let person = person(ticket);
-        let sealed = match &person {
-            Some(json) => {
-                Some(key.seal(json).map_err(|e| failed("the caller's data could not be sealed", e))?)
-            }
-            None => None,
+        let mut facts = facts(ticket);
+        // What a confidential reporter said could tell who it was: it goes under the key, and no text of it stays.
+        let (body, secret) = match ticket.confidential {
+            true => ("", Some(words_of(ticket, &mut facts))),
+            false => (ticket.body.as_str(), None),
         };
-        let facts = facts(ticket);
+        let mut sealed = Vec::new();
+        for (part, said) in [(Part::Person, &person), (Part::Body, &secret)] {
+            let Some(said) = said else { continue };
+            let json =
+                Zeroizing::new(serde_json::to_vec(said).map_err(|e| failed("it could not be written", e))?);
+            let bytes =
+                key.seal(part, &json).map_err(|e| failed("the caller's data could not be sealed", e))?;
+            sealed.push((part, bytes));
+        }
         let written = self.replica.write(None, &mut self.store, &mut self.desk, |_, tx| {
             let part = tx.put_object(ROOT, "facts", ObjType::Map)?;
             for (name, value) in &facts {
@@ -108,11 +121,11 @@ impl Engine {
                     other => tx.put(&part, name.as_str(), other.to_string())?,
                 }
             }
-            let body = tx.put_object(ROOT, "body", ObjType::Text)?;
-            tx.splice_text(&body, 0, 0, &ticket.body)?;
+            let text = tx.put_object(ROOT, "body", ObjType::Text)?;
+            tx.splice_text(&text, 0, 0, body)?;
             let part = tx.put_object(ROOT, "person", ObjType::Map)?;
-            if let Some(sealed) = &sealed {
-                tx.put(&part, "sealed", sealed.clone())?;
+            for (at, bytes) in &sealed {
+                tx.put(&part, at.key(), bytes.clone())?;
             }
             let trail = tx.put_object(ROOT, "trail", ObjType::Map)?;
             tx.put(&trail, crate::ticket::EntryId::of(&bytes).to_string(), bytes.clone())?;
@@ -121,48 +134,30 @@ impl Engine {
             Ok::<(), automerge::AutomergeError>(())
         });
         let doc = written.map_err(write_failure)?;
-        if sealed.is_some() {
-            let sites = std::iter::once(site).chain(site.province().filter(|p| *p != site));
-            for to in sites {
-                self.grant_site(&doc, &key, to, ticket.confidential)?;
-            }
+        let phone = &ticket.caller.phone;
+        let earlier = if phone.is_empty() { Vec::new() } else { self.earlier(phone)? };
+        if !sealed.is_empty() {
+            let readers = match ticket.confidential {
+                true => Readers { sites: desks(site, against).collect(), desk: true },
+                false => {
+                    Readers { sites: std::iter::once(site).chain(site.province()).collect(), desk: false }
+                }
+            };
+            self.grant_sites(&doc, &key, &readers)?;
+            self.mark_own(&doc, person.as_ref())?;
         }
         Ok(json!({
             "id": doc.to_string(),
             "number": number.to_string(),
             "custodian": site,
             "stage": "in_hand",
+            "earlier": earlier.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }))
-    }
-
-    /// Grants a ticket's key to every node of a site, or to their confidential desks.
-    pub(super) fn grant_site(
-        &mut self,
-        doc: &DocId,
-        key: &TicketKey,
-        site: Site,
-        desk: bool,
-    ) -> Result<(), Failure> {
-        let directory = self.replica.trust().directory();
-        let mut grants = Vec::new();
-        for node in directory.nodes_of(site) {
-            let to = if desk { directory.desk_key(node) } else { directory.box_key(node) };
-            if let Some(to) = to {
-                grants.push(
-                    key.grant(doc, node, desk, &to)
-                        .map_err(|e| failed("a ticket's key could not be granted", e))?,
-                );
-            }
-        }
-        for bytes in grants {
-            self.replica.put(*doc, Kind::GRANT, bytes, &mut self.store, &mut self.desk)?;
-        }
-        Ok(())
     }
 }
 
 /// The caller as JSON; `None` when nothing is known.
-fn person(ticket: &NewTicket) -> Option<Vec<u8>> {
+fn person(ticket: &NewTicket) -> Option<Map<String, Value>> {
     let caller = &ticket.caller;
     let fields = [
         ("name", &caller.name),
@@ -175,7 +170,28 @@ fn person(ticket: &NewTicket) -> Option<Vec<u8>> {
         .filter(|(_, v)| !v.is_empty())
         .map(|(k, v)| (k.to_owned(), Value::from(v.as_str())))
         .collect();
-    if said.is_empty() { None } else { serde_json::to_vec(&said).ok() }
+    if said.is_empty() { None } else { Some(said) }
+}
+
+/// The unit of ours that the matter is about, if one is named.
+fn against(ticket: &NewTicket) -> Result<Option<Site>, Failure> {
+    let Some(said) = ticket.extra.get(AGAINST).and_then(Value::as_str).filter(|s| !s.is_empty()) else {
+        return Ok(None);
+    };
+    said.parse().map(Some).map_err(|e| {
+        Failure::new(FailureKind::Usage, e)
+            .hint("`against` names the site that the matter is about, like 370100")
+    })
+}
+
+/// Takes what a confidential reporter said in words out of the facts: subject, persons named and extra fields.
+fn words_of(ticket: &NewTicket, facts: &mut Map<String, Value>) -> Map<String, Value> {
+    let free = |name: &String| name == "subject" || name == "object_person" || name.starts_with("x.");
+    let names: Vec<String> = facts.keys().filter(|n| free(n)).cloned().collect();
+    let mut words: Map<String, Value> =
+        names.into_iter().filter_map(|n| facts.remove(&n).map(|v| (n, v))).collect();
+    words.insert("body".to_owned(), Value::from(ticket.body.as_str()));
+    words
 }
 
 fn facts(ticket: &NewTicket) -> Map<String, Value> {
@@ -198,7 +214,7 @@ fn facts(ticket: &NewTicket) -> Map<String, Value> {
     put("object_person", ticket.object_person.clone());
     put("urgency", ticket.urgency.word().to_owned());
     put("external_numbers", ticket.external_numbers.join(" "));
-    for (name, value) in &ticket.extra {
+    for (name, value) in ticket.extra.iter().filter(|(name, _)| *name != AGAINST) {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         put(&format!("x.{name}"), value);
     }

@@ -26,7 +26,7 @@ use crate::hex::unhex;
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::Folded;
 use crate::ticket::rules::may_write;
-use crate::vault::TicketKey;
+use crate::vault::{Part, TicketKey};
 
 /// Pieces in one part that passes the local socket.
 const PART: usize = 8;
@@ -148,10 +148,12 @@ impl Engine {
         let digest: [u8; 32] = bytes_of(digest)?.try_into().map_err(|_| usage("a digest has 64 digits"))?;
         let folded = self.folded(doc)?;
         self.may_attach(&folded)?;
-        let key = self.ticket_key(doc, &folded)?;
+        let key = self.ticket_key(doc)?;
         let salt = key.file_salt(&digest);
         let (name, sealed) = if folded.created.confidential {
-            let sealed = key.seal(name.as_bytes()).map_err(|e| failed("the name could not be sealed", e))?;
+            let sealed = key
+                .seal(Part::FileName, name.as_bytes())
+                .map_err(|e| failed("the name could not be sealed", e))?;
             (format!("file-{}", &hex(&salt)[..8]), Some(hex(&sealed)))
         } else {
             (name.to_owned(), None)
@@ -235,7 +237,7 @@ impl Engine {
     }
 
     /// The ticket's key. A ticket without a person may have none yet: then one is drawn, and granted as at creation.
-    fn ticket_key(&mut self, doc: DocId, folded: &Folded) -> Result<TicketKey, Failure> {
+    fn ticket_key(&mut self, doc: DocId) -> Result<TicketKey, Failure> {
         if let Some(key) = self.key(doc, true)? {
             return Ok(key);
         }
@@ -243,13 +245,8 @@ impl Engine {
             return Err(no_key());
         }
         let key = TicketKey::draw().map_err(|e| failed("no key could be drawn", e))?;
-        let taken_by = folded.stand.taken_by;
-        let mut sites = vec![self.me().site(), taken_by, folded.stand.custodian];
-        sites.extend(taken_by.province());
-        sites.sort_unstable();
-        sites.dedup();
-        for site in sites {
-            self.grant_site(&doc, &key, site, folded.created.confidential)?;
+        if let Some((_, readers)) = self.readers(doc)? {
+            self.grant_sites(&doc, &key, &readers)?;
         }
         Ok(key)
     }
@@ -345,7 +342,7 @@ impl Engine {
         let doc = self.find(id)?;
         let key = match reveal {
             Some(reason) => {
-                self.log_reveal(doc, reason, user)?;
+                self.note_reveal(doc, reason, user)?;
                 self.key(doc, true)?
             }
             None => None,
@@ -392,7 +389,7 @@ impl Engine {
                 .hint("it comes by itself while a node that has it is linked: `hotline ticket files ID`"));
         };
         if let Some(reason) = reveal {
-            self.log_reveal(doc, reason, user)?;
+            self.note_reveal(doc, reason, user)?;
         }
         let salt: [u8; 32] = bytes_of(&entry.salt)?.try_into().map_err(|_| no_key())?;
         let first = self.store.piece(&content, 0)?.unwrap_or_default();
@@ -566,7 +563,7 @@ impl Upload {
 
 fn true_name(entry: &Entry, key: &TicketKey) -> Option<String> {
     let sealed = unhex(entry.sealed.as_deref()?)?;
-    let name = key.open(&sealed).ok()?;
+    let name = key.open(Part::FileName, &sealed).ok()?;
     std::str::from_utf8(&name).ok().map(str::to_owned)
 }
 

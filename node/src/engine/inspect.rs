@@ -2,7 +2,7 @@
 
 use certs::NodeName;
 use serde_json::{Value, json};
-use sync::item::{Kind, State};
+use sync::item::{Kind, STUB, State};
 use sync::replica::Whereabouts;
 use sync::seal;
 use sync::store::{Position, Store};
@@ -11,6 +11,8 @@ use sync::trust::Trust;
 use super::{Engine, hex, shown_time, text};
 use crate::projection;
 use crate::request::{Failure, FailureKind, Reply};
+use crate::ticket::times::times;
+use crate::vault::{self, Grant};
 
 impl Engine {
     fn peer(&self, given: &str) -> Result<NodeName, Failure> {
@@ -77,6 +79,7 @@ impl Engine {
             "waiting": self.replica.peers().map(|(name, _)| self.replica.link(name).parked).sum::<u64>(),
             "not_counted": totals.not_counted,
             "unsealed": totals.unsealed,
+            "unmarked_persons": vault::index::unread_count(self.store.apart())?,
             "custody": held,
             "stages": stages,
             "last_seal": { "number": number, "hash": last.map(|h| h.to_string()) },
@@ -164,8 +167,11 @@ impl Engine {
             for (_, hash, doc) in page {
                 items += 1;
                 let Some(item) = self.store.item(&hash)? else { continue };
-                let emptied = item.bytes.is_empty() && item.kind != Kind::CHANGE;
-                if !emptied && item.kind.hash(&item.bytes) != hash {
+                let right = match <&[u8; STUB]>::try_from(item.bytes.as_slice()) {
+                    Ok(stub) if item.state == State::Emptied => item.kind.hash_of_stub(stub),
+                    _ => item.kind.hash(&item.bytes),
+                };
+                if right != hash {
                     damaged.push(json!({ "item": hash.to_string(), "document": doc.map(|d| d.to_string()), "what": "its bytes are not those that were stored" }));
                 }
                 if item.kind == Kind::FILE {
@@ -214,6 +220,7 @@ impl Engine {
     pub(super) fn rebuild(&mut self) -> Reply {
         let before = projection::fingerprint(self.store.connection())?;
         projection::clear(self.store.connection())?;
+        vault::holders::clear(self.store.apart())?;
         let mut at = None;
         let mut documents = 0u64;
         loop {
@@ -221,20 +228,25 @@ impl Engine {
             let Some((last, _)) = page.last() else { break };
             at = Some(*last);
             for (doc, _) in page {
+                for grant in self.store.items_of_kind(&doc, Kind::GRANT)? {
+                    if let Some(read) = Grant::read(&grant.bytes).filter(|_| grant.state != State::Emptied) {
+                        vault::holders::note(self.store.apart(), &doc, &grant.hash, &read)?;
+                    }
+                }
                 let row = self.with_document(doc, |document, matter| {
-                    let at = matter.entries().next().and_then(|e| e.entry.at.clone()).unwrap_or_default();
-                    matter
-                        .folded()
-                        .cloned()
-                        .map(|folded| (folded, crate::content::Content::read(document), at))
+                    let folded = matter.folded()?.clone();
+                    let clock = times(&folded, matter.entries());
+                    Some((folded, crate::content::Content::read(document), clock))
                 })?;
-                if let Some((folded, content, at)) = row {
-                    projection::put(self.store.connection(), &doc, &folded, &content, &at)?;
+                if let Some((folded, content, clock)) = row {
+                    projection::put(self.store.connection(), &doc, &folded, &content, &clock)?;
                     documents += 1;
                 }
             }
         }
         let after = projection::fingerprint(self.store.connection())?;
+        vault::index::all_due(self.store.apart(), self.me())?;
+        self.mark_persons(usize::MAX)?;
         Ok(json!({ "documents": documents, "changed": before != after }))
     }
 }

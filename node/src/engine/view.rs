@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use sync::id::DocId;
 
-use super::{Engine, hex, shown_time};
+use super::{Engine, hex};
 use crate::content::Content;
 use crate::projection;
 use crate::request::{Failure, FailureKind, Language, Reply};
 use crate::ticket::story::{self, story};
+use crate::ticket::times::times;
 use crate::ticket::{Folded, TicketMatter};
 
 /// Most rows of one listing.
@@ -21,43 +22,12 @@ impl Engine {
             Failure::new(FailureKind::Failed, why).hint("`hotline replica events` tells by whom and why")
         })?;
         if let Some(reason) = reveal {
-            let person = self.reveal(doc, reason, user)?;
-            shown["person"] = person;
+            self.reveal(doc, reason, user, &mut shown)?;
+        }
+        if let Some(erased) = self.erased(doc)? {
+            shown["erased"] = erased;
         }
         Ok(shown)
-    }
-
-    /// Opens the caller's personal data and writes down that it was opened, by whom and why.
-    fn reveal(&mut self, doc: DocId, reason: &str, user: Option<&str>) -> Reply {
-        named(reason, user)?;
-        let sealed = self.with_document(doc, |document, _| Content::read(document).person)?;
-        let Some(sealed) = sealed else { return Ok(Value::Null) };
-        let closed = |e: crate::vault::VaultError| {
-            Failure::new(FailureKind::Failed, e).hint(
-                "the site that took the call, its province, and every site that held the ticket have the key",
-            )
-        };
-        let key = self.key(doc, true)?.ok_or_else(|| closed(crate::vault::VaultError::Closed))?;
-        let person = key.open(&sealed).map_err(closed)?;
-        self.log_reveal(doc, reason, user)?;
-        serde_json::from_slice(&person)
-            .map_err(|e| Failure::new(FailureKind::Integrity, "the caller's data does not read").because(e))
-    }
-
-    /// Writes down that personal data is shown; nothing is shown to nobody or for no reason.
-    pub(super) fn log_reveal(&mut self, doc: DocId, reason: &str, user: Option<&str>) -> Result<(), Failure> {
-        let user = named(reason, user)?;
-        let db = self.store.connection();
-        db.execute_batch("CREATE TABLE IF NOT EXISTS reveal(row INTEGER PRIMARY KEY, doc BLOB, user TEXT, reason TEXT, at TEXT)")
-            .and_then(|()| {
-                db.execute(
-                    "INSERT INTO reveal(doc, user, reason, at) VALUES(?1, ?2, ?3, ?4)",
-                    rusqlite::params![doc.as_bytes(), user, reason, shown_time(self.now)],
-                )
-            })
-            .map_err(sync::store::StoreError::from)?;
-        tracing::info!(ticket = %doc.short(), user, "personal data was shown");
-        Ok(())
     }
 
     pub(super) fn history(&mut self, id: &str, language: Language) -> Reply {
@@ -110,19 +80,6 @@ impl Engine {
     }
 }
 
-/// Who asks for personal data, if somebody does and for a reason.
-fn named<'a>(reason: &str, user: Option<&'a str>) -> Result<&'a str, Failure> {
-    let Some(user) = user.filter(|u| !u.trim().is_empty()) else {
-        return Err(Failure::new(FailureKind::Usage, "personal data is shown to a named person only")
-            .hint("say who asks: --user NAME"));
-    };
-    if reason.trim().is_empty() {
-        return Err(Failure::new(FailureKind::Usage, "personal data is shown for a reason only")
-            .hint("give one: --reveal REASON"));
-    }
-    Ok(user)
-}
-
 /// A line of a story: its author's clock, the words, and whether what it tells has effect.
 fn told(line: &story::Line) -> Value {
     let mark = match line.standing {
@@ -152,12 +109,14 @@ fn ticket(document: &sync::document::Document, matter: &TicketMatter) -> Value {
         "open_offer": folded.open_offer(),
         "stage": folded.stage.name(),
         "confidential": folded.created.confidential,
+        "against": folded.created.against,
         "facts": content.facts,
         "conflicts": content.conflicts,
         "body": content.body,
         "notes": content.notes,
         "files": content.files,
         "trail": trail(matter),
+        "clock": times(folded, matter.entries()),
         "superseded": folded.superseded,
         "unentitled": folded.unentitled,
         "proposals": folded.proposals,

@@ -171,6 +171,8 @@ pub struct Create {
     pub site: Site,
     /// 举报人保密: the reporter's identity is kept from everybody but desk keys.
     pub confidential: bool,
+    /// The unit of ours that the matter is about, if it is about one: its desk never sees a confidential report.
+    pub against: Option<Site>,
     /// Whether the ticket is reported to the ministry, decided once under `rule`.
     pub reported: bool,
     /// The version of the rules that this ticket's deadlines follow.
@@ -371,6 +373,9 @@ impl Entry {
                 w.put("number", &c.number);
                 w.put("site", &c.site);
                 w.put("confidential", &c.confidential);
+                if let Some(against) = &c.against {
+                    w.put("against", against);
+                }
                 w.put("reported", &c.reported);
                 w.put("rule", &c.rule);
             }
@@ -486,6 +491,7 @@ impl Fields {
                 number: needed(self.text("number", MAX_NAME)?, "number")?,
                 site: self.need("site")?,
                 confidential: self.flag("confidential")?.ok_or(EntryError::Missing("confidential"))?,
+                against: self.parsed("against")?,
                 reported: self.flag("reported")?.ok_or(EntryError::Missing("reported"))?,
                 rule: needed(self.text("rule", MAX_NAME)?, "rule")?,
             })),
@@ -556,6 +562,7 @@ mod tests {
             number: "JT3701002027030127000Q1".into(),
             site: "370100".parse().unwrap(),
             confidential: false,
+            against: Some("370200".parse().unwrap()),
             reported: true,
             rule: "2014".into(),
         };

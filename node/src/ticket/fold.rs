@@ -80,6 +80,8 @@ pub struct Created {
     pub number: String,
     /// Whether the reporter's identity is kept secret.
     pub confidential: bool,
+    /// The unit of ours that the matter is about.
+    pub against: Option<Site>,
     /// The rule version that its deadlines follow.
     pub rule: String,
 }
@@ -390,7 +392,7 @@ impl<'a> Folding<'a> {
 
     /// What is told about the whole set.
     fn told(&self, trail: &Trail, all: &Bits, end: &After) -> Folded {
-        let Create { kind, schema, number, confidential, rule, .. } = trail.create().clone();
+        let Create { kind, schema, number, confidential, against, rule, .. } = trail.create().clone();
         let state = &*end.state;
         let (mut superseded, mut unentitled, mut in_force) = (Vec::new(), Vec::new(), Vec::new());
         for i in 0..self.order.len() {
@@ -410,7 +412,7 @@ impl<'a> Folding<'a> {
         let returns = in_force.iter().filter(|i| matches!(self.op(**i), Op::Decline { .. })).count();
         Folded {
             stand: state.stand.clone(),
-            created: Created { kind, schema, number, confidential, rule },
+            created: Created { kind, schema, number, confidential, against, rule },
             custodies: self.records(state),
             stage: work.stage(),
             clock: work.clock(),

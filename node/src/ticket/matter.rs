@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! facts   map   registers            body   text
-//! person  map   sealed -> bytes      files  map   name hash -> entry
+//! person  map   sealed, body -> bytes files  map   name hash -> entry
 //! trail   map   entry hash -> entry  notes  map   note hash -> note
 //! ```
 //!
@@ -12,14 +12,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::ScalarValue;
-use certs::Site;
+use certs::{NodeName, Site};
 use sync::document::{Document, Refusal, Witnessed, Write};
 use sync::id::{DocId, ItemHash};
 use sync::item::{Audience, Class};
-use sync::matter::{Matter, Standing};
+use sync::matter::{Matter, Ruling, Standing};
 
 use super::audience::audience;
 use super::entry::{Authored, Create, EntryId, Op};
+use super::erasure::{Erasure, may_erase};
 use super::fold::{Folded, fold};
 use super::rules::{PARTS, may_put, may_write};
 use super::trail::Trail;
@@ -248,6 +249,30 @@ impl Matter for TicketMatter {
         };
         if let Some(folded) = whole.as_ref().or(self.folded.as_ref()) {
             self.audience.extend(audience(folded));
+        }
+    }
+
+    fn judge_erased(&self, author: NodeName, mark: &[u8]) -> Ruling {
+        let mark = match Erasure::read(mark, &self.doc, author) {
+            Ok(mark) => mark,
+            Err(why) => return Ruling::Refused(Refusal::Rule(why)),
+        };
+        let all: BTreeMap<EntryId, &Carried> = self.carried.iter().map(|c| (c.entry.id, c)).collect();
+        let mut within = BTreeSet::new();
+        let mut queue = mark.parents;
+        while let Some(id) = queue.pop() {
+            let Some(carried) = all.get(&id) else { return Ruling::Waits };
+            if within.insert(id) {
+                queue.extend(&carried.entry.entry.parents);
+            }
+        }
+        let seen = self.carried.iter().filter(|c| within.contains(&c.entry.id));
+        match trail(self.doc, seen).as_ref().map(fold) {
+            Some(folded) if may_erase(&folded, author.site()) => Ruling::Stands,
+            Some(_) => Ruling::Refused(rule(
+                "only the custodian, the site that took the call and their superiors may erase the caller's data",
+            )),
+            None => Ruling::Refused(rule("the erased mark rests on entries without a beginning")),
         }
     }
 

@@ -15,6 +15,9 @@
 //! may       the same question asked by a person, answered with who may instead
 //! story     the history in words, 中文 and English
 //! rules     which part of the document may be changed by whom
+//! readers   the sites that are granted the ticket's key
+//! erasure   the mark that the caller's data is erased
+//! times     the facts of the clock as plain data
 //! number    the number that a caller is given
 //! matter    all of it as `sync` sees a document: the gate's rules and the audience
 //! ```
@@ -24,12 +27,15 @@ pub mod confirm;
 mod custody;
 pub mod entitle;
 pub mod entry;
+pub mod erasure;
 pub mod fold;
 pub mod matter;
 pub mod may;
 pub mod number;
+pub mod readers;
 pub mod rules;
 pub mod story;
+pub mod times;
 pub mod trail;
 
 #[cfg(test)]

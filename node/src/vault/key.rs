@@ -1,7 +1,7 @@
-//! Persons: sealed under a key of their ticket, and the key granted to those who may open it.
+//! Persons and confidential reports: sealed under a key of their ticket, and the key granted to those who may open it.
 //!
 //! ```text
-//! person   1 | nonce 12 | ChaCha20-Poly1305( length 2 | JSON | zeros up to a multiple of 256 )
+//! part     1 | nonce 12 | ChaCha20-Poly1305( length 4 | JSON | zeros up to a multiple of 256 )
 //! grant    postcard { suite, to: node, desk, sealed: HPKE(key) to the node's X25519 key }
 //! ```
 //!
@@ -9,7 +9,7 @@
 //! is ever logged. Whoever relays a grant cannot open it.
 
 use certs::{BoxKey, Identity, NodeName};
-use chacha20poly1305::aead::{Aead, KeyInit};
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use serde::{Deserialize, Serialize};
 use sync::id::DocId;
@@ -22,8 +22,30 @@ const SUITE: u8 = 1;
 const INFO: &[u8] = b"hotline ticket key v1";
 const STEP: usize = 256;
 
-/// The longest person, as JSON in bytes.
-pub const MAX_PERSON: usize = 16 * 1024;
+/// The longest part that is sealed, as JSON in bytes.
+pub const MAX_SEALED: usize = 128 * 1024;
+
+/// What of a ticket is sealed; it is bound to its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The caller.
+    Person,
+    /// The words of a confidential report.
+    Body,
+    /// The true name of a file of a confidential report; it stands in the file's entry.
+    FileName,
+}
+
+impl Part {
+    /// The word that it is bound to; a caller and a body stand under it in the document's `person`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Part::Person => "sealed",
+            Part::Body => "body",
+            Part::FileName => "file name",
+        }
+    }
+}
 
 /// The key of one ticket.
 pub struct TicketKey(Zeroizing<[u8; 32]>);
@@ -31,7 +53,7 @@ pub struct TicketKey(Zeroizing<[u8; 32]>);
 /// Why something could not be sealed or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VaultError {
-    /// Longer than [`MAX_PERSON`].
+    /// Longer than [`MAX_SEALED`].
     TooLong,
     /// No entropy could be drawn.
     Entropy,
@@ -42,7 +64,7 @@ pub enum VaultError {
 impl std::fmt::Display for VaultError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            VaultError::TooLong => write!(f, "the caller's data is longer than {MAX_PERSON} bytes"),
+            VaultError::TooLong => write!(f, "the caller's data is longer than {MAX_SEALED} bytes"),
             VaultError::Entropy => f.write_str("the system gives no random numbers"),
             VaultError::Closed => f.write_str("this node has no key for the caller's data of this ticket"),
         }
@@ -102,36 +124,38 @@ impl TicketKey {
         ChaCha20Poly1305::new(Key::from_slice(self.0.as_slice()))
     }
 
-    /// Seals a person (JSON), padded so that its length says little.
-    pub fn seal(&self, person: &[u8]) -> Result<Vec<u8>, VaultError> {
-        if person.len() > MAX_PERSON {
+    /// Seals a part (JSON), padded so that its length says little.
+    pub fn seal(&self, part: Part, said: &[u8]) -> Result<Vec<u8>, VaultError> {
+        if said.len() > MAX_SEALED {
             return Err(VaultError::TooLong);
         }
-        let mut plain = Zeroizing::new(Vec::with_capacity(person.len() + STEP));
-        plain.extend((person.len() as u16).to_be_bytes());
-        plain.extend(person);
+        let mut plain = Zeroizing::new(Vec::with_capacity(said.len() + STEP));
+        plain.extend((said.len() as u32).to_be_bytes());
+        plain.extend(said);
         let padded = plain.len().next_multiple_of(STEP);
         plain.resize(padded, 0);
         let nonce = random::<12>()?;
         let sealed = self
             .cipher()
-            .encrypt(Nonce::from_slice(&nonce), plain.as_slice())
+            .encrypt(Nonce::from_slice(&nonce), Payload { msg: &plain, aad: part.key().as_bytes() })
             .map_err(|_| VaultError::TooLong)?;
         Ok([&[SUITE][..], &nonce, &sealed].concat())
     }
 
     /// Opens what [`TicketKey::seal`] sealed.
-    pub fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    pub fn open(&self, part: Part, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let (Some(&[SUITE]), Some(nonce), Some(body)) =
             (sealed.get(..1), sealed.get(1..13), sealed.get(13..))
         else {
             return Err(VaultError::Closed);
         };
-        let plain = self.cipher().decrypt(Nonce::from_slice(nonce), body).map_err(|_| VaultError::Closed)?;
+        let payload = Payload { msg: body, aad: part.key().as_bytes() };
+        let plain =
+            self.cipher().decrypt(Nonce::from_slice(nonce), payload).map_err(|_| VaultError::Closed)?;
         let plain = Zeroizing::new(plain);
-        let (length, rest) = plain.split_first_chunk::<2>().ok_or(VaultError::Closed)?;
-        let person = rest.get(..usize::from(u16::from_be_bytes(*length))).ok_or(VaultError::Closed)?;
-        Ok(Zeroizing::new(person.to_vec()))
+        let (length, rest) = plain.split_first_chunk::<4>().ok_or(VaultError::Closed)?;
+        let said = rest.get(..u32::from_be_bytes(*length) as usize).ok_or(VaultError::Closed)?;
+        Ok(Zeroizing::new(said.to_vec()))
     }
 
     /// What the key of a file with these plain bytes (their BLAKE3) is made with. It says nothing of them to whoever
@@ -172,28 +196,32 @@ mod tests {
         let (us, them) = (identity("000000", 1), identity("000000-b", 2));
         let doc = DocId::from_bytes([5; 32]);
         let key = TicketKey::draw().unwrap();
-        let sealed = key.seal("张三".as_bytes()).unwrap();
+        let sealed = key.seal(Part::Person, "张三".as_bytes()).unwrap();
         assert_eq!(sealed.len(), 1 + 12 + 256 + 16);
         let bytes = key.grant(&doc, us.node(), false, &us.record().node_box).unwrap();
         let grant = Grant::read(&bytes).unwrap();
-        assert_eq!(grant.open(&doc, &us).unwrap().open(&sealed).unwrap().as_slice(), "张三".as_bytes());
+        assert_eq!(
+            grant.open(&doc, &us).unwrap().open(Part::Person, &sealed).unwrap().as_slice(),
+            "张三".as_bytes()
+        );
         assert!(grant.open(&doc, &them).is_err());
         assert!(grant.open(&DocId::from_bytes([6; 32]), &us).is_err(), "moved to another ticket");
         let desk = key.grant(&doc, us.node(), true, &us.record().desk).unwrap();
         assert!(Grant::read(&desk).unwrap().open(&doc, &us).is_ok());
-        assert!(TicketKey::draw().unwrap().open(&sealed).is_err());
-        assert_eq!(key.seal(&[0; MAX_PERSON + 1]), Err(VaultError::TooLong));
+        assert!(TicketKey::draw().unwrap().open(Part::Person, &sealed).is_err());
+        assert_eq!(key.seal(Part::Person, &[0; MAX_SEALED + 1]), Err(VaultError::TooLong));
     }
 
     #[test]
     fn damage_opens_nothing() {
         let key = TicketKey::draw().unwrap();
-        let sealed = key.seal(b"x").unwrap();
+        let sealed = key.seal(Part::Person, b"x").unwrap();
         for i in 0..sealed.len() {
             let mut bad = sealed.clone();
             bad[i] ^= 1;
-            assert!(key.open(&bad).is_err(), "{i}");
+            assert!(key.open(Part::Person, &bad).is_err(), "{i}");
         }
-        assert!(key.open(&[]).is_err());
+        assert!(key.open(Part::Person, &[]).is_err());
+        assert!(key.open(Part::Body, &sealed).is_err(), "moved to another place");
     }
 }

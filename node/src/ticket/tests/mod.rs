@@ -30,6 +30,7 @@ pub(super) fn create(site: &str, reported: bool) -> Authored {
         number: "JT3701002027030127000Q1".into(),
         site: site.parse().unwrap(),
         confidential: false,
+        against: None,
         reported,
         rule: "2014".into(),
     };
