@@ -98,6 +98,20 @@ impl Town {
         self.open(node);
     }
 
+    /// Stops a node, lets `work` at its directory, and starts it again.
+    pub fn with_disk(&mut self, node: &str, work: impl FnOnce(&std::path::Path)) {
+        let node = name(node);
+        self.unplug(node);
+        self.engines.remove(&node);
+        work(&self.path(node));
+        self.open(node);
+    }
+
+    /// A node that is founded later, linked with nobody.
+    pub fn join(&mut self, node: &str) {
+        self.found(name(node));
+    }
+
     fn unplug(&mut self, node: NodeName) {
         let peers: Vec<NodeName> = self.links.iter().filter(|(a, _)| *a == node).map(|(_, b)| *b).collect();
         peers.into_iter().for_each(|peer| self.cut(&node.to_string(), &peer.to_string()));
@@ -109,7 +123,7 @@ impl Town {
         self.engines.get_mut(&node).expect("a node").checkpoint().expect("a checkpoint");
         let copy = tempfile::tempdir().expect("a directory");
         let database = self.path(node).join("node.db");
-        for file in ["node.db", "node.db-wal"] {
+        for file in ["node.db", "node.db-wal", "vault.db", "vault.db-wal"] {
             let from = database.with_file_name(file);
             if from.exists() {
                 std::fs::copy(&from, copy.path().join(file)).expect("a copy");
@@ -171,7 +185,7 @@ impl Town {
         let node = name(node);
         self.unplug(node);
         self.engines.remove(&node);
-        for file in ["node.db", "node.db-wal", "node.db-shm"] {
+        for file in ["node.db", "node.db-wal", "node.db-shm", "vault.db", "vault.db-wal", "vault.db-shm"] {
             let to = self.path(node).join(file);
             let _ = std::fs::remove_file(&to);
             let from = backup.path().join(file);
