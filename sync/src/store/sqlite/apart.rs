@@ -19,6 +19,8 @@
 //! [`Sqlite::lost`] brings them together. Bytes that the database does not speak of are removed; items whose bytes are
 //! gone are named, to be fetched again from a peer.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -58,6 +60,8 @@ pub(super) struct Apart {
 
 impl Apart {
     pub(super) fn open(path: &Path) -> Result<Apart> {
+        // For nobody else on this machine; what SQLite puts beside it takes its mode.
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let connection = Connection::open(path)?;
         connection.execute_batch(
             "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
