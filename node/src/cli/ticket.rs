@@ -35,7 +35,6 @@ pub(super) enum Ticket {
     /// Full text: words of two characters, pinyin, numbers, plates; or the tickets of a caller.
     Search {
         /// What to look for.
-        #[arg(required_unless_present_any = ["phone", "name"])]
         text: Option<String>,
         /// The caller's telephone number.
         #[arg(long, conflicts_with_all = ["text", "name"])]
@@ -313,6 +312,10 @@ impl Ticket {
                 let rows = cli.ask(&Request::Search { text: text.clone(), limit: *limit })?;
                 cli.print(&rows);
                 return Ok(());
+            }
+            Ticket::Search { text: None, phone: None, name: None, .. } => {
+                return Err(Failure::new(FailureKind::Usage, "what is to be looked for?")
+                    .hint("give TEXT, --phone NUMBER or --name NAME"));
             }
             Ticket::Search { text: None, phone, name, reveal, desk, limit } => {
                 let rows = cli.ask(&Request::Lookup {
