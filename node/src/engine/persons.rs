@@ -171,7 +171,10 @@ impl Engine {
         let hash = log::append(self.store.apart(), what, doc, user, reason, &shown_time(self.now))?;
         self.store.put_meta(LOG, &hash)?;
         let ticket = doc.map(DocId::short);
-        tracing::info!(ticket, user, what, "a line was added to the log of reveals");
+        match what {
+            "reveal" | "lookup" => tracing::info!(ticket, user, what, "personal data was shown"),
+            _ => tracing::info!(ticket, user, what, "a line was added to the log of reveals"),
+        }
         Ok(())
     }
 

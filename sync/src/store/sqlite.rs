@@ -735,8 +735,11 @@ impl Store for Sqlite {
 
 impl Durable for Sqlite {
     fn begin(&mut self) -> Result<()> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        self.apart.begin()
+        self.apart.begin()?;
+        match self.connection.execute_batch("BEGIN IMMEDIATE") {
+            Ok(()) => Ok(()),
+            Err(e) => self.apart.rollback().and(Err(e.into())),
+        }
     }
 
     fn commit(&mut self) -> Result<()> {
@@ -757,11 +760,11 @@ impl Durable for Sqlite {
     fn rollback(&mut self) -> Result<()> {
         self.recent = None;
         self.folder.forget();
-        self.apart.rollback()?;
-        if self.connection.is_autocommit() {
-            return Ok(()); // the error that brought us here has ended the transaction
+        let apart = self.apart.rollback();
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?; // else the error that brought us here has ended it
         }
-        Ok(self.connection.execute_batch("ROLLBACK")?)
+        apart
     }
 }
 

@@ -89,9 +89,10 @@ impl Apart {
     }
 
     pub(super) fn begin(&mut self) -> Result<()> {
-        if !self.strays.is_empty() {
-            self.delete(&self.strays)?;
-            self.strays.clear();
+        match self.delete(&self.strays) {
+            Ok(()) => self.strays.clear(),
+            Err(StoreError::Full(_)) => {} // there will be room one day, and till then they do no harm
+            Err(other) => return Err(other),
         }
         Ok(self.connection.execute_batch("BEGIN")?)
     }
@@ -146,7 +147,7 @@ impl Apart {
 
     pub(super) fn commit(&mut self) -> Result<()> {
         self.connection.execute_batch("COMMIT")?;
-        self.strays = std::mem::take(&mut self.added);
+        self.strays.append(&mut self.added);
         Ok(())
     }
 
