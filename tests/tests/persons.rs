@@ -1,4 +1,5 @@
 //! Persons: who is granted a ticket's key, erasing, confidential reports, looking callers up, and the log of it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::path::Path;
 

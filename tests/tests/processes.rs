@@ -362,6 +362,7 @@ fn invented(identity: Identity) -> (String, Load) {
         number: "JT370100202611240E0000Y".to_owned(),
         site: city.site(),
         confidential: false,
+        against: None,
         reported: true,
         rule: "built-in 1".to_owned(),
     };

@@ -8,7 +8,6 @@ use sync::id::DocId;
 use sync::item::{Kind, State};
 use sync::store::Store;
 
-use super::act::trail_heads;
 use super::{Engine, shown_time};
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::erasure::{Erasure, MAX_REASON, may_erase, receipt};
@@ -36,9 +35,7 @@ impl Engine {
             .hint(format!("this may: {}", who.join(", "))));
         }
         if self.erased(doc)?.is_none() {
-            let parents = self.with_document(doc, |_, matter| {
-                trail_heads(matter.entries().map(|e| (e.id, e.entry.parents.as_slice())))
-            })?;
+            let parents = self.trail_heads(doc)?;
             let mark = Erasure {
                 document: doc.to_string(),
                 node: me,

@@ -124,6 +124,7 @@ impl World {
             number: format!("JT{}{ticket:08}", me.site()),
             site: me.site(),
             confidential: false,
+            against: None,
             reported: ticket.is_multiple_of(3),
             rule: "world".to_owned(),
         };

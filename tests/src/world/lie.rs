@@ -326,6 +326,7 @@ impl World {
             number: "JT0".to_owned(),
             site: of.site(),
             confidential: false,
+            against: None,
             reported: true,
             rule: "world".to_owned(),
         };

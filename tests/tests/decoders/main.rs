@@ -27,7 +27,7 @@ use node::reference::Reference;
 use node::request::Request;
 use node::ticket::number::TicketNumber;
 use node::ticket::{Entry, TicketMatter};
-use node::vault::{Grant, TicketKey};
+use node::vault::{Grant, Part, TicketKey};
 use sha2::{Digest, Sha256};
 use sync::chunk::{self, ChangeChunk};
 use sync::document::{Document, Witnessed};
@@ -227,7 +227,7 @@ fn targets<'a>(m: &'a Material, reference: &'a Reference) -> Vec<Target<'a>> {
         m.changes.iter().map(|c| chunk::pack(&ChangeChunk::parse(c).unwrap(), &[], |_| true)).collect();
     let key = Grant::read(&m.grants[0]).unwrap().open(&m.doc, &m.identity).ok();
     let key = key.unwrap_or_else(|| TicketKey::draw().unwrap());
-    let person = key.seal("{\"phone\":\"13800000001\"}".as_bytes()).unwrap();
+    let person = key.seal(Part::Person, "{\"phone\":\"13800000001\"}".as_bytes()).unwrap();
     let sealed = person.clone();
     let pem = |given: &str| vec![given.as_bytes().to_vec()];
     let samples = include_str!("../../../fixtures/samples.jsonl");
@@ -329,9 +329,11 @@ fn targets<'a>(m: &'a Material, reference: &'a Reference) -> Vec<Target<'a>> {
                 false => Ok(true),
             }
         }),
-        Target::new("sealed person", vec![person], 10_000, move |b| match key.open(b).is_ok() {
-            true if b != sealed => Err("a forged person opens".to_owned()),
-            opened => Ok(opened),
+        Target::new("sealed person", vec![person], 10_000, move |b| {
+            match key.open(Part::Person, b).is_ok() {
+                true if b != sealed => Err("a forged person opens".to_owned()),
+                opened => Ok(opened),
+            }
         }),
         Target::new("record", vec![m.record.clone()], 8_000, |b| {
             match material::record_of(b, m.identity.root()).is_some() {
