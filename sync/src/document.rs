@@ -1,7 +1,8 @@
 //! One document as automerge knows it, opened behind the gate.
 //!
 //! automerge panics on some hostile input that is well framed, so everything it does with bytes from outside is
-//! contained here: applied to a copy, and the copy takes the original's place only when nothing went wrong.
+//! contained here. A change is applied in place, because a copy for each would cost more than all the rest; when
+//! something goes wrong the document is thrown away and made anew of the changes that stood before.
 //!
 //! A document is a set of *parts*: maps and texts under the root, all made by its first change and never again.
 //! There are no objects inside parts. What parts there are and who may write to them is the matter of
@@ -213,6 +214,8 @@ struct Known {
     actor: Vec<u8>,
     seq: u64,
     last_op: u64,
+    /// Its own words, for the day when automerge's are not to be trusted any more.
+    change: Change,
 }
 
 /// A document in memory.
@@ -404,19 +407,31 @@ impl Document {
         if operations > MAX_OPERATIONS {
             return Err(Refusal::TooLarge);
         }
-        let automerge = contain(|| {
-            let mut copy = self.automerge.clone();
-            copy.apply_changes([change.change.clone()]).map_err(|e| e.to_string())?;
-            let kept = copy.get_change_by_hash(&ChangeHash(*change.hash.as_bytes()));
+        let applied = contain(|| {
+            let automerge = &mut self.automerge;
+            automerge.apply_changes([change.change.clone()]).map_err(|e| e.to_string())?;
+            let kept = automerge.get_change_by_hash(&ChangeHash(*change.hash.as_bytes()));
             match kept {
-                Some(kept) if kept.raw_bytes() == change.change.raw_bytes() => Ok(copy),
+                Some(kept) if kept.raw_bytes() == change.change.raw_bytes() => Ok(()),
                 _ => Err("it did not become part of the document as it was written".to_owned()),
             }
-        })?;
-        self.automerge = automerge;
+        });
+        if let Err(refusal) = applied {
+            self.automerge = self.made_anew();
+            return Err(refusal);
+        }
         self.operations = operations;
         self.note(change, writes);
         Ok(())
+    }
+
+    /// automerge's document of the changes that stand. All of them went in before, one by one.
+    fn made_anew(&self) -> Automerge {
+        let mut automerge = Automerge::new();
+        // What waits for its dependencies is kept by automerge until they come.
+        let all = self.changes.values().map(|known| known.change.clone());
+        automerge.apply_changes(all).expect("changes that were applied before can be applied again");
+        automerge
     }
 
     fn note(&mut self, change: &Witnessed, writes: &[Write]) {
@@ -429,9 +444,10 @@ impl Document {
             self.heads.remove(dep);
         }
         self.heads.insert(change.hash);
-        let Witnessed { deps, actor, seq, last_op, .. } = change.clone();
-        self.changes.insert(change.hash, Known { deps, actor, seq, last_op });
-        self.places.insert((change.actor.clone(), change.seq), change.hash);
+        let Witnessed { hash, seq, last_op, .. } = *change;
+        let (deps, actor, change) = (change.deps.clone(), change.actor.clone(), change.change.clone());
+        self.places.insert((actor.clone(), seq), hash);
+        self.changes.insert(hash, Known { deps, actor, seq, last_op, change });
     }
 
     /// Writes a new change on all heads, as `node` in this life, and returns its bytes without keeping it: it comes
@@ -538,6 +554,25 @@ mod tests {
         assert!(matches!(take(&mut doc, &part), Err(Refusal::Shape(_))));
         assert_eq!(doc.len(), 1);
         assert!(doc.automerge().get(ROOT, "more").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_automerge_does_not_take_leaves_no_trace() {
+        let (mut doc, bytes) = first(two_parts);
+        take(&mut doc, &bytes).unwrap();
+        let facts = doc.part("facts").unwrap();
+        let a = edit(&doc, |tx| tx.put(&facts, "subject", "bus").unwrap());
+        let mut later = doc.clone();
+        take(&mut later, &a).unwrap();
+        let b = edit(&later, |tx| tx.put(&facts, "subject", "tram").unwrap());
+        // Its dependency is not here: automerge would keep it for later, out of sight.
+        let early = Witnessed::check(&b, node(), true).unwrap();
+        assert!(matches!(doc.apply(&early, &[]), Err(Refusal::Automerge(_))));
+        assert_eq!(doc.len(), 1);
+        take(&mut doc, &a).unwrap();
+        assert_eq!(doc.automerge().get(&facts, "subject").unwrap().unwrap().0, "bus".into(), "and not tram");
+        take(&mut doc, &b).unwrap();
+        assert_eq!(doc.automerge().get_heads(), doc.made_anew().get_heads());
     }
 
     #[test]
