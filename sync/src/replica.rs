@@ -459,18 +459,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return Ok(());
         }
         let mut row = Peer::new();
-        let mut at = Position(0);
-        let mut recent: Option<(DocId, bool)> = None;
-        loop {
-            let page = store.scan(at, 4096)?;
-            let Some((last, ..)) = page.last() else { break };
-            at = *last;
-            for (_, hash, doc) in page {
-                if self.both_must_hold(peer, doc, &mut recent, store)? {
-                    row.digest.add(&hash);
-                }
-            }
-        }
+        store.each_shared([self.me.site(), peer.site()], &mut |hash, _, _| row.digest.add(hash))?;
         store.put_peer(peer, &row)?;
         self.pairs.insert(peer, row);
         Ok(())

@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use certs::NodeName;
+use certs::{NodeName, Site};
 
 use crate::digest::SetDigest;
 use crate::id::{DocId, ItemHash, SealHash};
@@ -190,6 +190,13 @@ pub trait Store: contents::Contents {
     fn drop_item(&mut self, hash: &ItemHash) -> Result<()>;
     /// Items after `after` in the order of arrival, at most `limit`, without their bytes.
     fn scan(&mut self, after: Position, limit: usize) -> Result<Vec<(Position, ItemHash, Option<DocId>)>>;
+    /// Calls `visit` with every item that both sites must hold: those of documents with both in their audience, and
+    /// the directory's. The order is the store's own.
+    fn each_shared(
+        &mut self,
+        sites: [Site; 2],
+        visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
+    ) -> Result<()>;
     /// Items of document kinds that no seal covers, in the order of arrival, at most `limit`.
     fn unsealed(&mut self, limit: usize) -> Result<Vec<(ItemHash, DocId)>>;
     /// Counts for the operator.

@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 use certs::NodeName;
 
 use super::{Event, Replica};
-use crate::id::{DocId, ItemHash};
 use crate::item::Class;
 use crate::matter::Matter;
 use crate::sketch::{Cells, Decoder, Encoder, Half, Key, Symbol, symbol};
@@ -114,29 +113,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     ) -> store::Result<Cells> {
         let mut encoder =
             Encoder::new(key, half, range).expect("the ranges asked for are within the sketch's caps");
-        self.each_shared(peer, store, |hash, _, _| encoder.add(hash))?;
+        store.each_shared([self.me.site(), peer.site()], &mut |hash, _, _| encoder.add(hash))?;
         Ok(encoder.finish())
-    }
-
-    /// Calls `visit` with every item that this node and `peer` must both hold.
-    fn each_shared<S: Store>(
-        &mut self,
-        peer: NodeName,
-        store: &mut S,
-        mut visit: impl FnMut(&ItemHash, Option<DocId>, Position),
-    ) -> store::Result<()> {
-        let mut at = Position(0);
-        let mut recent = None;
-        loop {
-            let page = store.scan(at, 4096)?;
-            let Some((last, ..)) = page.last() else { return Ok(()) };
-            at = *last;
-            for (position, hash, doc) in page {
-                if self.both_must_hold(peer, doc, &mut recent, store)? {
-                    visit(&hash, doc, position);
-                }
-            }
-        }
     }
 
     pub(super) fn sketch<S: Store>(
@@ -260,7 +238,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return Ok(0);
         }
         let mut wanted: BTreeMap<Symbol, Option<Debt>> = symbols.iter().map(|s| (*s, None)).collect();
-        self.each_shared(peer, store, |hash, doc, rank| {
+        store.each_shared([self.me.site(), peer.site()], &mut |hash, doc, rank| {
             if let Some(found) = wanted.get_mut(&symbol(key, hash)) {
                 let class = if doc.is_none() { Class::Directory } else { Class::Ordinary };
                 *found = Some(Debt { class, rank, doc, item: Some(*hash) });

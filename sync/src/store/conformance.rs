@@ -109,6 +109,16 @@ fn items_come_back_as_they_were_put<S: Durable>(store: &mut S) {
         [&a, &b, &c, &d].iter().zip(&positions).map(|(i, p)| (*p, i.hash, i.doc)).collect::<Vec<_>>()
     });
     assert_eq!(store.scan(positions[1], 1).expect("scan").len(), 1);
+    let sites = ["370100", "370000"].map(|s| s.parse().expect("a site"));
+    let audience = sites.into_iter().collect();
+    store.put_document(&doc(1), &Document { audience, frozen: false }).expect("put");
+    let mut shared = Vec::new();
+    store.each_shared(sites, &mut |hash, doc, at| shared.push((at, *hash, doc))).expect("shared");
+    shared.sort_unstable();
+    assert_eq!(
+        shared,
+        [(positions[0], a.hash, a.doc), (positions[2], c.hash, c.doc), (positions[3], d.hash, None)]
+    );
     store.set_state(&b.hash, State::NotCounted).expect("state");
     store.set_state(&c.hash, State::Refused).expect("state");
     assert_eq!(store.state(&b.hash).expect("state"), Some(State::NotCounted));
@@ -139,6 +149,8 @@ fn a_rollback_leaves_no_trace<S: Durable>(store: &mut S) {
     assert_eq!(store.state(&hash(1)).expect("state"), Some(State::Counted));
     assert_eq!(store.document(&doc(7)).expect("document"), None);
     assert_eq!(store.meta("k").expect("meta"), None);
+    let totals = store.totals().expect("totals");
+    assert_eq!((totals.documents, totals.items), (1, 1), "counted as if nothing had been");
     assert!(lost > first);
     assert!(store.put_item(&item(3, Some(doc(1)))).expect("put") > first);
     store.commit().expect("commit");

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use certs::NodeName;
+use certs::{NodeName, Site};
 
 use super::contents::{Contents, FileTotals, Held};
 use super::{
@@ -287,6 +287,21 @@ impl Store for Memory {
             .take(limit)
             .map(|(at, h)| (*at, *h, self.items.rows[h].1.doc))
             .collect())
+    }
+
+    fn each_shared(
+        &mut self,
+        sites: [Site; 2],
+        visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
+    ) -> Result<()> {
+        for ((doc, position), hash) in &self.of_doc.rows {
+            let held = doc.map(|doc| self.documents.rows.get(&doc));
+            let shared = |d: Option<&Document>| d.is_some_and(|d| sites.iter().all(|s| d.audience.has(*s)));
+            if held.is_none_or(shared) {
+                visit(hash, *doc, *position);
+            }
+        }
+        Ok(())
     }
 
     fn unsealed(&mut self, limit: usize) -> Result<Vec<(ItemHash, DocId)>> {

@@ -12,7 +12,7 @@
 
 use std::path::Path;
 
-use certs::NodeName;
+use certs::{NodeName, Site};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row, params};
 
 use super::{
@@ -20,12 +20,14 @@ use super::{
 };
 use crate::digest::SetDigest;
 use crate::id::{DocId, ItemHash, SealHash};
-use crate::item::{Audience, Class, Item, Kind, Sealed, State, stub};
+use crate::item::{Class, Item, Kind, Sealed, State, stub};
 
 mod apart;
+mod audiences;
 mod folder;
 
 use apart::Apart;
+use audiences::Audiences;
 use folder::Folder;
 pub use folder::Staged;
 
@@ -34,16 +36,19 @@ pub const SCHEMA: i64 = 1;
 
 const TABLES: &str = "
 CREATE TABLE document(
-  id INTEGER PRIMARY KEY, doc BLOB NOT NULL UNIQUE, audience TEXT NOT NULL, frozen INTEGER NOT NULL);
+  id INTEGER PRIMARY KEY, doc BLOB NOT NULL, audience INTEGER NOT NULL, frozen INTEGER NOT NULL);
+CREATE UNIQUE INDEX document_doc ON document(doc);
 CREATE INDEX document_frozen ON document(id) WHERE frozen;
 CREATE TABLE seal(
   id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, node TEXT NOT NULL, number INTEGER NOT NULL,
   seal BLOB NOT NULL, twigs BLOB NOT NULL);
 CREATE INDEX seal_chain ON seal(node, number);
 CREATE TABLE item(
-  id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE, doc INTEGER, kind INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL, doc INTEGER, kind INTEGER NOT NULL,
   author TEXT NOT NULL, state INTEGER NOT NULL, seal INTEGER, leaf INTEGER, bytes BLOB NOT NULL);
-CREATE INDEX item_doc ON item(doc);
+CREATE UNIQUE INDEX item_hash ON item(hash);
+CREATE INDEX item_doc ON item(doc, hash);
+CREATE INDEX item_state ON item(state) WHERE state > 0;
 CREATE INDEX item_seal ON item(seal) WHERE seal IS NOT NULL;
 CREATE INDEX item_unsealed ON item(id) WHERE seal IS NULL AND doc IS NOT NULL;
 CREATE TABLE outbox(
@@ -55,6 +60,8 @@ CREATE TABLE peer(
   name TEXT PRIMARY KEY, digest BLOB NOT NULL, everything INTEGER, proved_at INTEGER, last_seen INTEGER);
 CREATE TABLE emptying(hash BLOB PRIMARY KEY);
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE counts(documents INTEGER NOT NULL, items INTEGER NOT NULL);
+INSERT INTO counts VALUES(0, 0);
 ";
 
 /// The store.
@@ -62,8 +69,24 @@ pub struct Sqlite {
     connection: Connection,
     apart: Apart,
     folder: Folder,
+    audiences: Audiences,
+    counts: Counts,
     /// The row of the document used last: items come in runs.
     recent: Option<(DocId, i64)>,
+}
+
+/// How many rows there are; kept, because counting them takes as long as reading them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    documents: i64,
+    items: i64,
+}
+
+impl Counts {
+    fn read(connection: &Connection) -> Result<Counts> {
+        let mut query = connection.prepare_cached("SELECT documents, items FROM counts")?;
+        Ok(query.query_row([], |r| Ok(Counts { documents: r.get(0)?, items: r.get(1)? }))?)
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -130,9 +153,11 @@ impl Sqlite {
         )?;
         Sqlite::prepare(&connection)?;
         connection.execute_batch(folder::TABLE)?;
+        let counts = Counts::read(&connection)?;
         let apart = Apart::open(&path.with_file_name("vault.db"))?;
         let folder = Folder::new(path.with_file_name("files"));
-        let mut store = Sqlite { connection, apart, folder, recent: None };
+        let audiences = Audiences::default();
+        let mut store = Sqlite { connection, apart, folder, audiences, counts, recent: None };
         store.empty_again()?;
         Ok(store)
     }
@@ -143,8 +168,10 @@ impl Sqlite {
         let version: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0))?;
         match version {
             0 => {
-                connection
-                    .execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version={SCHEMA}; COMMIT;"))?;
+                connection.execute_batch(&format!(
+                    "BEGIN; {TABLES} {} PRAGMA user_version={SCHEMA}; COMMIT;",
+                    audiences::TABLE
+                ))?;
             }
             SCHEMA => {}
             newer => {
@@ -265,10 +292,6 @@ impl RawDebt {
     }
 }
 
-fn read_audience(text: &str) -> Result<Audience> {
-    text.split_whitespace().map(|s| s.parse().map_err(|_| damaged("an audience"))).collect()
-}
-
 /// In the outbox an absent item or document is an empty or zero value, so that the unique index sees it.
 fn item_key(item: Option<&ItemHash>) -> &[u8] {
     item.map_or(&[], |i| i.as_bytes())
@@ -279,15 +302,15 @@ impl Store for Sqlite {
         let mut query =
             self.connection.prepare_cached("SELECT id, audience, frozen FROM document WHERE doc = ?1")?;
         let row = query
-            .query_row([doc.as_bytes()], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get(2)?)))
+            .query_row([doc.as_bytes()], |r| Ok((r.get::<_, i64>(0)?, r.get(1)?, r.get(2)?)))
             .optional()?;
         let Some((id, audience, frozen)) = row else { return Ok(None) };
         self.recent = Some((*doc, id));
-        Ok(Some(Document { audience: read_audience(&audience)?, frozen }))
+        Ok(Some(Document { audience: self.audiences.get(&self.connection, audience)?, frozen }))
     }
 
     fn put_document(&mut self, doc: &DocId, document: &Document) -> Result<()> {
-        let audience = document.audience.to_string();
+        let audience = self.audiences.number(&self.connection, &document.audience)?;
         match self.document_row(doc)? {
             Some(row) => {
                 let mut update = self
@@ -301,6 +324,7 @@ impl Store for Sqlite {
                     .prepare_cached("INSERT INTO document(doc, audience, frozen) VALUES(?1, ?2, ?3)")?;
                 insert.execute(params![doc.as_bytes(), audience, document.frozen])?;
                 self.recent = Some((*doc, self.connection.last_insert_rowid()));
+                self.counts.documents += 1;
             }
         }
         Ok(())
@@ -315,11 +339,12 @@ impl Store for Sqlite {
             "SELECT doc, audience, frozen FROM document WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
         let rows = query.query_map(params![from, limit as i64], |r| {
-            Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?))
+            Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, i64>(1)?, r.get::<_, bool>(2)?))
         })?;
         rows.map(|row| {
             let (doc, audience, frozen) = row?;
-            Ok((read_id(doc, DocId::from_bytes)?, Document { audience: read_audience(&audience)?, frozen }))
+            let audience = self.audiences.get(&self.connection, audience)?;
+            Ok((read_id(doc, DocId::from_bytes)?, Document { audience, frozen }))
         })
         .collect()
     }
@@ -424,6 +449,7 @@ impl Store for Sqlite {
             item.sealed.map(|s| s.leaf),
             bytes
         ])?;
+        self.counts.items += 1;
         Ok(Position(self.connection.last_insert_rowid() as u64))
     }
 
@@ -507,6 +533,39 @@ impl Store for Sqlite {
         .collect()
     }
 
+    fn each_shared(
+        &mut self,
+        sites: [Site; 2],
+        visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
+    ) -> Result<()> {
+        let numbers = self.audiences.with_both(&self.connection, sites)?;
+        // Both sides are walked in the order of the documents' rows, through an index that holds no bytes.
+        let mut query = self.connection.prepare_cached(
+            "SELECT i.id, i.hash, i.doc, d.doc, d.audience FROM item i INDEXED BY item_doc
+             LEFT JOIN document d ON d.id = i.doc ORDER BY i.doc",
+        )?;
+        let mut rows = query.query([])?;
+        let mut recent: Option<(i64, Option<DocId>)> = None;
+        while let Some(row) = rows.next()? {
+            let doc = match row.get::<_, Option<i64>>(2)? {
+                None => None,
+                Some(at) => {
+                    if recent.is_none_or(|(known, _)| known != at) {
+                        let shared = numbers.binary_search(&row.get(4)?).is_ok();
+                        let doc = shared.then(|| read_id(row.get(3)?, DocId::from_bytes)).transpose()?;
+                        recent = Some((at, doc));
+                    }
+                    let Some((_, Some(doc))) = recent else { continue };
+                    Some(doc)
+                }
+            };
+            let hash = row.get_ref(1)?.as_blob().ok().and_then(|b| ItemHash::try_from(b).ok());
+            let hash = hash.ok_or_else(|| damaged("a hash"))?;
+            visit(&hash, doc, Position(row.get::<_, i64>(0)? as u64));
+        }
+        Ok(())
+    }
+
     fn unsealed(&mut self, limit: usize) -> Result<Vec<(ItemHash, DocId)>> {
         let mut query = self.connection.prepare_cached(
             "SELECT i.hash, d.doc FROM item i JOIN document d ON d.id = i.doc
@@ -524,8 +583,8 @@ impl Store for Sqlite {
     fn totals(&mut self) -> Result<Totals> {
         let one = |sql: &str| self.connection.query_row(sql, [], |r| r.get::<_, i64>(0)).map(|n| n as u64);
         Ok(Totals {
-            documents: one("SELECT count(*) FROM document")?,
-            items: one("SELECT count(*) FROM item")?,
+            documents: self.counts.documents as u64,
+            items: self.counts.items as u64,
             refused: one("SELECT count(*) FROM item WHERE state = 2")?,
             not_counted: one("SELECT count(*) FROM item WHERE state = 1")?,
             unsealed: one("SELECT count(*) FROM item WHERE seal IS NULL AND doc IS NOT NULL")?,
@@ -744,6 +803,11 @@ impl Durable for Sqlite {
 
     fn commit(&mut self) -> Result<()> {
         self.folder.sync()?;
+        if self.counts != Counts::read(&self.connection)? {
+            let mut update =
+                self.connection.prepare_cached("UPDATE counts SET documents = ?1, items = ?2")?;
+            update.execute([self.counts.documents, self.counts.items])?;
+        }
         if let Some(stamp) = self.apart.stamp()? {
             self.put_meta(apart::STAMP, &stamp)?;
         }
@@ -760,10 +824,12 @@ impl Durable for Sqlite {
     fn rollback(&mut self) -> Result<()> {
         self.recent = None;
         self.folder.forget();
+        self.audiences.forget();
         let apart = self.apart.rollback();
         if !self.connection.is_autocommit() {
             self.connection.execute_batch("ROLLBACK")?; // else the error that brought us here has ended it
         }
+        self.counts = Counts::read(&self.connection)?;
         apart
     }
 }
@@ -807,6 +873,8 @@ mod tests {
         first.put_meta("k", b"v").unwrap();
         first.commit().unwrap();
         assert!(Sqlite::open(&path).is_err());
+        drop(first);
+        assert!(Sqlite::open(&path).is_ok(), "it has ended");
     }
 
     #[test]
