@@ -600,13 +600,7 @@ impl Engine {
         // In the database: whatever numbers this node gave, read from its own tickets' projection.
         let own = self.me().site().code();
         let prefix = format!("JT{own:06}");
-        let end = format!("JT{own:06}~");
-        let numbers: Vec<String> = {
-            let db = self.store.connection();
-            let mut query = db.prepare("SELECT max(number) FROM ticket WHERE number > ?1 AND number < ?2 GROUP BY substr(number, 1, 18)").map_err(StoreError::from)?;
-            let rows = query.query_map([prefix, end], |r| r.get(0)).map_err(StoreError::from)?;
-            rows.collect::<Result<_, _>>().map_err(StoreError::from)?
-        };
+        let numbers = projection::highest_numbers(self.store.connection(), &prefix)?;
         let beside: Vec<String> = match std::fs::read(self.dir.join(SERIALS)) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             Err(_) => Vec::new(),

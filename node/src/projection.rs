@@ -13,16 +13,32 @@ use crate::content::Content;
 use crate::search::{TABLE_OPTIONS, index_tokens, pinyin_tokens, query};
 use crate::ticket::Folded;
 
+/// How many characters of a number name the site, the day and the block.
+const DAY_AND_BLOCK: usize = 18;
+
+/// Stages of tickets that nobody has to work on.
+const DONE: &str = "('closed', 'answered', 'rejected', 'redirected')";
+
+/// Each queue has an index that holds its own rows only, so that a page of it costs the same at a million tickets.
+/// Tickets are counted as they come and move: counting a million takes as long as reading them. (Triggers would do it
+/// too; but a statement with a trigger is a savepoint to SQLite, and at every savepoint FTS5 writes out what it has.)
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS ticket(
-  row INTEGER PRIMARY KEY, doc BLOB NOT NULL UNIQUE, number TEXT NOT NULL, custodian TEXT NOT NULL,
+  row INTEGER PRIMARY KEY, doc BLOB NOT NULL, number TEXT NOT NULL, custodian TEXT NOT NULL,
   taken_by TEXT NOT NULL, offered_to TEXT, stage TEXT NOT NULL, subject TEXT NOT NULL, at TEXT NOT NULL,
   returns INTEGER NOT NULL, superseded INTEGER NOT NULL, alarms INTEGER NOT NULL, state BLOB NOT NULL,
-  clock TEXT NOT NULL);
+  clock TEXT NOT NULL, searched BLOB NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS ticket_doc ON ticket(doc);
 CREATE INDEX IF NOT EXISTS ticket_number ON ticket(number);
-CREATE INDEX IF NOT EXISTS ticket_custodian ON ticket(custodian, stage);
+CREATE INDEX IF NOT EXISTS ticket_held ON ticket(custodian) WHERE stage NOT IN {DONE};
+CREATE INDEX IF NOT EXISTS ticket_open ON ticket(row) WHERE stage NOT IN {DONE};
+CREATE INDEX IF NOT EXISTS ticket_closed ON ticket(row) WHERE stage IN {DONE};
+CREATE INDEX IF NOT EXISTS ticket_returned ON ticket(custodian) WHERE returns > 0;
 CREATE INDEX IF NOT EXISTS ticket_offered ON ticket(offered_to) WHERE offered_to IS NOT NULL;
+CREATE INDEX IF NOT EXISTS ticket_offering ON ticket(custodian) WHERE offered_to IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ticket_conflict ON ticket(row) WHERE superseded > 0 OR alarms > 0;
+CREATE TABLE IF NOT EXISTS ticket_count(
+  custodian TEXT NOT NULL, stage TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(custodian, stage)) WITHOUT ROWID;
 ";
 
 /// What stands for the subject of a confidential report.
@@ -32,12 +48,12 @@ const CONFIDENTIAL: &str = "(举报人保密)";
 pub fn prepare(db: &Connection) -> Result<()> {
     let text =
         format!("CREATE VIRTUAL TABLE IF NOT EXISTS ticket_text USING fts5(body, pinyin, {TABLE_OPTIONS});");
-    Ok(db.execute_batch(&format!("{TABLES}{text}"))?)
+    Ok(db.execute_batch(&(TABLES.replace("{DONE}", DONE) + &text))?)
 }
 
 /// Forgets every row, before a rebuild.
 pub fn clear(db: &Connection) -> Result<()> {
-    Ok(db.execute_batch("DELETE FROM ticket; DELETE FROM ticket_text;")?)
+    Ok(db.execute_batch("DELETE FROM ticket; DELETE FROM ticket_count; DELETE FROM ticket_text;")?)
 }
 
 /// A fingerprint of all rows, for comparing before and after a rebuild.
@@ -59,6 +75,9 @@ pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
             hasher.update(&(bytes.len() as u64).to_be_bytes()).update(&bytes);
         }
     }
+    for (stage, n) in by_stage(db)? {
+        hasher.update(stage.as_bytes()).update(&n.to_be_bytes());
+    }
     Ok(*hasher.finalize().as_bytes())
 }
 
@@ -77,51 +96,86 @@ pub fn state_hash(folded: &Folded, content: &Content) -> [u8; 32] {
 /// Brings a ticket's rows up to date, from its state, its content and the facts of its clock.
 pub fn put(db: &Connection, doc: &DocId, folded: &Folded, content: &Content, clock: &Value) -> Result<()> {
     let at = clock["began"][0]["at"].as_str().unwrap_or_default();
-    let row: Option<i64> = db
-        .prepare_cached("SELECT row FROM ticket WHERE doc = ?1")?
-        .query_row([doc.as_bytes()], |r| r.get(0))
+    let known: Option<Known> = db
+        .prepare_cached("SELECT row, searched, custodian, stage FROM ticket WHERE doc = ?1")?
+        .query_row([doc.as_bytes()], |r| {
+            Ok(Known { row: r.get(0)?, searched: r.get(1)?, stands: (r.get(2)?, r.get(3)?) })
+        })
         .optional()?;
+    let text = searchable(folded, content);
+    let searched = *blake3::hash(text.as_bytes()).as_bytes();
     let subject = match content.facts.get("subject").and_then(Value::as_str) {
         Some(subject) => subject,
         None if folded.created.confidential => CONFIDENTIAL,
         None => "",
     };
+    let stands = (folded.stand.custodian.to_string(), folded.stage.name().to_owned());
     let values = params![
-        row,
+        known.as_ref().map(|k| k.row),
         doc.as_bytes(),
         folded.created.number,
-        folded.stand.custodian.to_string(),
+        stands.0,
         folded.stand.taken_by.to_string(),
         folded.open_offer().map(|o| o.to.to_string()),
-        folded.stage.name(),
+        stands.1,
         subject,
         at,
         folded.returns as i64,
         (folded.superseded.len() + folded.proposals.len()) as i64,
         folded.alarms.len() as i64,
         state_hash(folded, content),
-        clock.to_string()
+        clock.to_string(),
+        searched
     ];
-    db.prepare_cached(
-        "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-         ON CONFLICT(row) DO UPDATE SET custodian = excluded.custodian, offered_to = excluded.offered_to, stage = excluded.stage,
-           subject = excluded.subject, returns = excluded.returns, superseded = excluded.superseded, alarms = excluded.alarms,
-           state = excluded.state, number = excluded.number, clock = excluded.clock",
-    )?
+    db.prepare_cached(match known {
+        None => {
+            "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+        }
+        Some(_) => {
+            "UPDATE ticket SET doc = ?2, number = ?3, custodian = ?4, taken_by = ?5, offered_to = ?6, stage = ?7, subject = ?8,
+               at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15 WHERE row = ?1"
+        }
+    })?
     .execute(values)?;
-    let key = row.unwrap_or_else(|| db.last_insert_rowid());
-    if row.is_some() {
+    let key = known.as_ref().map_or_else(|| db.last_insert_rowid(), |k| k.row);
+    recount(db, known.as_ref().map(|k| &k.stands), &stands)?;
+    // Making the tokens costs more than all the rest, and most edits change none.
+    if let Some(known) = known {
+        if known.searched == searched {
+            return Ok(());
+        }
         db.prepare_cached("DELETE FROM ticket_text WHERE rowid = ?1")?.execute([key])?;
     }
     let place = content.facts.get("place").and_then(Value::as_str).unwrap_or_default();
-    db.prepare_cached("INSERT INTO ticket_text(rowid, body, pinyin) VALUES(?1, ?2, ?3)")?.execute(
-        params![
-            key,
-            index_tokens(&searchable(folded, content)),
-            pinyin_tokens(&format!("{subject}\n{place}"))
-        ],
-    )?;
+    db.prepare_cached("INSERT INTO ticket_text(rowid, body, pinyin) VALUES(?1, ?2, ?3)")?
+        .execute(params![key, index_tokens(&text), pinyin_tokens(&format!("{subject}\n{place}"))])?;
+    Ok(())
+}
+
+/// What a row says of a ticket before it is brought up to date.
+struct Known {
+    row: i64,
+    searched: Vec<u8>,
+    stands: Stands,
+}
+
+/// A ticket's custodian and stage.
+type Stands = (String, String);
+
+/// Counts a ticket that has come, or that stands elsewhere now.
+fn recount(db: &Connection, from: Option<&Stands>, to: &Stands) -> Result<()> {
+    if from == Some(to) {
+        return Ok(());
+    }
+    let sql = "UPDATE ticket_count SET n = n + ?3 WHERE custodian = ?1 AND stage = ?2";
+    if let Some((custodian, stage)) = from {
+        db.prepare_cached(sql)?.execute(params![custodian, stage, -1])?;
+    }
+    let (custodian, stage) = to;
+    if db.prepare_cached(sql)?.execute(params![custodian, stage, 1])? == 0 {
+        db.prepare_cached("INSERT INTO ticket_count VALUES(?1, ?2, 1)")?.execute([custodian, stage])?;
+    }
     Ok(())
 }
 
@@ -149,34 +203,55 @@ pub fn list(
     limit: usize,
     before: Option<i64>,
 ) -> Result<Option<Vec<Value>>> {
-    let me = me.to_string();
+    let Some(sql) = listing(queue) else { return Ok(None) };
+    rows(db, &sql, params![me.to_string(), before.unwrap_or(i64::MAX), limit as i64]).map(Some)
+}
+
+/// A page of a queue; `None` when there is no such queue. The conditions are those of the indexes, word by word.
+fn listing(queue: &str) -> Option<String> {
     let which = match queue {
         "all" => "1",
-        "held" => "custodian = ?1 AND stage NOT IN ('closed', 'answered', 'rejected', 'redirected')",
+        "held" => "custodian = ?1 AND stage NOT IN {DONE}",
         "to-accept" => "offered_to = ?1",
         "offered" => "custodian = ?1 AND offered_to IS NOT NULL",
         "returned" => "custodian = ?1 AND returns > 0 AND stage != 'closed'",
-        "open" => "stage NOT IN ('closed', 'answered', 'rejected', 'redirected')",
-        "closed" => "stage IN ('closed', 'answered', 'rejected', 'redirected')",
+        "open" => "stage NOT IN {DONE}",
+        "closed" => "stage IN {DONE}",
         "conflicts" => "(superseded > 0 OR alarms > 0)",
-        _ => return Ok(None),
+        _ => return None,
     };
-    let sql = format!(
+    Some(format!(
         "SELECT row, doc, number, subject, custodian, stage, at, offered_to FROM ticket
-         WHERE {which} AND row < ?2 AND ?1 = ?1 ORDER BY row DESC LIMIT ?3"
-    );
-    rows(db, &sql, params![me, before.unwrap_or(i64::MAX), limit as i64]).map(Some)
+         WHERE {} AND row < ?2 AND ?1 = ?1 ORDER BY row DESC LIMIT ?3",
+        which.replace("{DONE}", DONE)
+    ))
 }
 
-/// Tickets that match what was typed, the newest first. `Err` holds why it is no question.
+/// With fewer hits than this the best come first; ranking more would take longer than anybody waits.
+const RANKED: i64 = 10_000;
+
+/// Tickets that match what was typed: the best first, the newest first when there are too many to compare. `Err`
+/// holds why it is no question.
 pub fn search(db: &Connection, typed: &str, limit: usize) -> Result<std::result::Result<Vec<Value>, String>> {
     let expression = match query(typed) {
         Ok(expression) => expression,
         Err(e) => return Ok(Err(e.to_string())),
     };
-    let sql = "SELECT row, doc, number, subject, custodian, stage, at, offered_to FROM ticket
-               WHERE row IN (SELECT rowid FROM ticket_text WHERE ticket_text MATCH ?1 ORDER BY rowid DESC LIMIT ?2)
-               ORDER BY row DESC";
+    let hits: i64 = db
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT rowid FROM ticket_text WHERE ticket_text MATCH ?1 LIMIT ?2)",
+        )?
+        .query_row(params![expression.as_str(), RANKED], |r| r.get(0))?;
+    let sql = if hits < RANKED {
+        "SELECT row, doc, number, subject, custodian, stage, at, offered_to
+         FROM (SELECT rowid AS hit, rank AS place FROM ticket_text WHERE ticket_text MATCH ?1
+               ORDER BY rank, rowid DESC LIMIT ?2)
+         JOIN ticket ON row = hit ORDER BY place, row DESC"
+    } else {
+        "SELECT row, doc, number, subject, custodian, stage, at, offered_to FROM ticket
+         WHERE row IN (SELECT rowid FROM ticket_text WHERE ticket_text MATCH ?1 ORDER BY rowid DESC LIMIT ?2)
+         ORDER BY row DESC"
+    };
     rows(db, sql, params![expression.as_str(), limit as i64]).map(Ok)
 }
 
@@ -214,9 +289,104 @@ pub fn numbered(db: &Connection, number: &str) -> Result<Vec<DocId>> {
     .collect()
 }
 
+/// The highest number of each day and block among those that begin with `prefix`, found by one look each: from the
+/// end, always on to what lies before the day and block just found.
+pub fn highest_numbers(db: &Connection, prefix: &str) -> Result<Vec<String>> {
+    let mut query = db.prepare_cached("SELECT max(number) FROM ticket WHERE number > ?1 AND number < ?2")?;
+    let mut highest: Vec<String> = Vec::new();
+    let mut before = format!("{prefix}~");
+    while let Some(number) = query.query_row([prefix, &before], |r| r.get::<_, Option<String>>(0))? {
+        before = number.chars().take(DAY_AND_BLOCK).collect();
+        highest.push(number);
+    }
+    Ok(highest)
+}
+
 /// How many tickets stand in each stage.
 pub fn by_stage(db: &Connection) -> Result<Vec<(String, u64)>> {
-    let mut query = db.prepare_cached("SELECT stage, count(*) FROM ticket GROUP BY stage ORDER BY stage")?;
+    let mut query = db.prepare_cached(
+        "SELECT stage, sum(n) FROM ticket_count GROUP BY stage HAVING sum(n) > 0 ORDER BY stage",
+    )?;
     let rows = query.query_map([], |r| Ok((r.get(0)?, r.get::<_, i64>(1)? as u64)))?;
     rows.map(|row| row.map_err(StoreError::from)).collect()
+}
+
+/// How many tickets a site has to work on.
+pub fn held(db: &Connection, site: Site) -> Result<u64> {
+    let sql =
+        format!("SELECT coalesce(sum(n), 0) FROM ticket_count WHERE custodian = ?1 AND stage NOT IN {DONE}");
+    Ok(db.prepare_cached(&sql)?.query_row([site.to_string()], |r| r.get::<_, i64>(0))? as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_tickets(rows: &[(&str, &str, &str)]) -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        prepare(&db).unwrap();
+        for (number, custodian, stage) in rows {
+            db.execute(
+                "INSERT INTO ticket VALUES(NULL, ?1, ?1, ?2, '370100', NULL, ?3, '', '', 0, 0, 0, x'', x'')",
+                [number, custodian, stage],
+            )
+            .unwrap();
+        }
+        db
+    }
+
+    #[test]
+    fn the_highest_number_of_each_day_and_block_is_found() {
+        let db = with_tickets(&[
+            ("JT37010020270101AB0001X", "370100", "closed"),
+            ("JT37010020270101AB0007X", "370100", "closed"),
+            ("JT37010020270101AC0003X", "370100", "closed"),
+            ("JT37010020270215AB0002X", "370100", "closed"),
+            ("JT37020020270215AB0009X", "370200", "closed"),
+        ]);
+        let found = highest_numbers(&db, "JT370100").unwrap();
+        assert_eq!(found, ["JT37010020270215AB0002X", "JT37010020270101AC0003X", "JT37010020270101AB0007X"]);
+        assert!(highest_numbers(&db, "JT370300").unwrap().is_empty());
+    }
+
+    #[test]
+    fn tickets_are_counted_as_they_come_and_move() {
+        let (ours, theirs) = ("370100".parse().unwrap(), "370200".parse().unwrap());
+        let db = with_tickets(&[]);
+        let stands = |custodian: Site, stage: &str| (custodian.to_string(), stage.to_owned());
+        let (held_here, closed_here) = (stands(ours, "in_hand"), stands(ours, "closed"));
+        recount(&db, None, &held_here).unwrap();
+        recount(&db, None, &held_here).unwrap();
+        recount(&db, None, &stands(theirs, "in_hand")).unwrap();
+        assert_eq!(by_stage(&db).unwrap(), [("in_hand".to_owned(), 3)]);
+        recount(&db, Some(&held_here), &held_here).unwrap();
+        assert_eq!((held(&db, ours).unwrap(), held(&db, theirs).unwrap()), (2, 1));
+        recount(&db, Some(&held_here), &closed_here).unwrap();
+        recount(&db, Some(&held_here), &stands(theirs, "in_hand")).unwrap();
+        assert_eq!((held(&db, ours).unwrap(), held(&db, theirs).unwrap()), (0, 2));
+        assert_eq!(by_stage(&db).unwrap(), [("closed".to_owned(), 1), ("in_hand".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn every_queue_walks_an_index_of_its_own() {
+        let db = with_tickets(&[]);
+        for (queue, index) in [
+            ("held", "ticket_held"),
+            ("to-accept", "ticket_offered"),
+            ("offered", "ticket_offering"),
+            ("returned", "ticket_returned"),
+            ("open", "ticket_open"),
+            ("closed", "ticket_closed"),
+            ("conflicts", "ticket_conflict"),
+        ] {
+            let sql = format!("EXPLAIN QUERY PLAN {}", listing(queue).unwrap());
+            let mut query = db.prepare(&sql).unwrap();
+            let plan: Vec<String> = query
+                .query_map(params!["370100", 9, 9], |r| r.get(3))
+                .unwrap()
+                .map(|row| row.unwrap())
+                .collect();
+            assert!(plan.len() == 1 && plan[0].contains(index), "{queue}: {plan:?}");
+        }
+    }
 }

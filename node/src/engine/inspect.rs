@@ -58,8 +58,7 @@ impl Engine {
             .into_iter()
             .map(|(stage, n)| (stage, Value::from(n)))
             .collect();
-        let held = projection::list(self.store.connection(), self.me().site(), "held", 10_000, None)?
-            .map_or(0, |rows| rows.len());
+        let held = projection::held(self.store.connection(), self.me().site())?;
         let expiring: Vec<Value> = self
             .replica
             .trust()

@@ -1,5 +1,7 @@
 //! What a person reads of tickets: one, many, and the story of one.
 
+use certs::Site;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use sync::id::DocId;
 
@@ -51,19 +53,11 @@ impl Engine {
     }
 
     pub(super) fn list(&mut self, queue: &str, limit: usize, before: Option<i64>) -> Reply {
-        let me = self.me().site();
-        let rows = projection::list(self.store.connection(), me, queue, limit.min(MAX_ROWS), before)?;
-        rows.map(Value::from).ok_or_else(|| {
-            Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`"))
-                .hint("queues: held, to-accept, offered, returned, open, closed, conflicts, all")
-        })
+        listed(self.store.connection(), self.me().site(), queue, limit, before)
     }
 
     pub(super) fn search(&mut self, text: &str, limit: usize) -> Reply {
-        match projection::search(self.store.connection(), text, limit.min(MAX_ROWS))? {
-            Ok(rows) => Ok(Value::from(rows)),
-            Err(why) => Err(Failure::new(FailureKind::Usage, why)),
-        }
+        searched(self.store.connection(), text, limit)
     }
 
     pub(super) fn export(&mut self, after: Option<&str>, limit: usize) -> Reply {
@@ -77,6 +71,23 @@ impl Engine {
             tickets.extend(self.with_document(doc, begun)?);
         }
         Ok(json!({ "tickets": tickets, "next": next }))
+    }
+}
+
+/// A page of a queue.
+fn listed(db: &Connection, me: Site, queue: &str, limit: usize, before: Option<i64>) -> Reply {
+    let rows = projection::list(db, me, queue, limit.min(MAX_ROWS), before)?;
+    rows.map(Value::from).ok_or_else(|| {
+        Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`"))
+            .hint("queues: held, to-accept, offered, returned, open, closed, conflicts, all")
+    })
+}
+
+/// What is found.
+fn searched(db: &Connection, text: &str, limit: usize) -> Reply {
+    match projection::search(db, text, limit.min(MAX_ROWS))? {
+        Ok(rows) => Ok(Value::from(rows)),
+        Err(why) => Err(Failure::new(FailureKind::Usage, why)),
     }
 }
 
