@@ -1,6 +1,7 @@
 //! The world that hotline is tested in: a simulated one ([`world`]), real engines carried by hand ([`town`]), a bad
 //! network for real sockets ([`relay`]), storage that fails ([`shim`]).
 
+pub mod bench;
 pub mod city;
 pub mod relay;
 pub mod shim;

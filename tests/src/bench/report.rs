@@ -1,0 +1,74 @@
+//! A row of the table of DESIGN section 9, as a line of Markdown.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+/// Prints the head of a table, with the machine's load: whoever reads the numbers must know it.
+pub fn begin(group: &str) {
+    println!("\n## {group} (load {})\n", load());
+    println!(
+        "| work | to reach | measured | ratio to the bound | remarks |\n| --- | --- | --- | --- | --- |"
+    );
+}
+
+/// Prints one row.
+pub fn row(work: &str, to_reach: &str, measured: impl Display, ratio: impl Display, remarks: &str) {
+    println!("| {work} | {to_reach} | {measured} | {ratio} | {remarks} (load {}) |", load());
+}
+
+/// The load of the last minute.
+pub fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
+/// Times of one piece of work done many times.
+#[derive(Clone, Debug, Default)]
+pub struct Times(Vec<Duration>);
+
+impl Times {
+    /// Notes one.
+    pub fn add(&mut self, time: Duration) {
+        self.0.push(time);
+    }
+
+    /// The time that this share of them does not exceed; zero when there is none.
+    pub fn at(&self, share: f64) -> Duration {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let place = (sorted.len() as f64 * share).ceil() as usize;
+        sorted.get(place.max(1) - 1).copied().unwrap_or_default()
+    }
+}
+
+/// p50 and p99 in milliseconds.
+impl Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "p50 {} p99 {} ms", ms(self.at(0.5)), ms(self.at(0.99)))
+    }
+}
+
+/// Milliseconds with as many digits as mean something.
+pub fn ms(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1e3;
+    if ms < 10.0 { format!("{ms:.2}") } else { format!("{ms:.0}") }
+}
+
+/// Seconds.
+pub fn s(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}
+
+/// Bytes for people.
+pub fn bytes(n: u64) -> String {
+    match n {
+        0..10_000 => format!("{n} B"),
+        10_000..10_000_000 => format!("{:.1} kB", n as f64 / 1e3),
+        _ => format!("{:.2} MB", n as f64 / 1e6),
+    }
+}
+
+/// How many times `a` is `b`.
+pub fn times(a: f64, b: f64) -> String {
+    if b > 0.0 { format!("{:.2} x", a / b) } else { "-".to_owned() }
+}
