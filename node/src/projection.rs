@@ -327,7 +327,7 @@ mod tests {
         prepare(&db).unwrap();
         for (number, custodian, stage) in rows {
             db.execute(
-                "INSERT INTO ticket VALUES(NULL, ?1, ?1, ?2, '370100', NULL, ?3, '', '', 0, 0, 0, x'', x'')",
+                "INSERT INTO ticket VALUES(NULL, ?1, ?1, ?2, '370100', NULL, ?3, '', '', 0, 0, 0, x'', '', x'')",
                 [number, custodian, stage],
             )
             .unwrap();

@@ -53,11 +53,13 @@ impl Bare {
         let any = "127.0.0.1:0".parse().expect("an address");
         let config = |(identity, trust): End, peers| Config {
             identity,
+            incarnation: sync::id::Incarnation::from_bytes([1; 8]),
             trust,
             listen: any,
             peers,
             time: Arc::new(OwnClock),
             congestion: Congestion::Bbr,
+            files: None,
             seed: 1,
         };
         let [a, b] = ends;

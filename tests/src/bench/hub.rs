@@ -265,8 +265,8 @@ fn project(db: &Connection, taken: &Value, doc: &DocId, number: &str, subject: &
     let shown: Vec<&str> = facts.values().filter_map(Value::as_str).collect();
     let searched = format!("{number}\n{}\n{text}", shown.join("\n"));
     db.prepare_cached(
-        "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, searched)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, x'', x'')",
+        "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, x'', '{}', x'')",
     )
     .and_then(|mut q| {
         q.execute(params![

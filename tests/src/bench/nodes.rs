@@ -155,6 +155,7 @@ pub async fn start(dir: &Path, listen: SocketAddr, peer: Option<(&str, SocketAdd
         peers: peer.into_iter().map(|(n, a)| (name(n), vec![a])).collect(),
         http: None,
         congestion: sync::quic::Congestion::Bbr,
+        files: Default::default(),
     };
     Node::start(options).await.expect("the node runs")
 }
@@ -162,8 +163,8 @@ pub async fn start(dir: &Path, listen: SocketAddr, peer: Option<(&str, SocketAdd
 /// What a node thinks of its pair with `peer`.
 pub async fn pair(node: &Node, peer: &str) -> Value {
     let status = node.ask(Request::Status).await.expect("a status");
-    let peers = status["peers"].as_array().into_iter().flatten();
-    peers.filter(|p| p["node"] == json!(peer)).next().cloned().unwrap_or_default()
+    let mut peers = status["peers"].as_array().into_iter().flatten();
+    peers.find(|p| p["node"] == json!(peer)).cloned().unwrap_or_default()
 }
 
 /// Count and digest of what a node shares with `peer`.

@@ -18,7 +18,7 @@ impl Dice {
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -27,12 +27,12 @@ impl Dice {
 
     /// Evenly from 0 up to, and without, `n`.
     pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
+        self.draw() % n
     }
 
     /// A character; the r-th most frequent comes about 1/r as often as the first.
     pub fn character(&mut self) -> char {
-        let share = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        let share = (self.draw() >> 11) as f64 / (1u64 << 53) as f64;
         let rank = (CHARACTERS as f64).powf(share) as u32 - 1;
         // Spread over the block, so that neighbours in rank are no neighbours in code.
         char::from_u32(0x4e00 + rank * 13 % 20_000).expect("a Chinese character")
