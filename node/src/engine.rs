@@ -28,6 +28,7 @@ mod persons;
 mod view;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -192,6 +193,9 @@ impl Engine {
             .hint("choose another directory, or go on with this one: `hotline run --dir DIR`"));
         }
         std::fs::create_dir_all(dir).map_err(|e| failed("the data directory cannot be made", e))?;
+        // Complaints and whistle-blowers lie in it: nobody but its owner looks in.
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+            .map_err(|e| failed("the data directory cannot be closed to others", e))?;
         identity.save(&dir.join(IDENTITY)).map_err(|e| failed("the identity cannot be saved", e))?;
         let mut store = Sqlite::open(&dir.join(DATABASE))?;
         projection::prepare(store.connection())?;

@@ -459,7 +459,16 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return Ok(());
         }
         let mut row = Peer::new();
-        store.each_shared([self.me.site(), peer.site()], &mut |hash, _, _| row.digest.add(hash))?;
+        // Records and revocations have rows of their own from the start. The scan of everything comes to them too, but
+        // it waits for an outbox that is empty, and nothing of that is taken before its author's record is there.
+        let mut directory = Vec::new();
+        store.each_shared([self.me.site(), peer.site()], &mut |hash, doc, rank| {
+            row.digest.add(hash);
+            if doc.is_none() {
+                directory.push(Debt { class: Class::Directory, rank, doc, item: Some(*hash) });
+            }
+        })?;
+        store.owe(peer, &directory)?;
         store.put_peer(peer, &row)?;
         self.pairs.insert(peer, row);
         Ok(())

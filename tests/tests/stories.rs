@@ -298,3 +298,11 @@ fn what_a_revoked_city_wrote_in_time_counts_even_where_its_chain_has_gaps() {
     }
     assert!(town.ask("510000", Request::TakeIn { id }).is_err(), "another province is no superior");
 }
+
+#[test]
+fn a_data_directory_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let town = Town::new(&["370100"]);
+    let mode = std::fs::metadata(town.path("370100".parse().unwrap())).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}

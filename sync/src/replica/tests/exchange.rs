@@ -133,3 +133,18 @@ fn what_a_nodes_other_life_wrote_reaches_it_while_its_link_is_up() {
     w.assert_equal("370000", "370100");
     assert_eq!(w.value("370100", doc, "clone").unwrap(), "was here");
 }
+
+#[test]
+fn records_go_before_all_that_was_written_since_a_peer_is_known() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.at(name("370100"), |r, s, _| r.put_directory(Kind::RECORD, b"370100", s, &mut Desk).unwrap());
+    w.at(name("370100"), |r, s, _| r.know_peer(name("370000"), s).unwrap());
+    for i in 0..20 {
+        w.write("370100", None, "subject", &format!("letter {i}"));
+    }
+    let first = w.nodes.get_mut(&name("370100")).unwrap().store.owed(name("370000"), 1).unwrap();
+    assert_eq!(first[0].item, Some(Kind::RECORD.hash(b"370100")), "nothing is taken before it");
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+}
