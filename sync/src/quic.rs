@@ -10,6 +10,19 @@
 //! accept --┘     (gate)            (refusal)             (one of two stays)
 //! ```
 //!
+//! The dialler's first frames go with the last flight of the handshake, before the other side has greeted: it knows by
+//! then to whom it speaks. Whoever accepts says nothing before the dialler's certificate is there, although QUIC would
+//! let it (0.5-RTT data): it would not know to whom, and what it has to say depends on who asks.
+//!
+//! ```text
+//! one way   dialler                       acceptor
+//!    0      hello of TLS  ------------->
+//!    1                    <-------------  certificate
+//!    2      certificate, greeting,
+//!           first flight  ------------->
+//!    3                    <-------------  greeting, first flight, answers
+//! ```
+//!
 //! Mutual TLS 1.3 without resumption: certificates are checked in the handshake, and again here on every accept, on
 //! every dial and whenever the trust changes; then connections that no longer pass end with the reason. In TLS 1.3 a
 //! client's connect succeeds before the server has judged it, so a link counts as up only when the peer has greeted.
@@ -79,10 +92,18 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// What happens on links.
+/// What happens on links. Of one link: opened, frames, connected once among them, disconnected.
 #[derive(Debug)]
 pub enum LinkEvent {
-    /// A link is up.
+    /// Frames may be sent. The peer is a member that this node trusts; whether it lets the link come up is not known
+    /// to a dialler yet.
+    Opened {
+        /// With whom.
+        peer: NodeName,
+        /// This connection, told apart from earlier and later ones.
+        link: u64,
+    },
+    /// A link is up: the peer has greeted.
     Connected {
         /// With whom.
         peer: NodeName,
@@ -106,8 +127,8 @@ pub enum LinkEvent {
         peer: NodeName,
         /// Which connection.
         link: u64,
-        /// Why, for the operator.
-        reason: String,
+        /// Why, for the operator; `None` when it was never up and whatever there is to say was said otherwise.
+        reason: Option<String>,
     },
     /// A connection did not come about because of who somebody is.
     Refused {
@@ -251,15 +272,15 @@ impl Driver {
         self.0.endpoint.local_addr().ok()
     }
 
-    /// Puts a frame into a link's queue; a link that is gone takes none, and one whose peer takes nothing for too
-    /// long ends.
-    pub fn send(&self, peer: NodeName, lane: Lane, bytes: Vec<u8>) {
-        let taken = lock(&self.0.live).get(&peer).is_none_or(|live| live.lanes.put(lane, bytes));
-        if !taken {
+    /// Puts a frame into a link's queue; a link that is gone or was replaced takes none, and one whose peer takes
+    /// nothing for too long ends.
+    pub fn send(&self, peer: NodeName, link: u64, lane: Lane, bytes: Vec<u8>) {
+        let live = lock(&self.0.live).get(&peer).filter(|live| live.link == link).cloned();
+        if live.is_some_and(|live| !live.lanes.put(lane, bytes)) {
             let mib = streams::MAX_WAITING >> 20;
             let ours = format!("{peer} does not take what it is sent: {mib} MiB wait for it");
             let theirs = format!("you do not take what you are sent: {mib} MiB wait for you");
-            self.end(peer, None, End::Misbehaved, &ours, &theirs);
+            self.end(peer, Some(link), End::Misbehaved, &ours, &theirs);
         }
     }
 

@@ -73,7 +73,7 @@ impl Lane {
     }
 }
 
-/// The first flight.
+/// What each side says of itself in its first flight. The first batches travel with it: the digest counts them as sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The newest version that the sender speaks.
@@ -86,6 +86,8 @@ pub struct Hello {
     pub digest: DigestBody,
     /// The sender's clock in milliseconds since 1970; shown, never used.
     pub clock: u64,
+    /// The sender owes more than it sent in this flight: its digest is not to be compared.
+    pub more: bool,
 }
 
 /// A fingerprint and when it was true.
@@ -476,7 +478,7 @@ mod tests {
         fn frames_are_read_as_they_are_written(batch in any::<u64>(), sent in any::<u64>(), key in any::<[u8; 16]>()) {
             let digest = DigestBody { sent, received: 3, count: 4, fingerprint: [5; 32] };
             for frame in [
-                Frame::Hello(Hello { version: 1, incarnation: Incarnation::from_bytes([1; 8]), highest: Some((7, SealHash::from_bytes([2; 32]))), digest, clock: 9 }),
+                Frame::Hello(Hello { version: 1, incarnation: Incarnation::from_bytes([1; 8]), highest: Some((7, SealHash::from_bytes([2; 32]))), digest, clock: 9, more: true }),
                 Frame::Batch { id: batch, load: vec![1, 2, 3] },
                 Frame::Answer(Answer { batch, exceptions: vec![(1, Exception::Waiting), (2, Exception::Refused("no".into()))] }),
                 Frame::Digest(digest),
@@ -539,6 +541,7 @@ mod tests {
             highest: Some((1 << 40, SealHash::from_bytes([2; 32]))),
             digest,
             clock: 1_800_000_000_000,
+            more: false,
         };
         assert!(Frame::Hello(hello).to_bytes().len() < 128);
     }

@@ -365,14 +365,16 @@ impl<M: Mind> VirtualTown<M> {
         let elapsed = self.began.elapsed();
         let told = match &event {
             LinkEvent::Connected { peer, .. } => Some(Told::Up(*peer)),
-            LinkEvent::Disconnected { peer, reason, .. } => Some(Told::Down(*peer, reason.clone())),
+            LinkEvent::Disconnected { peer, reason, .. } => {
+                reason.as_ref().map(|reason| Told::Down(*peer, reason.clone()))
+            }
             LinkEvent::Refused { peer, reason } => Some(Told::Refused(*peer, reason.clone())),
-            LinkEvent::Frame { .. } => None,
+            LinkEvent::Opened { .. } | LinkEvent::Frame { .. } => None,
         };
         self.told.extend(told.map(|told| (elapsed, who, told)));
         let Some(member) = self.members.get_mut(&who) else { return };
         let input = match event {
-            LinkEvent::Connected { peer, link } => {
+            LinkEvent::Opened { peer, link } => {
                 member.links.insert(peer, link);
                 Some(Input::Connected(peer))
             }
@@ -403,7 +405,11 @@ impl<M: Mind> Member<M> {
         let result = work(&mut self.mind);
         for effect in self.mind.commit() {
             match effect {
-                Effect::Send { peer, lane, bytes } => self.driver.send(peer, lane, bytes),
+                Effect::Send { peer, lane, bytes } => {
+                    if let Some(link) = self.links.get(&peer) {
+                        self.driver.send(peer, *link, lane, bytes);
+                    }
+                }
                 Effect::Close { peer, reason, blame } => {
                     self.links.remove(&peer);
                     self.driver.close(peer, &reason, blame);

@@ -110,6 +110,31 @@ fn a_link_comes_up_soon_after_a_long_outage() {
 }
 
 #[test]
+fn what_was_written_in_an_outage_is_there_two_round_trips_after_dialling() {
+    in_virtual_time(async {
+        let slow = Impairment::delay(Duration::from_millis(300));
+        let mut town = VirtualTown::<Letters>::new(18, slow, &["370000", "370100"]);
+        town.settle(secs(60)).await;
+        town.driver("370100").hold(name("370000"), true);
+        town.until("the link is down", secs(5), |t| !t.linked("370000", "370100")).await;
+        let letters = [("370100", "370000"), ("370000", "370100")]
+            .map(|(from, to)| (to, town.at(from, |m| m.write(to, "words", 1_000))));
+        town.pass(secs(60)).await;
+        town.driver("370100").hold(name("370000"), false);
+        // Handshake, first flight, first flight back: each half a round trip after the other.
+        for (there, after) in [("370000", 880), ("370100", 260)] {
+            town.pass(Duration::from_millis(after)).await;
+            let held = |t: &mut VirtualTown<Letters>| {
+                letters.map(|(to, letter)| (to, t.at(to, |m| m.holds(&letter))))
+            };
+            assert!(!held(&mut town).contains(&(there, true)), "{there}\n{}", town.story());
+            town.pass(Duration::from_millis(40)).await;
+            assert!(held(&mut town).contains(&(there, true)), "{there}\n{}", town.story());
+        }
+    });
+}
+
+#[test]
 fn a_one_way_link_is_no_link_and_heals() {
     in_virtual_time(async {
         for (from, to) in [("370000", "370100"), ("370100", "370000")] {

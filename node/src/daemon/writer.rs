@@ -152,7 +152,11 @@ impl Writer {
         }
         for effect in effects {
             match effect {
-                Effect::Send { peer, lane, bytes } => self.driver.send(peer, lane, bytes),
+                Effect::Send { peer, lane, bytes } => {
+                    if let Some(link) = self.links.get(&peer) {
+                        self.driver.send(peer, *link, lane, bytes);
+                    }
+                }
                 Effect::Close { peer, reason, blame } => {
                     self.links.remove(&peer);
                     self.driver.close(peer, &reason, blame);
@@ -197,17 +201,20 @@ impl Writer {
 
     fn link(&mut self, event: LinkEvent) -> Result<(), Failure> {
         match event {
-            LinkEvent::Connected { peer, link } => {
+            LinkEvent::Opened { peer, link } => {
                 self.links.insert(peer, link);
                 self.engine.link(Input::Connected(peer))
             }
+            LinkEvent::Connected { .. } => Ok(()),
             LinkEvent::Frame { peer, link, bytes, .. } if self.links.get(&peer) == Some(&link) => {
                 self.engine.link(Input::Frame { peer, bytes })
             }
             LinkEvent::Disconnected { peer, link, reason } if self.links.get(&peer) == Some(&link) => {
                 self.links.remove(&peer);
-                tracing::info!(%peer, "link down: {reason}");
-                self.engine.note_text(now_ms(), format!("link with {peer} is down: {reason}"));
+                if let Some(reason) = reason {
+                    tracing::info!(%peer, "link down: {reason}");
+                    self.engine.note_text(now_ms(), format!("link with {peer} is down: {reason}"));
+                }
                 self.engine.link(Input::Disconnected(peer))
             }
             LinkEvent::Refused { peer, reason } => {

@@ -14,14 +14,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use certs::{NodeName, UnixTime};
-use quinn::Connection;
+use quinn::{Connection, SendStream};
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout};
 
 use super::budget::Bucket;
 use super::link::{Live, Outranked};
 use super::refusal::{End, Verdict, read, short};
-use super::streams::{Lanes, Reader, greet, greeting};
+use super::streams::{Lanes, Outlets, Reader, greet, greeting};
 use super::{Driver, LinkEvent, lock};
 
 /// Handshakes under way at once.
@@ -169,34 +169,33 @@ impl Driver {
         if let Some(reason) = self.unwelcome(peer) {
             return self.turn_away(connection, Some(peer), &reason).await;
         }
-        // The dialler greets first: so a connection that is turned away is never up at its dialler.
-        let mut control = None;
-        if dialled.is_some() {
-            control = greet(&connection, self.0.incarnation).await;
-        }
-        let Some((first, incarnation)) = greeting(&connection).await else {
-            let why = connection.close_reason();
-            connection.close(End::Misbehaved.code(), b"no greeting");
-            return match why {
-                Some(e) => self.failed(Some(peer), &e, "").await,
-                None => {
-                    self.refused(Some(peer), "the connection was made and nothing was said on it").await;
-                    Verdict::Unreachable
-                }
-            };
-        };
-        drop(pass);
         let link = self.0.links.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let (lanes, outlets) = Lanes::new();
-        let live = Live {
+        let new = Live {
             link,
             connection: connection.clone(),
-            incarnation,
+            incarnation: None,
             dialled: dialled.is_some(),
             lanes,
             why: None,
         };
-        match self.settle(peer, live).await {
+        // The dialler greets first and speaks on: so a connection that is turned away is in use at its dialler for a
+        // moment, and never up.
+        let mut outlets = Some(outlets);
+        let mut control = match dialled {
+            Some(_) => greet(&connection, self.0.incarnation).await,
+            None => None,
+        };
+        let opened = control.is_some() && self.open(peer, &new);
+        if opened {
+            self.begin(peer, &new, control.take(), outlets.take()).await;
+        }
+        let greeted = greeting(&connection).await;
+        drop(pass);
+        let Some((first, incarnation)) = greeted else {
+            return self.ungreeted(&connection, peer, link, opened).await;
+        };
+        match self.settle(peer, new.clone(), incarnation, opened).await {
             Ok(()) => {}
             Err(Outranked::Crossing) => {
                 connection.close(End::Crossing.code(), b"another connection stays");
@@ -204,16 +203,41 @@ impl Driver {
             }
             Err(Outranked::Copy(reason)) => return self.turn_away(connection, Some(peer), &reason).await,
         }
-        if control.is_none() {
-            control = greet(&connection, self.0.incarnation).await;
+        if !opened {
+            if control.is_none() {
+                control = greet(&connection, self.0.incarnation).await;
+            }
+            self.begin(peer, &new, control, outlets).await;
         }
         self.tell(LinkEvent::Connected { peer, link }).await;
-        if let Some(control) = control {
-            let feed = self.0.congestion.feed().map(|rate| Arc::new(Bucket::new(rate)));
-            tokio::spawn(outlets.write(connection.clone(), control, feed, self.0.files.clone()));
-            Reader::new(self.clone(), connection.clone(), peer, link).read(first).await;
-        }
+        Reader::new(self.clone(), connection.clone(), peer, link).read(first).await;
         self.ended(&connection, peer, link).await
+    }
+
+    /// Frames may go out from here on. `control` has greeted; without it the connection is ending.
+    async fn begin(&self, peer: NodeName, new: &Live, control: Option<SendStream>, outlets: Option<Outlets>) {
+        self.tell(LinkEvent::Opened { peer, link: new.link }).await;
+        if let (Some(control), Some(outlets)) = (control, outlets) {
+            let feed = self.0.congestion.feed().map(|rate| Arc::new(Bucket::new(rate)));
+            tokio::spawn(outlets.write(new.connection.clone(), control, feed, self.0.files.clone()));
+        }
+    }
+
+    /// Ends a connection whose peer has not greeted.
+    async fn ungreeted(&self, connection: &Connection, peer: NodeName, link: u64, opened: bool) -> Verdict {
+        let why = connection.close_reason();
+        connection.close(End::Misbehaved.code(), b"no greeting");
+        if opened && !self.is_live(peer, link) {
+            return Verdict::Crossed; // another connection has taken its place meanwhile
+        }
+        self.drop_link(peer, link, End::Misbehaved, "").await;
+        match why {
+            Some(e) => self.failed(Some(peer), &e, "").await,
+            None => {
+                self.refused(Some(peer), "the connection was made and nothing was said on it").await;
+                Verdict::Unreachable
+            }
+        }
     }
 
     async fn ended(&self, connection: &Connection, peer: NodeName, link: u64) -> Verdict {

@@ -124,9 +124,12 @@ impl Driver {
             if seen.stopping || self.0.events.is_closed() {
                 return false;
             }
-            if self.linked(peer) || lock(&self.0.held).contains(&peer) {
+            // An operator who lets a link come up again means now; what an outage has taken down, many have lost at once.
+            let held = lock(&self.0.held).contains(&peer);
+            if held || self.linked(peer) {
                 seen = self.0.news.newer(&seen).await;
-                due = Instant::now() + head_start + jitter.up_to(JITTER);
+                let scatter = if held { Duration::ZERO } else { jitter.up_to(JITTER) };
+                due = Instant::now() + head_start + scatter;
                 continue;
             }
             if let Some((until, _)) = lock(&self.0.blamed).get(&peer) {

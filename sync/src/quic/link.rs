@@ -4,6 +4,9 @@
 //! still looks alive; and a copied disk makes two nodes with one name. Both ends decide alike, for the rule reads only
 //! what both know: who dialled, and the incarnation that each side greeted with.
 //!
+//! A dialler takes its connection into use before the other side has greeted; until then it counts as one with the
+//! incarnation of whatever it is compared with, and it comes into use only where there is no other.
+//!
 //! ```text
 //! the new connection's peer is ...         the old one's dialler    then
 //! of another incarnation                   anybody                  the new one waits until the old one is silent
@@ -34,7 +37,8 @@ const PROBE_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Live {
     pub(super) link: u64,
     pub(super) connection: Connection,
-    pub(super) incarnation: Incarnation,
+    /// `None` until the peer has greeted.
+    pub(super) incarnation: Option<Incarnation>,
     /// Whether this side dialled it.
     pub(super) dialled: bool,
     pub(super) lanes: Lanes,
@@ -53,9 +57,9 @@ enum Rival {
     Copies,
 }
 
-fn rival(me: NodeName, peer: NodeName, old: (Incarnation, bool), new: (Incarnation, bool)) -> Rival {
+fn rival(me: NodeName, peer: NodeName, old: (Option<Incarnation>, bool), new: (Incarnation, bool)) -> Rival {
     let ((old_life, old_dialled), (new_life, new_dialled)) = (old, new);
-    if old_life != new_life {
+    if old_life.is_some_and(|old_life| old_life != new_life) {
         Rival::Copies
     } else if old_dialled == new_dialled || new_dialled == (me > peer) {
         Rival::Replaces
@@ -74,21 +78,47 @@ pub(super) enum Outranked {
 }
 
 impl Driver {
-    /// Makes a new connection the link with its peer, if it is to be.
-    pub(super) async fn settle(&self, peer: NodeName, new: Live) -> Result<(), Outranked> {
+    /// Takes a connection that was dialled into use before the peer has greeted; `false` when another one is there.
+    pub(super) fn open(&self, peer: NodeName, new: &Live) -> bool {
+        let mut live = lock(&self.0.live);
+        let vacant = !live.contains_key(&peer);
+        if vacant {
+            live.insert(peer, new.clone());
+        }
+        vacant
+    }
+
+    /// Whether this connection is the link with the peer.
+    pub(super) fn is_live(&self, peer: NodeName, link: u64) -> bool {
+        lock(&self.0.live).get(&peer).is_some_and(|live| live.link == link)
+    }
+
+    /// Makes a connection whose peer has greeted the link, if it is to be. `opened`: it is in use already.
+    pub(super) async fn settle(
+        &self,
+        peer: NodeName,
+        new: Live,
+        greeted: Incarnation,
+        opened: bool,
+    ) -> Result<(), Outranked> {
         loop {
             let old = {
                 let mut live = lock(&self.0.live);
-                match live.get(&peer).cloned() {
-                    None => {
-                        live.insert(peer, new);
+                match live.get_mut(&peer) {
+                    None if !opened => {
+                        live.insert(peer, Live { incarnation: Some(greeted), ..new });
                         break;
                     }
-                    Some(old) => old,
+                    Some(old) if old.link == new.link => {
+                        old.incarnation = Some(greeted);
+                        break;
+                    }
+                    // It was in use and is no longer: another one has taken its place, or an operator has ended it.
+                    _ if opened => return Err(Outranked::Crossing),
+                    old => old.cloned().expect("the vacant place was taken above"),
                 }
             };
-            let which =
-                rival(self.0.me, peer, (old.incarnation, old.dialled), (new.incarnation, new.dialled));
+            let which = rival(self.0.me, peer, (old.incarnation, old.dialled), (greeted, new.dialled));
             if which == Rival::Replaces {
                 self.drop_link(peer, old.link, End::Crossing, "the peer's newer connection took over").await;
             } else if !self.answers(peer, &old).await {
@@ -110,7 +140,7 @@ impl Driver {
     /// given up: that one is asked for a sign of life.
     async fn answers(&self, peer: NodeName, old: &Live) -> bool {
         let heard = old.connection.stats().udp_rx.datagrams;
-        self.send(peer, Lane::Control, vec![PROBE]);
+        self.send(peer, old.link, Lane::Control, vec![PROBE]);
         tokio::select! {
             biased;
             _ = old.connection.closed() => false,
@@ -133,7 +163,8 @@ impl Driver {
         live.connection.close(end.code(), short(reason).as_bytes());
         lock(&self.0.rtts).insert(peer, live.connection.rtt());
         self.news(|_| {});
-        let reason = live.why.unwrap_or_else(|| reason.to_owned());
+        let was_up = live.incarnation.is_some();
+        let reason = live.why.or_else(|| was_up.then(|| reason.to_owned()));
         self.tell(LinkEvent::Disconnected { peer, link, reason }).await;
     }
 
@@ -171,8 +202,11 @@ mod tests {
         // Whatever the order in which the connections come in at each end: the greater name's stays.
         for (me, peer) in [(low, high), (high, low)] {
             let by_high = me == high;
-            assert_eq!(rival(me, peer, (life(1), !by_high), (life(1), by_high)), Rival::Replaces);
-            assert_eq!(rival(me, peer, (life(1), by_high), (life(1), !by_high)), Rival::Crosses);
+            // The one that is in use may still wait for its greeting.
+            for old in [Some(life(1)), None] {
+                assert_eq!(rival(me, peer, (old, !by_high), (life(1), by_high)), Rival::Replaces);
+                assert_eq!(rival(me, peer, (old, by_high), (life(1), !by_high)), Rival::Crosses);
+            }
         }
     }
 
@@ -181,9 +215,9 @@ mod tests {
         let (low, high): (NodeName, NodeName) = ("370000".parse().unwrap(), "370100".parse().unwrap());
         for (me, peer) in [(low, high), (high, low)] {
             for dialled in [true, false] {
-                assert_eq!(rival(me, peer, (life(1), dialled), (life(1), dialled)), Rival::Replaces);
+                assert_eq!(rival(me, peer, (Some(life(1)), dialled), (life(1), dialled)), Rival::Replaces);
                 for new in [true, false] {
-                    assert_eq!(rival(me, peer, (life(1), dialled), (life(2), new)), Rival::Copies);
+                    assert_eq!(rival(me, peer, (Some(life(1)), dialled), (life(2), new)), Rival::Copies);
                 }
             }
         }

@@ -5,6 +5,15 @@
 //!     |                   |                            |
 //!     └───────────────────┴──── bye / disconnected ────┘
 //! ```
+//!
+//! The first flight is the hello and the first batches of the outbox, sent before anything of the peer was heard. That
+//! is safe, because nothing in the peer's hello decides what it must get: the outbox says that, from before. What a
+//! hello can tell is that the peer lacks more than the outbox knows (it was put back from a backup) or holds some of it
+//! (from another path). Then items of the first flight wait there for their parents and are sent again, or come twice
+//! and are answered; and the digests differ, which is what begins a repair. A batch's id is remembered here before it
+//! leaves, so its answer finds it whichever comes first. A hello's digest counts the batches that go with it as sent:
+//! it is compared once they have arrived, and never begins a repair of what is merely on its way. Until the peer has
+//! been heard it is spoken to in the lowest version that is still spoken.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +61,7 @@ pub(super) struct Link {
     pub(super) scan: Option<Position>,
     pub(super) sent: u64,
     pub(super) received: u64,
+    greeted: bool,
     heard: bool,
     /// The set or the outbox has changed since the last digest went out.
     dirty: bool,
@@ -108,6 +118,22 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         self.files.unlink(peer);
         let scan = self.pairs.get(&peer).and_then(|p| p.everything);
         self.links.insert(peer, Link { scan, dirty: false, compared_at: now, ..Link::default() });
+        Ok(())
+    }
+
+    /// Says hello, once, and before the batches that stand behind `place` in what is to be done and that it counts.
+    pub(super) fn say_hello<S: Store>(
+        &mut self,
+        now: u64,
+        peer: NodeName,
+        more: bool,
+        place: usize,
+        store: &mut S,
+    ) -> store::Result<()> {
+        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        if std::mem::replace(&mut link.greeted, true) {
+            return Ok(());
+        }
         let digest = self.digest(peer);
         let hello = Hello {
             version: VERSION,
@@ -115,8 +141,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             highest: store.highest_seal(peer)?,
             digest,
             clock: now,
+            more,
         };
-        self.send(peer, Lane::Control, &Frame::Hello(hello));
+        let bytes = Frame::Hello(hello).to_bytes();
+        self.effects.insert(place, Effect::Send { peer, lane: Lane::Control, bytes });
         Ok(())
     }
 
@@ -170,11 +198,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             pair.last_seen = Some(now);
         }
         match frame {
-            Frame::Hello(hello) => self.hello(now, peer, hello, store),
+            Frame::Hello(hello) => self.hello(peer, hello, store),
             Frame::Batch { id, load } => self.batch(peer, id, &load, store, domain),
             Frame::Answer(answer) => self.answer(now, peer, answer, store),
             Frame::Digest(digest) => {
-                self.compare(now, peer, digest);
+                self.hear_digest(peer, digest);
                 Ok(())
             }
             Frame::Sketch(sketch) => self.sketch(peer, sketch, store),
@@ -194,13 +222,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
     }
 
-    fn hello<S: Store>(
-        &mut self,
-        now: u64,
-        peer: NodeName,
-        hello: Hello,
-        store: &mut S,
-    ) -> store::Result<()> {
+    fn hello<S: Store>(&mut self, peer: NodeName, hello: Hello, store: &mut S) -> store::Result<()> {
         if hello.version == 0 {
             self.blame(peer, "a hello without a version".to_owned());
             return Ok(());
@@ -219,19 +241,22 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
         }
         self.dirty.insert(peer);
-        self.compare(now, peer, hello.digest);
+        if !hello.more {
+            self.hear_digest(peer, hello.digest);
+        }
         Ok(())
     }
 
-    /// Compares the peer's digest with this node's, if both are of one moment.
-    fn compare(&mut self, now: u64, peer: NodeName, theirs: DigestBody) {
+    /// Keeps the peer's digest until it is compared: at the end of a transaction, when what this node owes is on its
+    /// way and counted.
+    fn hear_digest(&mut self, peer: NodeName, theirs: DigestBody) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.theirs = Some(theirs);
         }
-        self.compare_again(now, peer);
     }
 
-    pub(super) fn compare_again(&mut self, now: u64, peer: NodeName) {
+    /// Compares the peer's digest with this node's, if both are of one moment.
+    pub(super) fn compare(&mut self, now: u64, peer: NodeName) {
         let ours = self.digest(peer);
         let Some(link) = self.links.get_mut(&peer) else { return };
         let Some(theirs) = link.theirs else { return };
@@ -284,12 +309,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     pub(super) fn tick(&mut self, now: u64) {
-        let peers: Vec<NodeName> = self.links.keys().copied().collect();
-        for peer in peers {
-            if let Some(link) = self.links.get_mut(&peer) {
-                link.parked.retain(|_, since| within(now, *since, PARKED_MS));
-            }
-            self.compare_again(now, peer);
+        for link in self.links.values_mut() {
+            link.parked.retain(|_, since| within(now, *since, PARKED_MS));
         }
     }
 

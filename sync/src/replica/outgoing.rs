@@ -21,11 +21,25 @@ const WINDOW: usize = 4 << 20;
 impl<T: Trust, M: Matter> Replica<T, M> {
     /// Sends the peer what it must still get, as far as the window allows; then, if all is said, the digest.
     pub(super) fn pump<S: Store>(&mut self, now: u64, peer: NodeName, store: &mut S) -> store::Result<()> {
+        let before = self.effects.len();
+        let all = self.send_batches(now, peer, store)?;
+        self.say_hello(now, peer, !all, before, store)?;
+        if !all {
+            return Ok(());
+        }
+        self.compare(now, peer);
+        self.say_cells(peer, store)?;
+        self.say_digest(peer);
+        Ok(())
+    }
+
+    /// Sends batches until there is nothing more to send now, or the window is full: then `false`.
+    fn send_batches<S: Store>(&mut self, now: u64, peer: NodeName, store: &mut S) -> store::Result<bool> {
         loop {
-            let Some(link) = self.links.get(&peer) else { return Ok(()) };
+            let Some(link) = self.links.get(&peer) else { return Ok(false) };
             let waiting: usize = link.in_flight.values().map(|b| b.bytes).sum();
-            if !link.view().connected || waiting >= WINDOW || link.pauses(now) {
-                return Ok(());
+            if waiting >= WINDOW || link.pauses(now) {
+                return Ok(false);
             }
             let mut draft = self.draft_from_outbox(peer, store)?;
             let mut scanned = None;
@@ -33,14 +47,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 scanned = self.draft_from_scan(peer, &mut draft, store)?;
             }
             if draft.is_empty() && scanned.is_none() {
-                break;
+                return Ok(true);
             }
             self.send_batch(now, peer, draft, scanned, store)?;
         }
-        self.compare_again(now, peer);
-        self.say_cells(peer, store)?;
-        self.say_digest(peer);
-        Ok(())
     }
 
     /// Sends a draft as one batch, or as several when it does not fit into a frame.

@@ -45,6 +45,7 @@ pub type End = (Arc<Identity>, Trust);
 pub struct Bare {
     drivers: [Driver; 2],
     inboxes: [tokio::sync::mpsc::Receiver<LinkEvent>; 2],
+    links: [u64; 2],
 }
 
 impl Bare {
@@ -66,9 +67,13 @@ impl Bare {
         let (b, inbox_b) = Driver::start(config(b, Default::default())).expect("a driver");
         let peers = [(name(PROVINCE), vec![b.address().expect("its address")])].into();
         let (a, inbox_a) = Driver::start(config(a, peers)).expect("a driver");
-        let mut bare = Bare { drivers: [a, b], inboxes: [inbox_a, inbox_b] };
-        for inbox in &mut bare.inboxes {
-            while !matches!(inbox.recv().await, Some(LinkEvent::Connected { .. })) {}
+        let mut bare = Bare { drivers: [a, b], inboxes: [inbox_a, inbox_b], links: [0; 2] };
+        for (inbox, up) in bare.inboxes.iter_mut().zip(&mut bare.links) {
+            *up = loop {
+                if let Some(LinkEvent::Connected { link, .. }) = inbox.recv().await {
+                    break link;
+                }
+            };
         }
         bare
     }
@@ -93,7 +98,7 @@ impl Bare {
         let began = Instant::now();
         for frame in &frames {
             let packed = zstd::bulk::compress(frame, 3).expect("it fits into memory");
-            self.drivers[0].send(name(PROVINCE), Lane::Bulk, packed);
+            self.drivers[0].send(name(PROVINCE), self.links[0], Lane::Bulk, packed);
         }
         for _ in &frames {
             let Some(LinkEvent::Frame { bytes, .. }) = self.inboxes[1].recv().await else {
@@ -120,7 +125,7 @@ impl Bare {
         let began = Instant::now();
         for which in [0, 1] {
             let peer = [name(PROVINCE), name(super::nodes::CITY)][which];
-            self.drivers[which].send(peer, Lane::Control, vec![0; 256]);
+            self.drivers[which].send(peer, self.links[which], Lane::Control, vec![0; 256]);
             while !matches!(self.inboxes[1 - which].recv().await, Some(LinkEvent::Frame { .. })) {}
         }
         began.elapsed()

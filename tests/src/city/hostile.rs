@@ -87,11 +87,15 @@ async fn work(
         seed: 1,
     })
     .expect("a driver");
+    let mut links = BTreeMap::new();
     while !over.load(Ordering::Relaxed) {
         let event = tokio::time::timeout(Duration::from_millis(50), events.recv()).await.ok().flatten();
         engine.begin(now_ms()).expect("a transaction");
         let input = match event {
-            Some(LinkEvent::Connected { peer, .. }) => Some(Input::Connected(peer)),
+            Some(LinkEvent::Opened { peer, link }) => {
+                links.insert(peer, link);
+                Some(Input::Connected(peer))
+            }
             Some(LinkEvent::Frame { peer, bytes, .. }) => Some(Input::Frame { peer, bytes }),
             Some(LinkEvent::Disconnected { peer, .. }) => Some(Input::Disconnected(peer)),
             _ => None,
@@ -103,7 +107,8 @@ async fn work(
         for effect in engine.commit().expect("it is durable") {
             if let Effect::Send { peer, lane, bytes } = effect {
                 let frame = Frame::from_bytes(&bytes).expect("an own frame");
-                harm(peer, frame).into_iter().for_each(|bytes| driver.send(peer, lane, bytes));
+                let link = links.get(&peer).copied().unwrap_or_default();
+                harm(peer, frame).into_iter().for_each(|bytes| driver.send(peer, link, lane, bytes));
             }
         }
     }

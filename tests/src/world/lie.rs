@@ -281,6 +281,7 @@ impl World {
                 highest: Some((u64::MAX - chance.below(2), SealHash::from_bytes([9; 32]))),
                 digest,
                 clock: u64::MAX,
+                more: chance.hits(50),
             })),
             Lie::FalseDigest => one(Frame::Digest(digest)),
             Lie::FalseAnswer => {

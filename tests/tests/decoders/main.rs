@@ -133,6 +133,7 @@ fn frames(material: &Material) -> Vec<Vec<u8>> {
         highest: Some((7, material.seals[0].hash())),
         digest,
         clock: NOW.secs() * 1000,
+        more: true,
     };
     let want = |outcome| Frame::Want(WantBody { key: [1; 16], bits: 2, prefix: 1, outcome });
     let all = [

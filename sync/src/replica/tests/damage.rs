@@ -150,6 +150,7 @@ fn a_false_claim_about_our_seals_changes_nothing() {
         highest: Some((u64::MAX, SealHash::from_bytes([1; 32]))),
         digest,
         clock: 0,
+        more: false,
     };
     w.at(name("370100"), |r, s, now| {
         let bytes = crate::wire::Frame::Hello(hello).to_bytes();

@@ -48,6 +48,52 @@ fn an_idle_reconnect_costs_one_hello_each_way() {
 }
 
 #[test]
+fn what_is_owed_goes_in_the_first_flight_and_is_not_mistaken_for_a_difference() {
+    for who in [&["370100"][..], &["370000"], &["370000", "370100"]] {
+        let mut w = World::new(&["370000", "370100"]);
+        let doc = w.write("370100", None, "subject", "letter");
+        w.link("370000", "370100");
+        w.settle();
+        w.cut("370000", "370100");
+        let proofs =
+            |w: &World, node| w.told(node).iter().filter(|e| matches!(e, Event::Proved { .. })).count();
+        let before = proofs(&w, "370000");
+        for node in who {
+            w.write(node, Some(doc), node, "words");
+        }
+        w.link("370000", "370100");
+        let flight = |from: &str| -> Vec<u8> {
+            w.wire.iter().filter(|(x, ..)| *x == name(from)).map(|(.., bytes)| bytes[0]).collect()
+        };
+        for node in ["370000", "370100"] {
+            assert_eq!(flight(node), if who.contains(&node) { vec![1, 2] } else { vec![1] }, "hello, batch");
+        }
+        w.settle();
+        w.assert_equal("370000", "370100");
+        for node in ["370000", "370100"] {
+            assert!(!w.told(node).iter().any(|e| matches!(e, Event::Repairing { .. })), "{who:?}");
+            assert!(proofs(&w, node) > before, "{who:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hello_of_a_peer_that_owes_more_than_its_window_begins_no_repair() {
+    let mut w = World::new(&["370000", "370100"]);
+    let doc = w.write("370100", None, "subject", "large");
+    for i in 0..100u8 {
+        let mut noise = vec![0u8; 30_000];
+        blake3::Hasher::new_keyed(&[i; 32]).finalize_xof().fill(&mut noise);
+        let words: String = noise.iter().map(|b| format!("{b:02x}")).collect();
+        w.write("370100", Some(doc), &format!("k{i}"), &words);
+    }
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert!(!w.told("370000").iter().any(|e| matches!(e, Event::Repairing { .. })));
+}
+
+#[test]
 fn a_wider_audience_brings_the_whole_document_over_many_hops() {
     let mut w = World::new(&["000000", "370000", "370100", "510000", "510100"]);
     for (a, b) in [("000000", "370000"), ("370000", "370100"), ("000000", "510000"), ("510000", "510100")] {
