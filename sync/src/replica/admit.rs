@@ -6,9 +6,11 @@ use certs::NodeName;
 
 use super::{Event, Replica, WriteError};
 use crate::document::{Refusal, Witnessed};
-use crate::id::{DocId, ItemHash};
+use crate::id::{DocId, ItemHash, SealHash};
 use crate::item::{Audience, Class, Item, Kind, Sealed, State};
 use crate::matter::{Domain, Matter};
+use crate::merkle::Twig;
+use crate::seal;
 use crate::store::{self, Position, Refused, Store};
 use crate::trust::Trust;
 
@@ -78,12 +80,14 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(())
     }
 
-    /// Takes in items of one document whose seals hold. The verdicts are in the order of the items.
+    /// Takes in items of one document whose seals hold. The verdicts are in the order of the items. What is not here
+    /// afterwards as a leaf of the seal that it came under goes into `unheld`, as the hash that it is there.
     pub(super) fn admit<S, D>(
         &mut self,
         doc: DocId,
         incoming: &[Incoming],
         from: NodeName,
+        unheld: &mut BTreeMap<SealHash, Vec<Twig>>,
         store: &mut S,
         domain: &mut D,
     ) -> store::Result<Vec<Verdict>>
@@ -91,9 +95,16 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         S: Store,
         D: Domain<S, Matter = M>,
     {
+        let mut not_here = |item: &Incoming| {
+            if let Some(Sealed { seal, leaf }) = item.sealed {
+                let hash = seal::leaf(&doc, &item.hash);
+                unheld.entry(seal).or_default().push(Twig { low: leaf, high: leaf + 1, hash });
+            }
+        };
         let held = store.document(&doc)?;
         let begins = incoming.iter().any(|i| i.hash == ItemHash::from(doc));
         if held.is_none() && !begins {
+            incoming.iter().for_each(not_here);
             return Ok(vec![Verdict::Waiting; incoming.len()]);
         }
         if held.is_none() {
@@ -106,7 +117,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let mut changes: BTreeMap<usize, Witnessed> = BTreeMap::new();
         for (i, item) in incoming.iter().enumerate() {
             if let Some(state) = store.state(&item.hash)? {
-                // Two batches may bring the same; a refused one stays refused.
+                // Two batches may bring the same; a refused one stays refused. Under two seals it keeps the first.
+                if store.item(&item.hash)?.is_some_and(|here| here.sealed != item.sealed) {
+                    not_here(item);
+                }
                 verdicts[i] = Some(match state {
                     State::Refused => {
                         Verdict::Refused(Refusal::Rule("it was refused here before".to_owned()))
@@ -154,7 +168,15 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
         }
         self.settle_document(doc, held.unwrap_or_default().audience, taken, Some(from), store)?;
-        Ok(verdicts.into_iter().map(|v| v.unwrap_or(Verdict::Waiting)).collect())
+        let mut all = Vec::with_capacity(incoming.len());
+        for (item, verdict) in incoming.iter().zip(verdicts) {
+            let verdict = verdict.unwrap_or(Verdict::Waiting);
+            if verdict == Verdict::Waiting {
+                not_here(item);
+            }
+            all.push(verdict);
+        }
+        Ok(all)
     }
 
     /// `None`: a dependency is not here yet.

@@ -157,21 +157,14 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let mut unheld: BTreeMap<SealHash, Vec<Twig>> = BTreeMap::new();
         for (doc, group) in by_doc {
             let (at, incoming): (Vec<u32>, Vec<Incoming>) = group.into_iter().unzip();
-            let verdicts = self.admit(doc, &incoming, peer, store, domain)?;
+            let verdicts = self.admit(doc, &incoming, peer, &mut unheld, store, domain)?;
             for ((at, item), verdict) in at.into_iter().zip(&incoming).zip(verdicts) {
                 match verdict {
                     Verdict::Durable => settled.push((Some(doc), item.hash)),
                     Verdict::Refused(refusal) => {
                         exceptions.push((at, Exception::Refused(refusal.to_string())))
                     }
-                    Verdict::Waiting => {
-                        exceptions.push((at, Exception::Waiting));
-                        if let Some(Sealed { seal, leaf: place }) = item.sealed {
-                            let hash = seal::leaf(&doc, &item.hash);
-                            let twig = Twig { low: place, high: place + 1, hash };
-                            unheld.entry(seal).or_default().push(twig);
-                        }
-                    }
+                    Verdict::Waiting => exceptions.push((at, Exception::Waiting)),
                 }
             }
         }

@@ -25,6 +25,28 @@ fn a_backup_from_before_heals_and_nothing_is_lost() {
     assert!(w.told("370100").iter().any(|e| matches!(e, Event::Restored { .. })), "{:?}", w.told("370100"));
 }
 
+/// Offline, then backed up, then linked, then put back: the backlog is sealed a second time together with what is new,
+/// and whoever holds it under the first seal passes the new on all the same.
+#[test]
+fn a_backlog_that_was_sealed_twice_is_passed_on() {
+    let mut w = World::new(&["000000", "370000", "370100"]);
+    w.link("000000", "370000");
+    let docs: Vec<DocId> = (0..3).map(|i| w.write("370100", None, "subject", &format!("{i}"))).collect();
+    let backup = w.nodes[&name("370100")].store.clone();
+    w.link("370000", "370100");
+    w.settle();
+    w.cut("370000", "370100");
+    w.nodes.insert(name("370100"), open(name("370100"), backup, 99));
+    w.write("370100", Some(docs[1]), "after", "the restore");
+    w.link("370000", "370100");
+    w.settle();
+    for (a, b) in [("370000", "370100"), ("000000", "370000")] {
+        w.assert_equal(a, b);
+        assert!(w.nodes[&name(a)].replica.link(name(b)).digest_equal, "{a} {b}");
+    }
+    assert_eq!(w.value("000000", docs[1], "after").unwrap(), "the restore");
+}
+
 #[test]
 fn two_clones_are_noticed_and_both_their_words_survive() {
     let mut w = World::new(&["370000", "370100"]);

@@ -80,7 +80,9 @@ fn feed(w: &mut World, who: &str, doc: DocId, mut items: Vec<crate::replica::adm
         let before = items.len();
         items.retain(|item| {
             let verdict = w.at(name(who), |r, s, _| {
-                r.admit(doc, std::slice::from_ref(item), name("370000"), s, &mut Desk).unwrap().remove(0)
+                let mut unheld = BTreeMap::new();
+                let item = std::slice::from_ref(item);
+                r.admit(doc, item, name("370000"), &mut unheld, s, &mut Desk).unwrap().remove(0)
             });
             verdict == crate::replica::admit::Verdict::Waiting
         });
