@@ -1,13 +1,14 @@
 //! Whose items count after a revocation.
 //!
 //! A revocation names the last seals of a node that count; what their chains hold was written before the key was in
-//! wrong hands. Who holds the chain decides by it. Others hold pieces of it, so a superior *vouches*: an item under
-//! the document names the hashes that stand, under the superior's own seal. With the same item a superior takes in
-//! what came later and is found to be honest.
+//! wrong hands. Who holds the chain decides by it. Others hold pieces of it, so a superior, or another node of the same
+//! site, *vouches*: an item under the document names the hashes that stand, under the voucher's own seal. With the same
+//! item a superior takes in what came later and is found to be honest.
 //!
 //! ```text
 //! vouch   postcard (who vouches, [item hash])    of the same document; by a node whose site is above the revoked
-//!                                                author's; it names itself, so that no two nodes write one item
+//!                                                author's, or by another of the same site; it names itself, so that
+//!                                                no two nodes write one item
 //! ```
 
 use std::collections::BTreeSet;
@@ -25,11 +26,11 @@ use crate::trust::{Membership, Trust};
 /// Most hashes in one vouch.
 const MOST: usize = 4096;
 
-/// Whether one node may vouch for what another wrote: its site is above the other's, or there is none above and it is
-/// another node of the same site.
+/// Whether one node may vouch for what another wrote: its site is above the other's, or it is another node of the same
+/// site, in whose name it could write the same.
 fn may_vouch(voucher: NodeName, author: NodeName) -> bool {
     let (above, below) = (voucher.site(), author.site());
-    above.is_above(below) || above == below && below.superior().is_none() && voucher != author
+    above.is_above(below) || above == below && voucher != author
 }
 
 fn vouched(vouch: &Item) -> Vec<ItemHash> {
@@ -124,8 +125,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             self.recount_document(*doc, store, domain)?;
         }
         for node in nodes {
-            let superior = node.site().superior().unwrap_or(node.site());
-            if superior == self.me.site() && may_vouch(self.me, *node) {
+            // The site's other nodes as well: they hold documents that its superior has no part in.
+            let (site, mine) = (node.site(), self.me.site());
+            if (site.superior() == Some(mine) || site == mine) && may_vouch(self.me, *node) {
                 for doc in store.documents_by(*node)? {
                     self.vouch_for_others(doc, *node, store)?;
                 }
