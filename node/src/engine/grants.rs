@@ -17,7 +17,7 @@ use sync::store::Store;
 use super::{Engine, failed};
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::Folded;
-use crate::ticket::readers::{Readers, readers};
+use crate::ticket::readers::{Readers, place, readers};
 use crate::vault::TicketKey;
 use crate::vault::holders::{self, Holder};
 
@@ -210,19 +210,4 @@ impl Engine {
         self.log_reveal("grant", Some(&doc), user, &format!("{to}: {reason}"))?;
         Ok(json!({ "id": doc.to_string(), "to": granted, "desk": readers.desk }))
     }
-}
-
-/// How many holders stand before this node when it comes to granting to `lacking`.
-fn place(me: NodeName, lacking: NodeName, held: &[NodeName], folded: &Folded) -> usize {
-    let order = |holder: NodeName| {
-        let site = holder.site();
-        (
-            site != lacking.site(),
-            site != folded.stand.custodian,
-            !site.is_above(lacking.site()),
-            site != folded.stand.taken_by,
-            holder,
-        )
-    };
-    held.iter().filter(|holder| order(**holder) < order(me)).count()
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use certs::Site;
+use certs::{NodeName, Site};
 
 use super::entry::{Authored, Op};
 use super::fold::Folded;
@@ -53,6 +53,23 @@ pub fn desks(taken_by: Site, against: Option<Site>) -> impl Iterator<Item = Site
     let upwards = std::iter::once(taken_by).chain(taken_by.province()).chain([Site::MINISTRY]);
     let mut seen = BTreeSet::new();
     upwards.filter(move |site| Some(*site) != against && seen.insert(*site)).take(DESKS)
+}
+
+/// How many of those that hold the key, `held`, stand before `me` when it comes to granting it to `lacking`: a replica
+/// of the same site first, then the custodian's nodes, the superiors of who lacks it, the site that took the call, the
+/// rest by name. All of them rank themselves alike.
+pub fn place(me: NodeName, lacking: NodeName, held: &[NodeName], folded: &Folded) -> usize {
+    let order = |holder: NodeName| {
+        let site = holder.site();
+        (
+            site != lacking.site(),
+            site != folded.stand.custodian,
+            !site.is_above(lacking.site()),
+            site != folded.stand.taken_by,
+            holder,
+        )
+    };
+    held.iter().filter(|holder| order(**holder) < order(me)).count()
 }
 
 #[cfg(test)]
