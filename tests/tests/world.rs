@@ -5,9 +5,10 @@ use sync::replica::Event;
 use world::world::World;
 use world::world::campaign::{Length, REGRESSIONS, campaign, unmet};
 use world::world::event::Deed;
-use world::world::lie::{Lie, Tamper};
+use world::world::lie::Lie;
 use world::world::machine::CrashPoint;
 use world::world::net::Weather;
+use world::world::tamper::Tamper;
 
 const TREE: [&str; 8] = ["000000", "370000", "370100", "370200", "370100-01", "510000", "510100", "510700"];
 
@@ -195,6 +196,16 @@ fn two_clones_at_once_are_noticed_and_lose_nothing() {
 }
 
 #[test]
+fn a_copy_of_a_running_node_is_noticed_and_holds_up_nothing() {
+    let mut w = World::of(&["000000", "370000", "370100", "370200", "370200-01"]);
+    w.partition("370200", "370200-01");
+    let t = w.call("370200-01");
+    w.copied("370200-01");
+    w.act("370200-01", t, Deed::Dispatch);
+    w.converges();
+}
+
+#[test]
 fn a_relay_that_alters_drops_or_answers_falsely_is_found_out() {
     for tamper in Tamper::ALL {
         let mut w = World::of(&["000000", "370000", "370100"]);
@@ -252,6 +263,24 @@ fn a_revoked_node_is_cut_off_and_its_later_words_do_not_count() {
     let after = w.call("370100");
     w.pass_ms(600_000);
     assert!(!w.holds("370000", after));
+}
+
+/// The ministry, which revokes a province's node, has no part in most of its tickets: the province's other node vouches.
+#[test]
+fn what_a_revoked_replica_wrote_in_time_counts_where_the_revoker_holds_nothing() {
+    let mut w = World::of(&["000000", "370000", "370000-b", "370100", "370200"]);
+    let t = w.call_unreported("370100");
+    w.rests();
+    w.assign("370000", t, "370200");
+    w.rests();
+    w.call("370000");
+    w.rests();
+    assert!(!w.holds("000000", t));
+    w.revokes("000000", "370000");
+    w.converges();
+    for node in ["370000-b", "370100", "370200"] {
+        assert_eq!(w.custodian(node, t), "370200", "{node}");
+    }
 }
 
 #[test]
@@ -316,7 +345,7 @@ fn a_few_hundred_seeds_break_nothing_and_meet_every_fault() {
     let length = Length { events: 100, days: 0 };
     let known = REGRESSIONS.iter().map(|(seed, _)| *seed);
     let seeds: Vec<u64> = known.chain(1_000..1_250).collect();
-    let (seen, failures) = campaign(&seeds, length, 1, |_, _, _| {});
+    let (seen, failures) = campaign(&seeds, length, 4, |_, _, _| {});
     let reports: Vec<String> = failures.iter().map(|f| f.report(length)).collect();
     assert!(failures.is_empty(), "{}", reports.join("\n\n"));
     let unmet = unmet(&seen, seeds.len() as u64);

@@ -2,21 +2,26 @@
 
 use std::collections::BTreeSet;
 
+use certs::Site;
+
 use automerge::transaction::Transactable;
 use automerge::{ObjType, ROOT};
 use node::ticket::entry::{Create, Entry, EntryId, Op};
+use node::ticket::erasure::{Erasure, may_erase};
 use node::ticket::matter::{KIND, SCHEMA};
 use node::ticket::may::may;
 use node::ticket::{Folded, TicketMatter};
 use serde_json::json;
-use sync::id::{DocId, SealHash};
-use sync::item::Kind;
+use sync::id::{DocId, ItemHash, SealHash};
+use sync::item::{Kind, State};
 use sync::replica::WriteError;
 use sync::store::Store;
 
 use super::event::{Deed, Event, Future};
 use super::machine::{Machine, write_entry};
 use super::net::{Weather, pair};
+use super::oracle::Called;
+use super::person::{self, Caller, Key};
 use super::{Checked, World, book};
 
 type Written = Result<(), WriteError<automerge::AutomergeError>>;
@@ -25,6 +30,7 @@ impl World {
     /// Applies one event and checks every invariant.
     pub fn apply(&mut self, event: &Event) -> Checked {
         self.happen(event)?;
+        self.rot();
         self.check()
     }
 
@@ -32,10 +38,14 @@ impl World {
         let there = |w: &World, m: usize| m < w.machines.len();
         match *event {
             Event::Pass(ms) => return self.pass(ms),
-            Event::Call { at, ticket } if there(self, at) => self.call_at(at, ticket),
+            Event::Call { at, ticket, caller } if there(self, at) => self.call_at(at, ticket, caller),
             Event::Act { at, ticket, deed, force } if there(self, at) => self.deed(at, ticket, deed, force),
             Event::Note { at, ticket, bytes } if there(self, at) => self.note_at(at, ticket, bytes),
             Event::Edit { at, ticket } if there(self, at) => self.edit(at, ticket),
+            Event::Attach { at, ticket, bytes } if there(self, at) => self.attach(at, ticket, bytes),
+            Event::Erase { at, ticket, force } if there(self, at) => self.erase(at, ticket, force),
+            Event::Grant { at, ticket, to } if there(self, at) => self.grant(at, ticket, to),
+            Event::LoseVault(at) if there(self, at) => self.lose_vault(at),
             Event::Future { at, ticket, what } if there(self, at) => self.future(at, ticket, what),
             Event::Cut(p) => {
                 self.count("a link cut");
@@ -80,6 +90,7 @@ impl World {
             }
             Event::Restore { at, which } if there(self, at) => self.put_back(at, which),
             Event::Clone(at) if there(self, at) => self.clone_machine(at),
+            Event::Copy(at) if there(self, at) => self.copy_machine(at),
             Event::Revoke { node, at } if there(self, at) => self.revoke(node, at),
             Event::Lie { from, to, lie, salt } if there(self, from) && there(self, to) => {
                 self.lie(from, to, lie, salt);
@@ -113,18 +124,24 @@ impl World {
         }
     }
 
-    fn call_at(&mut self, at: usize, ticket: u32) {
+    fn call_at(&mut self, at: usize, ticket: u32, caller: Caller) {
         if self.oracle.tickets.contains_key(&ticket) {
             return;
         }
         let me = self.machines[at].node;
+        let confidential = matches!(caller, Caller::Confidential | Caller::Against);
+        let against = (caller == Caller::Against).then(|| me.site());
+        let key: Option<Key> = match caller {
+            Caller::Unnamed => None,
+            _ => self.chance.bytes(16).try_into().ok(),
+        };
         let create = Create {
             kind: KIND.to_owned(),
             schema: SCHEMA,
             number: format!("JT{}{ticket:08}", me.site()),
             site: me.site(),
-            confidential: false,
-            against: None,
+            confidential,
+            against,
             reported: ticket.is_multiple_of(3),
             rule: "world".to_owned(),
         };
@@ -133,10 +150,28 @@ impl World {
             ..Entry::new(Op::Create(Box::new(create)), [], me)
         };
         let bytes = entry.to_bytes();
-        let made = self.at(at, |r, s, d| r.write(None, s, d, |_, tx| six_parts(tx, ticket, &bytes)));
+        let mut ours = None;
+        let made = self.at(at, |r, s, d| {
+            let made = r.write(None, s, d, |_, tx| six_parts(tx, ticket, &bytes));
+            if let (Ok(doc), Some(key)) = (&made, key) {
+                ours = Some(*doc);
+                person::grant_first(*doc, key, r, s, d);
+            }
+            made
+        });
+        // It may be durable, and travel, though nobody was answered.
+        if let Some(doc) = ours {
+            let taken_by = me.site();
+            let called =
+                Called { taken_by, confidential, against, named: BTreeSet::new(), asked: BTreeSet::new() };
+            self.oracle.callers.insert(doc, called);
+        }
         match made {
             Some(Ok(doc)) => {
                 self.oracle.tickets.insert(ticket, doc);
+                if caller != Caller::Unnamed {
+                    self.count(if confidential { "a confidential report" } else { "a caller who is named" });
+                }
             }
             Some(Err(e)) => self.written(Some(Err(e))),
             None => {}
@@ -168,12 +203,28 @@ impl World {
         let Some(Some(op)) = self.read(at, doc, |t| {
             let folded = t.folded()?;
             let op = op_of(deed, folded)?;
-            (force || may(folded, me.site(), &op).is_ok()).then_some(op)
+            let may = may(folded, me.site(), &op).is_ok();
+            (force || may).then_some((op, may))
         }) else {
             return;
         };
+        let (op, may) = op;
+        if may {
+            self.note_named(doc, me.site(), &op);
+        }
         self.count(name_of(deed));
         self.entry(at, doc, Entry::new(op, [], me));
+    }
+
+    /// Whoever is named by an entitled entry may see the caller; the ministry only when it takes the ticket.
+    fn note_named(&mut self, doc: DocId, by: Site, op: &Op) {
+        let Some(called) = self.oracle.callers.get_mut(&doc) else { return };
+        match op {
+            Op::Offer { to, .. } if *to != Site::MINISTRY => drop(called.named.insert(*to)),
+            Op::Assign { to, .. } => drop(called.named.insert(*to)),
+            Op::Accept { .. } => drop(called.named.insert(by)),
+            _ => {}
+        }
     }
 
     fn entry(&mut self, at: usize, doc: DocId, entry: Entry) {
@@ -199,16 +250,19 @@ impl World {
         self.written(result);
     }
 
-    fn edit(&mut self, at: usize, ticket: u32) {
-        let Some(doc) = self.doc_at(at, ticket) else { return };
+    /// The ticket of a call, if the desk at this machine may change its parts.
+    pub(super) fn changeable_at(&mut self, at: usize, ticket: u32) -> Option<DocId> {
+        let doc = self.doc_at(at, ticket)?;
         let site = self.machines[at].node.site();
         let mine = self
             .read(at, doc, |t| t.folded().is_some_and(|f| f.custodian() == site || f.stand.taken_by == site));
         // Past a revocation the gate reads more entries than the desk counts: a desk that is refused says so.
         let counted = self.read(at, doc, |t| t.not_counted().next().is_none());
-        if mine != Some(true) || counted != Some(true) {
-            return;
-        }
+        (mine == Some(true) && counted == Some(true)).then_some(doc)
+    }
+
+    fn edit(&mut self, at: usize, ticket: u32) {
+        let Some(doc) = self.changeable_at(at, ticket) else { return };
         let word = self.chance.word();
         let result = self.at(at, |r, s, d| {
             r.write(Some(doc), s, d, |document, tx| {
@@ -220,6 +274,56 @@ impl World {
             .map(drop)
         });
         self.written(result);
+    }
+
+    fn erase(&mut self, at: usize, ticket: u32, force: bool) {
+        let Some(doc) = self.doc_at(at, ticket) else { return };
+        let me = self.machines[at].node;
+        let Some(Some((may, parents))) = self.read(at, doc, |t| {
+            let may = may_erase(t.folded()?, me.site());
+            Some((may, t.trail_heads()))
+        }) else {
+            return;
+        };
+        if !may && !force {
+            return;
+        }
+        self.count(if may { "a caller erased" } else { "a mark that its author may not write" });
+        let at_clock = Some(self.clock(at).to_string());
+        let reason = "保存期满".to_owned();
+        let mark = Erasure { document: doc.to_string(), node: me, parents, reason, user: None, at: at_clock };
+        self.at(at, |r, s, d| r.put(doc, Kind::ERASED, mark.to_bytes(), s, d).expect("memory writes"));
+    }
+
+    fn grant(&mut self, at: usize, ticket: u32, to: Site) {
+        let Some(doc) = self.doc_at(at, ticket) else { return };
+        let mut granted = false;
+        self.at(at, |r, s, d| granted = person::grant_asked(doc, to, r, s, d));
+        if granted {
+            self.count("a grant on request");
+            if let Some(called) = self.oracle.callers.get_mut(&doc) {
+                called.asked.insert(to);
+            }
+        }
+    }
+
+    fn lose_vault(&mut self, at: usize) {
+        self.power_cut(at);
+        let grants = self.machines[at].disk.items();
+        let lost: Vec<ItemHash> =
+            grants.filter(|i| i.kind == Kind::GRANT && i.state != State::Emptied).map(|i| i.hash).collect();
+        if !lost.is_empty() {
+            self.count("a vault lost");
+        }
+        for hash in &lost {
+            let elsewhere = (0..self.machines.len())
+                .any(|m| m != at && self.machines[m].disk.state(hash).is_ok_and(|state| state.is_some()));
+            if !elsewhere && self.oracle.acked.remove(hash).is_some() {
+                self.count("a grant that only a lost vault held");
+            }
+        }
+        self.machines[at].lost = lost;
+        self.start(at);
     }
 
     fn future(&mut self, at: usize, ticket: u32, what: Future) {
@@ -249,6 +353,7 @@ impl World {
     fn put_back(&mut self, at: usize, which: usize) {
         let Some(disk) = self.machines[at].backups.get(which).cloned() else { return };
         self.count("a backup restored");
+        self.oracle.replaced.insert(self.machines[at].node);
         self.power_cut(at);
         let lost = std::mem::replace(&mut self.machines[at].disk, disk);
         self.excuse(&lost);
@@ -277,7 +382,25 @@ impl World {
         let Machine { node, ref disk, .. } = self.machines[at];
         let birth = self.seed ^ (1000 + fresh as u64);
         let clone = Machine::new(node, disk.clone(), birth, self.sabotage, self.sites.clone());
-        self.machines.push(clone);
+        self.run_beside(at, clone);
+    }
+
+    /// The copy writes with the actor and the numbers of the first: of twins one stands, and its writer is to say the
+    /// other again, which machines of this world do not.
+    fn copy_machine(&mut self, at: usize) {
+        if self.machines[at].retired || !self.is_up(at) || self.machines.len() > 24 {
+            return;
+        }
+        self.count("a running node copied");
+        let twin = self.machines[at].twin();
+        self.oracle.forgers.insert(twin.node);
+        self.run_beside(at, twin);
+    }
+
+    fn run_beside(&mut self, at: usize, copy: Machine) {
+        let fresh = self.machines.len();
+        self.oracle.replaced.insert(copy.node);
+        self.machines.push(copy);
         let links: Vec<usize> = self
             .wanted
             .iter()

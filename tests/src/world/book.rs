@@ -41,6 +41,7 @@ pub struct Book {
     records: BTreeMap<NodeName, [u8; 32]>,
     revoked: BTreeMap<NodeName, Revocation>,
     blind: bool,
+    changes: usize,
 }
 
 /// The key that belongs to a name.
@@ -83,12 +84,22 @@ impl Book {
     /// The book of a node that knows nobody yet. A `blind` one takes every key for everybody's: sabotage.
     pub fn new(me: NodeName, blind: bool) -> Book {
         let keys = key_of(&me.to_string());
-        Book { keys, records: BTreeMap::new(), revoked: BTreeMap::new(), blind }
+        Book { keys, records: BTreeMap::new(), revoked: BTreeMap::new(), blind, changes: 0 }
     }
 
     /// Whether the node is known to be revoked.
     pub fn is_revoked(&self, node: NodeName) -> bool {
         self.revoked.contains_key(&node)
+    }
+
+    /// The nodes that are known and not revoked.
+    pub fn members(&self) -> impl Iterator<Item = NodeName> {
+        self.records.keys().copied().filter(|node| !self.is_revoked(*node))
+    }
+
+    /// How often that may have changed.
+    pub fn changes(&self) -> usize {
+        self.changes
     }
 
     fn take(&mut self, kind: Kind, body: &[u8]) -> Option<(NodeName, Admission)> {
@@ -148,6 +159,7 @@ impl Trust for Book {
         if UnparsedPublicKey::new(&ED25519, key).verify(&body, &signature).is_err() {
             return refused("its authority did not sign it");
         }
+        self.changes += 1;
         self.take(kind, &body).map_or_else(|| refused("it speaks of nobody"), |(_, admission)| admission)
     }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use sync::chunk::ChangeChunk;
 use sync::digest::SetDigest;
 use sync::id::{DocId, ItemHash};
-use sync::item::{Kind, State};
+use sync::item::{Item, Kind, STUB, State};
 use sync::replica::Event as Told;
 use sync::store::{Position, Store};
 
-use super::{Checked, Violation, World};
+use super::{Checked, Violation, World, person};
 
 /// Whatever a node said is saved is on a disk, but for what only a disk that is gone held.
 pub const NOT_LOST: &str = "no acknowledged ticket is lost";
@@ -37,9 +37,48 @@ pub const OWN_GATE: &str = "what the fold grants passes the gate";
 pub const WHOLE: &str = "what was committed is whole";
 /// No input stops a node.
 pub const NO_PANIC: &str = "no input stops a node";
+/// What is erased opens nowhere that has heard of it, whatever came after, from whatever backup.
+pub const ERASED: &str = "an erased caller opens nowhere that has heard of it";
+/// A caller opens for nobody whom neither an entitled word nor a request names.
+pub const SHOWN: &str = "a caller opens only for those who may see it";
+/// Whoever may see a caller does, once a holder can be reached.
+pub const ENTITLED: &str = "whoever may see a caller gets the key";
+/// A file is what was attached.
+pub const CONTENT: &str = "a file's content is what was attached";
+
+/// All of them.
+pub const ALL: [&str; 17] = [
+    NOT_LOST,
+    FOLDS_EQUAL,
+    ONE_CUSTODIAN,
+    AUDIENCE,
+    AUDIENCE_GROWS,
+    CLOSE_KNEW,
+    DIGEST,
+    SETTLES,
+    NOT_INVENTED,
+    ONE_PLACE,
+    OWN_GATE,
+    WHOLE,
+    NO_PANIC,
+    ERASED,
+    SHOWN,
+    ENTITLED,
+    CONTENT,
+];
 
 fn broken(invariant: &'static str, detail: String) -> Checked {
     Err(Violation { invariant, detail })
+}
+
+/// Whether an item's bytes are those that its hash stands for.
+pub(super) fn is_whole(item: &Item) -> bool {
+    match item.state {
+        State::Emptied => {
+            <&[u8; STUB]>::try_from(&item.bytes[..]).is_ok_and(|s| item.kind.hash_of_stub(s) == item.hash)
+        }
+        _ => item.kind.hash(&item.bytes) == item.hash,
+    }
 }
 
 /// A machine's name for people: a node's, and which of its machines.
@@ -59,6 +98,8 @@ impl World {
             self.check_items(m)?;
             self.check_digests(m)?;
             self.check_tickets(m)?;
+            self.check_persons(m)?;
+            self.check_contents(m)?;
         }
         self.check_acknowledged()
     }
@@ -70,6 +111,9 @@ impl World {
         for (position, hash, doc) in page {
             self.machines[m].checked = position;
             let Some(item) = self.machines[m].disk.item(&hash).expect("memory reads") else { continue };
+            if !is_whole(&item) {
+                return broken(WHOLE, format!("{} holds other bytes as {hash}", called(self, m)));
+            }
             let Some(doc) = doc.filter(|_| item.state != State::Refused) else { continue };
             let writers = self.oracle.written.get(&hash);
             if !writers.is_some_and(|w| w.contains(&item.author)) {
@@ -171,6 +215,33 @@ impl World {
                     let detail = format!("{node} and {} both hold {doc}", other.node);
                     return broken(ONE_CUSTODIAN, detail);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Erased callers are erased, and nobody sees whom he may not.
+    fn check_persons(&mut self, m: usize) -> Checked {
+        let node = self.machines[m].node;
+        for rare in std::mem::take(&mut self.machines[m].rare) {
+            self.count(rare);
+        }
+        for doc in std::mem::take(&mut self.machines[m].kept) {
+            let machine = &mut self.machines[m];
+            let opens = machine.up.as_ref().is_some_and(|up| up.desk.vault.opens(&doc, node));
+            if person::erased(&mut machine.disk, &doc) {
+                let grants = machine.disk.items_of_kind(&doc, Kind::GRANT).expect("memory reads");
+                let left =
+                    grants.iter().filter(|g| g.state != State::Emptied || g.bytes.len() > STUB).count();
+                if left > 0 || opens {
+                    let detail =
+                        format!("{}: {doc}, {left} grants are left, opens: {opens}", called(self, m));
+                    return broken(ERASED, detail);
+                }
+            }
+            let may = |c: &super::oracle::Called| c.may_see(node.site());
+            if opens && !self.oracle.callers.get(&doc).is_some_and(may) {
+                return broken(SHOWN, format!("{} opens the caller of {doc}", called(self, m)));
             }
         }
         Ok(())

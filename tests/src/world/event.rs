@@ -5,9 +5,11 @@
 
 use certs::{NodeName, Site};
 
-use super::lie::{Lie, Tamper};
+use super::lie::Lie;
 use super::machine::CrashPoint;
 use super::net::{Pair, Weather};
+use super::person::Caller;
+use super::tamper::Tamper;
 
 /// One thing that happens. Machines are numbers, tickets are the numbers of their calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +21,21 @@ pub enum Event {
     /// So many milliseconds pass.
     Pass(u64),
     /// A caller is heard.
-    Call { at: usize, ticket: u32 },
+    Call { at: usize, ticket: u32, caller: Caller },
     /// A desk does something to a ticket; with `force` whether it may or not.
     Act { at: usize, ticket: u32, deed: Deed, force: bool },
     /// A note of so many bytes.
     Note { at: usize, ticket: u32, bytes: u32 },
     /// The facts change, and so does the body.
     Edit { at: usize, ticket: u32 },
+    /// A file of so many bytes is attached.
+    Attach { at: usize, ticket: u32, bytes: u32 },
+    /// A desk erases the caller; with `force` whether it may or not.
+    Erase { at: usize, ticket: u32, force: bool },
+    /// A desk grants the caller's key to a site that asked for it.
+    Grant { at: usize, ticket: u32, to: Site },
+    /// The bytes of all grants are lost from a disk.
+    LoseVault(usize),
     /// A newer version writes something.
     Future { at: usize, ticket: u32, what: Future },
     /// A link is cut, until it is mended.
@@ -52,6 +62,8 @@ pub enum Event {
     Restore { at: usize, which: usize },
     /// A copy of the disk as it is starts on a second machine.
     Clone(usize),
+    /// A copy of a running machine, memory and disk, runs beside it.
+    Copy(usize),
     /// A node is revoked by an operator at this machine.
     Revoke { node: NodeName, at: usize },
     /// A machine says something on a link that no honest one says.

@@ -14,12 +14,13 @@ use certs::{NodeName, Site};
 use node::ticket::confirm;
 use node::ticket::entry::{Entry, EntryId, Op};
 use sync::id::{DocId, Incarnation, ItemHash};
-use sync::item::{Audience, Kind};
+use sync::item::{Audience, Kind, State};
 use sync::replica::{Effect, Replica, WriteError};
 use sync::store::memory::Memory;
 use sync::store::{Durable, Position, Store};
 
 use super::book::{Book, record};
+use super::person;
 use super::sabotage::Sabotage;
 use super::sheet::{Desk, Sheet, Shown};
 
@@ -95,12 +96,20 @@ pub struct Machine {
     pub audiences: BTreeMap<DocId, Audience>,
     /// How far the invariants have looked at its items.
     pub checked: Position,
+    /// Tickets under which grants, marks or receipts came since the invariants looked.
+    pub kept: BTreeSet<DocId>,
+    /// How many pieces of each file the invariants have seen here.
+    pub contents: BTreeMap<ItemHash, u32>,
+    /// Rare states met since the invariants looked.
+    pub rare: Vec<&'static str>,
     /// Something was committed since the invariants looked.
     pub dirty: bool,
     /// Taken out of service: a clone that was found, a disk that was replaced.
     pub retired: bool,
     /// The power fails in the transaction after so many more.
     pub armed: Option<(u32, CrashPoint)>,
+    /// Grants whose bytes are found missing at the next start.
+    pub lost: Vec<ItemHash>,
     synced: Option<Memory>,
     lazy: u8,
     seen: Position,
@@ -130,9 +139,13 @@ impl Machine {
             fresh: BTreeSet::new(),
             audiences: BTreeMap::new(),
             checked: Position(0),
+            kept: BTreeSet::new(),
+            contents: BTreeMap::new(),
+            rare: Vec::new(),
             dirty: true,
             retired: false,
             armed: None,
+            lost: Vec::new(),
             synced: None,
             lazy: 0,
             seen: Position(0),
@@ -142,6 +155,15 @@ impl Machine {
             sabotage,
             sites,
         }
+    }
+
+    /// The machine that a copy of this one's disk and memory is. It must be up.
+    pub fn twin(&self) -> Machine {
+        let Machine { node, disk, birth, sabotage, sites, .. } = self;
+        let mut twin = Machine::new(*node, disk.clone(), *birth, *sabotage, sites.clone());
+        // Its next start draws what this one's last start drew.
+        twin.lives = self.lives - 1;
+        twin
     }
 
     /// Switches it on. False when the power failed at once.
@@ -154,14 +176,21 @@ impl Machine {
         let replica = Replica::open(self.node, book, *seed.as_bytes(), 64, &mut self.disk)
             .expect("what was committed can be opened");
         self.disk.commit().expect("memory commits");
-        let desk = Desk::new(self.sabotage, self.sites.clone());
+        let [a, b, c, d, e, f, g, h, ..] = *seed.as_bytes();
+        let vault = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let mut desk = Desk::new(vault, self.node.site(), self.sabotage, self.sites.clone());
+        desk.vault.read(&self.disk);
         self.up = Some(Running { replica, desk });
         self.seen = Position(0);
         self.checked = Position(0);
         self.shown.clear();
+        self.contents.clear();
         self.dirty = true;
         let own = record(self.node);
+        let lost = std::mem::take(&mut self.lost);
         let done = self.transact(now, |r, store, desk| {
+            r.lose(&lost, store).expect("memory writes");
+            desk.vault.lose(&lost);
             r.put_directory(Kind::RECORD, &own, store, desk).expect("memory writes");
             r.seal_backlog(store).expect("memory writes");
             // A restart shows what was shown: read from the items alone.
@@ -224,8 +253,12 @@ impl Machine {
             return nothing;
         }
         replica.flush(now, &mut self.disk, desk).expect("a flush");
-        if confirms(self.node, now, replica, &mut self.disk, desk) {
+        let wrote = confirms(self.node, now, replica, &mut self.disk, desk);
+        if person::tend(now, replica, &mut self.disk, desk) || wrote {
             replica.flush(now, &mut self.disk, desk).expect("a flush");
+        }
+        if self.sabotage == Sabotage::Forgetful {
+            desk.touched.keys().for_each(|doc| forget(self.node, &self.audiences, doc, &mut self.disk));
         }
         self.own_lives.insert(replica.incarnation());
         let touched = std::mem::take(&mut desk.touched);
@@ -244,6 +277,8 @@ impl Machine {
         self.dirty = true;
         self.fresh.extend(touched.keys().copied());
         self.shown.extend(touched);
+        self.kept.append(&mut running.desk.vault.kept);
+        self.rare.append(&mut running.desk.vault.rare);
         let mut effects = running.replica.effects();
         match crash {
             Some(CrashPoint::Half) => effects.truncate(effects.len() / 2),
@@ -275,6 +310,9 @@ impl Machine {
         for (position, hash, doc) in self.disk.scan(after, usize::MAX).expect("memory reads") {
             at = position;
             let Some(item) = self.disk.item(&hash).expect("memory reads") else { continue };
+            if item.state == State::Refused {
+                continue; // whoever asked was told
+            }
             let by_me = match item.sealed {
                 None => true,
                 Some(sealed) => self
@@ -288,6 +326,17 @@ impl Machine {
             }
         }
         (own, at)
+    }
+}
+
+/// Takes those out of an audience that it had before and that are neither peers nor superiors.
+fn forget(me: NodeName, audiences: &BTreeMap<DocId, Audience>, doc: &DocId, disk: &mut Memory) {
+    let Some(before) = audiences.get(doc) else { return };
+    let peers: BTreeSet<Site> = disk.peers().expect("memory reads").into_iter().map(NodeName::site).collect();
+    let ours = |site: Site| site == me.site() || site.is_above(me.site()) || peers.contains(&site);
+    if let Some(mut row) = disk.document(doc).expect("memory reads") {
+        row.audience = row.audience.sites().filter(|site| ours(*site) || !before.has(*site)).collect();
+        disk.put_document(doc, &row).expect("memory writes");
     }
 }
 
@@ -321,6 +370,9 @@ pub fn write_entry(
     let Some((_, sheet)) = replica.open_document(doc, store, desk)? else { return Err(WriteError::Nothing) };
     entry.parents = sheet.ticket().trail_heads();
     entry.parents.sort_unstable();
+    if desk.sabotage() == Sabotage::StaleParents {
+        entry.parents.pop();
+    }
     entry.at = Some(now.to_string());
     if matches!(entry.op, Op::Decline { .. } | Op::Reopen { .. } | Op::Reject) && entry.reason.is_none() {
         entry.reason = Some("不属本地".to_owned());

@@ -7,10 +7,12 @@
 //! ```text
 //! chance    the seed's numbers            event      what happens, as values
 //! book      who is who                    plan       draws events from a seed
+//! person    grants and erased marks       content    attached files
 //! sheet     a ticket as invariants see it oracle     what was acknowledged and who wrote what
 //! machine   disk, clock, crash points     check      the named invariants
 //! net       connections and weather       campaign   many seeds, shrinking, the duty to have seen everything
-//! lie       hostile frames, bad relays    story      the world as a scenario tells it
+//! lie       hostile frames                tamper     bad relays
+//! story     the world as a scenario tells it
 //! sabotage  the defects that must be caught
 //! ```
 //!
@@ -22,16 +24,19 @@ pub mod book;
 pub mod campaign;
 pub mod chance;
 pub mod check;
+pub mod content;
 pub mod event;
 pub mod heal;
 pub mod lie;
 pub mod machine;
 pub mod net;
 pub mod oracle;
+pub mod person;
 pub mod plan;
 pub mod sabotage;
 pub mod sheet;
 pub mod story;
+pub mod tamper;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -43,12 +48,12 @@ use sync::store::memory::Memory;
 use sync::wire::Frame;
 
 use chance::Chance;
-use lie::Tamper;
 use machine::{Machine, SimReplica};
 use net::{Arrival, Net, Pair, pair};
 use oracle::Oracle;
 use sabotage::Sabotage;
 use sheet::Desk;
+use tamper::Tamper;
 
 /// Some day in 2027, in milliseconds since 1970.
 pub const START_MS: u64 = 1_800_000_000_000;
@@ -386,7 +391,7 @@ impl World {
             if !one_sided {
                 self.count(Tamper::FalseAnswers.name());
             }
-            let answer = lie::all_durable(id);
+            let answer = tamper::all_durable(id);
             self.net.send(to, from, sync::wire::Lane::Control, answer, self.now, &mut self.chance);
             self.busy();
             return;

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use certs::NodeName;
+use certs::{NodeName, Site};
 use node::ticket::entry::EntryId;
 use sync::digest::Expanded;
 use sync::id::{DocId, ItemHash};
 use sync::store::Store;
 use sync::store::memory::Memory;
+
+use super::content::Attached;
 
 /// Something a node said is saved.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,35 @@ pub struct Acked {
     pub by: NodeName,
     /// A machine that held it when last looked for.
     pub home: usize,
+}
+
+/// A ticket with a caller, and who may be shown whom: told by the one who watches all desks, not by the fold.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// The site that took the call.
+    pub taken_by: Site,
+    /// Only desks see who it was.
+    pub confidential: bool,
+    /// The site that the report is about.
+    pub against: Option<Site>,
+    /// The sites that an entitled offer, accept or assign named.
+    pub named: BTreeSet<Site>,
+    /// The sites that were granted the key on request.
+    pub asked: BTreeSet<Site>,
+}
+
+impl Called {
+    /// Whether a site may ever be shown the caller.
+    pub fn may_see(&self, site: Site) -> bool {
+        let ours = [Some(self.taken_by), self.taken_by.province()].contains(&Some(site));
+        if !self.confidential {
+            return ours || self.named.contains(&site) || self.asked.contains(&site);
+        }
+        let about_us = [Some(self.taken_by), self.taken_by.province()].contains(&self.against);
+        let alone = self.taken_by.province().is_none_or(|p| p == self.taken_by);
+        let upwards = site == Site::MINISTRY && (about_us || alone);
+        Some(site) != self.against && (ours || upwards || self.asked.contains(&site))
+    }
 }
 
 /// See the module.
@@ -39,6 +70,12 @@ pub struct Oracle {
     pub revoked: BTreeSet<NodeName>,
     /// How many revocations were signed.
     pub revocations: u32,
+    /// The callers of tickets that have one.
+    pub callers: BTreeMap<DocId, Called>,
+    /// Every file that was ever attached.
+    pub files: BTreeMap<ItemHash, Attached>,
+    /// Nodes a disk of which was replaced or copied.
+    pub replaced: BTreeSet<NodeName>,
     /// Nodes whose keys sealed what no replica wrote: of those, places may be taken twice.
     pub forgers: BTreeSet<NodeName>,
 }

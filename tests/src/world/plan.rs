@@ -3,14 +3,21 @@
 //! Every seed draws which kinds of trouble it has (swarm testing: Groce et al. 2012): a run with everything at once
 //! seldom gets deep into anything.
 
+use std::collections::VecDeque;
+
 use certs::{NodeName, Site};
 
 use super::World;
 use super::chance::Chance;
 use super::event::{Deed, Event, Future};
-use super::lie::{Lie, Tamper};
+use super::lie::Lie;
 use super::machine::CrashPoint;
 use super::net::{Pair, Weather};
+use super::person::Caller;
+use super::tamper::Tamper;
+
+/// Worlds of this seed and later have callers, files, and the rare meetings that need a plan.
+pub const WITH_PERSONS: u64 = 1_000;
 
 const YEAR_MS: i64 = 365 * 86_400_000;
 
@@ -48,6 +55,9 @@ struct Temper {
     revocations: u64,
     future: u64,
     huge: u64,
+    persons: u64,
+    rivals: u64,
+    copies: u64,
 }
 
 impl Temper {
@@ -65,7 +75,21 @@ impl Temper {
             revocations: some(20, 2),
             future: some(35, 4),
             huge: some(12, 2),
+            persons: 0,
+            rivals: 0,
+            copies: 0,
         }
+    }
+
+    /// What worlds have had since there are persons in them. The seeds below [`WITH_PERSONS`] replay worlds of before.
+    fn later(self, seed: u64) -> Temper {
+        if seed < WITH_PERSONS {
+            return self;
+        }
+        let mut chance = Chance::new(seed ^ 0x7065_7273);
+        let mut some = |often: u64, most: u64| if chance.hits(often) { 1 + chance.below(most) } else { 0 };
+        let relays = if self.relays > 0 { self.relays + 3 } else { 0 };
+        Temper { persons: some(70, 10), rivals: some(40, 6), copies: some(15, 3), relays, ..self }
     }
 }
 
@@ -78,15 +102,15 @@ pub struct Plan {
     temper: Temper,
     tickets: u32,
     /// What follows the last event, whatever is drawn.
-    next: Option<Event>,
+    next: VecDeque<Event>,
 }
 
 impl Plan {
     /// The plan of a seed.
     pub fn new(seed: u64) -> Plan {
         let mut chance = Chance::new(seed ^ 0x706c_616e);
-        let temper = Temper::draw(&mut chance);
-        Plan { chance, temper, tickets: 0, next: None }
+        let temper = Temper::draw(&mut chance).later(seed);
+        Plan { chance, temper, tickets: 0, next: VecDeque::new() }
     }
 
     /// Whether the seed's world has links beside the tree.
@@ -107,11 +131,11 @@ impl Plan {
 
     /// The next event.
     pub fn next(&mut self, world: &World) -> Event {
-        if let Some(next) = self.next.take() {
+        if let Some(next) = self.next.pop_front() {
             return next;
         }
         let t = self.temper.clone();
-        let kinds: [(u64, Draw); 14] = [
+        let kinds: [(u64, Draw); 17] = [
             (40, |p, _| p.pass()),
             (10, Plan::call),
             (34, Plan::deed),
@@ -126,6 +150,9 @@ impl Plan {
             (t.lies, Plan::lie),
             (t.relays, Plan::relay),
             (t.revocations + t.future + t.huge, Plan::seldom),
+            (t.persons, Plan::person),
+            (t.rivals, Plan::rivals),
+            (t.copies, |p, w| Event::Copy(p.machine(w.machines.len()))),
         ];
         let mut at = self.chance.below(kinds.iter().map(|(weight, _)| weight).sum());
         for (weight, make) in kinds {
@@ -154,7 +181,15 @@ impl Plan {
 
     fn call_at(&mut self, at: usize) -> Event {
         self.tickets += 1;
-        Event::Call { at, ticket: self.tickets }
+        let caller = match self.temper.persons {
+            0 => Caller::Unnamed,
+            _ => match self.chance.below(8) {
+                0 => Caller::Confidential,
+                1 => Caller::Against,
+                _ => Caller::Named,
+            },
+        };
+        Event::Call { at, ticket: self.tickets, caller }
     }
 
     /// The youngest ticket that a machine holds, half of the time.
@@ -227,6 +262,84 @@ impl Plan {
         Some(Event::Act { at, ticket, deed, force: false })
     }
 
+    fn person(&mut self, world: &World) -> Event {
+        if self.chance.hits(10) {
+            return Event::LoseVault(self.machine(world.machines.len()));
+        }
+        let Some((at, ticket)) = self.held(world) else { return self.call(world) };
+        let custodian = world.oracle.tickets.get(&ticket).and_then(|doc| {
+            let holds = |m: &super::machine::Machine| {
+                m.shown.get(doc).and_then(|s| s.custodian) == Some(m.node.site())
+            };
+            world.machines.iter().position(|m| m.up.is_some() && holds(m))
+        });
+        let desk = custodian.unwrap_or(at);
+        let bytes = match self.chance.below(9) {
+            0..=2 => return Event::Erase { at, ticket, force: self.chance.hits(60) },
+            3 => return Event::Grant { at, ticket, to: self.site(world) },
+            4..=6 => self.chance.between(1, 90_000),
+            _ => {
+                // Too much for one go: a link breaks amid it.
+                let links = world.wanted.iter().copied().filter(|p| p.0 == desk || p.1 == desk);
+                if let Some(p) = self.chance.pick(&links.collect::<Vec<Pair>>()) {
+                    self.next.extend([Event::CutAmid(p, 2 + self.chance.below(8) as u32), Event::Pass(150)]);
+                }
+                self.chance.between(150_000, 500_000)
+            }
+        };
+        Event::Attach { at: desk, ticket, bytes: bytes as u32 }
+    }
+
+    /// Words that cross. Two replicas of a site each decide; an offer is withdrawn while its target, cut off, accepts; a
+    /// superior assigns while the custodian, who would grant the key, is away for days.
+    fn rivals(&mut self, world: &World) -> Event {
+        let Some((_, ticket)) = self.held(world) else { return self.call(world) };
+        let Some(doc) = world.oracle.tickets.get(&ticket) else { return self.pass() };
+        let holders: Vec<usize> = (0..world.machines.len())
+            .filter(|m| world.is_up(*m) && world.machines[*m].shown.contains_key(doc))
+            .collect();
+        let site = |m: usize| world.machines[m].node.site();
+        let which = self.chance.below(3);
+        let mut pairs: Vec<Pair> = Vec::new();
+        for a in holders.iter().copied() {
+            let shown = &world.machines[a].shown[doc];
+            let Some(custodian) = shown.custodian else { continue };
+            let above = site(a).is_above(custodian);
+            pairs.extend(holders.iter().copied().filter(|b| *b != a).map(|b| (a, b)).filter(|(_, b)| {
+                match which {
+                    0 => site(*b) == site(a) && (site(a) == custodian || above),
+                    1 => site(a) == custodian && shown.offered == Some(site(*b)),
+                    _ => above && site(*b) == custodian,
+                }
+            }));
+        }
+        let Some((a, b)) = self.chance.pick(&pairs) else {
+            return self.answer(world, ticket).unwrap_or_else(|| self.pass());
+        };
+        let act = |at: usize, deed: Deed| Event::Act { at, ticket, deed, force: false };
+        let one = act(a, Deed::Assign(self.site(world)));
+        match which {
+            0 => {
+                let other = act(b, Deed::Assign(self.site(world)));
+                self.next.push_back(other);
+                one
+            }
+            1 => {
+                // The target does not hear; a superior confirms meanwhile.
+                let away: Vec<Pair> = world.wanted.iter().copied().filter(|p| p.0 == b || p.1 == b).collect();
+                self.next.extend(away.iter().copied().map(Event::Cut));
+                self.next.extend([act(a, Deed::Withdraw), Event::Pass(60_000), act(b, Deed::Accept)]);
+                self.next.extend(away.into_iter().map(Event::Mend));
+                Event::Pass(1)
+            }
+            _ => {
+                let day = Event::Pass(26 * 3_600_000);
+                self.next.extend([one, day.clone(), day, Event::Start(b)]);
+                Event::PowerCut(b)
+            }
+        }
+    }
+
     fn note(&mut self, world: &World) -> Event {
         let Some((at, ticket)) = self.held(world) else { return self.call(world) };
         Event::Note { at, ticket, bytes: self.chance.between(1, 300) as u32 }
@@ -284,7 +397,7 @@ impl Plan {
                         Some(ticket) => Event::Note { at, ticket, bytes: 30 },
                         None => self.call_at(at),
                     };
-                    self.next = Some(desk);
+                    self.next.push_back(desk);
                     return Event::Crash { at, after: 0, point };
                 }
                 Event::Crash { at, after: self.chance.below(12) as u32, point }

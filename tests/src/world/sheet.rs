@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use certs::Site;
-use node::ticket::entry::{EntryId, Op};
+use automerge::ScalarValue;
+use certs::{NodeName, Site};
+use node::ticket::entry::{Entry, EntryId, Op};
 use node::ticket::fold::{Alarm, Beaten};
 use node::ticket::{Folded, TicketMatter, Trail};
 use sync::document::{Document, Refusal, Witnessed, Write};
 use sync::id::DocId;
 use sync::item::Item;
-use sync::matter::{Domain, Matter, Standing};
+use sync::matter::{Domain, Matter, Ruling, Standing};
 use sync::store::{self, memory::Memory};
 
+use super::person::Vault;
 use super::sabotage::Sabotage;
 
 /// The matter of a simulated node's documents.
@@ -22,6 +24,9 @@ pub struct Sheet {
     ticket: TicketMatter,
     sabotage: Sabotage,
     sites: Rc<BTreeSet<Site>>,
+    me: Site,
+    /// This site has accepted the ticket once, for the possessive one.
+    ours: bool,
     /// Whom the last accept or assign to arrive gives the ticket, for the crooked fold.
     last_word: Option<Site>,
 }
@@ -43,6 +48,9 @@ impl Sheet {
 
 impl Matter for Sheet {
     fn judge(&self, document: &Document, change: &Witnessed, writes: &[Write]) -> Result<(), Refusal> {
+        if self.sabotage == Sabotage::Brittle && writes.iter().any(is_newer) {
+            panic!("an op that this version does not know");
+        }
         self.ticket.judge(document, change, writes)
     }
 
@@ -51,11 +59,18 @@ impl Matter for Sheet {
         self.ticket.take(document, change, writes);
         for entry in self.ticket.entries().skip(before) {
             match entry.entry.op {
-                Op::Accept { .. } => self.last_word = Some(entry.site),
+                Op::Accept { .. } => {
+                    self.last_word = Some(entry.site);
+                    self.ours |= entry.site == self.me;
+                }
                 Op::Assign { to, .. } => self.last_word = Some(to),
                 _ => {}
             }
         }
+    }
+
+    fn judge_erased(&self, author: NodeName, mark: &[u8]) -> Ruling {
+        self.ticket.judge_erased(author, mark)
     }
 
     fn standing(&self) -> Standing {
@@ -65,6 +80,11 @@ impl Matter for Sheet {
         }
         standing
     }
+}
+
+fn is_newer(write: &Write) -> bool {
+    let Write::Put { part, value: ScalarValue::Bytes(bytes), .. } = write else { return false };
+    part == "trail" && Entry::parse(bytes).is_ok_and(|e| matches!(e.op, Op::Unknown(_)))
 }
 
 /// What the invariants read of one ticket at one node.
@@ -108,26 +128,29 @@ impl Shown {
         };
         let custodian = sheet.custodian(folded);
         let state = blake3::keyed_hash(&folded.state_hash(), custodian.to_string().as_bytes());
+        let possessive = sheet.sabotage == Sabotage::Possessive;
         let decided = folded.custodies.iter().flat_map(|c| c.begun_by.iter().chain(&c.decided_by));
         let beat = folded.superseded.iter().flat_map(|s| &s.beaten_by);
         Shown {
             entries: trail.iter().map(|e| e.id).collect(),
-            custodian: Some(custodian),
+            custodian: Some(if possessive && sheet.ours { sheet.me } else { custodian }),
             offered: folded.open_offer().map(|o| o.to),
             state: *state.as_bytes(),
             audience,
             reasons: decided.chain(beat).copied().collect(),
-            unaware: unaware(folded, &trail),
+            unaware: unaware(folded, &trail, sheet.sabotage == Sabotage::HastyClose),
             rare: rare(folded, ticket),
         }
     }
 }
 
 /// Looks anew, without the fold's own indices, for an offer that a close should have known.
-fn unaware(folded: &Folded, trail: &Trail) -> Option<(EntryId, EntryId)> {
+fn unaware(folded: &Folded, trail: &Trail, hasty: bool) -> Option<(EntryId, EntryId)> {
     let entitled = |id: &EntryId| !folded.unentitled.iter().any(|u| u.entry == *id);
     let names = &folded.stand.custody;
-    for close in &folded.stand.closed_by {
+    let proposed =
+        folded.superseded.iter().filter(|s| hasty && s.reason == Beaten::Unaware).map(|s| &s.entry);
+    for close in folded.stand.closed_by.iter().chain(proposed) {
         let mut known = BTreeSet::new();
         let mut queue = vec![*close];
         while let Some(id) = queue.pop() {
@@ -175,16 +198,24 @@ fn rare(folded: &Folded, ticket: &TicketMatter) -> BTreeSet<&'static str> {
 
 /// What a simulated node keeps beside the documents: how they stand, as of the transaction that is open.
 pub struct Desk {
+    me: Site,
     sabotage: Sabotage,
     sites: Rc<BTreeSet<Site>>,
     /// Documents projected in this transaction.
     pub touched: BTreeMap<DocId, Shown>,
+    /// Whose the grants are.
+    pub vault: Vault,
 }
 
 impl Desk {
-    /// An empty desk in a world of these sites.
-    pub fn new(sabotage: Sabotage, sites: Rc<BTreeSet<Site>>) -> Desk {
-        Desk { sabotage, sites, touched: BTreeMap::new() }
+    /// Which defect it has.
+    pub fn sabotage(&self) -> Sabotage {
+        self.sabotage
+    }
+
+    /// An empty desk in a world of these sites; the seed is for what its vault draws.
+    pub fn new(seed: u64, me: Site, sabotage: Sabotage, sites: Rc<BTreeSet<Site>>) -> Desk {
+        Desk { me, sabotage, sites, touched: BTreeMap::new(), vault: Vault::new(seed, sabotage) }
     }
 }
 
@@ -196,6 +227,8 @@ impl Domain<Memory> for Desk {
             ticket: TicketMatter::new(doc),
             sabotage: self.sabotage,
             sites: self.sites.clone(),
+            me: self.me,
+            ours: false,
             last_word: None,
         }
     }
@@ -205,7 +238,8 @@ impl Domain<Memory> for Desk {
         Ok(())
     }
 
-    fn keep(&mut self, _: &mut Memory, _: &Item) -> store::Result<()> {
+    fn keep(&mut self, _: &mut Memory, item: &Item) -> store::Result<()> {
+        self.vault.keep(item);
         Ok(())
     }
 }

@@ -10,10 +10,12 @@ use sync::replica::Event as Told;
 use sync::store::Store;
 
 use super::event::{Deed, Event};
-use super::lie::{Lie, Tamper};
+use super::lie::Lie;
 use super::machine::CrashPoint;
 use super::net::{Pair, Weather, pair};
+use super::person::Caller;
 use super::sabotage::Sabotage;
+use super::tamper::Tamper;
 use super::{Checked, World};
 
 /// A ticket in a story: the number of its call.
@@ -62,11 +64,18 @@ impl World {
         self.call_on(self.machine(at))
     }
 
+    /// A caller is heard at this node, whose ticket is not reported to the ministry.
+    pub fn call_unreported(&mut self, at: &str) -> Ticket {
+        let ticket = 3 * (self.oracle.tickets.len() as u32 + 1) + 1;
+        self.happens(Event::Call { at: self.machine(at), ticket, caller: Caller::Named });
+        Ticket(ticket)
+    }
+
     /// A caller is heard at this machine.
     pub fn call_on(&mut self, at: usize) -> Ticket {
         // Every third is reported to the ministry; a story's all are.
         let ticket = 3 * (self.oracle.tickets.len() as u32 + 1);
-        self.happens(Event::Call { at, ticket });
+        self.happens(Event::Call { at, ticket, caller: Caller::Named });
         Ticket(ticket)
     }
 
@@ -167,6 +176,12 @@ impl World {
     /// A copy of a node's disk starts on a second machine; its number.
     pub fn cloned(&mut self, at: &str) -> usize {
         self.happens(Event::Clone(self.machine(at)));
+        self.machines.len() - 1
+    }
+
+    /// A copy of a running node, memory and disk, runs beside it; its number.
+    pub fn copied(&mut self, at: &str) -> usize {
+        self.happens(Event::Copy(self.machine(at)));
         self.machines.len() - 1
     }
 
