@@ -131,6 +131,7 @@ impl Engine {
         }
         if self.now.abs_diff(self.swept) >= SWEEP {
             self.swept = self.now;
+            holders::set_back(self.store.apart(), self.now)?;
             let before = self.now.saturating_sub(PATIENCE);
             for (doc, since) in holders::lacking_since(self.store.apart(), before, LOOK)? {
                 let days = self.now.saturating_sub(since) / PATIENCE;

@@ -82,6 +82,12 @@ pub fn supplied(db: &Connection, doc: &DocId) -> Result<()> {
     Ok(())
 }
 
+/// The clock was set back: what it noted as later than now is as old as now, or its wait would last for years.
+pub fn set_back(db: &Connection, now: u64) -> Result<()> {
+    db.prepare_cached("UPDATE lack SET since = ?1 WHERE since > ?1")?.execute([now as i64])?;
+    Ok(())
+}
+
 /// Documents of which somebody has lacked a grant since `before` or longer, and since when.
 pub fn lacking_since(db: &Connection, before: u64, limit: usize) -> Result<Vec<(DocId, u64)>> {
     let mut query =
