@@ -167,6 +167,28 @@ fn when_the_first_holder_is_down_the_next_makes_the_grant_after_a_day() {
     town.assert_converged();
 }
 
+/// The lack was noted by a clock that was years ahead; set right, it does not make the holder wait for years.
+#[test]
+fn a_holder_whose_clock_was_ahead_makes_the_grant_after_a_day_too() {
+    let mut town = Town::new(&["000000", "370000", "370100", "370200"]);
+    town.link("000000", "370000");
+    town.link("370000", "370100");
+    town.settle();
+    let (id, _) = call(&mut town, "370100", json!({}));
+    town.act("370100", &id, offer("370200")).unwrap();
+    town.now += 3_650 * DAY;
+    town.settle();
+    town.cut("370000", "370100");
+    town.link("370000", "370200");
+    town.settle();
+    assert_eq!(who_sees(&mut town, &id, &["370200"]), [""; 0], "370100 comes first");
+    town.now -= 3_650 * DAY;
+    town.settle();
+    town.now += DAY + DAY / 2;
+    town.settle();
+    assert_eq!(who_sees(&mut town, &id, &["370200"]), ["370200"]);
+}
+
 #[test]
 fn a_record_that_comes_after_the_offer_brings_the_grant_at_once() {
     let mut town = Town::new(&["370000", "370100", "370200", "000000"]);
@@ -325,6 +347,30 @@ fn a_confidential_report_is_seen_by_two_desks_and_never_by_the_unit_it_is_about(
         }
     }
     town.assert_converged();
+}
+
+/// Their key would be granted to nobody, and what they said would be gone.
+#[test]
+fn a_report_whose_reporter_no_desk_may_see_is_refused_with_a_reason() {
+    let mut town = Town::new(&["000000", "370000", "370100"]);
+    let report = |against: &str| {
+        let ticket = json!({
+            "text": WORDS, "type": "投诉举报", "channel": "电话", "caller_name": NAME, "caller_phone": PHONE,
+            "confidential": true, "against": against,
+        });
+        Request::New { tickets: vec![ticket], user: None }
+    };
+    let refused = town.ask("000000", report("000000")).unwrap_err();
+    assert!(refused.message.contains("no confidential desk"), "{refused}");
+    assert!(town.ask("370100", report("370100")).is_err(), "it has not met its superiors");
+    town.link_tree();
+    town.settle();
+    let made = town.ask("370100", report("370100")).unwrap();
+    town.settle();
+    assert_eq!(
+        who_sees(&mut town, made[0]["id"].as_str().unwrap(), &["000000", "370000", "370100"]),
+        ["000000", "370000"]
+    );
 }
 
 #[test]

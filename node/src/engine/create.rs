@@ -38,6 +38,7 @@ impl Engine {
         }
         let parsed: Vec<NewTicket> =
             tickets.iter().enumerate().map(|(i, t)| self.parse(i, t)).collect::<Result<_, _>>()?;
+        parsed.iter().try_for_each(|ticket| self.somebody_sees(ticket))?;
         let mut made = Vec::with_capacity(parsed.len());
         for ticket in &parsed {
             match self.create_one(ticket, user) {
@@ -59,6 +60,21 @@ impl Engine {
         let bytes = serde_json::to_vec(given).map_err(|e| usage(e.to_string()))?;
         let sample = Sample::parse(&bytes, i + 1).map_err(|e| usage(e.to_string()))?;
         NewTicket::from_sample(sample, &self.reference).map_err(|e| usage(e.to_string()))
+    }
+
+    /// A report whose reporter nobody could ever be shown is not taken: what was said would be lost without a word.
+    fn somebody_sees(&self, ticket: &NewTicket) -> Result<(), Failure> {
+        let against = against(ticket)?;
+        let readers = first_readers(self.me().site(), ticket.confidential, against);
+        if !ticket.confidential || !self.members_of(&readers.sites).is_empty() {
+            return Ok(());
+        }
+        let about = against.map(|site| format!(" about {}", self.named(site))).unwrap_or_default();
+        Err(Failure::new(
+            FailureKind::NeedsPerson,
+            format!("no confidential desk known here may see who makes this report{about}"),
+        )
+        .hint("link this node once with its superiors; a report about the ministry itself is taken on paper"))
     }
 
     fn next_number(&mut self) -> Result<TicketNumber, Failure> {
@@ -137,12 +153,7 @@ impl Engine {
         let phone = &ticket.caller.phone;
         let earlier = if phone.is_empty() { Vec::new() } else { self.earlier(phone)? };
         if !sealed.is_empty() {
-            let readers = match ticket.confidential {
-                true => Readers { sites: desks(site, against).collect(), desk: true },
-                false => {
-                    Readers { sites: std::iter::once(site).chain(site.province()).collect(), desk: false }
-                }
-            };
+            let readers = first_readers(site, ticket.confidential, against);
             self.grant_sites(&doc, &key, &readers)?;
             self.mark_own(&doc, person.as_ref())?;
         }
@@ -153,6 +164,16 @@ impl Engine {
             "stage": "in_hand",
             "earlier": earlier.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }))
+    }
+}
+
+/// Who is granted a ticket's key when the call is taken.
+fn first_readers(taken_by: Site, confidential: bool, against: Option<Site>) -> Readers {
+    match confidential {
+        true => Readers { sites: desks(taken_by, against).collect(), desk: true },
+        false => {
+            Readers { sites: std::iter::once(taken_by).chain(taken_by.province()).collect(), desk: false }
+        }
     }
 }
 
