@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use certs::tls::{Meetings, client_config, server_name};
-use certs::{Directory, Identity};
+use certs::tls::{Meetings, Refusal, client_config, server_name};
+use certs::{Directory, Identity, NodeName};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, Endpoint, SendStream, TransportConfig, VarInt};
-use rustls::pki_types::UnixTime;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::time_provider::TimeProvider;
 use tokio::net::UdpSocket;
 use world::city::{Network, PATIENCE, Program, until};
@@ -339,6 +341,72 @@ fn somebody_without_a_certificate_is_refused_and_named_by_address() {
     });
     let line = scene.network.told("370000", "127.0.0.1");
     assert!(line.contains("certificate"), "{line}");
+    unharmed(&scene.network, "370100");
+}
+
+/// A certificate for a city of another province, in the hand of whoever has this province's authority: the authority
+/// itself would not write it.
+fn by_the_wrong_province(
+    network: &Network,
+    city: &str,
+) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let ca = network.authority("370100");
+    let read = |file: &str| std::fs::read_to_string(ca.join(file)).unwrap();
+    let issuer =
+        Issuer::from_ca_cert_pem(&read("ca.crt"), KeyPair::from_pem(&read("ca.key")).unwrap()).unwrap();
+    let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let city: NodeName = city.parse().unwrap();
+    let mut params = CertificateParams::new(vec![city.dns()]).unwrap();
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    let now = time::OffsetDateTime::from_unix_timestamp(UnixTime::now().as_secs().cast_signed()).unwrap();
+    (params.not_before, params.not_after) = (now, now + time::Duration::days(30));
+    let leaf = params.signed_by(&key, &issuer).unwrap().der().clone();
+    let above = CertificateDer::pem_slice_iter(read("ca.crt").as_bytes()).next().unwrap().unwrap();
+    (vec![leaf, above], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+}
+
+/// Dials the province as this city, with a certificate by that hand.
+async fn dial_as(network: &Network, city: &str) -> Connection {
+    let (chain, key) = by_the_wrong_province(network, city);
+    let mut tls =
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody))
+            .with_client_auth_cert(chain, key)
+            .unwrap();
+    tls.alpn_protocols = vec![certs::tls::ALPN.to_vec()];
+    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    let endpoint = client(None, None);
+    let at = network.address("370000");
+    endpoint.connect_with(config, at, "c370000.p37.n12328.invalid").unwrap().await.unwrap()
+}
+
+#[test]
+fn a_city_by_the_wrong_province_is_refused_and_both_sides_say_why() {
+    let scene = Scene::new(&[]);
+    let theirs = block_on(async {
+        let connection = dial_as(&scene.network, "510100").await;
+        let why = tokio::time::timeout(PATIENCE, connection.closed()).await.expect("it is ended");
+        let quinn::ConnectionError::ConnectionClosed(close) = why else { panic!("{why}") };
+        let alert = u64::from(close.error_code) - 0x100;
+        Refusal::from_alert(u8::try_from(alert).unwrap()).to_string()
+    });
+    assert!(theirs.contains("refused this node's certificate"), "{theirs}");
+    let ours = scene.network.told("370000", "no say over that name");
+    assert!(ours.contains("127.0.0.1") || ours.contains("510100"), "{ours}");
+    // Of the province's own cities the same hand may certify any: it is the name that was refused, and not the make.
+    block_on(async {
+        let connection = dial_as(&scene.network, "370200").await;
+        let mut control = connection.open_uni().await.unwrap();
+        control.write_all(&[0, 1, 2, 3, 4, 5, 6, 7, 8]).await.unwrap();
+        let answer = tokio::time::timeout(PATIENCE, connection.accept_uni()).await.expect("a word");
+        answer.unwrap();
+    });
     unharmed(&scene.network, "370100");
 }
 
