@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod city;
+pub mod household;
 pub mod relay;
 pub mod shim;
 pub mod town;
