@@ -27,6 +27,7 @@ mod draft;
 mod erase;
 mod files;
 mod incoming;
+mod lacking;
 mod link;
 mod outgoing;
 mod repair;
@@ -50,6 +51,7 @@ use crate::trust::{Admission, Membership, Trust};
 use crate::wire::Lane;
 use admit::{Incoming, Taken};
 pub use files::FilesView;
+pub use lacking::{Lacking, Rests, Why};
 use link::Link;
 use shelf::Shelf;
 
@@ -173,6 +175,11 @@ pub enum Event {
         /// Its words.
         reason: String,
     },
+    /// A peer takes batches and does not answer: the link was ended, to be dialled again.
+    Unanswered {
+        /// Which peer.
+        peer: NodeName,
+    },
     /// A document has outgrown what is loaded: it is replicated, and a person must look at it.
     Frozen {
         /// Which.
@@ -239,6 +246,13 @@ impl fmt::Display for Event {
                 "a copy of this node is running somewhere and writes under the same name; going on as incarnation {incarnation}"
             ),
             Event::Ended { peer, reason } => write!(f, "{peer} ended the link: {reason}"),
+            Event::Unanswered { peer } => {
+                write!(
+                    f,
+                    "{peer} has not answered a batch for {} minutes; dialling anew",
+                    link::ANSWER_MS / 60_000
+                )
+            }
             Event::Frozen { doc } => write!(
                 f,
                 "document {} has outgrown what is loaded: it is passed on unread until a person has looked at it",
@@ -302,17 +316,6 @@ pub struct LinkView {
     pub parked: u64,
     /// Whether a repair is under way.
     pub repairing: bool,
-}
-
-/// Where an item is that a peer must still get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whereabouts {
-    /// In the outbox; it goes when its turn comes or the link is up.
-    Outbox,
-    /// Sent and not answered yet.
-    OnItsWay,
-    /// The peer has said that it lacks something the item needs; it is sent again.
-    WaitsThere,
 }
 
 /// A node's own end of its seal chain.
@@ -440,11 +443,6 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     /// What the operator sees of a link.
     pub fn link(&self, peer: NodeName) -> LinkView {
         self.links.get(&peer).map(Link::view).unwrap_or_default()
-    }
-
-    /// Where an item of a peer's outbox is.
-    pub fn whereabouts(&self, peer: NodeName, doc: Option<DocId>, item: ItemHash) -> Whereabouts {
-        self.links.get(&peer).map_or(Whereabouts::Outbox, |link| link.whereabouts(&(doc, item)))
     }
 
     /// What this node wrote and had to take back since the last call, parents first. It is kept, refused, by everybody;

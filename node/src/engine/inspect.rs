@@ -2,8 +2,9 @@
 
 use certs::NodeName;
 use serde_json::{Value, json};
+use sync::id::ItemHash;
 use sync::item::{Kind, STUB, State};
-use sync::replica::Whereabouts;
+use sync::replica::{Lacking, Why};
 use sync::seal;
 use sync::store::{Position, Store};
 use sync::trust::Trust;
@@ -105,53 +106,76 @@ impl Engine {
 
     pub(super) fn diff(&mut self, peer: &str, limit: usize) -> Reply {
         let peer = self.peer(peer)?;
+        let limit = limit.clamp(1, 10_000);
         let link = self.replica.link(peer);
         let total = self.store.owed_count(peer)?;
         let mut rows = Vec::new();
-        for debt in self.store.owed(peer, limit.clamp(1, 10_000))? {
-            let Some(hash) = debt.item else {
-                rows.push(json!({ "document": debt.doc.map(|d| d.to_string()), "kind": "whole document", "why": "in the outbox" }));
-                continue;
-            };
-            let item = self.store.item(&hash)?;
-            let state = item.as_ref().map(|i| i.state);
-            let why = match (self.replica.whereabouts(peer, debt.doc, hash), link.connected) {
-                (Whereabouts::WaitsThere, _) => {
-                    "sent: the peer lacks something that it needs, and it is sent again"
-                }
-                (Whereabouts::OnItsWay, _) => "on its way",
-                (Whereabouts::Outbox, true) => "in the outbox",
-                (Whereabouts::Outbox, false) => "in the outbox: no link is up",
-            };
-            rows.push(json!({
-                "id": hash.to_string(), "document": debt.doc.map(|d| d.to_string()),
-                "kind": item.map_or_else(|| "item".to_owned(), |i| i.kind.to_string()), "why": why,
-                "counted": match state {
-                    Some(State::NotCounted) => "not counted: past its author's revocation",
-                    Some(State::Refused) => "refused here: passed on for the peer to refuse",
-                    _ => "yes",
-                },
-            }));
+        for lacking in self.replica.lacking(peer, limit, &mut self.store)? {
+            rows.push(self.lacking_row(&lacking)?);
         }
         let more = total.saturating_sub(rows.len() as u64);
-        let there: Vec<Value> = self
-            .store
-            .refusals(peer, None, limit.clamp(1, 10_000))?
-            .into_iter()
-            .map(|r| json!({ "id": r.item.to_string(), "reason": r.reason }))
-            .collect();
+        let mut there: Vec<Value> = Vec::new();
+        for refused in self.store.refusals(peer, None, limit)? {
+            let item = self.store.item(&refused.item)?;
+            there.push(json!({
+                "id": refused.item.to_string(), "reason": refused.reason,
+                "document": item.as_ref().and_then(|i| i.doc).map(|d| d.to_string()),
+                "kind": item.map_or_else(|| "item".to_owned(), |i| i.kind.to_string()),
+            }));
+        }
         let totals = self.store.totals()?;
-        let everything = self.replica.peers().any(|(name, row)| name == peer && row.everything.is_some());
-        let standing = match (link.digest_equal, everything, link.repairing) {
-            (true, ..) => "proved equal: the peer lacks nothing",
-            (_, true, _) => "a scan that sends everything is under way",
-            (.., true) => "digests differ and a repair is finding out in what",
-            _ => "unknown until the next comparison",
+        let row = self.replica.peers().find(|(name, _)| *name == peer).map(|(_, row)| row.clone());
+        let everything = row.as_ref().is_some_and(|row| row.everything.is_some());
+        let proved_at = row.and_then(|row| row.proved_at).map(shown_time);
+        let standing = match (link.connected, link.digest_equal, everything, link.repairing) {
+            (true, true, ..) => "proved equal: the peer lacks nothing".to_owned(),
+            (true, _, true, _) => "a scan that sends everything is under way".to_owned(),
+            (true, .., true) => "digests differ and a repair is finding out in what".to_owned(),
+            (true, ..) => "whether it lacks more is unknown until the next comparison".to_owned(),
+            (false, _, true, _) => {
+                "no link is up, and a scan that sends everything goes on when one is".to_owned()
+            }
+            (false, ..) => match &proved_at {
+                Some(at) => format!(
+                    "no link is up; proved equal last at {at}, whether it lost anything since is unknown until the next comparison"
+                ),
+                None => "no link is up, and it was never proved equal".to_owned(),
+            },
         };
         Ok(json!({
-            "peer": peer, "rows": rows, "more": more, "standing": standing, "refused_there": there,
+            "peer": peer, "connected": link.connected, "rows": rows, "more": more, "standing": standing,
+            "proved_at": proved_at, "refused_there": there,
             "refused": totals.refused, "not_counted": totals.not_counted, "waiting": link.parked,
         }))
+    }
+
+    /// A row of what a peer lacks: what it is, and why the peer still lacks it.
+    fn lacking_row(&mut self, lacking: &Lacking) -> Result<Value, Failure> {
+        let item = match lacking.debt.item {
+            Some(hash) => self.store.item(&hash)?,
+            None => None,
+        };
+        let kind = match (&item, lacking.debt.item) {
+            (Some(item), _) => item.kind.to_string(),
+            (None, Some(_)) => "item".to_owned(),
+            (None, None) => "whole document".to_owned(),
+        };
+        let mut row = json!({
+            "id": lacking.debt.item.map(|i| i.to_string()), "document": lacking.debt.doc.map(|d| d.to_string()),
+            "kind": kind, "why": why_in_words(&lacking.why),
+            "counted": match item.map(|i| i.state) {
+                Some(State::NotCounted) => "not counted: past its author's revocation",
+                Some(State::Refused) => "refused here: passed on for the peer to refuse",
+                _ => "yes",
+            },
+        });
+        if let Why::Waits(rests) = &lacking.why {
+            row["waits_for"] = json!({
+                "items": rests.items.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "record_of": rests.record_of,
+            });
+        }
+        Ok(row)
     }
 
     pub(super) fn verify(&mut self) -> Reply {
@@ -247,5 +271,28 @@ impl Engine {
         vault::index::all_due(self.store.apart(), self.me())?;
         self.mark_persons(usize::MAX)?;
         Ok(json!({ "documents": documents, "changed": before != after }))
+    }
+}
+
+/// Why a peer still lacks something, in a line.
+fn why_in_words(why: &Why) -> String {
+    let rests = match why {
+        Why::NoLink => return "in the outbox: no link is up".to_owned(),
+        Why::InTheOutbox => return "in the outbox".to_owned(),
+        Why::OnItsWay => return "on its way".to_owned(),
+        Why::Unproved => {
+            return "kept back: too little of its seal is here to prove it, until a repair brings the rest"
+                .to_owned();
+        }
+        Why::Waits(rests) => rests,
+    };
+    let record = rests.record_of.map(|node| format!("the record of {node}"));
+    let items = rests.items.iter().map(ItemHash::short);
+    let lacks: Vec<String> = record.into_iter().chain(items).collect();
+    if lacks.is_empty() {
+        "sent, and waits there: the peer lacks something that it once acknowledged, unknown until the repair"
+            .to_owned()
+    } else {
+        format!("sent, and waits there for {}", lacks.join(", "))
     }
 }

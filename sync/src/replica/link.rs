@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use certs::NodeName;
 
 use super::repair::Repair;
-use super::{Effect, Event, LinkView, Replica, Whereabouts};
+use super::{Effect, Event, LinkView, Replica};
 use crate::id::{DocId, ItemHash};
 use crate::matter::{Domain, Matter};
 use crate::store::{self, Position, Store};
@@ -36,10 +36,18 @@ pub(super) struct InFlight {
     /// From where to where the scan of everything came with this batch.
     pub(super) scanned: Option<(Position, Position)>,
     pub(super) bytes: usize,
+    /// Its place among the batches of this connection.
+    pub(super) turn: u64,
+    /// Since when its answer is due: it was sent then, or one before it was answered.
+    pub(super) since: u64,
 }
 
 /// How long an item that waits at the peer is left alone, in milliseconds.
 const PARKED_MS: u64 = 5_000;
+
+/// How long a batch may go without an answer, in milliseconds, from when it was sent or one before it was answered. The
+/// largest takes that long at ten kilobits a second.
+pub(super) const ANSWER_MS: u64 = 10 * 60_000;
 
 /// A pair that is never quiet pauses after this long to compare, in milliseconds.
 const COMPARE_MS: u64 = 10 * 60_000;
@@ -91,14 +99,18 @@ impl Link {
         }
     }
 
-    pub(super) fn whereabouts(&self, item: &(Option<DocId>, ItemHash)) -> Whereabouts {
-        if self.parked.contains_key(item) {
-            Whereabouts::WaitsThere
-        } else if self.in_flight.values().any(|b| b.items.contains(item)) {
-            Whereabouts::OnItsWay
-        } else {
-            Whereabouts::Outbox
-        }
+    /// Takes a batch that is answered out of those on their way. Those after it were held up by it.
+    pub(super) fn answered(&mut self, now: u64, batch: u64) -> Option<InFlight> {
+        let batch = self.in_flight.remove(&batch)?;
+        self.in_flight.values_mut().filter(|b| b.turn > batch.turn).for_each(|b| b.since = now);
+        self.changed();
+        Some(batch)
+    }
+
+    /// Whether a batch goes without an answer for too long. A clock that was set back begins the wait anew.
+    fn is_unanswered(&mut self, now: u64) -> bool {
+        self.in_flight.values_mut().for_each(|b| b.since = b.since.min(now));
+        self.in_flight.values().any(|b| now - b.since >= ANSWER_MS)
     }
 
     /// Whether the link waits for the other side to catch up, so that both can compare.
@@ -309,8 +321,17 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     pub(super) fn tick(&mut self, now: u64) {
-        for link in self.links.values_mut() {
+        let mut silent = Vec::new();
+        for (peer, link) in &mut self.links {
             link.parked.retain(|_, since| within(now, *since, PARKED_MS));
+            if link.is_unanswered(now) {
+                silent.push(*peer);
+            }
+        }
+        for peer in silent {
+            self.tell(Event::Unanswered { peer });
+            let minutes = ANSWER_MS / 60_000;
+            self.close(peer, format!("you have not answered a batch for {minutes} minutes"), false);
         }
     }
 

@@ -87,6 +87,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 whole: whole.clone(),
                 scanned,
                 bytes: piece.iter().map(|i| i.bytes.len() + 64).sum(),
+                turn: self.links.get(&peer).map_or(0, |l| l.sent),
+                since: now,
             };
             let id = u64::from_be_bytes(self.chance.draw());
             let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
@@ -190,8 +192,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<()> {
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
-        let Some(batch) = link.in_flight.remove(&answer.batch) else { return Ok(()) }; // from before a restore: it means nothing
-        link.changed();
+        let Some(batch) = link.answered(now, answer.batch) else { return Ok(()) }; // from before a restore: it means nothing
         let mut waiting = BTreeSet::new();
         let mut refused = Vec::new();
         for (place, exception) in answer.exceptions {

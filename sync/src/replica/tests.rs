@@ -5,6 +5,7 @@ mod erase;
 mod exchange;
 mod files;
 mod judging;
+mod lacking;
 
 use std::collections::{BTreeMap, BTreeSet};
 
