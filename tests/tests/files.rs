@@ -395,3 +395,56 @@ fn a_backup_of_the_database_takes_back_the_contents_that_still_lie_there() {
     assert_eq!(files(&mut town, "370000", &id)[0]["complete"], true);
     assert!(fetch(&mut town, "370000", &id, "现场.jpg", None).unwrap() == bytes);
 }
+
+/// How many contents lie in a node's folder.
+fn contents(dir: &Path) -> usize {
+    let below = |entry: fs::DirEntry| match entry.file_type().unwrap().is_dir() {
+        true => contents(&entry.path()),
+        false => 1,
+    };
+    fs::read_dir(dir).map_or(0, |entries| entries.map(|e| below(e.unwrap())).sum())
+}
+
+#[test]
+fn when_a_ticket_is_erased_the_contents_of_its_files_go_from_every_disk() {
+    let nodes = ["000000", "370000", "370100"];
+    let mut town = linked(&nodes);
+    let (id, other) = (town.call("370100", "出租车拒载"), town.call("370100", "公交晚点"));
+    let bytes = photograph(1_500);
+    attach(&mut town, "370100", &id, "现场.jpg", &bytes).unwrap();
+    attach(&mut town, "370100", &other, "票根.jpg", &photograph(90)).unwrap();
+    town.settle();
+    town.cut("370000", "000000");
+    // While the province reads the file and the city attaches another.
+    let fetched =
+        FileRequest::Fetch { id: id.clone(), name: "现场.jpg".to_owned(), reveal: None, user: None };
+    let download = ask(&mut town, "370000", fetched).unwrap()["download"].as_u64().unwrap();
+    let part = ask(&mut town, "370000", FileRequest::FetchPart { download, at: 0 }).unwrap();
+    let late = photograph(80);
+    let upload = ask(&mut town, "370100", begin(&id, "补充.jpg", &late)).unwrap()["upload"].as_u64().unwrap();
+    let erase =
+        Request::Erase { id: id.clone(), reason: "保存期满".to_owned(), user: Some("李雷".to_owned()) };
+    town.ask("370100", erase).unwrap();
+    town.settle();
+    let ended =
+        ask(&mut town, "370000", FileRequest::FetchPart { download, at: part["at"].as_u64().unwrap() });
+    assert!(ended.unwrap_err().message.contains("was erased"));
+    let ended = parts(&late, upload).into_iter().map(|p| ask(&mut town, "370100", p)).last().unwrap();
+    assert!(ended.unwrap_err().message.contains("was erased"));
+    let on_disk = |town: &Town, node: &str| contents(&town.path(node.parse().unwrap()).join("files"));
+    for (node, left) in [("370100", 1), ("370000", 1), ("000000", 2)] {
+        assert_eq!(on_disk(&town, node), left, "{node}: what the other ticket has stays");
+    }
+    town.link("370000", "000000");
+    town.settle();
+    town.assert_converged();
+    for node in nodes {
+        assert_eq!(on_disk(&town, node), 1, "{node}");
+        let row = &files(&mut town, node, &id)[0];
+        assert_eq!(row["state"], "removed: the ticket's personal data was erased", "{node}");
+        let refused = fetch(&mut town, node, &id, "现场.jpg", None).unwrap_err();
+        assert!(refused.message.contains("was erased"), "{node}: {refused}");
+        assert_eq!(town.ask(node, Request::Status).unwrap()["files_missing"], 0, "{node}");
+        town.ask(node, Request::Verify).unwrap();
+    }
+}

@@ -277,6 +277,9 @@ impl Engine {
 
     fn attach_end(&mut self, upload: u64) -> Reply {
         let (_, under_way) = self.transfers.uploads.remove(&upload).ok_or_else(|| gone("upload"))?;
+        if self.erased(under_way.doc)?.is_some() {
+            return Err(erased());
+        }
         let (doc, entry, manifest) = under_way.end()?;
         let folded = self.folded(doc)?;
         self.may_attach(&folded)?;
@@ -317,6 +320,16 @@ impl Engine {
         Ok(self.store.file(&content)?.map(|held| (content, held)))
     }
 
+    /// Whether a file's content is not here because its ticket was erased.
+    fn is_removed(&mut self, entry: &Entry) -> Result<bool, Failure> {
+        let Ok(content) = entry.content.parse::<ItemHash>() else { return Ok(false) };
+        let doc = self.store.item(&content)?.and_then(|manifest| manifest.doc);
+        Ok(match doc {
+            Some(doc) => self.erased(doc)?.is_some(),
+            None => false,
+        })
+    }
+
     /// A file as people see it, with what is here of it.
     fn file_row(&mut self, entry: &Entry) -> Reply {
         let held = self.held(entry)?;
@@ -326,7 +339,9 @@ impl Engine {
             h.pieces.bytes(h.size).saturating_sub(u64::from(h.pieces.held()) * (PIECE - PLAIN) as u64)
         });
         let complete = held.as_ref().is_some_and(|(_, h)| h.pieces.is_whole());
+        let removed = held.is_none() && self.is_removed(entry)?;
         let state = match (&held, complete, from) {
+            (None, ..) if removed => "removed: the ticket's personal data was erased".to_owned(),
             (None, ..) => "not here: its manifest has not come".to_owned(),
             (_, true, _) => "here".to_owned(),
             (.., Some(peer)) => format!("{} of {} here, from {peer}", mib(here), mib(entry.size)),
@@ -383,6 +398,9 @@ impl Engine {
         };
         let row = self.file_row(&entry)?;
         let Some((content, held)) = self.held(&entry)?.filter(|(_, h)| h.pieces.is_whole()) else {
+            if self.is_removed(&entry)? {
+                return Err(erased());
+            }
             let state = row["state"].as_str().unwrap_or_default();
             return Err(Failure::new(FailureKind::TryAgain, format!("`{name}` is not here in full"))
                 .because(state)
@@ -456,6 +474,9 @@ impl Engine {
 
     /// A piece that does not open: damaged here, and fetched again; or sealed wrongly by whoever attached it.
     fn not_as_attached(&mut self, content: ItemHash, place: u32) -> Reply {
+        if self.store.file(&content)?.is_none() {
+            return Err(erased());
+        }
         if let Some(item) = self.store.item(&content)?
             && let Ok(Some(manifest)) = Manifest::read(&item.bytes)
         {
@@ -570,6 +591,14 @@ fn true_name(entry: &Entry, key: &TicketKey) -> Option<String> {
 fn gone(what: &str) -> Failure {
     Failure::new(FailureKind::TryAgain, format!("this {what} is not under way any more"))
         .hint("begin again; nothing was saved")
+}
+
+fn erased() -> Failure {
+    Failure::new(
+        FailureKind::Failed,
+        "the ticket's personal data was erased, and the contents of its files with it",
+    )
+    .hint("`hotline ticket show ID` says when, by whom and why")
 }
 
 fn no_key() -> Failure {

@@ -1,9 +1,12 @@
-//! Erasing: what an erased mark does to a document's grants, and items whose bytes were lost.
+//! Erasing: what an erased mark does to a document's grants and files, and items whose bytes were lost.
 //!
 //! A mark that stands empties every grant of its document, those that are here and those that come later, from
 //! whomever they come. An emptied item stays in set, digest and seals by its hash; to a peer that lacks it goes the
 //! stub that its hash is made of, and it is taken only where a mark is held: so nobody can pass a grant over by
 //! calling it erased, and a repair that asks for an emptied item ends.
+//!
+//! Contents of files go too: each belongs to the one document that its manifest came under. The manifests stay; they
+//! are hashes of sealed bytes.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +63,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         self.keep_item(doc, &item, state, taken, store)?;
         let Incoming { hash, kind, author, sealed, bytes, .. } = item;
-        self.know_file(doc, kind, &bytes, from, store)?;
+        if kind == Kind::FILE && !Self::is_erased(doc, store)? {
+            self.know_file(doc, &bytes, from, store)?;
+        }
         domain.keep(store, &Item { hash, kind, doc: Some(doc), author, state, sealed, bytes })?;
         match kind {
             Kind::ERASED => self.enforce_erased(doc, store, domain)?,
@@ -70,7 +75,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(Verdict::Durable)
     }
 
-    /// Empties what a standing mark of this document wants emptied.
+    /// Whether a mark of this document stands and counts.
+    fn is_erased<S: Store>(doc: DocId, store: &mut S) -> store::Result<bool> {
+        let marks = store.items_of_kind(&doc, Kind::ERASED)?;
+        Ok(marks.iter().any(|mark| mark.state == State::Counted))
+    }
+
+    /// Empties and removes what a standing mark of this document wants gone.
     pub(super) fn enforce_erased<S, D>(
         &mut self,
         doc: DocId,
@@ -81,9 +92,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         S: Store,
         D: Domain<S, Matter = M>,
     {
-        let marks = store.items_of_kind(&doc, Kind::ERASED)?;
-        if !marks.iter().any(|m| m.state == State::Counted) {
+        if !Self::is_erased(doc, store)? {
             return Ok(());
+        }
+        for manifest in store.items_of_kind(&doc, Kind::FILE)? {
+            self.forget_file(manifest.hash, store)?;
         }
         for mut item in store.items_of_kind(&doc, Kind::GRANT)? {
             if matches!(item.state, State::Counted | State::NotCounted) {

@@ -227,18 +227,14 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Manifest::read(&item.bytes).map(drop).map_err(|e| Refusal::Rule(e.to_string()))
     }
 
-    /// An item has come under a document: if it is a manifest, its content belongs here from now on.
+    /// A manifest has come under a document: its content belongs here from now on.
     pub(super) fn know_file<S: Store>(
         &mut self,
         doc: DocId,
-        kind: Kind,
         bytes: &[u8],
         from: Option<NodeName>,
         store: &mut S,
     ) -> store::Result<()> {
-        if kind != Kind::FILE {
-            return Ok(());
-        }
         let Ok(Some(manifest)) = Manifest::read(bytes) else { return Ok(()) };
         if store.files_of(&doc)? >= MAX_FILES as u64 {
             self.tell(Event::TooManyFiles { doc });
@@ -246,9 +242,32 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         store.know_file(&doc, &manifest)?;
         if let Some(from) = from {
-            bounded(&mut self.files.sources, kind.hash(bytes), from);
+            bounded(&mut self.files.sources, manifest.address(), from);
         }
         self.files.look = true;
+        Ok(())
+    }
+
+    /// The file's document was erased: its content is removed, nobody is asked for it any more, and whoever asked for
+    /// it is told that it is not here.
+    pub(super) fn forget_file<S: Store>(&mut self, file: ItemHash, store: &mut S) -> store::Result<()> {
+        if store.file(&file)?.is_none() {
+            return Ok(());
+        }
+        store.forget_file(&file)?;
+        if let Some(Fetch { peer, .. }) = self.files.fetches.remove(&file) {
+            self.files.stirred.insert(peer);
+            self.send(peer, Lane::Control, &Frame::Seek(SeekBody { file, places: Vec::new() }));
+        }
+        self.files.waiting.remove(&file);
+        self.files.sources.remove(&file);
+        self.files.manifests.retain(|(known, _)| *known != file);
+        self.files.interested.values_mut().for_each(|files| _ = files.remove(&file));
+        let sought = self.files.sought.iter_mut();
+        let sought: Vec<NodeName> =
+            sought.filter_map(|(peer, files)| files.remove(&file).map(|_| *peer)).collect();
+        sought.into_iter().for_each(|peer| self.send(peer, Lane::Control, &Frame::Lack(file)));
+        self.files.sought.retain(|_, files| !files.is_empty());
         Ok(())
     }
 

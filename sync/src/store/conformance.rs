@@ -336,4 +336,18 @@ fn contents_come_piece_by_piece<S: Durable>(store: &mut S) {
     assert_eq!(store.piece(&file, 1).expect("piece"), None);
     assert_eq!(store.incomplete(None, 9).expect("incomplete").len(), 2);
     store.commit().expect("commit");
+
+    store.begin().expect("begin");
+    store.forget_file(&file).expect("forget");
+    assert_eq!((store.file(&file).expect("file"), store.piece(&file, 0).expect("piece")), (None, None));
+    store.rollback().expect("roll back");
+    assert_eq!(store.piece(&file, 0).expect("piece").as_deref(), Some(pieces[0]), "nothing is forgotten yet");
+    store.begin().expect("begin");
+    store.forget_file(&file).expect("forget");
+    store.forget_file(&file).expect("what is not known is not missed");
+    store.commit().expect("commit");
+    store.begin().expect("begin");
+    store.know_file(&doc(1), &manifest).expect("know");
+    assert_eq!(store.file(&file).expect("file").expect("known").pieces.held(), 0, "its bytes are gone");
+    store.commit().expect("commit");
 }

@@ -46,6 +46,9 @@ pub trait Contents {
     fn piece(&mut self, file: &ItemHash, place: u32) -> Result<Option<Vec<u8>>>;
     /// A piece is not what was stored: it counts as missing.
     fn lose_piece(&mut self, file: &ItemHash, place: u32) -> Result<()>;
+    /// Forgets a file and removes its content: it is gone from the medium when the commit has returned. What was never
+    /// known is not missed.
+    fn forget_file(&mut self, file: &ItemHash) -> Result<()>;
     /// How many bytes of contents may still be written before the disk's reserve is touched.
     fn room(&mut self) -> Result<u64>;
     /// Counts for the operator.

@@ -109,6 +109,11 @@ impl Memory {
         self.room = bytes;
     }
 
+    /// How many pieces of a file lie here, known or not: for tests of what is removed.
+    pub fn pieces_of(&self, file: &ItemHash) -> usize {
+        self.pieces.rows.range((*file, 0)..=(*file, u32::MAX)).count()
+    }
+
     /// Damages a stored piece: for tests of what is done about it.
     pub fn spoil(&mut self, file: &ItemHash, place: u32) {
         if let Some(byte) = self.pieces.rows.get_mut(&(*file, place)).and_then(|p| p.first_mut()) {
@@ -481,6 +486,14 @@ impl Contents for Memory {
             held.pieces.remove(place);
             self.files.put(*file, (at, held));
         }
+        Ok(())
+    }
+
+    fn forget_file(&mut self, file: &ItemHash) -> Result<()> {
+        self.files.remove(file);
+        let pieces: Vec<_> =
+            self.pieces.rows.range((*file, 0)..=(*file, u32::MAX)).map(|(at, _)| *at).collect();
+        pieces.iter().for_each(|at| self.pieces.remove(at));
         Ok(())
     }
 

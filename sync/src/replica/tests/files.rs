@@ -297,6 +297,96 @@ fn a_damaged_piece_is_not_sent_and_comes_back() {
     assert!(w.read("370000", file) == bytes, "healed from the city");
 }
 
+/// Pieces of this file that lie in a node's store, known or not.
+fn bytes_of(w: &World, who: &str, file: ItemHash) -> usize {
+    w.nodes[&name(who)].store.pieces_of(&file)
+}
+
+fn erase(w: &mut World, who: &str, doc: DocId) {
+    w.at(name(who), |r, s, _| r.put(doc, Kind::ERASED, b"mark".to_vec(), s, &mut Desk).unwrap());
+}
+
+#[test]
+fn an_erased_documents_contents_go_from_everybody_and_stay_away() {
+    let (mut w, doc) = line();
+    let other = w.write("370100", None, "k", "another");
+    let bytes = content(3, 20);
+    let file = w.attach("370100", doc, &bytes);
+    let stays = w.attach("370100", other, &content(2, 21));
+    w.carry(10_000);
+    w.cut("370000", "000000");
+    erase(&mut w, "370100", doc);
+    w.settle();
+    for (node, pieces) in [("370100", 0), ("370000", 0), ("000000", 3)] {
+        assert_eq!(bytes_of(&w, node, file), pieces, "{node}");
+    }
+    // A replica that comes late gets the manifest and asks for nothing; the ministry, which offers it still, removes
+    // its own when it hears of the mark.
+    w.nodes.insert(name("370000-b"), open(name("370000-b"), Memory::new(), 70));
+    w.link("000000", "370000-b");
+    w.link("370000", "370000-b");
+    w.settle();
+    w.link("370000", "000000");
+    w.settle();
+    for node in ["370100", "370000", "370000-b", "000000"] {
+        assert_eq!((w.held(node, file), bytes_of(&w, node, file)), (None, 0), "{node}");
+        assert_eq!(w.held(node, stays), Some(2), "{node}: another document's file stays");
+        assert_eq!(
+            w.nodes[&name(node)].replica.files(),
+            FilesView::default(),
+            "{node}: nothing is left over"
+        );
+    }
+    w.assert_equal("370000", "370000-b");
+    w.assert_equal("370000", "000000");
+}
+
+#[test]
+fn a_fetch_under_way_ends_where_the_document_is_erased() {
+    for carried in 0..30 {
+        let (mut w, doc) = line();
+        let file = w.attach("370100", doc, &content(6, 22));
+        w.carry(carried);
+        // By the one that fetches, from the other side of it: both neighbours learn of it while pieces travel.
+        erase(&mut w, "370000", doc);
+        w.settle();
+        for node in ["370100", "370000", "000000"] {
+            assert_eq!(
+                (w.held(node, file), bytes_of(&w, node, file)),
+                (None, 0),
+                "{node} after {carried} frames"
+            );
+            assert_eq!(w.nodes[&name(node)].replica.files(), FilesView::default(), "{node}");
+            assert_eq!(w.heard(node, |e| matches!(e, Event::Misbehaved { .. })), 0, "{node}");
+        }
+        w.assert_equal("370100", "370000");
+        w.assert_equal("370000", "000000");
+    }
+}
+
+#[test]
+fn a_peer_that_offers_what_is_erased_is_not_asked_and_what_it_sends_is_not_kept() {
+    let (mut w, doc) = line();
+    let bytes = content(2, 23);
+    let file = w.attach("370100", doc, &bytes);
+    w.settle();
+    erase(&mut w, "370000", doc);
+    w.settle();
+    let sent = w.bytes;
+    for frame in [
+        Frame::Have(file),
+        Frame::Piece { file, place: 0, bytes: bytes[..PIECE].to_vec() },
+        Frame::Have(file),
+    ] {
+        let (peer, bytes) = (name("370100"), frame.to_bytes());
+        w.at(name("370000"), |r, s, now| {
+            r.step(now, Input::Frame { peer, bytes }, s, &mut Desk).unwrap();
+        });
+    }
+    w.settle();
+    assert_eq!((w.bytes, bytes_of(&w, "370000", file)), (sent, 0));
+}
+
 #[test]
 fn the_budget_is_kept_and_shared_by_turns() {
     let mut w = World::new(&["370000", "370100", "370200"]);

@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/node.db       row: address, document, size, a bit for each piece that is durable
 //! DIR/files/ab/cd…  the content under its address; pieces at their places, holes between them
-//! DIR/files/new/    what is being attached: first under a random name, then under its address
+//! DIR/files/new/    what is being attached: first under a random name, then under its address; what is being removed
 //! ```
 //!
 //! The order that it rests on: pieces are written, then *before the database commits* the files and the directories
@@ -12,7 +12,8 @@
 //!
 //! An attached content waits under `new/` until the commit that makes it known, and moves then. What is found there
 //! at start is moved if the database knows it and is removed if not: that is the whole of the collection, and it
-//! costs nothing but what a crash left.
+//! costs nothing but what a crash left. A content that is removed goes the same way back: it moves there before the
+//! commit that forgets it and is gone after it, so a crash anywhere leaves all of it or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -60,6 +61,8 @@ pub(super) struct Folder {
     grown: BTreeSet<PathBuf>,
     /// Known since the last commit and still under `new/`.
     attached: BTreeSet<ItemHash>,
+    /// Forgotten since the last commit.
+    leaving: BTreeSet<ItemHash>,
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
@@ -68,7 +71,14 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 impl Folder {
     pub(super) fn new(root: PathBuf) -> Folder {
-        Folder { root, reserve: 0, dirty: BTreeMap::new(), grown: BTreeSet::new(), attached: BTreeSet::new() }
+        Folder {
+            root,
+            reserve: 0,
+            dirty: BTreeMap::new(),
+            grown: BTreeSet::new(),
+            attached: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+        }
     }
 
     fn waiting(&self) -> PathBuf {
@@ -125,8 +135,12 @@ impl Folder {
         Ok(None)
     }
 
-    /// Before the database commits: everything written is on the disk when this returns.
+    /// Before the database commits: everything written is on the disk when this returns, and what is forgotten stands
+    /// ready to be removed.
     pub(super) fn sync(&mut self) -> io::Result<()> {
+        for file in self.leaving.clone() {
+            self.move_out(&file)?;
+        }
         for file in std::mem::take(&mut self.dirty).into_values() {
             file.sync_data()?;
         }
@@ -142,6 +156,22 @@ impl Folder {
         for file in std::mem::take(&mut self.attached) {
             let _ = self.move_in(&file);
         }
+        for file in std::mem::take(&mut self.leaving) {
+            let _ = fs::remove_file(self.waiting().join(file.to_string()));
+        }
+    }
+
+    /// Puts a content where the next start removes it, unless the database still knows it then.
+    fn move_out(&mut self, file: &ItemHash) -> io::Result<()> {
+        let (from, waiting) = (self.place_of(file), self.waiting());
+        if !from.exists() {
+            return Ok(()); // nothing of it ever came
+        }
+        self.make(&waiting)?;
+        fs::rename(&from, waiting.join(file.to_string()))?;
+        self.grown.extend(from.parent().map(Path::to_owned));
+        self.grown.insert(waiting);
+        Ok(())
     }
 
     fn move_in(&mut self, file: &ItemHash) -> io::Result<()> {
@@ -157,6 +187,9 @@ impl Folder {
     pub(super) fn forget(&mut self) {
         self.dirty.clear();
         self.attached.clear();
+        for file in std::mem::take(&mut self.leaving) {
+            let _ = self.move_in(&file); // where it did not come to that, there is nothing to move
+        }
     }
 }
 
@@ -303,6 +336,7 @@ impl Contents for Sqlite {
         if self.file(&file)?.is_some() {
             return Ok(());
         }
+        self.folder.leaving.remove(&file);
         let pieces = self.lies_ready(&file, manifest)?;
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO file(hash, doc, size, count, held, pieces) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
@@ -379,6 +413,15 @@ impl Contents for Sqlite {
         let Some(mut held) = self.file(file)? else { return Ok(()) };
         held.pieces.remove(place);
         self.set_pieces(file, &held.pieces)
+    }
+
+    fn forget_file(&mut self, file: &ItemHash) -> Result<()> {
+        let mut delete = self.connection.prepare_cached("DELETE FROM file WHERE hash = ?1")?;
+        delete.execute([file.as_bytes()])?;
+        self.folder.dirty.remove(file);
+        self.folder.attached.remove(file);
+        self.folder.leaving.insert(*file);
+        Ok(())
     }
 
     fn room(&mut self) -> Result<u64> {
@@ -518,6 +561,67 @@ mod tests {
         let mut store = open(dir.path());
         let held = store.file(&address).unwrap().unwrap();
         assert_eq!(held.pieces.missing().collect::<Vec<_>>(), [1], "resumed where it was durable");
+    }
+
+    /// A store that knows a file of three pieces and holds them all.
+    fn holding(dir: &Path) -> (Sqlite, ItemHash) {
+        let mut store = open(dir);
+        let manifest = stage(&mut store, &content(3 * PIECE));
+        store.begin().unwrap();
+        store.know_file(&doc(), &manifest).unwrap();
+        store.commit().unwrap();
+        (store, manifest.address())
+    }
+
+    /// How many contents lie anywhere below.
+    fn contents(dir: &Path) -> usize {
+        let below = |entry: fs::DirEntry| match entry.file_type().unwrap().is_dir() {
+            true => contents(&entry.path()),
+            false => 1,
+        };
+        fs::read_dir(dir).map_or(0, |entries| entries.map(|e| below(e.unwrap())).sum())
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone_with_the_commit_and_comes_back_with_a_rollback() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, file) = holding(dir.path());
+        let files = dir.path().join("files");
+        for synced in [false, true] {
+            store.begin().unwrap();
+            store.forget_file(&file).unwrap();
+            assert_eq!(store.file(&file).unwrap(), None);
+            if synced {
+                store.folder.sync().unwrap(); // and the commit fails
+            }
+            store.rollback().unwrap();
+            assert!(store.file(&file).unwrap().unwrap().pieces.is_whole());
+            assert_eq!(store.piece(&file, 2).unwrap().unwrap(), content(3 * PIECE)[2 * PIECE..]);
+            assert_eq!((contents(&files), left(dir.path())), (1, 0));
+        }
+        store.begin().unwrap();
+        store.forget_file(&file).unwrap();
+        store.commit().unwrap();
+        assert_eq!((store.piece(&file, 0).unwrap(), contents(&files)), (None, 0));
+    }
+
+    #[test]
+    fn a_crash_while_a_file_is_forgotten_leaves_all_of_it_or_nothing() {
+        for committed in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut store, file) = holding(dir.path());
+            store.begin().unwrap();
+            store.forget_file(&file).unwrap();
+            store.folder.sync().unwrap();
+            if committed {
+                store.connection.execute_batch("COMMIT").unwrap();
+            }
+            drop(store); // and there the power goes
+            let mut store = open(dir.path());
+            assert_eq!(store.collect().unwrap(), u64::from(committed));
+            assert_eq!(contents(&dir.path().join("files")), usize::from(!committed));
+            assert_eq!(store.piece(&file, 1).unwrap().is_some(), !committed);
+        }
     }
 
     #[test]
