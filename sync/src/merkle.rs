@@ -76,6 +76,40 @@ impl Tree {
         Some(parent(&self.hash(low, middle)?, &self.hash(middle, high)?))
     }
 
+    /// The largest subtrees of which nothing is known, from left to right, at most `limit`: with their hashes the root
+    /// is known.
+    pub fn gaps(&self, limit: usize) -> Vec<(u32, u32)> {
+        let mut gaps = Vec::new();
+        if self.count > 0 {
+            self.look_for_gaps(0, self.count, limit, &mut gaps);
+        }
+        gaps
+    }
+
+    fn look_for_gaps(&self, low: u32, high: u32, limit: usize, into: &mut Vec<(u32, u32)>) {
+        if into.len() >= limit || self.twigs.contains_key(&(low, high)) {
+            return;
+        }
+        if self.leaves.range(low..high).next().is_none() && !self.has_twig_within(low, high) {
+            return into.push((low, high));
+        }
+        if high - low > 1 {
+            let middle = split(low, high);
+            self.look_for_gaps(low, middle, limit, into);
+            self.look_for_gaps(middle, high, limit, into);
+        }
+    }
+
+    fn has_twig_within(&self, low: u32, high: u32) -> bool {
+        self.twigs.range((low, 0)..(high, 0)).any(|((_, end), _)| *end <= high)
+    }
+
+    /// A subtree by its hash, if it is known.
+    pub fn twig(&self, low: u32, high: u32) -> Option<Twig> {
+        let within = low < high && high <= self.count;
+        within.then(|| self.hash(low, high)).flatten().map(|hash| Twig { low, high, hash })
+    }
+
     /// The twigs that somebody needs who gets the leaves at `places` (sorted) and nothing else: the largest
     /// subtrees without any of them, from left to right. `None` when this tree does not know enough.
     pub fn twigs_for(&self, places: &[u32]) -> Option<Vec<Twig>> {
@@ -159,6 +193,17 @@ mod tests {
             part.twigs_for(&fewer).unwrap().iter().for_each(|t| next.know_twig(*t));
             prop_assert_eq!(next.root(), full.root());
 
+            // Two that lost different leaves fill each other's gaps.
+            let mut torn = part.clone();
+            let lost: Vec<u32> = places.iter().copied().skip(1).step_by(3).collect();
+            lost.iter().for_each(|p| _ = torn.leaves.remove(p));
+            let gaps = torn.gaps(usize::MAX);
+            prop_assert_eq!(gaps.is_empty(), lost.is_empty());
+            for (low, high) in gaps {
+                torn.know_twig(full.twig(low, high).unwrap());
+            }
+            prop_assert_eq!(torn.root(), full.root());
+
             if let Some(p) = places.first() {
                 let mut forged = part.clone();
                 forged.know(*p, [0; 32]);
@@ -187,6 +232,7 @@ mod tests {
         let mut hostile = Tree::new(u32::MAX);
         hostile.know(5, [1; 32]);
         assert_eq!(hostile.root(), None);
+        assert_eq!((hostile.gaps(4).len(), hostile.twig(7, 7), hostile.twig(0, u32::MAX)), (4, None, None));
         assert_eq!(twig_bounds(1 << 20, &[77], 4).len(), 4);
     }
 }

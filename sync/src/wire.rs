@@ -16,6 +16,8 @@
 //! 9 piece    one piece of a file's content
 //! 10 lack    none of what was asked for of a file is here
 //! 11 have    some of it is here now
+//! 12 prove   which subtrees of a seal are missing to prove what is held under it
+//! 13 proof   those of them that are known
 //! ```
 
 use std::fmt;
@@ -26,6 +28,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::file::PIECE;
 use crate::id::{DocId, Incarnation, ItemHash, SealHash};
+use crate::merkle::Twig;
 use crate::seal::Seal;
 
 /// The version of the frames below; the smaller of both sides' is spoken.
@@ -253,6 +256,26 @@ pub struct SeekBody {
     pub places: Vec<(u32, u32)>,
 }
 
+/// Asks for the hashes of subtrees of a seal's tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProveBody {
+    /// The seal.
+    pub seal: SealHash,
+    /// The subtrees: their first leaf, and the leaf after their last; ascending, and none within another.
+    #[serde(deserialize_with = "at_most")]
+    pub gaps: Vec<(u32, u32)>,
+}
+
+/// Those of the subtrees asked for that are known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofBody {
+    /// The seal.
+    pub seal: SealHash,
+    /// Their hashes.
+    #[serde(deserialize_with = "at_most")]
+    pub twigs: Vec<Twig>,
+}
+
 /// Why a link ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bye {
@@ -297,6 +320,10 @@ pub enum Frame {
     Lack(ItemHash),
     /// Some of this file, which was lacking, is here now.
     Have(ItemHash),
+    /// What is here of a seal does not prove what is held under it.
+    Prove(ProveBody),
+    /// What the other side lacks for that.
+    Proof(ProofBody),
     /// Something that a newer version says.
     Unknown(u8),
 }
@@ -395,6 +422,8 @@ impl Frame {
             }
             Frame::Lack(file) => frame(10, file),
             Frame::Have(file) => frame(11, file),
+            Frame::Prove(b) => frame(12, b),
+            Frame::Proof(b) => frame(13, b),
             Frame::Unknown(kind) => vec![*kind],
         }
     }
@@ -428,6 +457,8 @@ impl Frame {
             }
             10 => Frame::Lack(body(rest)?),
             11 => Frame::Have(body(rest)?),
+            12 => Frame::Prove(body(rest)?),
+            13 => Frame::Proof(body(rest)?),
             kind => Frame::Unknown(*kind),
         })
     }
@@ -488,6 +519,11 @@ mod tests {
                 Frame::Seek(SeekBody { file: ItemHash::from_bytes([3; 32]), places: vec![(1, 2)] }),
                 Frame::Lack(ItemHash::from_bytes([4; 32])),
                 Frame::Have(ItemHash::from_bytes([5; 32])),
+                Frame::Prove(ProveBody { seal: SealHash::from_bytes([6; 32]), gaps: vec![(1, 2)] }),
+                Frame::Proof(ProofBody {
+                    seal: SealHash::from_bytes([6; 32]),
+                    twigs: vec![Twig { low: 1, high: 2, hash: [7; 32] }],
+                }),
                 Frame::Piece { file: ItemHash::from_bytes([3; 32]), place: 7, bytes: vec![1, 2, 3] },
                 Frame::Unknown(200),
             ] {

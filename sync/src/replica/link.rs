@@ -21,7 +21,7 @@ use certs::NodeName;
 
 use super::repair::Repair;
 use super::{Effect, Event, LinkView, Replica};
-use crate::id::{DocId, ItemHash};
+use crate::id::{DocId, ItemHash, SealHash};
 use crate::matter::{Domain, Matter};
 use crate::store::{self, Position, Store};
 use crate::trust::Trust;
@@ -63,6 +63,8 @@ pub(super) struct Link {
     pub(super) in_flight: BTreeMap<u64, InFlight>,
     /// Items the peer must wait for something with, and since when.
     pub(super) parked: BTreeMap<(Option<DocId>, ItemHash), u64>,
+    /// Seals of which the peer was asked for subtrees since the last repair.
+    pub(super) asked: BTreeSet<SealHash>,
     /// The peer did not find what short references meant: everything is said in full from now on.
     pub(super) in_full: bool,
     /// How far the scan of everything has been sent.
@@ -97,6 +99,12 @@ impl Link {
             parked: self.parked.len() as u64,
             repairing: self.repair.is_some(),
         }
+    }
+
+    /// A repair has ended: what waited may have what it needs now.
+    pub(super) fn try_again(&mut self) {
+        self.parked.clear();
+        self.asked.clear();
     }
 
     /// Takes a batch that is answered out of those on their way. Those after it were held up by it.
@@ -222,6 +230,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             Frame::Seek(seek) => self.seek(peer, seek, store),
             Frame::Lack(file) => self.lack(now, peer, file, store),
             Frame::Have(file) => self.have(now, peer, file, store),
+            Frame::Prove(prove) => self.prove(peer, prove, store),
+            Frame::Proof(proof) => self.proof(peer, proof, store),
             Frame::Piece { file, place, bytes } => self.piece(now, peer, file, place, &bytes, store),
             Frame::Bye(bye) => {
                 let reason: String = bye.reason.chars().take(300).collect();

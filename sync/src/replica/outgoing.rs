@@ -140,6 +140,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             if let Some(part) = self.seal_part(hash, &leaves, store)? {
                 places.insert(hash, u32::try_from(load.seals.len()).expect("a batch is small"));
                 load.seals.push(part);
+            } else {
+                self.ask_for_proof(peer, hash, store)?;
             }
         }
         let in_full = self.links.get(&peer).is_some_and(|l| l.in_full);

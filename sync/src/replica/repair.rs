@@ -152,7 +152,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         };
         if let Some(link) = self.links.get_mut(&peer) {
             if matches!(outcome, Want::These(..)) {
-                link.parked.clear(); // what waited there may have what it needs now
+                link.try_again();
             }
             if matches!(outcome, Want::More(_)) {
                 link.repair = Some(Repair::Answering { key, half, decoder });
@@ -210,7 +210,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         if parts.is_empty() {
             if let Some(link) = self.links.get_mut(&peer) {
-                link.parked.clear();
+                link.try_again();
                 link.changed();
             }
             self.tell(Event::Repaired { peer, sent, wanted });

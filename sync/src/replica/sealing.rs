@@ -1,6 +1,19 @@
 //! Sealing: what this node wrote is signed before it leaves, and what it relays is proved.
+//!
+//! A node keeps what it needs to prove each item it holds: the other leaves, or the hashes of the subtrees that it
+//! lacks. A medium that loses items loses that, too. Then the node asks the peer that is to get the rest of the seal
+//! for the hashes of what is missing:
+//!
+//! ```text
+//! holds 1 2 3 . 5                                holds . 2 3 4 5, lacks 1
+//!   | -- prove: seal, gap (3, 4)          ----->   |
+//!   | <-- proof: its hash                 ------   |
+//!     the root comes out right: kept; 1 can be proved
+//! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use certs::NodeName;
 
 use super::{CHAIN, Chain, Replica};
 use crate::id::{DocId, ItemHash, SealHash};
@@ -10,11 +23,15 @@ use crate::merkle::Tree;
 use crate::seal::{self, MAX_LEAVES, SUITE, Seal, Words};
 use crate::store::{self, Store, StoredSeal};
 use crate::trust::Trust;
-use crate::wire::{SealPart, runs};
+use crate::wire::{Frame, Lane, ProofBody, ProveBody, SealPart, runs};
 
 /// Most leaves under one seal of a backlog: about what goes into one batch, so that a seal and its leaves travel
 /// together and nobody needs a proof. A signature for so many weighs nothing.
 const BACKLOG: usize = 1024;
+
+/// Subtrees of one seal that are asked for at once, and seals of which a link asks for some between two repairs.
+const GAPS: usize = 1024;
+const ASKED: usize = 256;
 
 /// Trees of large seals that are kept for the next batch.
 const TREES: usize = 4;
@@ -93,21 +110,94 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         if leaves.len() == count as usize {
             return Ok(Some(SealPart { seal: stored.seal, places: Vec::new(), twigs: Vec::new() }));
         }
-        if !self.trees.iter().any(|(known, _)| *known == hash) {
-            let mut tree = Tree::new(count);
-            for (place, item, doc) in store.leaves(&hash)? {
-                tree.know(place, seal::leaf(&doc, &item));
-            }
-            stored.twigs.iter().for_each(|t| tree.know_twig(*t));
-            self.trees.truncate(TREES - 1);
-            self.trees.push_front((hash, tree));
-        }
-        let tree = self.trees.iter().find(|(known, _)| *known == hash).map(|(_, t)| t);
-        let Some(twigs) = tree.and_then(|t| t.twigs_for(leaves)) else { return Ok(None) };
+        let Some(twigs) = self.tree(hash, &stored, store)?.twigs_for(leaves) else { return Ok(None) };
         Ok(Some(SealPart {
             seal: stored.seal,
             places: runs(leaves),
             twigs: twigs.iter().map(|t| t.hash).collect(),
         }))
+    }
+
+    /// A seal's tree, as far as it is known here.
+    fn tree<S: Store>(&mut self, hash: SealHash, stored: &StoredSeal, store: &mut S) -> store::Result<&Tree> {
+        let place = match self.trees.iter().position(|(known, _)| *known == hash) {
+            Some(place) => place,
+            None => {
+                let mut tree = Tree::new(stored.seal.words().count);
+                for (place, item, doc) in store.leaves(&hash)? {
+                    tree.know(place, seal::leaf(&doc, &item));
+                }
+                stored.twigs.iter().for_each(|t| tree.know_twig(*t));
+                self.trees.truncate(TREES - 1);
+                self.trees.push_front((hash, tree));
+                0
+            }
+        };
+        Ok(&self.trees[place].1)
+    }
+
+    /// Asks `peer` for what is missing here to prove items under this seal: once, until a repair has ended.
+    pub(super) fn ask_for_proof<S: Store>(
+        &mut self,
+        peer: NodeName,
+        seal: SealHash,
+        store: &mut S,
+    ) -> store::Result<()> {
+        let Some(stored) = store.seal(&seal)? else { return Ok(()) };
+        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        if link.asked.len() == ASKED || !link.asked.insert(seal) {
+            return Ok(());
+        }
+        let gaps = self.tree(seal, &stored, store)?.gaps(GAPS);
+        self.send(peer, Lane::Control, &Frame::Prove(ProveBody { seal, gaps }));
+        Ok(())
+    }
+
+    /// A peer asks for subtrees of a seal.
+    pub(super) fn prove<S: Store>(
+        &mut self,
+        peer: NodeName,
+        body: ProveBody,
+        store: &mut S,
+    ) -> store::Result<()> {
+        let apart = body.gaps.windows(2).all(|w| w[0].1 <= w[1].0) && body.gaps.iter().all(|g| g.0 < g.1);
+        if !apart || body.gaps.len() > GAPS {
+            self.blame(peer, "asks for subtrees of a seal that no version asks for".to_owned());
+            return Ok(());
+        }
+        let Some(stored) = store.seal(&body.seal)? else { return Ok(()) };
+        let tree = self.tree(body.seal, &stored, store)?;
+        let twigs: Vec<_> = body.gaps.iter().filter_map(|(low, high)| tree.twig(*low, *high)).collect();
+        if !twigs.is_empty() {
+            self.send(peer, Lane::Control, &Frame::Proof(ProofBody { seal: body.seal, twigs }));
+        }
+        Ok(())
+    }
+
+    /// A peer knows subtrees of a seal that this node asked for. They are kept if they make the signed root.
+    pub(super) fn proof<S: Store>(
+        &mut self,
+        peer: NodeName,
+        body: ProofBody,
+        store: &mut S,
+    ) -> store::Result<()> {
+        let Some(stored) = store.seal(&body.seal)? else { return Ok(()) };
+        if !self.links.get(&peer).is_some_and(|link| link.asked.contains(&body.seal)) {
+            return Ok(());
+        }
+        let mut tree = self.tree(body.seal, &stored, store)?.clone();
+        let gaps: BTreeSet<(u32, u32)> = tree.gaps(GAPS).into_iter().collect();
+        // The root is made of every gap's hash, so what makes it come out right is right.
+        let twigs: Vec<_> = body.twigs.into_iter().filter(|t| gaps.contains(&(t.low, t.high))).collect();
+        twigs.iter().for_each(|twig| tree.know_twig(*twig));
+        if twigs.is_empty() || tree.root() != Some(stored.seal.words().root) {
+            return Ok(());
+        }
+        self.keep_twigs(body.seal, twigs, store)?;
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.parked.clear();
+            link.changed();
+        }
+        Ok(())
     }
 }

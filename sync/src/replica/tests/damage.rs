@@ -288,6 +288,104 @@ fn a_seal_of_which_too_little_is_left_waits_for_repair_and_stops_nobody() {
     assert!(docs.iter().all(|d| w.hashes("000000").contains(&ItemHash::from(*d))));
 }
 
+impl World {
+    /// A node's disk loses items, and all that it knew of them.
+    fn lose(&mut self, who: &str, items: &[ItemHash]) {
+        self.at(name(who), |r, s, _| {
+            for item in items {
+                s.drop_item(item).unwrap();
+                let pairs = r.pairs.iter_mut();
+                pairs.for_each(|(_, pair)| pair.digest.remove(item));
+            }
+            r.dirty.extend(r.pairs.keys());
+            r.trees.clear();
+        });
+    }
+}
+
+/// City and province, which were equal and lost these of twelve letters under one seal.
+fn torn(city: &[usize], province: &[usize]) -> (World, Vec<DocId>) {
+    let mut w = World::new(&["370000", "370100"]);
+    let mut docs: Vec<DocId> =
+        (0..12).map(|i| w.write("370100", None, "subject", &format!("letter {i}"))).collect();
+    docs.sort_unstable();
+    w.link("370000", "370100");
+    w.settle();
+    w.cut("370000", "370100");
+    for (who, lost) in [("370100", city), ("370000", province)] {
+        let lost: Vec<ItemHash> = lost.iter().map(|i| docs[*i].into()).collect();
+        w.lose(who, &lost);
+    }
+    (w, docs)
+}
+
+#[test]
+fn two_that_lost_different_leaves_of_one_seal_prove_them_to_each_other() {
+    for (city, province) in [
+        (&[5][..], &[0][..]),
+        (&[0], &[11]),
+        (&[0, 1, 2, 3, 4, 5], &[6, 7, 8, 9, 10, 11]),
+        (&[0, 2, 4, 6, 8, 10], &[1, 3, 5, 7, 9, 11]),
+        (&[1, 4, 7], &[0, 2, 3, 5, 6, 8, 9, 10, 11]),
+    ] {
+        let (mut w, docs) = torn(city, province);
+        w.link("370000", "370100");
+        w.settle();
+        w.assert_equal("370000", "370100");
+        assert!(docs.iter().all(|d| w.hashes("370000").contains(&ItemHash::from(*d))));
+    }
+}
+
+#[test]
+fn without_the_proofs_they_stay_apart_and_nothing_false_is_kept() {
+    use crate::wire::Frame;
+    let (mut w, _) = torn(&[5], &[0]);
+    w.tamper = Some(|bytes| {
+        if let Ok(Frame::Proof(mut proof)) = Frame::from_bytes(bytes) {
+            proof.twigs.iter_mut().for_each(|t| t.hash[0] ^= 1);
+            *bytes = Frame::Proof(proof).to_bytes();
+        }
+    });
+    w.link("370000", "370100");
+    w.settle();
+    assert_ne!(w.hashes("370000"), w.hashes("370100"));
+    assert!(!w.told("370000").iter().any(|e| matches!(e, Event::Misbehaved { .. })));
+    w.tamper = None;
+    w.cut("370000", "370100");
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+}
+
+#[test]
+fn what_both_lost_stays_lost_and_the_rest_goes_on() {
+    let (mut w, docs) = torn(&[3, 5], &[3, 0]);
+    w.link("370000", "370100");
+    w.settle();
+    w.write("370100", None, "subject", "later");
+    w.settle();
+    assert_eq!(w.hashes("370000").len(), w.hashes("370100").len());
+    assert!(!w.hashes("370000").contains(&ItemHash::from(docs[3])));
+    assert!(w.told("370000").len() < 60, "they do not try without end");
+}
+
+#[test]
+fn subtrees_that_nobody_asks_for_are_blamed() {
+    use crate::wire::{Frame, ProveBody};
+    for gaps in [vec![(0, 4), (2, 3)], vec![(3, 3)], vec![(0, 1); 2_000]] {
+        let (mut w, docs) = torn(&[], &[]);
+        w.link("370000", "370100");
+        w.settle();
+        let seal = w.nodes[&name("370000")].store.items().find(|i| i.hash == docs[0].into()).unwrap().sealed;
+        let frame = Frame::Prove(ProveBody { seal: seal.unwrap().seal, gaps });
+        w.at(name("370000"), |r, s, now| {
+            let input = Input::Frame { peer: name("370100"), bytes: frame.to_bytes() };
+            r.step(now, input, s, &mut Desk).unwrap();
+        });
+        assert!(w.told("370000").iter().any(|e| matches!(e, Event::Misbehaved { .. })));
+    }
+}
+
 #[test]
 fn a_batch_that_grows_when_it_is_rebuilt_is_refused_before_it_fills_the_memory() {
     use crate::wire::{DocPart, DocRef, Frame, ItemPart, Load};
