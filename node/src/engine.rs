@@ -45,11 +45,13 @@ use sync::store::{self, Durable, Store, StoreError};
 use crate::content::Content;
 use crate::files::FileLimits;
 use crate::hex::hex;
+use crate::others;
 use crate::projection;
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Reply, Request};
 use crate::roll::Roll;
 use crate::ticket::TicketMatter;
+use crate::ticket::matter::KIND;
 use crate::ticket::number::{Block, NumberSeries};
 use crate::ticket::times::times;
 use crate::vault::index::By;
@@ -113,6 +115,9 @@ impl Domain<Sqlite> for Desk {
         document: &Document,
         matter: &TicketMatter,
     ) -> store::Result<()> {
+        if let Some(other) = matter.other() {
+            return others::put(store.connection(), &document.id(), other.kind());
+        }
         let Some(folded) = matter.folded() else { return Ok(()) };
         let clock = times(folded, matter.entries());
         self.touched.push(document.id());
@@ -199,6 +204,7 @@ impl Engine {
         identity.save(&dir.join(IDENTITY)).map_err(|e| failed("the identity cannot be saved", e))?;
         let mut store = Sqlite::open(&dir.join(DATABASE))?;
         projection::prepare(store.connection())?;
+        others::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let mut drawn = [0; 1];
         getrandom::fill(&mut drawn).map_err(|e| failed("the system gives no random numbers", e))?;
@@ -229,6 +235,7 @@ impl Engine {
             other => other.into(),
         })?;
         projection::prepare(store.connection())?;
+        others::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let identity = Arc::new(identity);
         let me = identity.node();
@@ -287,6 +294,12 @@ impl Engine {
                 0,
                 format!("the vault lacked {lost} grants; they come back from peers that hold them"),
             );
+        }
+        for doc in others::take(engine.store.connection(), KIND)? {
+            let open = engine.replica.open_document(doc, &mut engine.store, &engine.desk)?;
+            if let Some((document, matter)) = open {
+                engine.desk.project(&mut engine.store, document, matter)?;
+            }
         }
         let record = identity.record().bytes().clone();
         engine.replica.put_directory(Kind::RECORD, &record, &mut engine.store, &mut engine.desk)?;
@@ -549,8 +562,22 @@ impl Engine {
         }
     }
 
-    /// The document that an id, an unambiguous prefix of one, or a ticket number names.
+    /// What the document is, if it is of a kind that this version does not know.
+    pub(super) fn other_kind(&mut self, doc: DocId) -> Result<Option<String>, Failure> {
+        self.with_document(doc, |_, matter| matter.other().map(|other| other.kind().to_owned()))
+    }
+
+    /// The ticket that an id, an unambiguous prefix of one, or a ticket number names.
     fn find(&mut self, given: &str) -> Result<DocId, Failure> {
+        let doc = self.document_named(given)?;
+        match self.other_kind(doc)? {
+            Some(kind) => Err(not_a_ticket(doc, &kind)),
+            None => Ok(doc),
+        }
+    }
+
+    /// The same for a document of any kind, and one that is not opened any more.
+    fn document_named(&mut self, given: &str) -> Result<DocId, Failure> {
         let given = given.trim();
         if let Ok(number) = given.parse::<crate::ticket::number::TicketNumber>() {
             return match projection::numbered(self.store.connection(), &number.to_string())?.as_slice() {
@@ -671,6 +698,17 @@ impl Engine {
             ),
         }
     }
+}
+
+/// A document that is here and cannot be opened, since only a newer version knows what it is.
+fn not_a_ticket(doc: DocId, kind: &str) -> Failure {
+    let kind: String = kind.chars().take(60).collect();
+    Failure::new(
+        FailureKind::Failed,
+        format!("{} is no ticket but of the kind `{kind}`, which this version does not know", doc.short()),
+    )
+    .because("it is kept and passed on as it is")
+    .hint("update this program to read it")
 }
 
 /// The first character of a node's number blocks: the nodes that share a division code have different ones.

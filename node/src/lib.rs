@@ -10,6 +10,7 @@ pub mod files;
 pub mod hex;
 pub mod import;
 pub mod log;
+pub mod others;
 pub mod projection;
 pub mod reference;
 pub mod request;

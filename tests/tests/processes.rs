@@ -536,6 +536,98 @@ fn what_a_newer_version_writes_survives_the_way_through_older_nodes() {
     }
 }
 
+/// Writes a document of a kind that no version here knows, with the city's own store: two changes, of which the second
+/// names another city.
+fn write_article(network: &Network) -> DocId {
+    let dir = network.at("370100");
+    let identity = Arc::new(Identity::load(&dir.join("identity")).unwrap());
+    let me = identity.node();
+    let mut store = Sqlite::open(&dir.join("node.db")).unwrap();
+    store.begin().unwrap();
+    let mut replica = Replica::open(me, Roll::new(identity), [6; 32], 10, &mut store).unwrap();
+    let create = json!({ "op": "create", "parents": [], "node": me, "kind": "article", "schema": 3,
+        "site": "370100", "reported": true, "title": "节假日高速免费通行" });
+    let create = serde_json::to_vec(&create).unwrap();
+    let entry = EntryId::of(&create);
+    let doc = replica
+        .write(None, &mut store, &mut Newer, |_, tx| {
+            let trail = tx.put_object(ROOT, "trail", ObjType::Map)?;
+            tx.put_object(ROOT, "notes", ObjType::Map)?;
+            let lines = tx.put_object(ROOT, "lines", ObjType::Map)?;
+            tx.put(&lines, "1", "七座以下小型客车")?;
+            tx.put(&trail, entry.to_string(), create.clone())
+        })
+        .unwrap();
+    let reviewed = json!({ "op": "review", "parents": [entry], "node": me, "audience": ["370200"] });
+    let reviewed = serde_json::to_vec(&reviewed).unwrap();
+    let write = |document: &Document, tx: &mut automerge::transaction::Transaction<'_>| {
+        let trail = document.part("trail").unwrap();
+        tx.put(&trail, EntryId::of(&reviewed).to_string(), reviewed.clone())
+    };
+    replica.write(Some(doc), &mut store, &mut Newer, write).unwrap();
+    // What no kind allows: words under another hash than their own, and a second beginning.
+    let again = json!({ "op": "create", "parents": [], "node": me, "kind": "article", "site": "370100" });
+    let again = serde_json::to_vec(&again).unwrap();
+    for key in [EntryId::of(b"x"), EntryId::of(&again)] {
+        let refused = replica.write(Some(doc), &mut store, &mut Newer, |document, tx| {
+            tx.put(document.part("trail").unwrap(), key.to_string(), again.clone())
+        });
+        assert!(matches!(refused, Err(sync::replica::WriteError::Refused(_))), "{refused:?}");
+    }
+    store.commit().unwrap();
+    doc
+}
+
+#[test]
+fn a_document_of_an_unknown_kind_goes_all_the_way_and_is_told_apart_from_tickets() {
+    let nodes = ["000000", "370000", "370100", "370200"];
+    let mut network = Network::new(&PROGRAM, &nodes);
+    network.link_tree();
+    let ticket = network.call("370100", "公交晚点");
+    let id = write_article(&network).to_string();
+    network.ask("370100", &["replica", "rebuild"]);
+    network.start_all();
+    network.assert_converged();
+    for node in nodes {
+        let status = network.ask(node, &["replica", "status"]);
+        assert_eq!(status["other_kinds"], json!({ "article": 1 }), "{node}: {status}");
+        assert_eq!(status["refused"], 0, "{node}");
+        let shown = network.run(node, &["ticket", "show", &id]);
+        assert_eq!(shown.code, Some(1), "{node}: {shown}");
+        assert!(
+            shown.to_string().contains("of the kind `article`, which this version does not know"),
+            "{shown}"
+        );
+        for words in [&["ticket", "note", &id, "看过"][..], &["ticket", "history", &id]] {
+            assert_eq!(network.run(node, words).code, Some(1), "{node} {words:?}");
+        }
+        let found = network.ask(node, &["replica", "conflicts"]);
+        assert_eq!(
+            (&found[0]["what"], &found[0]["kind"]),
+            (&json!("unknown kind"), &json!("article")),
+            "{node}"
+        );
+        let tickets = network.tickets(node);
+        assert!(!tickets.contains_key(&id), "{node}: it is exported as no ticket");
+        assert_eq!(network.ask(node, &["replica", "rebuild"])["changed"], false, "{node}");
+        assert_eq!(
+            network.ask(node, &["replica", "status"])["other_kinds"],
+            json!({ "article": 1 }),
+            "{node}"
+        );
+    }
+    // After an update the kind is known: a node that carried tickets as something unknown reads them at its next start.
+    network.stop("370000");
+    let db = rusqlite::Connection::open(network.at("370000").join("node.db")).unwrap();
+    let doc: DocId = ticket.parse().unwrap();
+    db.execute_batch("DELETE FROM ticket; DELETE FROM ticket_count; DELETE FROM ticket_text;").unwrap();
+    db.execute("INSERT INTO other(doc, kind) VALUES(?1, 'ticket')", [doc.as_bytes()]).unwrap();
+    drop(db);
+    let listed = network.ask("370000", &["ticket", "list", "--queue", "all"]);
+    assert!(listed.as_array().unwrap().iter().any(|row| row["id"] == ticket.as_str()), "{listed}");
+    assert_eq!(network.ask("370000", &["replica", "status"])["other_kinds"], json!({ "article": 1 }));
+}
+
 #[test]
 fn a_revoked_city_is_cut_off_at_once_and_refused_on_every_redial() {
     let mut network = linked(&["000000", "370000", "370100", "370200"]);

@@ -11,7 +11,8 @@ pub(super) fn conflicts(found: &Value) {
         .into_iter()
         .flatten()
         .map(|row| {
-            let about = [&row["number"], &row["id"], &row["node"]].into_iter().find(|v| v.is_string());
+            let about =
+                [&row["number"], &row["id"], &row["node"], &row["kind"]].into_iter().find(|v| v.is_string());
             json!({
                 "what": row["what"],
                 "about": about,

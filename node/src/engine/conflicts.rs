@@ -5,6 +5,7 @@ use sync::id::DocId;
 use sync::store::{Refused, Store};
 
 use super::Engine;
+use crate::others;
 use crate::projection;
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::EntryId;
@@ -34,6 +35,11 @@ impl Engine {
             found.push(json!({ "id": doc.to_string(), "what": "frozen",
                 "reason": "it has outgrown what is loaded; it is passed on unread" }));
         }
+        for (kind, documents) in others::kinds(self.store.connection(), MAX_ROWS)? {
+            found.push(json!({ "what": "unknown kind", "kind": kind, "documents": documents,
+                "reason": format!("{documents} documents of the kind `{kind}`, which this version does not know: \
+                                   kept and passed on; update this program") }));
+        }
         Ok(Value::from(found))
     }
 
@@ -61,7 +67,7 @@ impl Engine {
 
     /// Takes in what is past its author's revocation, after a person of a superior has looked at it.
     pub(super) fn take_in(&mut self, id: &str) -> Reply {
-        let doc = self.find(id)?;
+        let doc = self.document_named(id)?;
         let taken = self.replica.take_in(doc, &mut self.store, &mut self.desk)?;
         if taken == 0 {
             return Err(Failure::new(

@@ -10,10 +10,14 @@ use sync::store::{Position, Store};
 use sync::trust::Trust;
 
 use super::{Engine, hex, shown_time, text};
+use crate::others;
 use crate::projection;
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::times::times;
 use crate::vault::{self, Grant};
+
+/// How many kinds of documents that this version does not know are told.
+const OTHER_KINDS: usize = 32;
 
 impl Engine {
     fn peer(&self, given: &str) -> Result<NodeName, Failure> {
@@ -68,6 +72,11 @@ impl Engine {
             .into_iter()
             .map(|e| json!({ "node": e.node, "days": e.days }))
             .collect();
+        let other_kinds: serde_json::Map<String, Value> =
+            others::kinds(self.store.connection(), OTHER_KINDS)?
+                .into_iter()
+                .map(|(kind, n)| (kind, Value::from(n)))
+                .collect();
         let (number, last) = self.replica.chain();
         let mut status = json!({
             "node": self.me(),
@@ -86,6 +95,7 @@ impl Engine {
             "clock_doubt": self.clock.doubt().is_some(),
             "clock_doubt_why": self.clock.doubt().map(text),
             "expiring": expiring,
+            "other_kinds": other_kinds,
             "revoked": self.replica.trust().directory().revoked_nodes(),
             "peers": shown,
         });
@@ -243,6 +253,7 @@ impl Engine {
     pub(super) fn rebuild(&mut self) -> Reply {
         let before = projection::fingerprint(self.store.connection())?;
         projection::clear(self.store.connection())?;
+        others::clear(self.store.connection())?;
         vault::holders::clear(self.store.apart())?;
         let mut at = None;
         let mut documents = 0u64;
@@ -250,11 +261,18 @@ impl Engine {
             let page = self.store.documents(at, 500)?;
             let Some((last, _)) = page.last() else { break };
             at = Some(*last);
-            for (doc, _) in page {
+            for (doc, row) in page {
                 for grant in self.store.items_of_kind(&doc, Kind::GRANT)? {
                     if let Some(read) = Grant::read(&grant.bytes).filter(|_| grant.state != State::Emptied) {
                         vault::holders::note(self.store.apart(), &doc, &grant.hash, &read)?;
                     }
+                }
+                if row.frozen {
+                    continue; // it is not loaded any more, and no row is made of it
+                }
+                if let Some(kind) = self.other_kind(doc)? {
+                    others::put(self.store.connection(), &doc, &kind)?;
+                    continue;
                 }
                 let row = self.with_document(doc, |document, matter| {
                     let folded = matter.folded()?.clone();

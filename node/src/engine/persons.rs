@@ -254,7 +254,7 @@ impl Engine {
 
     /// The log of reveals, of one ticket or of all, and whether its chain is whole.
     pub(super) fn reveals(&mut self, id: Option<&str>) -> Reply {
-        let only = id.map(|id| self.find(id)).transpose()?;
+        let only = id.map(|id| self.document_named(id)).transpose()?;
         let kept = self.store.meta(LOG)?.and_then(|bytes| bytes.try_into().ok());
         let (lines, wrong) = log::read(self.store.apart(), kept)?;
         let shown: Vec<Value> = lines

@@ -67,7 +67,7 @@ impl Engine {
         let page = self.store.documents(after, limit.clamp(1, 1_000))?;
         let next = page.last().map(|(doc, _)| doc.to_string());
         let mut tickets = Vec::with_capacity(page.len());
-        for (doc, _) in page {
+        for (doc, _) in page.into_iter().filter(|(_, row)| !row.frozen) {
             tickets.extend(self.with_document(doc, begun)?);
         }
         Ok(json!({ "tickets": tickets, "next": next }))

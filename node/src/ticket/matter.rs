@@ -22,6 +22,7 @@ use super::audience::audience;
 use super::entry::{Authored, Create, EntryId, Op};
 use super::erasure::{Erasure, may_erase};
 use super::fold::{Folded, fold};
+use super::other::Other;
 use super::rules::{PARTS, may_put, may_write};
 use super::trail::Trail;
 
@@ -46,6 +47,8 @@ pub struct TicketMatter {
     folded: Option<Folded>,
     audience: BTreeSet<Site>,
     class: Class,
+    /// Set when the document is of a kind that this version does not know.
+    other: Option<Other>,
 }
 
 impl TicketMatter {
@@ -57,7 +60,13 @@ impl TicketMatter {
             folded: None,
             audience: BTreeSet::new(),
             class: Class::Ordinary,
+            other: None,
         }
+    }
+
+    /// What the document is if it is no ticket: of a kind that this version carries and does not read.
+    pub fn other(&self) -> Option<&Other> {
+        self.other.as_ref()
     }
 
     /// What the counted entries fold to; `None` until the first change is here, or when its author was revoked
@@ -196,10 +205,18 @@ fn entry_of(change: &Witnessed, writes: &[Write]) -> Result<Option<Authored>, Re
 
 impl Matter for TicketMatter {
     fn judge(&self, document: &Document, change: &Witnessed, writes: &[Write]) -> Result<(), Refusal> {
-        let entry = entry_of(change, writes)?;
-        if document.is_empty() {
-            return TicketMatter::judge_first(change, writes, entry.as_ref());
+        if let Some(other) = &self.other {
+            return other.judge(change, writes);
         }
+        let entry = entry_of(change, writes);
+        if document.is_empty() {
+            let first = entry.and_then(|e| TicketMatter::judge_first(change, writes, e.as_ref()));
+            return first.or_else(|refusal| match Other::begin(change, writes)? {
+                Some(_) => Ok(()),
+                None => Err(refusal),
+            });
+        }
+        let entry = entry?;
         let ancestry = document.ancestry(&change.deps);
         if let Some(entry) = &entry {
             if matches!(entry.entry.op, Op::Create(_)) {
@@ -222,7 +239,22 @@ impl Matter for TicketMatter {
     }
 
     fn take(&mut self, _: &Document, change: &Witnessed, writes: &[Write]) {
-        let Ok(entry) = entry_of(change, writes) else { return };
+        let entry = entry_of(change, writes);
+        if let Some(other) = &mut self.other {
+            other.take(change, writes);
+            self.audience = other.audience();
+            return;
+        }
+        let is_ticket = |e: &Authored| matches!(&e.entry.op, Op::Create(create) if is_ticket(create));
+        if self.carried.is_empty()
+            && !matches!(&entry, Ok(Some(e)) if is_ticket(e))
+            && let Ok(Some(other)) = Other::begin(change, writes)
+        {
+            self.audience = other.audience();
+            self.other = Some(other);
+            return;
+        }
+        let Ok(entry) = entry else { return };
         self.class = Class::Ordinary;
         let Some(entry) = entry else { return };
         if matches!(
@@ -253,6 +285,9 @@ impl Matter for TicketMatter {
     }
 
     fn judge_erased(&self, author: NodeName, mark: &[u8]) -> Ruling {
+        if self.other.is_some() {
+            return Ruling::Waits; // a version that knows the kind says whose mark it is
+        }
         let mark = match Erasure::read(mark, &self.doc, author) {
             Ok(mark) => mark,
             Err(why) => return Ruling::Refused(Refusal::Rule(why)),

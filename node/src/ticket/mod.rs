@@ -32,6 +32,7 @@ pub mod fold;
 pub mod matter;
 pub mod may;
 pub mod number;
+pub mod other;
 pub mod readers;
 pub mod rules;
 pub mod story;
