@@ -1,8 +1,9 @@
 //! Certificate chains: what one proves, and to whom.
 //!
 //! Promises: a chain that passes has one to three certificates, leaf first, each signed by the next and the last by
-//! the pinned root, within the DNS name constraints of the province, and names exactly one node. Wildcards, IP, URI
-//! and e-mail names and the CN prove nothing.
+//! the pinned root, within the DNS name constraints of the province, and names exactly one node, whose site its issuer
+//! enrols: the root the ministry's, a province's authority all others. Wildcards, IP, URI and e-mail names and the CN
+//! prove nothing.
 //!
 //! ```text
 //! ministry root (pinned, pathLen 1)
@@ -234,6 +235,8 @@ pub(crate) struct Facts {
     pub(crate) dns: Vec<String>,
     pub(crate) both_ends: bool,
     pub(crate) is_ca: bool,
+    /// Its key signs what its holder says, and neither certificates nor lists.
+    pub(crate) speaks: bool,
     pub(crate) signs_crls: bool,
     pub(crate) permitted: Vec<String>,
 }
@@ -278,6 +281,7 @@ pub(crate) fn facts(der: &[u8]) -> Result<Facts, ChainError> {
         dns: Vec::new(),
         both_ends: false,
         is_ca: false,
+        speaks: false,
         signs_crls: false,
         permitted: Vec::new(),
     };
@@ -291,7 +295,10 @@ pub(crate) fn facts(der: &[u8]) -> Result<Facts, ChainError> {
                 facts.both_ends = usage.server_auth && usage.client_auth
             }
             ParsedExtension::BasicConstraints(basic) => facts.is_ca = basic.ca,
-            ParsedExtension::KeyUsage(usage) => facts.signs_crls = usage.crl_sign() && usage.key_cert_sign(),
+            ParsedExtension::KeyUsage(usage) => {
+                facts.signs_crls = usage.crl_sign() && usage.key_cert_sign();
+                facts.speaks = usage.digital_signature() && !usage.crl_sign() && !usage.key_cert_sign();
+            }
             ParsedExtension::NameConstraints(names) => {
                 let permitted = names.permitted_subtrees.iter().flatten();
                 facts.permitted.extend(permitted.filter_map(|t| dns_name(&t.base)).map(str::to_owned));
@@ -364,7 +371,7 @@ pub(crate) fn check(
         revocation,
         None,
     )?;
-    if !leaf.both_ends {
+    if !leaf.both_ends || !leaf.speaks {
         return Err(ChainError::WrongUse);
     }
     // The path that was found is the chain that was shown, in its order: nothing unproved stands in between.
@@ -373,10 +380,14 @@ pub(crate) fn check(
         return Err(malformed("its chain is not in order"));
     }
     // webpki lets an authority without constraints, or one not made for signing, stand in between.
-    for authority in intermediates {
-        province_of(&facts(authority)?)?;
+    let mut jurisdiction = Jurisdiction::Ministry;
+    for authority in intermediates.iter().rev() {
+        jurisdiction = Jurisdiction::Province(province_of(&facts(authority)?)?);
     }
     let result = describe(chain, root)?;
+    if !jurisdiction.enrols(result.node) {
+        return Err(ChainError::WrongJurisdiction);
+    }
     if let Dates::At(now) = dates {
         result.dates(now)?;
     }

@@ -1,4 +1,4 @@
-//! Which certificates a link takes: every case of the research's table, through one `check`.
+//! Which certificates a link takes, through one `check`. README.md beside this file says where each case is.
 //!
 //! The certificates are made with rcgen directly, since no authority of ours would write most of them. Cases that
 //! need revocation lists use our authorities.
@@ -158,6 +158,12 @@ fn chains_and_names() {
         with(leaf(&[CITY]), |p| p.extended_key_usages = vec![]),
         "WrongUse",
     );
+    let usages = |u: &[Ku]| with(leaf(&[CITY]), |p| p.key_usages = u.to_vec());
+    check("a key that may not speak", &p37, usages(&[Ku::KeyAgreement]), "WrongUse");
+    check("a key of no use at all", &p37, usages(&[]), "WrongUse");
+    for more in [Ku::KeyCertSign, Ku::CrlSign] {
+        check("a node's key that signs for others", &p37, usages(&[Ku::DigitalSignature, more]), "WrongUse");
+    }
     let extension = |critical: bool| {
         let mut e = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 55555, 1], vec![4, 1, 7]);
         e.set_criticality(critical);
@@ -175,8 +181,19 @@ fn chains_and_names() {
     check("a name that ends in a dot", &p37, leaf(&["c370100.p37.n12328.invalid."]), "Malformed");
     check("a province by itself", &p37, leaf(&["c370000-b.p37.n12328.invalid"]), "370000-b");
     assert_eq!(judge(&[make(&root, leaf(&["c000000.n12328.invalid"]))], NOW), "000000", "by the root itself");
-    // The root is believed in everything, so only its keepers stand in the way of this one: ours enrol no city by it.
-    assert_eq!(judge(&[make(&root, leaf(&[CITY]))], NOW), "370100", "a city by the root");
+    // Jurisdiction has one rule, and the root is under it: cities and offices are their province's, and a municipality's
+    // authority is a province's.
+    for name in ["c370100.p37", "c370000.p37", "c370100-02.p37", "c110000.p11"] {
+        let name = format!("{name}.n12328.invalid");
+        assert_eq!(
+            judge(&[make(&root, leaf(&[name.as_str()]))], NOW),
+            "WrongJurisdiction",
+            "{name} by the root"
+        );
+    }
+    check("an office by its province", &p37, leaf(&["c370100-02.p37.n12328.invalid"]), "370100-02");
+    check("a municipality by itself", &p11, leaf(&["c110000.p11.n12328.invalid"]), "110000");
+    check("a municipality's office", &p11, leaf(&["c110000-03.p11.n12328.invalid"]), "110000-03");
 
     // Authorities that are not what they should be, each under the true root.
     let under = |case: &str, change: fn(&mut CertificateParams), expected: &str| {

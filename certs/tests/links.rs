@@ -177,6 +177,57 @@ fn a_stranger_is_refused_on_both_sides() {
     assert_eq!(got.client, Err(Refusal::Theirs(Blame::UnknownIssuer)));
 }
 
+/// A client with a certificate that no authority of ours writes: for this node, by an authority without a say over it.
+fn rogue(w: &World, ca: &mut Authority, node: &str) -> Arc<ClientConfig> {
+    let dir = tempfile::tempdir().unwrap();
+    ca.save(dir.path()).unwrap();
+    let read = |file: &str| std::fs::read_to_string(dir.path().join(file)).unwrap();
+    let ca_key = rcgen::KeyPair::from_pem(&read("ca.key")).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&read("ca.crt"), ca_key).unwrap();
+    let mut p = rcgen::CertificateParams::new(vec![name(node).dns()]).unwrap();
+    p.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    p.extended_key_usages =
+        vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth, rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let day = |n: u64| time::OffsetDateTime::from_unix_timestamp(NOW.plus(n * DAY).secs() as i64).unwrap();
+    (p.not_before, p.not_after) = (day(0), day(90));
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let mut chain = vec![p.signed_by(&key, &issuer).unwrap().der().clone()];
+    let authority = pem::parse(read("ca.crt")).unwrap().into_contents().into();
+    if !w.root.trusted_root().certificates().contains(&authority) {
+        chain.push(authority);
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(w.root.trusted_root().certificates()[0].clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_details(provider, w.clock.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+        .unwrap();
+    config.alpn_protocols = vec![tls::ALPN.to_vec()];
+    Arc::new(config)
+}
+
+#[test]
+fn a_certificate_by_an_authority_without_a_say_is_refused_on_the_link() {
+    let mut w = World::new();
+    let key = SecretKey::generate();
+    let mut p11 = w.root.issue_province("110000".parse().unwrap(), key, NOW).unwrap();
+    let seed = SecretKey::from_seed(&[0; 32], "authority");
+    let mut root = Authority::root(seed, NOW).unwrap();
+    assert_eq!(root.trusted_root().fingerprint(), w.root.trusted_root().fingerprint());
+    for ca in [&mut p11, &mut root] {
+        let got = shake(&rogue(&w, ca, "370100"), &w.server(&w.hub, false), "370000");
+        assert_eq!(got.server, Err(Refusal::Ours(ChainError::WrongJurisdiction)));
+        assert_eq!(got.client, Err(Refusal::Theirs(Blame::Other)));
+    }
+    // Teeth: the same hand makes one that passes, where its authority has a say.
+    let mut p37 = std::mem::replace(&mut w.p37, p11);
+    let got = shake(&rogue(&w, &mut p37, "370100"), &w.server(&w.hub, false), "370000");
+    assert_eq!(got.server, Ok(name("370100")));
+}
+
 #[test]
 fn dates_are_asked_unless_in_clock_doubt() {
     let w = World::new();
@@ -223,6 +274,11 @@ fn sessions_are_never_resumed() {
     generous.send_tls13_tickets = 2;
     generous.session_storage = rustls::server::ServerSessionMemoryCache::new(32);
     let (generous, client) = (Arc::new(generous), w.client(&w.city, false));
+    assert_eq!(
+        (server.max_early_data_size, client.enable_early_data),
+        (0, false),
+        "nothing goes before the check"
+    );
     for _ in 0..3 {
         assert_eq!(shake(&client, &generous, "370000").kind, Some(HandshakeKind::Full));
     }
