@@ -6,7 +6,7 @@ use sync::id::ItemHash;
 use sync::item::{Kind, STUB, State};
 use sync::replica::{Lacking, Why};
 use sync::seal;
-use sync::store::{Position, Store};
+use sync::store::{Position, Store, StoreError};
 use sync::trust::Trust;
 
 use super::{Engine, hex, shown_time, text};
@@ -199,7 +199,15 @@ impl Engine {
             at = *last;
             for (_, hash, doc) in page {
                 items += 1;
-                let Some(item) = self.store.item(&hash)? else { continue };
+                let item = match self.store.item(&hash) {
+                    Ok(Some(item)) => item,
+                    Ok(None) => continue,
+                    Err(StoreError::Damaged(why)) => {
+                        damaged.push(json!({ "item": hash.to_string(), "document": doc.map(|d| d.to_string()), "what": why }));
+                        continue;
+                    }
+                    Err(e) => return Err(e.into()),
+                };
                 let right = match <&[u8; STUB]>::try_from(item.bytes.as_slice()) {
                     Ok(stub) if item.state == State::Emptied => item.kind.hash_of_stub(stub),
                     _ => item.kind.hash(&item.bytes),

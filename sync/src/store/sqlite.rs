@@ -91,6 +91,15 @@ impl Counts {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(e: rusqlite::Error) -> Self {
+        use rusqlite::Error;
+        // A value of another type than its column's was not written by this program.
+        if let Error::InvalidColumnType(..)
+        | Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::Utf8Error(..) = e
+        {
+            return StoreError::Damaged(e.to_string());
+        }
         match e.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StoreError::Full(e.to_string()),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(e.to_string()),
@@ -862,6 +871,18 @@ mod tests {
         store.put_meta("k", b"lost").unwrap();
         drop(store);
         assert_eq!(Sqlite::open(&path).unwrap().meta("k").unwrap().unwrap(), b"v");
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_damage_and_not_a_failing_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Sqlite::open(&dir.path().join("node.db")).unwrap();
+        for value in ["'text'", "7.5", "-1"] {
+            let put = format!("INSERT OR REPLACE INTO meta(key, value) VALUES('k', {value})");
+            store.connection.execute_batch(&put).unwrap();
+            let read = store.meta("k");
+            assert!(matches!(read, Err(StoreError::Damaged(_))), "{value}: {read:?}");
+        }
     }
 
     #[test]
