@@ -55,8 +55,10 @@ fn draw(title: &str, shown: &str) -> String {
     for (i, (dim, text)) in lines.iter().enumerate().filter(|(_, (_, text))| !text.trim().is_empty()) {
         let y = BAR + LINE * i + 14;
         let faint = if *dim { " fill=\"#7d8a9c\"" } else { "" };
+        // Whatever font there is, a line takes the cells that it took on the terminal.
+        let length = (width(text) as f64 * CELL).round();
         svg += &format!(
-            "<text x=\"{MARGIN}\" y=\"{y}\"{faint} xml:space=\"preserve\">{}</text>\n",
+            "<text x=\"{MARGIN}\" y=\"{y}\"{faint} textLength=\"{length}\" xml:space=\"preserve\">{}</text>\n",
             escaped(text)
         );
     }

@@ -316,7 +316,12 @@ pub async fn tell(demo: &Demo, say: &mut dyn FnMut(String)) -> Result<(), Failur
     say("370100, 370200, 370000 and 000000 show the ticket alike; its history at 370200:".to_owned());
     let story = demo.ask("370200", Request::History { id: id.clone(), language: Language::Zh }).await?;
     for line in story["lines"].as_array().into_iter().flatten() {
-        say(format!("  {}", line["text"].as_str().unwrap_or_default()));
+        let text = line["text"].as_str().unwrap_or_default();
+        // What has no effect steps back, as in `ticket history`.
+        say(match line["mark"].as_str() {
+            Some("in force") => format!("  {text}"),
+            _ => format!("\x1b[2m  {text}\x1b[0m"),
+        });
     }
     Ok(())
 }

@@ -111,6 +111,41 @@ fn a_superseded_word_and_a_close_proposal_are_listed_with_their_reasons() {
 }
 
 #[test]
+fn what_a_revoked_city_wrote_too_late_is_taken_in_by_its_superior_and_by_nobody_else() {
+    let town = Town::new(&["370000", "370100", "370100-b"]);
+    let (city, province, ca, list) =
+        (town.at("370100"), town.at("370000"), town.at("ca"), town.at("list.crl"));
+    let linked = town.pair("370000", "370100");
+    let early = json(&["ticket", "new", "--dir", &city, "--text", "公交晚点"]);
+    town.proved("370000");
+    town.proved("370100");
+    let seal = json(&["replica", "status", "--dir", &city])["last_seal"]["hash"].as_str().unwrap().to_owned();
+    let late = json(&["ticket", "new", "--dir", &city, "--text", "出租车拒载"]);
+    let note = ["ticket", "note", early["id"].as_str().unwrap(), "司机已认错", "--dir", &city];
+    json(&note);
+    town.proved("370000");
+    town.proved("370100");
+    drop(linked);
+    json(&["cert", "revoke", "370100", "--ca", &ca, "--out", &list, "--counts", &seal]);
+    json(&["cert", "admit", &list, "--dir", &province]);
+    let not_counted = || json(&["replica", "status", "--dir", &province])["not_counted"].as_u64().unwrap();
+    let before = not_counted();
+    assert!(before >= 2, "the ticket and the note: {before}");
+    let id = late["id"].as_str().unwrap();
+    fails(&["ticket", "urge", id, "催办", "--dir", &province], 6, "its author was revoked");
+    // The revoked city itself has no say, and where there is nothing to take in that is said.
+    fails(&["replica", "take-in", id, "--dir", &city], 1, "only a superior of a revoked author may");
+    let taken = json(&["replica", "take-in", id, "--dir", &province]);
+    assert!(taken["taken_in"].as_u64().unwrap() > 0 && taken["id"] == id, "{taken}");
+    assert_eq!(json(&["ticket", "show", id, "--dir", &province])["stage"], "in_hand");
+    assert!(not_counted() < before);
+    let said = says(&["replica", "take-in", early["number"].as_str().unwrap(), "--dir", &province]);
+    assert!(said.contains("taken_in"), "{said}");
+    assert_eq!(not_counted(), 0);
+    fails(&["replica", "take-in", id, "--dir", &province], 1, "nothing in ticket");
+}
+
+#[test]
 fn a_watched_node_is_told_of_in_lines_where_there_is_no_terminal() {
     let town = Town::new(&["370100"]);
     let city = town.at("370100");
@@ -212,7 +247,18 @@ fn every_exit_code_of_the_contract() {
     );
     assert!(says(&["replica", "conflicts", "--dir", &town.at("370000")]).contains("fork\t370100\t"));
 
-    // 5: what is stored is not what was written.
+    // 5: what is stored is not what was written: a value of another type, then other bytes.
+    let db = rusqlite::Connection::open(town.path("370100").join("node.db")).unwrap();
+    let change = "(SELECT max(id) FROM item WHERE kind = 1)";
+    let spoil = format!("UPDATE item SET state = 'x' WHERE id = {change}");
+    let was = format!("SELECT state FROM item WHERE id = {change}");
+    let was: i64 = db.query_row(&was, [], |r| r.get(0)).unwrap();
+    assert_eq!(db.execute(&spoil, []).unwrap(), 1);
+    drop(db);
+    fails(&["replica", "verify", "--dir", &city], 5, "are not what was stored");
+    let db = rusqlite::Connection::open(town.path("370100").join("node.db")).unwrap();
+    db.execute(&format!("UPDATE item SET state = ?1 WHERE id = {change}"), [was]).unwrap();
+    drop(db);
     let db = rusqlite::Connection::open(town.path("370100").join("node.db")).unwrap();
     let changed = db
         .execute("UPDATE item SET bytes = zeroblob(length(bytes)) WHERE id = (SELECT max(id) FROM item)", [])

@@ -3,7 +3,9 @@
 
 mod harness;
 
-use harness::{Town, WAYS, Way, failed, fails, fed, json, run, samples, says, text};
+use std::io::Write;
+
+use harness::{Town, WAYS, Way, failed, fails, fed, json, run, samples, says, text, until};
 use serde_json::Value;
 
 fn id(ticket: &Value) -> String {
@@ -12,6 +14,46 @@ fn id(ticket: &Value) -> String {
 
 fn stage(ticket: &Value) -> &str {
     ticket["stage"].as_str().unwrap()
+}
+
+/// What a command draws on a terminal while it reads lines that come for as long as `more` says so.
+fn drawn_while(town: &Town, command: &str, line: &str, mut more: impl FnMut(&str) -> bool) -> String {
+    let (lines, drawn) = (town.path("lines"), town.path("drawn"));
+    assert!(std::process::Command::new("mkfifo").arg(&lines).status().unwrap().success());
+    // `script` is the terminal.
+    let command = format!("{} {command} {}", env!("CARGO_BIN_EXE_hotline"), lines.display());
+    let mut child = std::process::Command::new("script")
+        .args(["-qefc", &command, drawn.to_str().unwrap()])
+        .env("TERM", "xterm")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("util-linux is there");
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&lines).unwrap();
+    let seen = || String::from_utf8_lossy(&std::fs::read(&drawn).unwrap_or_default()).into_owned();
+    until("it has drawn what is waited for", || {
+        writeln!(writer, "{line}").unwrap();
+        !more(&seen())
+    });
+    drop(writer);
+    until("it ends with its input", || child.try_wait().unwrap().is_some());
+    assert!(child.wait().unwrap().success(), "{}", seen());
+    seen()
+}
+
+#[test]
+fn a_long_import_draws_a_bar_and_takes_it_away() {
+    let town = Town::new(&["370100"]);
+    let command = format!("ticket import --dir {}", town.at("370100"));
+    let drawn = drawn_while(&town, &command, r#"{"text":"公交晚点"}"#, |seen| !seen.contains(" tickets"));
+    assert!(drawn.contains("imported"), "{drawn}");
+    let imported = json(&["replica", "status", "--dir", &town.at("370100")])["documents"].as_u64().unwrap();
+    let (bar, told) = drawn.split_at(drawn.find("imported").unwrap());
+    assert!(imported > 0 && told.contains(&imported.to_string()), "{told}");
+    assert!(
+        bar.ends_with("\x1b[2K") && !told.contains(" tickets"),
+        "it is taken away before the last word: {drawn}"
+    );
 }
 
 #[test]

@@ -100,8 +100,9 @@ fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
         return Ok((Box::new(std::io::stdin()), None));
     }
     let opened = File::open(file).map_err(|e| unreadable(file, e))?;
-    let length = opened.metadata().map_err(|e| unreadable(file, e))?.len();
-    Ok((Box::new(opened), Some(length)))
+    let about = opened.metadata().map_err(|e| unreadable(file, e))?;
+    let length = about.is_file().then_some(about.len()); // of a pipe nobody knows it
+    Ok((Box::new(opened), length))
 }
 
 /// A bar over the bytes of the input, drawn from the second second on, on a terminal.
