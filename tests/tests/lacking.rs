@@ -55,7 +55,7 @@ fn with_the_link_down_every_row_says_so_and_the_standing_when_it_was_proved() {
     network.start("370000");
     network.settle();
     assert_eq!(diff(&network)["standing"], "proved equal: the peer lacks nothing");
-    network.kill("370000");
+    network.stop("370000");
     until("the link is down", || {
         let found = diff(&network);
         if found["connected"] == false { Ok(()) } else { Err(found.to_string()) }
