@@ -118,7 +118,6 @@ impl Node {
             peers: options.peers.clone(),
             time: time.clone(),
             congestion: options.congestion,
-            files: options.files.rate,
             seed: u64::from(drawn.seed[0]) << 8 | u64::from(drawn.seed[1]),
         })
         .map_err(|e| Failure::new(FailureKind::Configuration, e))?;

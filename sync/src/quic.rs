@@ -57,7 +57,6 @@ use tokio::time::Instant;
 pub use self::congestion::{Congestion, CongestionError};
 pub use self::streams::Room;
 
-use self::budget::Bucket;
 use self::link::Live;
 use self::news::{Board, News};
 use self::refusal::{Complaints, End};
@@ -86,8 +85,6 @@ pub struct Config {
     pub time: Arc<dyn TimeProvider>,
     /// How links spend bandwidth.
     pub congestion: Congestion,
-    /// Bytes a second for files, over all links together; `None`: whatever the other lanes leave.
-    pub files: Option<u64>,
     /// For the jitter of redials.
     pub seed: u64,
 }
@@ -180,7 +177,6 @@ struct Shared {
     incarnation: Incarnation,
     time: Arc<dyn TimeProvider>,
     congestion: Congestion,
-    files: Option<Arc<Bucket>>,
     endpoint: Endpoint,
     meetings: Meetings,
     trust: Mutex<Trust>,
@@ -244,7 +240,6 @@ impl Driver {
             incarnation: config.incarnation,
             time: config.time,
             congestion: config.congestion,
-            files: config.files.map(|rate| Arc::new(Bucket::new(rate))),
             endpoint,
             meetings,
             trust: Mutex::new(config.trust),

@@ -52,7 +52,7 @@ pub enum Lane {
     Urgent,
     /// All other batches.
     Bulk,
-    /// Contents of files; the driver gives it what the others leave, within a budget.
+    /// Contents of files: it gets what the others leave. The replica keeps to a budget.
     Files,
 }
 

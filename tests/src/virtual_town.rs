@@ -204,7 +204,6 @@ impl<M: Mind> VirtualTown<M> {
             peers: peers.clone(),
             time: clock.clone(),
             congestion: self.congestion,
-            files: None,
             seed: u64::from_be_bytes(*seed.first_chunk().expect("32 bytes hold 8")),
         };
         let (driver, events) =

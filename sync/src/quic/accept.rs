@@ -219,7 +219,7 @@ impl Driver {
         self.tell(LinkEvent::Opened { peer, link: new.link }).await;
         if let (Some(control), Some(outlets)) = (control, outlets) {
             let feed = self.0.congestion.feed().map(|rate| Arc::new(Bucket::new(rate)));
-            tokio::spawn(outlets.write(new.connection.clone(), control, feed, self.0.files.clone()));
+            tokio::spawn(outlets.write(new.connection.clone(), control, feed));
         }
     }
 

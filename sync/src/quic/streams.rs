@@ -95,7 +95,6 @@ impl Outlets {
         connection: Connection,
         control: SendStream,
         feed: Option<Arc<Bucket>>,
-        files: Option<Arc<Bucket>>,
     ) {
         let mut control = Some(control);
         for lane in Lane::ALL {
@@ -107,12 +106,8 @@ impl Outlets {
                     None => return,
                 },
             };
-            let buckets = match lane {
-                Lane::Control => [None, None],
-                Lane::Urgent | Lane::Bulk => [None, feed.clone()],
-                Lane::Files => [files.clone(), feed.clone()],
-            };
-            tokio::spawn(write_lane(stream, queue, self.waiting.clone(), buckets));
+            let bucket = if lane == Lane::Control { None } else { feed.clone() };
+            tokio::spawn(write_lane(stream, queue, self.waiting.clone(), bucket));
         }
     }
 }
@@ -146,14 +141,14 @@ async fn write_lane(
     mut stream: SendStream,
     mut queue: mpsc::UnboundedReceiver<Vec<u8>>,
     waiting: Arc<AtomicUsize>,
-    buckets: [Option<Arc<Bucket>>; 2],
+    bucket: Option<Arc<Bucket>>,
 ) {
     while let Some(frame) = queue.recv().await {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes();
         let mut sent = stream.write_all(&length).await;
-        let slices = if buckets.iter().all(Option::is_none) { frame.len() } else { SLICE };
+        let slices = if bucket.is_none() { frame.len() } else { SLICE };
         for slice in frame.chunks(slices.max(1)) {
-            for bucket in buckets.iter().flatten() {
+            if let Some(bucket) = &bucket {
                 bucket.take(slice.len()).await;
             }
             if sent.is_ok() {

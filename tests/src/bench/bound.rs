@@ -60,7 +60,6 @@ impl Bare {
             peers,
             time: Arc::new(OwnClock),
             congestion: Congestion::Bbr,
-            files: None,
             seed: 1,
         };
         let [a, b] = ends;

@@ -83,7 +83,6 @@ async fn work(
         peers,
         time: Arc::new(OwnClock),
         congestion: Congestion::Bbr,
-        files: None,
         seed: 1,
     })
     .expect("a driver");
