@@ -93,6 +93,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         D: Domain<S, Matter = M>,
     {
         if !Self::is_erased(doc, store)? {
+            // A mark that counted before a revocation has taken contents that others hold still: they belong here again.
+            for manifest in store.items_of_kind(&doc, Kind::FILE)? {
+                if manifest.state != State::Refused && store.file(&manifest.hash)?.is_none() {
+                    self.know_file(doc, &manifest.bytes, None, store)?;
+                }
+            }
             return Ok(());
         }
         for manifest in store.items_of_kind(&doc, Kind::FILE)? {

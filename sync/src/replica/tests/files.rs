@@ -388,6 +388,28 @@ fn a_peer_that_offers_what_is_erased_is_not_asked_and_what_it_sends_is_not_kept(
 }
 
 #[test]
+fn a_mark_that_counts_no_more_gives_contents_back() {
+    let (mut w, doc) = line();
+    let bytes = content(2, 24);
+    let file = w.attach("370100", doc, &bytes);
+    w.settle();
+    w.cut("370000", "000000");
+    let counts = w.nodes[&name("370100")].replica.chain().1.unwrap();
+    erase(&mut w, "370100", doc);
+    w.settle();
+    assert_eq!(w.held("370000", file), None);
+    // The city was in wrong hands when it erased.
+    let list = format!("370100 {counts}");
+    w.at(name("370000"), |r, s, _| {
+        r.put_directory(Kind::REVOCATION, list.as_bytes(), s, &mut Desk).unwrap();
+    });
+    w.link("370000", "000000");
+    w.settle();
+    assert!(w.read("370000", file) == bytes, "from the ministry, which never removed it");
+    assert_eq!(w.held("000000", file), Some(2));
+}
+
+#[test]
 fn the_budget_is_kept_and_shared_by_turns() {
     let mut w = World::new(&["370000", "370100", "370200"]);
     let doc = w.write("370000", None, "to", "370100");
