@@ -24,11 +24,8 @@ fn main() -> std::io::Result<()> {
 fn width(text: &str) -> usize {
     text.chars()
         .map(|c| {
-            if ('\u{1100}'..='\u{ffef}').contains(&c) && !('\u{2500}'..='\u{257f}').contains(&c) {
-                2
-            } else {
-                1
-            }
+            let narrow = ('\u{2010}'..='\u{203f}').contains(&c) || ('\u{2500}'..='\u{257f}').contains(&c);
+            if ('\u{1100}'..='\u{ffef}').contains(&c) && !narrow { 2 } else { 1 }
         })
         .sum()
 }

@@ -1,6 +1,6 @@
 //! `hotline demo`: a network on this machine, to look at and to play with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -36,7 +36,6 @@ enum DemoCommand {
 }
 
 pub(super) fn demo(args: &DemoArgs, dir: Option<&Path>, as_json: bool) -> Result<(), Failure> {
-    let usual = std::env::temp_dir().join("hotline-demo");
     let told = dir.map(Path::to_owned);
     let words = match &args.command {
         Some(DemoCommand::Cut { a, b }) => Some(format!("cut {a} {b}")),
@@ -45,7 +44,7 @@ pub(super) fn demo(args: &DemoArgs, dir: Option<&Path>, as_json: bool) -> Result
         None => None,
     };
     if let Some(words) = words {
-        let reply = demo::control(&told.unwrap_or(usual), &words)?;
+        let reply = demo::control(&told.unwrap_or_else(usual), &words)?;
         match (&args.command, as_json) {
             (Some(DemoCommand::Status), false) => {
                 show::table(&rows(reply.as_array().map_or(&[], Vec::as_slice)))
@@ -57,7 +56,7 @@ pub(super) fn demo(args: &DemoArgs, dir: Option<&Path>, as_json: bool) -> Result
     let level = std::env::var("HOTLINE_LOG").unwrap_or_else(|_| "error".to_owned());
     log::begin(&LogOptions { level, ..LogOptions::default() })?;
     let fresh = told.is_none();
-    let dir = told.unwrap_or(usual);
+    let dir = told.unwrap_or_else(usual);
     if fresh {
         if demo::control(&dir, "status").is_ok() {
             return Err(Failure::new(FailureKind::Failed, "a demo is running already")
@@ -111,14 +110,20 @@ async fn begin(args: &DemoArgs, dir: &Path) -> Result<Demo, Failure> {
 }
 
 fn things_to_try(dir: &Path) -> String {
+    let there = if dir == usual() { String::new() } else { format!(" --dir {}", dir.display()) };
     format!(
         "three things to try in another terminal:\n\
-         \x20 hotline demo cut 370100 370000\n\
+         \x20 hotline demo cut 370100 370000{there}\n\
          \x20 hotline ticket new --dir {} --text '出租车拒载' --phone 13800000000\n\
-         \x20 hotline demo heal 370100 370000        and watch the outbox fall to 0 and the links become equal\n\
+         \x20 hotline demo heal 370100 370000{there}        and watch the outbox fall to 0 and the links become equal\n\
          Ctrl-C ends everything",
         dir.join("370100").display()
     )
+}
+
+/// Where a demo lies that was told nothing else.
+fn usual() -> PathBuf {
+    std::env::temp_dir().join("hotline-demo")
 }
 
 /// The live table, until the person has seen enough. Where there is no terminal, the words alone.
