@@ -149,6 +149,12 @@ fn frames(material: &Material) -> Vec<Vec<u8>> {
         want(Want::More(8)),
         want(Want::Everything),
         Frame::Bye(wire::Bye { reason: "enough".into() }),
+        Frame::Seek(wire::SeekBody { file: ItemHash::from_bytes([3; 32]), places: vec![(1, 2), (3, 4)] }),
+        Frame::Prove(wire::ProveBody { seal: material.seals[0].hash(), gaps: vec![(0, 1), (4, 8)] }),
+        Frame::Proof(wire::ProofBody {
+            seal: material.seals[0].hash(),
+            twigs: vec![Twig { low: 4, high: 8, hash: [7; 32] }],
+        }),
     ];
     all.iter().map(Frame::to_bytes).collect()
 }
