@@ -1,5 +1,6 @@
 //! What stands in a ticket's document, read out of automerge into plain values.
 
+use automerge::iter::MapRangeItem;
 use automerge::{Automerge, ObjId, ReadDoc, ScalarValue, Value};
 use serde_json::{Map, Value as Json};
 use sync::document::Document;
@@ -31,14 +32,13 @@ impl Content {
         let doc = document.automerge();
         let mut content = Content::default();
         if let Some(facts) = document.part("facts") {
-            for key in doc.keys(&facts) {
-                let values = doc.get_all(&facts, key.as_str()).unwrap_or_default();
-                if let Some((value, _)) = doc.get(&facts, key.as_str()).ok().flatten() {
-                    content.facts.insert(key.clone(), json(&value));
+            for item in doc.map_range(&facts, ..) {
+                if item.conflict {
+                    let values = doc.get_all(&facts, item.key.as_ref()).unwrap_or_default();
+                    let values = values.iter().map(|(v, _)| json(v)).collect();
+                    content.conflicts.insert(item.key.to_string(), values);
                 }
-                if values.len() > 1 {
-                    content.conflicts.insert(key, values.iter().map(|(v, _)| json(v)).collect());
-                }
+                content.facts.insert(item.key.into_owned(), json(&item.value.into()));
             }
         }
         if let Some(body) = document.part("body") {
@@ -61,18 +61,21 @@ impl Content {
 
 fn map(doc: &Automerge, part: Option<ObjId>, read: impl Fn(&[u8]) -> Option<Json>) -> Map<String, Json> {
     let Some(part) = part else { return Map::new() };
-    let entry = |key: String| match doc.get(&part, key.as_str()).ok().flatten() {
-        Some((Value::Scalar(v), _)) => match v.as_ref() {
-            ScalarValue::Bytes(bytes) => {
-                let value =
-                    read(bytes).unwrap_or_else(|| Json::from(String::from_utf8_lossy(bytes).into_owned()));
-                Some((key, value))
-            }
-            other => Some((key, json(&Value::Scalar(std::borrow::Cow::Borrowed(other))))),
-        },
-        _ => None,
+    let entry = |item: MapRangeItem<'_>| {
+        let key = item.key.into_owned();
+        match item.value.into() {
+            Value::Scalar(v) => match v.as_ref() {
+                ScalarValue::Bytes(bytes) => {
+                    let value =
+                        read(bytes).unwrap_or_else(|| Json::from(String::from_utf8_lossy(bytes).into_owned()));
+                    Some((key, value))
+                }
+                other => Some((key, json(&Value::Scalar(std::borrow::Cow::Borrowed(other))))),
+            },
+            Value::Object(_) => None,
+        }
     };
-    doc.keys(&part).filter_map(entry).collect()
+    doc.map_range(&part, ..).filter_map(entry).collect()
 }
 
 fn json(value: &Value<'_>) -> Json {

@@ -46,7 +46,7 @@ use crate::content::Content;
 use crate::files::FileLimits;
 use crate::hex::hex;
 use crate::others;
-use crate::projection;
+use crate::projection::{self, Indexing};
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Reply, Request};
 use crate::roll::Roll;
@@ -57,13 +57,18 @@ use crate::ticket::times::times;
 use crate::vault::index::By;
 use crate::vault::{self, Grant};
 
-/// How many documents are kept open: about 32 KiB each.
-const SHELF: usize = 2_000;
+/// How many documents are kept open: 32 to 200 KiB each.
+const SHELF: usize = 500;
 
 /// How many persons are opened for the index in one transaction, about a tenth of a millisecond each: few while others
 /// wait, many when nothing else is done.
 const MARKED: usize = 4;
 const MARKED_IDLE: usize = 64;
+
+/// How many tickets of a transaction can be searched for when it has ended; when more come at once, the words of the
+/// others are indexed while nothing else is to be done, so many in a transaction of its own.
+const PROMPT: usize = 16;
+const CAUGHT_UP: usize = 64;
 
 /// How many events are kept for the operator.
 const EVENTS: usize = 500;
@@ -100,6 +105,8 @@ struct Desk {
     touched: Vec<DocId>,
     /// Documents under which a grant, an erased mark or a receipt has come.
     kept: BTreeSet<DocId>,
+    /// How many more tickets of this transaction have their words indexed in it.
+    prompt: usize,
 }
 
 impl Domain<Sqlite> for Desk {
@@ -121,7 +128,16 @@ impl Domain<Sqlite> for Desk {
         let Some(folded) = matter.folded() else { return Ok(()) };
         let clock = times(folded, matter.entries());
         self.touched.push(document.id());
-        projection::put(store.connection(), &document.id(), folded, &Content::read(document), &clock)
+        let indexing = if self.prompt > 0 { Indexing::Now } else { Indexing::Later };
+        self.prompt = self.prompt.saturating_sub(1);
+        projection::put(
+            store.connection(),
+            &document.id(),
+            folded,
+            &Content::read(document),
+            &clock,
+            indexing,
+        )
     }
 
     fn keep(&mut self, store: &mut Sqlite, item: &Item) -> store::Result<()> {
@@ -169,6 +185,8 @@ pub struct Engine {
     /// A round for new nodes may be due.
     rounds: bool,
     events: VecDeque<(u64, String)>,
+    /// Whether somebody catches up when nothing else is to be done.
+    idles: bool,
     now: u64,
 }
 
@@ -258,7 +276,8 @@ impl Engine {
             dir: dir.to_owned(),
             store,
             replica,
-            desk: Desk { me, touched: Vec::new(), kept: BTreeSet::new() },
+            desk: Desk { me, touched: Vec::new(), kept: BTreeSet::new(), prompt: 0 },
+            idles: false,
             index_key: None,
             swept: 0,
             met: None,
@@ -379,7 +398,20 @@ impl Engine {
         let before = self.clock.doubt().is_some();
         self.clock.signed(self.replica.trust().newest_signed(), UnixTime::from_secs(now_ms / 1000));
         self.note_doubt(before);
+        self.desk.prompt = PROMPT;
         Ok(self.store.begin()?)
+    }
+
+    /// Whether something waits to be done when nothing else is: see [`Engine::catch_up`].
+    pub fn is_behind(&mut self) -> Result<bool, Failure> {
+        Ok(projection::is_behind(self.store.connection())?)
+    }
+
+    /// Indexes some of the words that were put aside; in a transaction. From the first call on, searching relies on further
+    /// ones and waits for nothing.
+    pub fn catch_up(&mut self) -> Result<(), Failure> {
+        self.idles = true;
+        Ok(projection::catch_up(self.store.connection(), CAUGHT_UP).map(drop)?)
     }
 
     /// Begins to keep a pair with this node.

@@ -18,3 +18,7 @@ pub mod roll;
 pub mod search;
 pub mod ticket;
 pub mod vault;
+
+/// Documents are many small pieces: with glibc's allocator a fifth of the time of a first sync went into it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

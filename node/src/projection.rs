@@ -3,6 +3,8 @@
 //! Every row is a function of one document, so `hotline replica rebuild` reproduces the tables exactly. They live in
 //! the same transactions as the items they come from.
 
+mod text;
+
 use certs::Site;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
@@ -10,8 +12,10 @@ use sync::id::DocId;
 use sync::store::{Result, StoreError};
 
 use crate::content::Content;
-use crate::search::{TABLE_OPTIONS, index_tokens, pinyin_tokens, query};
+use crate::search::query;
 use crate::ticket::Folded;
+
+pub use text::{catch_up, is_behind};
 
 /// How many characters of a number name the site, the day and the block.
 const DAY_AND_BLOCK: usize = 18;
@@ -46,14 +50,14 @@ const CONFIDENTIAL: &str = "(举报人保密)";
 
 /// Makes the tables where they are not.
 pub fn prepare(db: &Connection) -> Result<()> {
-    let text =
-        format!("CREATE VIRTUAL TABLE IF NOT EXISTS ticket_text USING fts5(body, pinyin, {TABLE_OPTIONS});");
-    Ok(db.execute_batch(&(TABLES.replace("{DONE}", DONE) + &text))?)
+    db.execute_batch(&TABLES.replace("{DONE}", DONE))?;
+    text::prepare(db)
 }
 
 /// Forgets every row, before a rebuild.
 pub fn clear(db: &Connection) -> Result<()> {
-    Ok(db.execute_batch("DELETE FROM ticket; DELETE FROM ticket_count; DELETE FROM ticket_text;")?)
+    db.execute_batch("DELETE FROM ticket; DELETE FROM ticket_count;")?;
+    text::clear(db)
 }
 
 /// A fingerprint of all rows, for comparing before and after a rebuild.
@@ -93,8 +97,24 @@ pub fn state_hash(folded: &Folded, content: &Content) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+/// When a ticket's words go into the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Indexing {
+    /// With the other rows.
+    Now,
+    /// At one of the next [`catch_up`]s.
+    Later,
+}
+
 /// Brings a ticket's rows up to date, from its state, its content and the facts of its clock.
-pub fn put(db: &Connection, doc: &DocId, folded: &Folded, content: &Content, clock: &Value) -> Result<()> {
+pub fn put(
+    db: &Connection,
+    doc: &DocId,
+    folded: &Folded,
+    content: &Content,
+    clock: &Value,
+    indexing: Indexing,
+) -> Result<()> {
     let at = clock["began"][0]["at"].as_str().unwrap_or_default();
     let known: Option<Known> = db
         .prepare_cached("SELECT row, searched, custodian, stage FROM ticket WHERE doc = ?1")?
@@ -140,17 +160,18 @@ pub fn put(db: &Connection, doc: &DocId, folded: &Folded, content: &Content, clo
     .execute(values)?;
     let key = known.as_ref().map_or_else(|| db.last_insert_rowid(), |k| k.row);
     recount(db, known.as_ref().map(|k| &k.stands), &stands)?;
-    // Making the tokens costs more than all the rest, and most edits change none.
-    if let Some(known) = known {
-        if known.searched == searched {
-            return Ok(());
-        }
-        db.prepare_cached("DELETE FROM ticket_text WHERE rowid = ?1")?.execute([key])?;
+    if known.as_ref().is_some_and(|k| k.searched == searched) {
+        return Ok(()); // most edits change no words
     }
     let place = content.facts.get("place").and_then(Value::as_str).unwrap_or_default();
-    db.prepare_cached("INSERT INTO ticket_text(rowid, body, pinyin) VALUES(?1, ?2, ?3)")?
-        .execute(params![key, index_tokens(&text), pinyin_tokens(&format!("{subject}\n{place}"))])?;
-    Ok(())
+    let (names, known) = (format!("{subject}\n{place}"), known.is_some());
+    match indexing {
+        Indexing::Later => text::put_aside(db, key, known, &text, &names),
+        Indexing::Now => {
+            let known = if known { text::forget(db, key)?.unwrap_or(true) } else { false };
+            text::index(db, key, known, &text, &names)
+        }
+    }
 }
 
 /// What a row says of a ticket before it is brought up to date.

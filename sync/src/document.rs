@@ -205,6 +205,22 @@ fn contain<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, Refusal> {
     }
 }
 
+/// Gives changes to automerge, contained, and sees that it keeps each as it was written.
+fn give(automerge: &mut Automerge, changes: &[Change]) -> Result<(), Refusal> {
+    contain(|| {
+        let before = automerge.get_heads();
+        automerge.apply_changes(changes.iter().cloned()).map_err(|e| e.to_string())?;
+        let kept: BTreeMap<ChangeHash, Change> =
+            automerge.get_changes(&before).into_iter().map(|c| (c.hash(), c)).collect();
+        let as_written =
+            |c: &Change| kept.get(&c.hash()).is_some_and(|kept| kept.raw_bytes() == c.raw_bytes());
+        if kept.len() == changes.len() && changes.iter().all(as_written) {
+            return Ok(());
+        }
+        Err("it did not become part of the document as it was written".to_owned())
+    })
+}
+
 type Object = (u64, Vec<u8>);
 
 /// What is remembered of a change that is in the document.
@@ -228,6 +244,8 @@ pub struct Document {
     places: BTreeMap<(Vec<u8>, u64), ItemHash>,
     heads: BTreeSet<ItemHash>,
     operations: u64,
+    /// In the books and not in automerge yet.
+    staged: Vec<Change>,
 }
 
 impl fmt::Debug for Document {
@@ -247,6 +265,7 @@ impl Document {
             places: BTreeMap::new(),
             heads: BTreeSet::new(),
             operations: 0,
+            staged: Vec::new(),
         }
     }
 
@@ -255,8 +274,9 @@ impl Document {
         self.id
     }
 
-    /// For reading.
+    /// For reading, when nothing is staged.
     pub fn automerge(&self) -> &Automerge {
+        debug_assert!(self.staged.is_empty(), "settle before reading");
         &self.automerge
     }
 
@@ -403,26 +423,42 @@ impl Document {
 
     /// Takes in a change whose dependencies are here and whose place is free. On a refusal nothing has changed.
     pub fn apply(&mut self, change: &Witnessed, writes: &[Write]) -> Result<(), Refusal> {
-        let operations = self.operations + change.change.len() as u64;
-        if operations > MAX_OPERATIONS {
-            return Err(Refusal::TooLarge);
-        }
-        let applied = contain(|| {
-            let automerge = &mut self.automerge;
-            automerge.apply_changes([change.change.clone()]).map_err(|e| e.to_string())?;
-            let kept = automerge.get_change_by_hash(&ChangeHash(*change.hash.as_bytes()));
-            match kept {
-                Some(kept) if kept.raw_bytes() == change.change.raw_bytes() => Ok(()),
-                _ => Err("it did not become part of the document as it was written".to_owned()),
-            }
-        });
-        if let Err(refusal) = applied {
+        debug_assert!(self.staged.is_empty(), "settle first");
+        self.room_for(change)?;
+        if let Err(refusal) = give(&mut self.automerge, std::slice::from_ref(&change.change)) {
             self.automerge = self.made_anew();
             return Err(refusal);
         }
-        self.operations = operations;
         self.note(change, writes);
         Ok(())
+    }
+
+    /// Takes a change into the books, whose dependencies are there and whose place is free; automerge gets all that are
+    /// staged at [`Document::settle`], which costs a fraction of one by one. On a refusal nothing has changed.
+    pub fn stage(&mut self, change: &Witnessed, writes: &[Write]) -> Result<(), Refusal> {
+        self.room_for(change)?;
+        self.staged.push(change.change.clone());
+        self.note(change, writes);
+        Ok(())
+    }
+
+    /// Gives automerge what is staged.
+    ///
+    /// # Errors
+    /// automerge does not take it, and it is not known which of the changes is to blame: the document must be thrown
+    /// away and made again of what stood before.
+    pub fn settle(&mut self) -> Result<(), Refusal> {
+        match std::mem::take(&mut self.staged) {
+            none if none.is_empty() => Ok(()),
+            staged => give(&mut self.automerge, &staged),
+        }
+    }
+
+    fn room_for(&self, change: &Witnessed) -> Result<(), Refusal> {
+        match self.operations + change.change.len() as u64 {
+            ..=MAX_OPERATIONS => Ok(()),
+            _ => Err(Refusal::TooLarge),
+        }
     }
 
     /// automerge's document of the changes that stand. All of them went in before, one by one.
@@ -440,6 +476,7 @@ impl Document {
                 self.parts.insert((counter, change.actor.clone()), (part.clone(), *text));
             }
         }
+        self.operations += change.change.len() as u64;
         for dep in &change.deps {
             self.heads.remove(dep);
         }
@@ -573,6 +610,34 @@ mod tests {
         assert_eq!(doc.automerge().get(&facts, "subject").unwrap().unwrap().0, "bus".into(), "and not tram");
         take(&mut doc, &b).unwrap();
         assert_eq!(doc.automerge().get_heads(), doc.made_anew().get_heads());
+    }
+
+    #[test]
+    fn what_is_staged_goes_to_automerge_together_or_not_at_all() {
+        let (mut doc, bytes) = first(two_parts);
+        take(&mut doc, &bytes).unwrap();
+        let facts = doc.part("facts").unwrap();
+        let mut writer = doc.clone();
+        let mut run = Vec::new();
+        for value in 0..4 {
+            let bytes = edit(&writer, |tx| tx.put(&facts, "n", value).unwrap());
+            take(&mut writer, &bytes).unwrap();
+            run.push(Witnessed::check(&bytes, node(), true).unwrap());
+        }
+        let before = doc.clone();
+        for change in &run {
+            let writes = doc.writes(change).unwrap();
+            doc.stage(change, &writes).unwrap();
+            assert!(doc.has(&change.hash), "the next one finds it in the books");
+        }
+        doc.settle().unwrap();
+        assert_eq!(doc.automerge().get_heads(), writer.automerge().get_heads());
+        assert_eq!(doc.heads(), writer.heads());
+        // The first two are left out: automerge does not take what rests on them.
+        let mut torn = before;
+        torn.stage(&run[2], &[]).unwrap();
+        torn.stage(&run[3], &[]).unwrap();
+        assert!(matches!(torn.settle(), Err(Refusal::Automerge(_))));
     }
 
     #[test]

@@ -32,18 +32,25 @@ pub enum Ruling {
 
 /// The matter of one document: what its changes, taken in one by one, add up to.
 pub trait Matter: Clone {
+    /// What a change says, in the words of this kind of document.
+    type Reading;
+
+    /// Reads a change, once: what it says, or which rule it breaks that reads the change alone.
+    fn read(change: &Witnessed, writes: &[Write]) -> std::result::Result<Self::Reading, Refusal>;
+
     /// Whether the rules of this kind of document allow the change. The answer reads only the change, its ancestors
     /// and its author, so that every node decides alike, whatever else has arrived. The change's dependencies are
-    /// in the document; the change itself is not yet.
+    /// in the document's books; the change itself is not yet, and automerge may not know any of them.
     fn judge(
         &self,
         document: &Document,
         change: &Witnessed,
-        writes: &[Write],
+        reading: &Self::Reading,
     ) -> std::result::Result<(), Refusal>;
 
-    /// Takes in a change that stands. The document holds it already.
-    fn take(&mut self, document: &Document, change: &Witnessed, writes: &[Write]);
+    /// Takes in a change that stands. Changes come in runs, so what is derived from all of them is better derived when
+    /// it is asked for.
+    fn take(&mut self, change: &Witnessed, reading: Self::Reading);
 
     /// Whether a mark that the document's personal data is erased stands. The answer reads only the mark, its author and
     /// what the mark says it rests on. A kind of document that has nothing to erase refuses.

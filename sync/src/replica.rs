@@ -585,7 +585,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let audience = store.document(&doc)?.unwrap_or_default().audience;
         let at = store.put_item(&item)?;
         self.unsealed = true;
-        self.account(doc, &audience, &audience, Class::Ordinary, &[(at, hash, author)], None, store)?;
+        let taken = Taken { items: vec![(at, hash, author)], begins: false };
+        self.account(doc, &audience, &audience, Class::Ordinary, &taken, None, store)?;
         Ok((hash, Some(item)))
     }
 
@@ -666,10 +667,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         old: &Audience,
         new: &Audience,
         class: Class,
-        items: &[(Position, ItemHash, NodeName)],
+        taken: &Taken,
         from: Option<NodeName>,
         store: &mut S,
     ) -> store::Result<()> {
+        let items = &taken.items;
         let peers: Vec<NodeName> = self.pairs.keys().copied().filter(|p| self.shared(new, *p)).collect();
         let expanded: Vec<Expanded> = if peers.is_empty() {
             Vec::new()
@@ -683,8 +685,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             expanded.iter().for_each(|e| pair.digest.add_expanded(e));
             let mut debts: Vec<Debt> = Vec::new();
             if joined {
+                let all = if taken.begins { Vec::new() } else { store.items_of(&doc)? };
                 let fresh: BTreeSet<ItemHash> = items.iter().map(|(_, h, _)| *h).collect();
-                let all = store.items_of(&doc)?;
                 let earlier = all.iter().filter(|i| !fresh.contains(&i.hash));
                 earlier.for_each(|i| pair.digest.add(&i.hash));
                 let rank = items.last().map_or(Position(0), |(at, ..)| *at);

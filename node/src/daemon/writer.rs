@@ -66,8 +66,12 @@ fn end(failure: &Failure) -> ! {
 impl Writer {
     fn run(mut self, mut queue: mpsc::Receiver<Work>, runtime: &tokio::runtime::Handle) {
         loop {
-            let second = std::time::Duration::from_secs(1);
-            let first = runtime.block_on(async { tokio::time::timeout(second, queue.recv()).await });
+            // What was put aside is done while nobody asks for anything.
+            let idle = match self.engine.is_behind() {
+                Ok(true) => std::time::Duration::ZERO,
+                Ok(false) | Err(_) => std::time::Duration::from_secs(1),
+            };
+            let first = runtime.block_on(async { tokio::time::timeout(idle, queue.recv()).await });
             let mut group = Vec::new();
             match first {
                 Ok(Some(work)) => group.push(work),
@@ -108,7 +112,7 @@ impl Writer {
         let mut pulses = Vec::new();
         let mut stop = None;
         self.engine.begin(now_ms())?;
-        let mut failed = None;
+        let mut failed = if group.is_empty() { self.engine.catch_up().err() } else { None };
         for work in group {
             match work {
                 Work::Ask(request, answer) => {

@@ -11,7 +11,7 @@ use sync::trust::Trust;
 
 use super::{Engine, hex, shown_time, text};
 use crate::others;
-use crate::projection;
+use crate::projection::{self, Indexing};
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::times::times;
 use crate::vault::{self, Grant};
@@ -288,7 +288,7 @@ impl Engine {
                     Some((folded, crate::content::Content::read(document), clock))
                 })?;
                 if let Some((folded, content, clock)) = row {
-                    projection::put(self.store.connection(), &doc, &folded, &content, &clock)?;
+                    projection::put(self.store.connection(), &doc, &folded, &content, &clock, Indexing::Now)?;
                     documents += 1;
                 }
             }

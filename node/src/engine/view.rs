@@ -57,6 +57,8 @@ impl Engine {
     }
 
     pub(super) fn search(&mut self, text: &str, limit: usize) -> Reply {
+        // A single command has no idle time later in which words that were put aside would be indexed.
+        while !self.idles && projection::catch_up(self.store.connection(), 1_000)? > 0 {}
         searched(self.store.connection(), text, limit)
     }
 

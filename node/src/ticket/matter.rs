@@ -9,6 +9,7 @@
 //! The first change makes all six parts and carries exactly one entry, the create; every later change carries at
 //! most one. `parents` of an entry are exactly the trail's heads in the state the change was made on.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::ScalarValue;
@@ -39,13 +40,53 @@ struct Carried {
     counted: bool,
 }
 
+/// What a change says to this version.
+#[derive(Debug)]
+pub enum Reading {
+    /// A ticket's words.
+    Ticket(Words),
+    /// The beginning of a document of a kind that this version does not know.
+    Begins(Other),
+    /// A later change of such a document.
+    Other(Vec<Write>),
+}
+
+/// What a change says in the words of tickets.
+#[derive(Debug)]
+pub struct Words {
+    /// The entry it carries, if any.
+    entry: Option<Authored>,
+    /// The parts it makes, and whether they are texts.
+    made: BTreeMap<String, bool>,
+    /// The parts it writes to beside `trail` and `notes`.
+    changed: BTreeSet<String>,
+}
+
+impl Words {
+    fn read(change: &Witnessed, writes: &[Write]) -> Result<Words, Refusal> {
+        let mut words =
+            Words { entry: entry_of(change, writes)?, made: BTreeMap::new(), changed: BTreeSet::new() };
+        for write in writes {
+            match write {
+                Write::Make { part, text } => drop(words.made.insert(part.clone(), *text)),
+                _ if matches!(write.part(), "trail" | "notes") => {}
+                _ if words.changed.contains(write.part()) => {}
+                _ => drop(words.changed.insert(write.part().to_owned())),
+            }
+        }
+        Ok(words)
+    }
+}
+
 /// What the changes of a ticket add up to.
+///
+/// The fold of them all is made when it is asked for: changes come in runs.
 #[derive(Clone, Debug)]
 pub struct TicketMatter {
     doc: DocId,
     carried: Vec<Carried>,
-    folded: Option<Folded>,
-    audience: BTreeSet<Site>,
+    folded: OnceCell<Option<Folded>>,
+    audience: OnceCell<BTreeSet<Site>>,
     class: Class,
     /// Set when the document is of a kind that this version does not know.
     other: Option<Other>,
@@ -57,8 +98,8 @@ impl TicketMatter {
         TicketMatter {
             doc,
             carried: Vec::new(),
-            folded: None,
-            audience: BTreeSet::new(),
+            folded: OnceCell::new(),
+            audience: OnceCell::new(),
             class: Class::Ordinary,
             other: None,
         }
@@ -72,7 +113,7 @@ impl TicketMatter {
     /// What the counted entries fold to; `None` until the first change is here, or when its author was revoked
     /// before it.
     pub fn folded(&self) -> Option<&Folded> {
-        self.folded.as_ref()
+        self.folded.get_or_init(|| self.trail().as_ref().map(fold)).as_ref()
     }
 
     /// The counted entries.
@@ -90,9 +131,16 @@ impl TicketMatter {
         self.carried.iter().map(|c| &c.entry)
     }
 
-    /// The sites that must hold the ticket.
+    /// The sites that must hold the ticket. It reads every entry, counted or not: it only grows, whoever is revoked.
     pub fn audience(&self) -> &BTreeSet<Site> {
-        &self.audience
+        self.audience.get_or_init(|| match self.all_counted() {
+            true => self.folded().map(audience).unwrap_or_default(),
+            false => trail(self.doc, self.carried.iter()).map(|t| audience(&fold(&t))).unwrap_or_default(),
+        })
+    }
+
+    fn all_counted(&self) -> bool {
+        self.carried.iter().all(|c| c.counted)
     }
 
     /// The trail's heads, whether counted or not: the parents of the next entry.
@@ -102,9 +150,8 @@ impl TicketMatter {
 
     /// The fold of what a change saw, whether counted or not: the gate decides alike everywhere.
     fn seen(&self, ancestry: Option<&BTreeSet<ItemHash>>) -> Option<Folded> {
-        let all_counted = self.carried.iter().all(|c| c.counted);
-        if ancestry.is_none() && all_counted {
-            return self.folded.clone();
+        if ancestry.is_none() && self.all_counted() {
+            return self.folded().cloned();
         }
         let within = |c: &&Carried| ancestry.is_none_or(|a| a.contains(&c.change));
         trail(self.doc, self.carried.iter().filter(within)).as_ref().map(fold)
@@ -119,19 +166,14 @@ impl TicketMatter {
         heads.into_iter().collect()
     }
 
-    fn judge_first(change: &Witnessed, writes: &[Write], entry: Option<&Authored>) -> Result<(), Refusal> {
-        let made: BTreeMap<&str, bool> = writes
-            .iter()
-            .filter_map(|w| match w {
-                Write::Make { part, text } => Some((part.as_str(), *text)),
-                _ => None,
-            })
-            .collect();
-        let wanted: BTreeMap<&str, bool> = PARTS.iter().map(|(part, _)| (*part, *part == "body")).collect();
-        if made != wanted {
+    fn judge_first(change: &Witnessed, words: &Words) -> Result<(), Refusal> {
+        let made = words.made.iter().map(|(part, text)| (part.as_str(), *text));
+        let mut wanted = PARTS.map(|(part, _)| (part, part == "body"));
+        wanted.sort_unstable();
+        if !made.eq(wanted) {
             return Err(rule("a ticket begins with its six parts and no others"));
         }
-        let Some(Authored { entry, .. }) = entry else {
+        let Some(Authored { entry, .. }) = &words.entry else {
             return Err(rule("a ticket begins with a create entry"));
         };
         match &entry.op {
@@ -172,11 +214,7 @@ fn trail<'a>(doc: DocId, carried: impl Iterator<Item = &'a Carried>) -> Option<T
 /// The bytes under a key of `trail` or `notes`, checked; the entry, if it is one.
 fn put(part: &str, key: &str, value: &ScalarValue, change: &Witnessed) -> Result<Option<Authored>, Refusal> {
     let ScalarValue::Bytes(bytes) = value else { return Err(rule("trail and notes hold byte strings")) };
-    may_put(part, key, bytes, change.author).map_err(|e| Refusal::Rule(e.to_string()))?;
-    match part {
-        "trail" => Authored::read(bytes, change.author).map(Some).map_err(|e| Refusal::Rule(e.to_string())),
-        _ => Ok(None),
-    }
+    may_put(part, key, bytes, change.author).map_err(|e| Refusal::Rule(e.to_string()))
 }
 
 /// The one entry that a change carries, if any; every put under `trail` and `notes` is checked on the way.
@@ -204,21 +242,34 @@ fn entry_of(change: &Witnessed, writes: &[Write]) -> Result<Option<Authored>, Re
 }
 
 impl Matter for TicketMatter {
-    fn judge(&self, document: &Document, change: &Witnessed, writes: &[Write]) -> Result<(), Refusal> {
-        if let Some(other) = &self.other {
-            return other.judge(change, writes);
+    type Reading = Reading;
+
+    fn read(&self, change: &Witnessed, writes: &[Write]) -> Result<Reading, Refusal> {
+        if self.other.is_some() {
+            return Ok(Reading::Other(writes.to_vec()));
         }
-        let entry = entry_of(change, writes);
+        let words = Words::read(change, writes);
+        if !self.carried.is_empty() {
+            return words.map(Reading::Ticket);
+        }
+        let first = words.and_then(|words| TicketMatter::judge_first(change, &words).map(|()| words));
+        first.map(Reading::Ticket).or_else(|refusal| match Other::begin(change, writes)? {
+            Some(other) => Ok(Reading::Begins(other)),
+            None => Err(refusal),
+        })
+    }
+
+    fn judge(&self, document: &Document, change: &Witnessed, reading: &Reading) -> Result<(), Refusal> {
+        let words = match (reading, &self.other) {
+            (Reading::Ticket(words), _) => words,
+            (Reading::Other(writes), Some(other)) => return other.judge(change, writes),
+            (Reading::Begins(_) | Reading::Other(_), _) => return Ok(()),
+        };
         if document.is_empty() {
-            let first = entry.and_then(|e| TicketMatter::judge_first(change, writes, e.as_ref()));
-            return first.or_else(|refusal| match Other::begin(change, writes)? {
-                Some(_) => Ok(()),
-                None => Err(refusal),
-            });
+            return Ok(()); // a first change is judged by what it says alone
         }
-        let entry = entry?;
         let ancestry = document.ancestry(&change.deps);
-        if let Some(entry) = &entry {
+        if let Some(entry) = &words.entry {
             if matches!(entry.entry.op, Op::Create(_)) {
                 return Err(rule("a ticket is created once"));
             }
@@ -226,37 +277,35 @@ impl Matter for TicketMatter {
                 return Err(rule("an entry's parents are the trail's heads as its writer saw them"));
             }
         }
-        let parts: BTreeSet<&str> =
-            writes.iter().map(Write::part).filter(|p| *p != "trail" && *p != "notes").collect();
-        if parts.is_empty() {
+        if words.changed.is_empty() && words.made.is_empty() {
             return Ok(());
         }
         let folded = self.seen(ancestry.as_ref()).ok_or_else(|| rule("the ticket has no beginning"))?;
+        let parts = words.changed.iter().chain(words.made.keys());
         parts
             .into_iter()
             .try_for_each(|part| may_write(part, change.author.site(), &folded))
             .map_err(|e| Refusal::Rule(e.to_string()))
     }
 
-    fn take(&mut self, _: &Document, change: &Witnessed, writes: &[Write]) {
-        let entry = entry_of(change, writes);
-        if let Some(other) = &mut self.other {
-            other.take(change, writes);
-            self.audience = other.audience();
-            return;
-        }
-        let is_ticket = |e: &Authored| matches!(&e.entry.op, Op::Create(create) if is_ticket(create));
-        if self.carried.is_empty()
-            && !matches!(&entry, Ok(Some(e)) if is_ticket(e))
-            && let Ok(Some(other)) = Other::begin(change, writes)
-        {
-            self.audience = other.audience();
-            self.other = Some(other);
-            return;
-        }
-        let Ok(entry) = entry else { return };
+    fn take(&mut self, change: &Witnessed, reading: Reading) {
+        let words = match reading {
+            Reading::Ticket(words) => words,
+            Reading::Begins(other) => {
+                self.audience = OnceCell::from(other.audience());
+                self.other = Some(other);
+                return;
+            }
+            Reading::Other(writes) => {
+                if let Some(other) = &mut self.other {
+                    other.take(change, &writes);
+                    self.audience = OnceCell::from(other.audience());
+                }
+                return;
+            }
+        };
         self.class = Class::Ordinary;
-        let Some(entry) = entry else { return };
+        let Some(entry) = words.entry else { return };
         if matches!(
             entry.entry.op,
             Op::Offer { .. }
@@ -272,16 +321,8 @@ impl Matter for TicketMatter {
             self.class = Class::Urgent;
         }
         self.carried.push(Carried { entry, change: change.hash, counted: change.counted });
-        self.folded = self.trail().as_ref().map(fold);
-        // The audience reads every entry, counted or not: it only grows, whoever is revoked.
-        let whole = if self.carried.iter().all(|c| c.counted) {
-            None
-        } else {
-            trail(self.doc, self.carried.iter()).as_ref().map(fold)
-        };
-        if let Some(folded) = whole.as_ref().or(self.folded.as_ref()) {
-            self.audience.extend(audience(folded));
-        }
+        self.folded = OnceCell::new();
+        self.audience = OnceCell::new();
     }
 
     fn judge_erased(&self, author: NodeName, mark: &[u8]) -> Ruling {
@@ -312,6 +353,6 @@ impl Matter for TicketMatter {
     }
 
     fn standing(&self) -> Standing {
-        Standing { audience: self.audience.iter().copied().collect::<Audience>(), class: self.class }
+        Standing { audience: self.audience().iter().copied().collect::<Audience>(), class: self.class }
     }
 }

@@ -104,14 +104,19 @@ pub fn may_write(part: &str, site: Site, ancestry: &Folded) -> Result<(), RuleEr
 }
 
 /// Whether this value may stand under this key of `trail` or `notes`: under its own hash, and in `trail` as an entry
-/// of the change's author.
-pub fn may_put(part: &str, key: &str, value: &[u8], author: NodeName) -> Result<(), RuleError> {
+/// of the change's author. Returns that entry.
+pub fn may_put(
+    part: &str,
+    key: &str,
+    value: &[u8],
+    author: NodeName,
+) -> Result<Option<Authored>, RuleError> {
     if key.parse() != Ok(EntryId::of(value)) {
         return Err(RuleError::NotItsHash);
     }
     match part {
-        "trail" => Authored::read(value, author).map(|_| ()).map_err(RuleError::NotAnEntry),
-        "notes" => Ok(()),
+        "trail" => Authored::read(value, author).map(Some).map_err(RuleError::NotAnEntry),
+        "notes" => Ok(None),
         part => Err(RuleError::NoSuchPart(part.to_owned())),
     }
 }
@@ -149,8 +154,8 @@ mod tests {
         let node: NodeName = "370100".parse().unwrap();
         let bytes = Entry::new(Op::Urge, [], node).to_bytes();
         let key = EntryId::of(&bytes).to_string();
-        assert_eq!(may_put("trail", &key, &bytes, node), Ok(()));
-        assert_eq!(may_put("notes", &key, &bytes, node), Ok(()));
+        assert_eq!(may_put("trail", &key, &bytes, node).unwrap().unwrap().entry.op, Op::Urge);
+        assert_eq!(may_put("notes", &key, &bytes, node), Ok(None));
         assert_eq!(may_put("trail", &"0".repeat(64), &bytes, node), Err(RuleError::NotItsHash));
         assert_eq!(may_put("trail", &key.to_uppercase(), &bytes, node), Err(RuleError::NotItsHash));
         let other = "370100-b".parse().unwrap();

@@ -1,7 +1,5 @@
 //! Taking items into documents: the second half of the gate, and what follows when something stands.
 
-use std::collections::BTreeMap;
-
 use certs::NodeName;
 
 use super::{Event, Replica, WriteError};
@@ -29,8 +27,10 @@ pub(super) struct Incoming {
 /// The gate's word on one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is stored; it was here before, or it is now.
+    /// It is stored now.
     Durable,
+    /// It was stored before.
+    Known,
     /// It breaks a rule. Its hash is stored.
     Refused(Refusal),
     /// Something it needs is not here; nothing was stored.
@@ -40,7 +40,9 @@ pub(super) enum Verdict {
 /// New items of a document, with what they did to its audience.
 #[derive(Default)]
 pub(super) struct Taken {
-    items: Vec<(Position, ItemHash, NodeName)>,
+    pub(super) items: Vec<(Position, ItemHash, NodeName)>,
+    /// They are all there is of the document.
+    pub(super) begins: bool,
 }
 
 impl<T: Trust, M: Matter> Replica<T, M> {
@@ -114,7 +116,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
 
         let mut verdicts: Vec<Option<Verdict>> = vec![None; incoming.len()];
         let mut taken = Taken::default();
-        let mut changes: BTreeMap<usize, Witnessed> = BTreeMap::new();
+        let mut changes: Vec<(usize, Witnessed)> = Vec::new();
         for (i, item) in incoming.iter().enumerate() {
             if let Some(state) = store.state(&item.hash)? {
                 // Two batches may bring the same; a refused one stays refused. Under two seals it keeps the first.
@@ -125,37 +127,34 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     State::Refused => {
                         Verdict::Refused(Refusal::Rule("it was refused here before".to_owned()))
                     }
-                    State::Counted | State::NotCounted | State::Emptied => Verdict::Durable,
+                    State::Counted | State::NotCounted | State::Emptied => Verdict::Known,
                 });
                 continue;
             }
             if item.kind == Kind::CHANGE {
                 let counted = self.counts(doc, item.hash, item.author, item.sealed, store)?;
                 match Witnessed::check(&item.bytes, item.author, counted) {
-                    Ok(change) => {
-                        changes.insert(i, change);
-                    }
+                    Ok(change) => changes.push((i, change)),
                     Err(refusal) => verdicts[i] = Some(self.refuse(doc, item, refusal, &mut taken, store)?),
                 }
             } else if item.kind != Kind::ERASED && !item.kind.is_erasable() {
                 verdicts[i] = Some(self.admit_other(doc, item, Some(from), &mut taken, store, domain)?);
             }
         }
-        // Parents first: as long as a round takes something in, another may find its parents.
-        loop {
-            let before = changes.len();
-            for (i, item) in incoming.iter().enumerate() {
-                let Some(change) = changes.get(&i) else { continue };
-                let Some(verdict) =
-                    self.admit_change(doc, item, &change.clone(), &mut taken, store, domain)?
-                else {
-                    continue;
-                };
-                verdicts[i] = Some(verdict);
-                changes.remove(&i);
-            }
-            if changes.is_empty() || changes.len() == before {
-                break;
+        for (i, state) in self.stage_together(doc, &mut changes, store, domain)? {
+            self.keep_item(doc, &incoming[i], state, &mut taken, store)?;
+            verdicts[i] = Some(Verdict::Durable);
+        }
+        // What is left is looked at one by one. Parents first: as long as a round takes something in, another may find its
+        // parents.
+        let mut before = usize::MAX;
+        while !changes.is_empty() && changes.len() < before {
+            before = changes.len();
+            for (i, change) in std::mem::take(&mut changes) {
+                match self.admit_change(doc, &incoming[i], &change, &mut taken, store, domain)? {
+                    Some(verdict) => verdicts[i] = Some(verdict),
+                    None => changes.push((i, change)),
+                }
             }
         }
         // Then marks, which rest on entries; then what they may empty.
@@ -167,6 +166,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 }
             }
         }
+        taken.begins = held.is_none();
         self.settle_document(doc, held.unwrap_or_default().audience, taken, Some(from), store)?;
         let mut all = Vec::with_capacity(incoming.len());
         for (item, verdict) in incoming.iter().zip(verdicts) {
@@ -177,6 +177,52 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             all.push(verdict);
         }
         Ok(all)
+    }
+
+    /// Takes all changes into the open document together that stand without a doubt, and takes them off the list. Returns
+    /// which they are, parents first, and as what they are to be stored. Everything else stays on the list: what waits,
+    /// what is refused, twins, and all of them when automerge balks at one.
+    fn stage_together<S, D>(
+        &mut self,
+        doc: DocId,
+        changes: &mut Vec<(usize, Witnessed)>,
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<Vec<(usize, State)>>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        let Some(open) = self.shelf.get_mut(&doc) else { return Ok(Vec::new()) };
+        let mut staged = vec![false; changes.len()];
+        let mut together = Vec::new();
+        let mut before = usize::MAX;
+        while together.len() < changes.len() && together.len() != before {
+            before = together.len();
+            for (at, (i, change)) in changes.iter().enumerate() {
+                let document = &open.document;
+                if !staged[at]
+                    && change.deps.iter().all(|d| document.has(d))
+                    && document.at_place(change.place()).is_none()
+                    && open.stage(change).is_ok()
+                {
+                    staged[at] = true;
+                    together.push((*i, counted_state(change)));
+                }
+            }
+        }
+        if together.is_empty() {
+            return Ok(together);
+        }
+        if open.document.settle().is_err() {
+            self.shelf.forget(&doc);
+            self.shelf.open(doc, store, domain)?;
+            return Ok(Vec::new());
+        }
+        self.shelf.touch(doc);
+        let mut staged = staged.into_iter();
+        changes.retain(|_| staged.next() == Some(false));
+        Ok(together)
     }
 
     /// `None`: a dependency is not here yet.
@@ -311,7 +357,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 store.put_document(&doc, &store::Document { audience: audience.clone(), frozen: false })?;
             }
         }
-        self.account(doc, &old, &audience, class, &taken.items, from, store)
+        self.account(doc, &old, &audience, class, &taken, from, store)
     }
 }
 

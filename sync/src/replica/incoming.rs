@@ -160,7 +160,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             let verdicts = self.admit(doc, &incoming, peer, &mut unheld, store, domain)?;
             for ((at, item), verdict) in at.into_iter().zip(&incoming).zip(verdicts) {
                 match verdict {
-                    Verdict::Durable => settled.push((Some(doc), item.hash)),
+                    Verdict::Durable => {} // it was never owed to the peer that sent it
+                    Verdict::Known => settled.push((Some(doc), item.hash)),
                     Verdict::Refused(refusal) => {
                         exceptions.push((at, Exception::Refused(refusal.to_string())))
                     }

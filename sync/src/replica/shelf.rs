@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::document::{Document, Refusal, Witnessed};
+use crate::document::{Document, Refusal, Witnessed, Write};
 use crate::id::DocId;
 use crate::item::{Kind, State};
 use crate::matter::{Domain, Matter};
@@ -25,9 +25,21 @@ impl<M: Matter> Open<M> {
     /// Judges a change whose dependencies are here and whose place is free, and takes it in.
     pub(super) fn take(&mut self, change: &Witnessed) -> std::result::Result<(), Refusal> {
         let writes = self.document.writes(change)?;
-        self.matter.judge(&self.document, change, &writes)?;
+        let reading = M::read(change, &writes)?;
+        self.matter.judge(&self.document, change, &reading)?;
         self.document.apply(change, &writes)?;
-        self.matter.take(&self.document, change, &writes);
+        self.matter.take(change, reading);
+        Ok(())
+    }
+
+    /// Judges a change whose dependencies are here and whose place is free, and takes it in all but for automerge, which
+    /// gets it at [`Document::settle`]. On a refusal nothing has changed.
+    pub(super) fn stage(&mut self, change: &Witnessed) -> std::result::Result<(), Refusal> {
+        let writes = self.document.writes(change)?;
+        let reading = M::read(change, &writes)?;
+        self.matter.judge(&self.document, change, &reading)?;
+        self.document.stage(change, &writes)?;
+        self.matter.take(change, reading);
         Ok(())
     }
 }
@@ -68,20 +80,26 @@ impl<M: Matter> Shelf<M> {
         if store.document(&doc)?.is_some_and(|row| row.frozen) {
             return Ok(());
         }
-        let Open { mut document, mut matter, .. } = Open::empty(doc, domain.begin(doc));
-        for item in store.items_of(&doc)? {
-            if item.kind != Kind::CHANGE || item.state == State::Refused {
-                continue;
+        let stored: Vec<Witnessed> = store
+            .items_of(&doc)?
+            .into_iter()
+            .filter(|item| item.kind == Kind::CHANGE && item.state != State::Refused)
+            .filter_map(|i| Witnessed::check(&i.bytes, i.author, i.state == State::Counted).ok())
+            .collect();
+        let grown = |apply: fn(&mut Document, &Witnessed, &[Write]) -> std::result::Result<(), Refusal>| {
+            let mut open = Open::empty(doc, domain.begin(doc));
+            for change in &stored {
+                let Ok(writes) = open.document.writes(change) else { continue };
+                let Ok(reading) = M::read(change, &writes) else { continue };
+                if apply(&mut open.document, change, &writes).is_ok() {
+                    open.matter.take(change, reading);
+                }
             }
-            let Ok(change) = Witnessed::check(&item.bytes, item.author, item.state == State::Counted) else {
-                continue;
-            };
-            let Ok(writes) = document.writes(&change) else { continue };
-            if document.apply(&change, &writes).is_ok() {
-                matter.take(&document, &change, &writes);
-            }
-        }
-        self.put(doc, Open { document, matter, used: self.uses });
+            open.document.settle().map(|()| open)
+        };
+        // All at once; one by one when automerge does not take one of them any more.
+        let open = grown(Document::stage).or_else(|_| grown(Document::apply));
+        self.put(doc, open.expect("nothing is staged after one by one"));
         Ok(())
     }
 

@@ -70,11 +70,15 @@ struct Letter {
 }
 
 impl Matter for Letter {
-    fn judge(&self, _: &Document, _: &Witnessed, writes: &[Write]) -> std::result::Result<(), Refusal> {
+    type Reading = Vec<Write>;
+    fn read(_: &Witnessed, writes: &[Write]) -> std::result::Result<Vec<Write>, Refusal> {
+        Ok(writes.to_vec())
+    }
+    fn judge(&self, _: &Document, _: &Witnessed, writes: &Vec<Write>) -> std::result::Result<(), Refusal> {
         let forbidden = writes.iter().any(|w| matches!(w, Write::Put { key, .. } if key == "forbidden"));
         if forbidden { Err(Refusal::Rule("forbidden".into())) } else { Ok(()) }
     }
-    fn take(&mut self, _: &Document, change: &Witnessed, writes: &[Write]) {
+    fn take(&mut self, change: &Witnessed, writes: Vec<Write>) {
         let author = change.author.site();
         self.sites.extend(std::iter::once(author).chain(author.superiors()));
         for write in writes {

@@ -166,11 +166,17 @@ impl Mind for EngineMind {
 pub(super) struct Letter(BTreeSet<Site>);
 
 impl Matter for Letter {
-    fn judge(&self, _: &Document, _: &Witnessed, _: &[Write]) -> Result<(), Refusal> {
+    type Reading = Vec<Write>;
+
+    fn read(_: &Witnessed, writes: &[Write]) -> Result<Vec<Write>, Refusal> {
+        Ok(writes.to_vec())
+    }
+
+    fn judge(&self, _: &Document, _: &Witnessed, _: &Vec<Write>) -> Result<(), Refusal> {
         Ok(())
     }
 
-    fn take(&mut self, _: &Document, change: &Witnessed, writes: &[Write]) {
+    fn take(&mut self, change: &Witnessed, writes: Vec<Write>) {
         let author = change.author.site();
         self.0.extend(std::iter::once(author).chain(author.superiors()));
         for write in writes {

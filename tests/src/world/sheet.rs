@@ -47,16 +47,28 @@ impl Sheet {
 }
 
 impl Matter for Sheet {
-    fn judge(&self, document: &Document, change: &Witnessed, writes: &[Write]) -> Result<(), Refusal> {
-        if self.sabotage == Sabotage::Brittle && writes.iter().any(is_newer) {
-            panic!("an op that this version does not know");
-        }
-        self.ticket.judge(document, change, writes)
+    /// The ticket's own, and whether it says something of a newer version.
+    type Reading = (<TicketMatter as Matter>::Reading, bool);
+
+    fn read(change: &Witnessed, writes: &[Write]) -> Result<Self::Reading, Refusal> {
+        Ok((TicketMatter::read(change, writes)?, writes.iter().any(is_newer)))
     }
 
-    fn take(&mut self, document: &Document, change: &Witnessed, writes: &[Write]) {
+    fn judge(
+        &self,
+        document: &Document,
+        change: &Witnessed,
+        (reading, newer): &Self::Reading,
+    ) -> Result<(), Refusal> {
+        if self.sabotage == Sabotage::Brittle && *newer {
+            panic!("an op that this version does not know");
+        }
+        self.ticket.judge(document, change, reading)
+    }
+
+    fn take(&mut self, change: &Witnessed, (reading, _): Self::Reading) {
         let before = self.ticket.entries().count();
-        self.ticket.take(document, change, writes);
+        self.ticket.take(change, reading);
         for entry in self.ticket.entries().skip(before) {
             match entry.entry.op {
                 Op::Accept { .. } => {

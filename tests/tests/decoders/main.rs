@@ -192,9 +192,10 @@ fn documents(material: &Material) -> Vec<(Document, TicketMatter)> {
         all.push((document.clone(), matter.clone()));
         let change = Witnessed::check(bytes, material.city, true).unwrap();
         let writes = document.writes(&change).unwrap();
-        matter.judge(&document, &change, &writes).unwrap();
+        let reading = TicketMatter::read(&change, &writes).unwrap();
+        matter.judge(&document, &change, &reading).unwrap();
         document.apply(&change, &writes).unwrap();
-        matter.take(&document, &change, &writes);
+        matter.take(&change, reading);
     }
     all
 }
@@ -208,7 +209,8 @@ fn admit(bytes: &[u8], author: certs::NodeName, before: &(Document, TicketMatter
         matter = TicketMatter::new(document.id());
     }
     let Ok(writes) = document.writes(&change) else { return Ok(false) };
-    let judged = matter.judge(&document, &change, &writes).is_ok();
+    let reading = TicketMatter::read(&change, &writes).ok();
+    let judged = reading.filter(|reading| matter.judge(&document, &change, reading).is_ok());
     if document.apply(&change, &writes).is_err() {
         return Ok(false);
     }
@@ -217,8 +219,8 @@ fn admit(bytes: &[u8], author: certs::NodeName, before: &(Document, TicketMatter
     if Automerge::load(&saved).is_err() {
         return Err("the document does not load again once saved".to_owned());
     }
-    if judged {
-        matter.take(&document, &change, &writes);
+    if let Some(reading) = judged {
+        matter.take(&change, reading);
         let _ = (Content::read(&document), matter.folded().cloned(), matter.standing());
     }
     Ok(true)
