@@ -66,8 +66,8 @@ fn map(doc: &Automerge, part: Option<ObjId>, read: impl Fn(&[u8]) -> Option<Json
         match item.value.into() {
             Value::Scalar(v) => match v.as_ref() {
                 ScalarValue::Bytes(bytes) => {
-                    let value =
-                        read(bytes).unwrap_or_else(|| Json::from(String::from_utf8_lossy(bytes).into_owned()));
+                    let value = read(bytes)
+                        .unwrap_or_else(|| Json::from(String::from_utf8_lossy(bytes).into_owned()));
                     Some((key, value))
                 }
                 other => Some((key, json(&Value::Scalar(std::borrow::Cow::Borrowed(other))))),

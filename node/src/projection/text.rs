@@ -27,11 +27,8 @@ pub(super) fn index(db: &Connection, row: i64, known: bool, body: &str, names: &
     if known {
         db.prepare_cached("DELETE FROM ticket_text WHERE rowid = ?1")?.execute([row])?;
     }
-    db.prepare_cached("INSERT INTO ticket_text(rowid, body, pinyin) VALUES(?1, ?2, ?3)")?.execute(params![
-        row,
-        index_tokens(body),
-        pinyin_tokens(names)
-    ])?;
+    db.prepare_cached("INSERT INTO ticket_text(rowid, body, pinyin) VALUES(?1, ?2, ?3)")?
+        .execute(params![row, index_tokens(body), pinyin_tokens(names)])?;
     Ok(())
 }
 

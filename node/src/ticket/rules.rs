@@ -105,12 +105,7 @@ pub fn may_write(part: &str, site: Site, ancestry: &Folded) -> Result<(), RuleEr
 
 /// Whether this value may stand under this key of `trail` or `notes`: under its own hash, and in `trail` as an entry
 /// of the change's author. Returns that entry.
-pub fn may_put(
-    part: &str,
-    key: &str,
-    value: &[u8],
-    author: NodeName,
-) -> Result<Option<Authored>, RuleError> {
+pub fn may_put(part: &str, key: &str, value: &[u8], author: NodeName) -> Result<Option<Authored>, RuleError> {
     if key.parse() != Ok(EntryId::of(value)) {
         return Err(RuleError::NotItsHash);
     }

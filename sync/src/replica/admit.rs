@@ -1,5 +1,7 @@
 //! Taking items into documents: the second half of the gate, and what follows when something stands.
 
+use std::collections::BTreeMap;
+
 use certs::NodeName;
 
 use super::{Event, Replica, WriteError};

@@ -8,6 +8,7 @@ use super::Replica;
 use crate::id::{DocId, ItemHash, SealHash};
 use crate::item::{Class, Item};
 use crate::matter::Matter;
+use crate::seal::MAX_LEAVES;
 use crate::store::{self, Debt, Position, Store};
 use crate::trust::Trust;
 use crate::wire::MAX_BATCH_ITEMS;
@@ -24,8 +25,9 @@ const LOOK: usize = 4096;
 /// How many rows past a full batch are searched for what completes its seals.
 const SEARCH: usize = 1024;
 
-/// What a seal weighs in a batch.
+/// What a seal weighs in a batch, and what an item weighs beside its bytes.
 const SEAL: usize = 200;
+const ITEM: usize = 64;
 
 /// A batch being made.
 ///
@@ -64,7 +66,7 @@ impl Draft {
         if !self.items.insert(item.hash) {
             return; // by a row of its own and by one for the whole document
         }
-        self.bytes += item.bytes.len() + 64;
+        self.bytes += item.bytes.len() + ITEM;
         self.count += 1;
         if let Some(sealed) = item.sealed
             && self.seals.insert(sealed.seal)
@@ -178,7 +180,40 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(())
     }
 
-    /// Fills the draft from the scan of everything. Returns from where to where the scan has come, or `None` when
+    /// Everything under a seal that the peer must hold: so nobody needs a proof, and a document's changes travel together
+    /// when they were sealed together. `false` when there is no room for it; what would be too much for any batch is put
+    /// into the outbox.
+    fn draft_seal<S: Store>(
+        &mut self,
+        peer: NodeName,
+        seal: &SealHash,
+        draft: &mut Draft,
+        store: &mut S,
+    ) -> store::Result<bool> {
+        let (mut items, mut owed, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut recent = None;
+        for (rank, hash, doc) in store.under(seal, MAX_LEAVES as usize)? {
+            if !self.both_must_hold(peer, Some(doc), &mut recent, store)? {
+                continue;
+            }
+            if bytes > MOST || items.len() >= MAX_BATCH_ITEMS {
+                owed.push(Debt { class: Class::Backfill, rank, doc: Some(doc), item: Some(hash) });
+                continue;
+            }
+            if let Some(item) = store.item(&hash)?.filter(may_leave) {
+                bytes += item.bytes.len() + ITEM;
+                items.push(item);
+            }
+        }
+        if !draft.is_empty() && (draft.bytes + bytes > MOST || draft.count + items.len() > MAX_BATCH_ITEMS) {
+            return Ok(false);
+        }
+        items.into_iter().for_each(|item| draft.add(item));
+        store.owe(peer, &owed)?;
+        Ok(true)
+    }
+
+    /// Fills the draft from the scan of everything, seal by seal. Returns from where to where the scan has come, or `None` when
     /// none is due.
     pub(super) fn draft_from_scan<S: Store>(
         &mut self,
@@ -192,13 +227,24 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             let page = store.scan(at, 1024)?;
             more = !page.is_empty();
             for (position, hash, doc) in page {
-                if self.both_must_hold(peer, doc, &mut recent, store)?
-                    && let Some(item) = store.item(&hash)?.filter(may_leave)
-                {
-                    if !draft.takes(&item) {
-                        break 'pages;
+                let Some(item) = store.item(&hash)? else { continue };
+                let fits = match item.sealed {
+                    // What is under a seal goes with the first of it.
+                    Some(sealed) if store.under(&sealed.seal, 1)?.first().is_none_or(|f| f.0 != position) => {
+                        true
                     }
-                    draft.add(item);
+                    Some(sealed) => self.draft_seal(peer, &sealed.seal, draft, store)?,
+                    None if self.both_must_hold(peer, doc, &mut recent, store)? && may_leave(&item) => {
+                        let fits = draft.takes(&item);
+                        if fits {
+                            draft.add(item);
+                        }
+                        fits
+                    }
+                    None => true,
+                };
+                if !fits {
+                    break 'pages;
                 }
                 at = position;
             }

@@ -122,10 +122,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             Ok(items) => items,
             Err(dishonest) => return Ok(Err(dishonest)),
         };
+        let mut under: Vec<Vec<&Unpacked>> = vec![Vec::new(); load.seals.len()];
+        items.iter().for_each(|item| under[item.seal].push(item));
         let mut standings = Vec::with_capacity(load.seals.len());
-        for (at, part) in load.seals.iter().enumerate() {
-            let under: Vec<&Unpacked> = items.iter().filter(|i| i.seal == at).collect();
-            match self.stand(part, &under, store)? {
+        for (part, under) in load.seals.iter().zip(&under) {
+            match self.stand(part, under, store)? {
                 Ok(standing) => standings.push(standing),
                 Err(dishonest) => return Ok(Err(dishonest)),
             }

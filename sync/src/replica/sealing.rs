@@ -51,15 +51,27 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 self.unsealed = false;
                 return Ok(());
             }
-            let mut groups: BTreeMap<Audience, Vec<(DocId, ItemHash)>> = BTreeMap::new();
-            let mut recent: Option<(DocId, Audience)> = None;
+            // Document by document in the order in which they were begun or touched again: what belongs together is under
+            // one seal, travels together, and costs its receiver one look at the document.
+            let mut docs: Vec<(DocId, Vec<ItemHash>)> = Vec::new();
+            let mut places: BTreeMap<DocId, usize> = BTreeMap::new();
             for (item, doc) in backlog {
-                if recent.as_ref().is_none_or(|(known, _)| *known != doc) {
-                    let audience = store.document(&doc)?.unwrap_or_default().audience;
-                    recent = Some((doc, audience));
+                let place = *places.entry(doc).or_insert_with(|| {
+                    docs.push((doc, Vec::new()));
+                    docs.len() - 1
+                });
+                docs[place].1.push(item);
+            }
+            let mut groups: BTreeMap<Audience, Vec<(DocId, ItemHash)>> = BTreeMap::new();
+            for (doc, items) in docs {
+                let audience = store.document(&doc)?.unwrap_or_default().audience;
+                let group = groups.entry(audience).or_default();
+                if !group.is_empty() && group.len() + items.len() > BACKLOG {
+                    for leaves in std::mem::take(group).chunks(BACKLOG) {
+                        self.seal(leaves.to_vec(), store)?;
+                    }
                 }
-                let audience = recent.as_ref().map(|(_, a)| a.clone()).unwrap_or_default();
-                groups.entry(audience).or_default().push((doc, item));
+                group.extend(items.into_iter().map(|item| (doc, item)));
             }
             for leaves in groups.into_values() {
                 for leaves in leaves.chunks(BACKLOG) {

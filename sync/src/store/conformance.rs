@@ -2,7 +2,7 @@
 
 use super::{Debt, Document, Durable, Peer, Position, Refused, StoredSeal};
 use crate::file::{Manifest, PIECE, piece_hash};
-use crate::id::{DocId, Incarnation, ItemHash};
+use crate::id::{DocId, Incarnation, ItemHash, SealHash};
 use crate::item::{Audience, Class, Item, Kind, Sealed, State, stub};
 use crate::merkle::Twig;
 use crate::seal::{SUITE, Seal, Words};
@@ -207,6 +207,11 @@ fn seals_and_their_leaves<S: Durable>(store: &mut S) {
     store.seal_item(&a.hash, Sealed { seal: id, leaf: 1 }).expect("seal");
     assert_eq!(store.unsealed(10).expect("unsealed"), []);
     assert_eq!(store.leaves(&id).expect("leaves"), [(0, b.hash, doc(1)), (1, a.hash, doc(1))]);
+    let arrived: Vec<_> = store.scan(Position(0), 100).expect("a page");
+    let arrived: Vec<_> = arrived.into_iter().map(|(at, hash, doc)| (at, hash, doc.expect("one"))).collect();
+    assert_eq!(store.under(&id, 10).expect("items"), arrived);
+    assert_eq!(store.under(&id, 1).expect("items"), arrived[..1]);
+    assert_eq!(store.under(&SealHash::from_bytes([9; 32]), 1).expect("none"), []);
     assert_eq!(store.item(&a.hash).expect("item").expect("there").sealed, Some(Sealed { seal: id, leaf: 1 }));
     stored.twigs = vec![Twig { low: 1, high: 2, hash: [4; 32] }];
     store.put_seal(&id, &stored).expect("seal");

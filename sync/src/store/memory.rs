@@ -363,6 +363,14 @@ impl Store for Memory {
         Ok(self.seals_numbered(node, number)?.first().map(|h| (number, *h)))
     }
 
+    fn under(&mut self, seal: &SealHash, limit: usize) -> Result<Vec<(Position, ItemHash, DocId)>> {
+        let rows = self.leaves.rows.range((*seal, 0)..=(*seal, u32::MAX));
+        let mut items: Vec<_> = rows.map(|(_, (hash, doc))| (self.items.rows[hash].0, *hash, *doc)).collect();
+        items.sort_unstable();
+        items.truncate(limit);
+        Ok(items)
+    }
+
     fn leaves(&mut self, seal: &SealHash) -> Result<Vec<(u32, ItemHash, DocId)>> {
         let rows = self.leaves.rows.range((*seal, 0)..=(*seal, u32::MAX));
         Ok(rows.map(|((_, leaf), (hash, doc))| (*leaf, *hash, *doc)).collect())

@@ -654,6 +654,21 @@ impl Store for Sqlite {
         row.map(|(number, hash)| Ok((number as u64, read_id(hash, SealHash::from_bytes)?))).transpose()
     }
 
+    fn under(&mut self, seal: &SealHash, limit: usize) -> Result<Vec<(Position, ItemHash, DocId)>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT i.id, i.hash, d.doc FROM item i JOIN document d ON d.id = i.doc
+             WHERE i.seal = (SELECT id FROM seal WHERE hash = ?1) ORDER BY i.id LIMIT ?2",
+        )?;
+        let rows = query.query_map(params![seal.as_bytes(), limit as i64], |r| {
+            Ok((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?, r.get::<_, Vec<u8>>(2)?))
+        })?;
+        rows.map(|row| {
+            let (at, hash, doc) = row?;
+            Ok((Position(at as u64), read_id(hash, ItemHash::from_bytes)?, read_id(doc, DocId::from_bytes)?))
+        })
+        .collect()
+    }
+
     fn leaves(&mut self, seal: &SealHash) -> Result<Vec<(u32, ItemHash, DocId)>> {
         let mut query = self.connection.prepare_cached(
             "SELECT i.leaf, i.hash, d.doc FROM item i JOIN document d ON d.id = i.doc

@@ -132,6 +132,11 @@ pub fn make_tickets(dir: &Path, count: usize, person: bool, seals: Seals, seed: 
             engine.checkpoint().expect("a checkpoint");
         }
     }
+    while engine.is_behind().expect("an answer") {
+        engine.begin(now_ms()).expect("a transaction");
+        engine.catch_up().expect("words are indexed");
+        engine.commit().expect("it is durable");
+    }
     engine.checkpoint().expect("a checkpoint");
     ids
 }
