@@ -57,8 +57,8 @@ use crate::ticket::times::times;
 use crate::vault::index::By;
 use crate::vault::{self, Grant};
 
-/// How many documents are kept open: 32 to 200 KiB each.
-const SHELF: usize = 1_000;
+/// How many documents are kept open: about 60 KiB each.
+const SHELF: usize = 640;
 
 /// How many persons are opened for the index in one transaction, about a tenth of a millisecond each: few while others
 /// wait, many when nothing else is done.

@@ -212,8 +212,10 @@ pub trait Store: contents::Contents {
     fn forks(&mut self, limit: usize) -> Result<Vec<(NodeName, u64)>>;
     /// The seal of `node` with the highest number; of a fork the smaller hash.
     fn highest_seal(&mut self, node: NodeName) -> Result<Option<(u64, SealHash)>>;
-    /// The items held under a seal in the order of arrival, at most `limit`.
-    fn under(&mut self, seal: &SealHash, limit: usize) -> Result<Vec<(Position, ItemHash, DocId)>>;
+    /// The seal that an item is under, and the position of the first item that is held under it.
+    fn seal_of(&mut self, item: &ItemHash) -> Result<Option<(SealHash, Position)>>;
+    /// The items held under a seal in the order of arrival.
+    fn under(&mut self, seal: &SealHash) -> Result<Vec<(Position, ItemHash, DocId)>>;
     /// The leaves held of a seal: place, item and document, in the order of place.
     fn leaves(&mut self, seal: &SealHash) -> Result<Vec<(u32, ItemHash, DocId)>>;
 

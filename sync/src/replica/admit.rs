@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use certs::NodeName;
 
+use super::shelf::Open;
 use super::{Event, Replica, WriteError};
 use crate::document::{Refusal, Witnessed};
 use crate::id::{DocId, ItemHash, SealHash};
@@ -64,8 +65,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let old = store.document(&doc)?;
         if old.is_none() {
             store.put_document(&doc, &store::Document::default())?;
+            self.shelf.put(doc, Open::empty(doc, domain.begin(doc)));
+        } else {
+            self.shelf.open(doc, store, domain)?;
         }
-        self.shelf.open(doc, store, domain)?;
         let incoming = Incoming {
             hash: change.hash,
             kind: Kind::CHANGE,
@@ -80,6 +83,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         self.shelf.touch(doc);
         self.keep_item(doc, &incoming, State::Counted, &mut taken, store)?;
         self.unsealed = true;
+        taken.begins = old.is_none();
         self.settle_document(doc, old.unwrap_or_default().audience, taken, None, store)?;
         Ok(())
     }
@@ -113,8 +117,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         if held.is_none() {
             store.put_document(&doc, &store::Document::default())?;
+            self.shelf.put(doc, Open::empty(doc, domain.begin(doc)));
+        } else {
+            self.shelf.open(doc, store, domain)?;
         }
-        self.shelf.open(doc, store, domain)?;
 
         let mut verdicts: Vec<Option<Verdict>> = vec![None; incoming.len()];
         let mut taken = Taken::default();

@@ -8,7 +8,6 @@ use super::Replica;
 use crate::id::{DocId, ItemHash, SealHash};
 use crate::item::{Class, Item};
 use crate::matter::Matter;
-use crate::seal::MAX_LEAVES;
 use crate::store::{self, Debt, Position, Store};
 use crate::trust::Trust;
 use crate::wire::MAX_BATCH_ITEMS;
@@ -192,7 +191,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     ) -> store::Result<bool> {
         let (mut items, mut owed, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut recent = None;
-        for (rank, hash, doc) in store.under(seal, MAX_LEAVES as usize)? {
+        for (rank, hash, doc) in store.under(seal)? {
             if !self.both_must_hold(peer, Some(doc), &mut recent, store)? {
                 continue;
             }
@@ -227,19 +226,17 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             let page = store.scan(at, 1024)?;
             more = !page.is_empty();
             for (position, hash, doc) in page {
-                let Some(item) = store.item(&hash)? else { continue };
-                let fits = match item.sealed {
-                    // What is under a seal goes with the first of it.
-                    Some(sealed) if store.under(&sealed.seal, 1)?.first().is_none_or(|f| f.0 != position) => {
-                        true
-                    }
-                    Some(sealed) => self.draft_seal(peer, &sealed.seal, draft, store)?,
-                    None if self.both_must_hold(peer, doc, &mut recent, store)? && may_leave(&item) => {
-                        let fits = draft.takes(&item);
-                        if fits {
-                            draft.add(item);
+                let fits = match store.seal_of(&hash)? {
+                    Some((seal, first)) if first == position => self.draft_seal(peer, &seal, draft, store)?,
+                    Some(_) => true, // it goes with the first under its seal
+                    None if self.both_must_hold(peer, doc, &mut recent, store)? => {
+                        match store.item(&hash)?.filter(may_leave) {
+                            Some(item) if draft.takes(&item) => {
+                                draft.add(item);
+                                true
+                            }
+                            left => left.is_none(),
                         }
-                        fits
                     }
                     None => true,
                 };

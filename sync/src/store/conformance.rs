@@ -209,9 +209,12 @@ fn seals_and_their_leaves<S: Durable>(store: &mut S) {
     assert_eq!(store.leaves(&id).expect("leaves"), [(0, b.hash, doc(1)), (1, a.hash, doc(1))]);
     let arrived: Vec<_> = store.scan(Position(0), 100).expect("a page");
     let arrived: Vec<_> = arrived.into_iter().map(|(at, hash, doc)| (at, hash, doc.expect("one"))).collect();
-    assert_eq!(store.under(&id, 10).expect("items"), arrived);
-    assert_eq!(store.under(&id, 1).expect("items"), arrived[..1]);
-    assert_eq!(store.under(&SealHash::from_bytes([9; 32]), 1).expect("none"), []);
+    assert_eq!(store.under(&id).expect("items"), arrived);
+    assert_eq!(store.under(&SealHash::from_bytes([9; 32])).expect("none"), []);
+    for hash in [a.hash, b.hash] {
+        assert_eq!(store.seal_of(&hash).expect("a seal"), Some((id, arrived[0].0)));
+    }
+    assert_eq!(store.seal_of(&hash(77)).expect("no such item"), None);
     assert_eq!(store.item(&a.hash).expect("item").expect("there").sealed, Some(Sealed { seal: id, leaf: 1 }));
     stored.twigs = vec![Twig { low: 1, high: 2, hash: [4; 32] }];
     store.put_seal(&id, &stored).expect("seal");

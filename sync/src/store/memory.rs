@@ -363,11 +363,16 @@ impl Store for Memory {
         Ok(self.seals_numbered(node, number)?.first().map(|h| (number, *h)))
     }
 
-    fn under(&mut self, seal: &SealHash, limit: usize) -> Result<Vec<(Position, ItemHash, DocId)>> {
+    fn seal_of(&mut self, item: &ItemHash) -> Result<Option<(SealHash, Position)>> {
+        let sealed = self.items.rows.get(item).and_then(|(_, item)| item.sealed);
+        let Some(Sealed { seal, .. }) = sealed else { return Ok(None) };
+        Ok(self.under(&seal)?.first().map(|(at, ..)| (seal, *at)))
+    }
+
+    fn under(&mut self, seal: &SealHash) -> Result<Vec<(Position, ItemHash, DocId)>> {
         let rows = self.leaves.rows.range((*seal, 0)..=(*seal, u32::MAX));
         let mut items: Vec<_> = rows.map(|(_, (hash, doc))| (self.items.rows[hash].0, *hash, *doc)).collect();
         items.sort_unstable();
-        items.truncate(limit);
         Ok(items)
     }
 

@@ -50,6 +50,7 @@ CREATE UNIQUE INDEX item_hash ON item(hash);
 CREATE INDEX item_doc ON item(doc, hash);
 CREATE INDEX item_state ON item(state) WHERE state > 0;
 CREATE INDEX item_seal ON item(seal) WHERE seal IS NOT NULL;
+CREATE INDEX item_erased ON item(doc) WHERE kind = 3;
 CREATE INDEX item_unsealed ON item(id) WHERE seal IS NULL AND doc IS NOT NULL;
 CREATE TABLE outbox(
   id INTEGER PRIMARY KEY, peer TEXT NOT NULL, class INTEGER NOT NULL, rank INTEGER NOT NULL,
@@ -418,7 +419,8 @@ impl Store for Sqlite {
 
     fn items_of_kind(&mut self, doc: &DocId, kind: Kind) -> Result<Vec<Item>> {
         match self.document_row(doc)? {
-            Some(row) => self.items_where("i.doc = ?1 AND i.kind = ?2", params![row, kind.number()]),
+            // In words and not as a value: so the index of erased marks serves, and every commit asks for them.
+            Some(row) => self.items_where(&format!("i.doc = ?1 AND i.kind = {}", kind.number()), [row]),
             None => Ok(Vec::new()),
         }
     }
@@ -654,12 +656,23 @@ impl Store for Sqlite {
         row.map(|(number, hash)| Ok((number as u64, read_id(hash, SealHash::from_bytes)?))).transpose()
     }
 
-    fn under(&mut self, seal: &SealHash, limit: usize) -> Result<Vec<(Position, ItemHash, DocId)>> {
+    fn seal_of(&mut self, item: &ItemHash) -> Result<Option<(SealHash, Position)>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT s.hash, (SELECT min(id) FROM item WHERE seal = s.id)
+             FROM item i JOIN seal s ON s.id = i.seal WHERE i.hash = ?1",
+        )?;
+        let row = query
+            .query_row([item.as_bytes()], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, i64>(1)?)))
+            .optional()?;
+        row.map(|(seal, at)| Ok((read_id(seal, SealHash::from_bytes)?, Position(at as u64)))).transpose()
+    }
+
+    fn under(&mut self, seal: &SealHash) -> Result<Vec<(Position, ItemHash, DocId)>> {
         let mut query = self.connection.prepare_cached(
             "SELECT i.id, i.hash, d.doc FROM item i JOIN document d ON d.id = i.doc
-             WHERE i.seal = (SELECT id FROM seal WHERE hash = ?1) ORDER BY i.id LIMIT ?2",
+             WHERE i.seal = (SELECT id FROM seal WHERE hash = ?1) ORDER BY i.id",
         )?;
-        let rows = query.query_map(params![seal.as_bytes(), limit as i64], |r| {
+        let rows = query.query_map([seal.as_bytes()], |r| {
             Ok((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?, r.get::<_, Vec<u8>>(2)?))
         })?;
         rows.map(|row| {
