@@ -35,8 +35,9 @@ pub trait Matter: Clone {
     /// What a change says, in the words of this kind of document.
     type Reading;
 
-    /// Reads a change, once: what it says, or which rule it breaks that reads the change alone.
-    fn read(change: &Witnessed, writes: &[Write]) -> std::result::Result<Self::Reading, Refusal>;
+    /// Reads a change, once: what it says, or which rule it breaks that reads nothing but the change and what kind of
+    /// document this is. The changes that it rests on have been taken in.
+    fn read(&self, change: &Witnessed, writes: &[Write]) -> std::result::Result<Self::Reading, Refusal>;
 
     /// Whether the rules of this kind of document allow the change. The answer reads only the change, its ancestors
     /// and its author, so that every node decides alike, whatever else has arrived. The change's dependencies are

@@ -44,7 +44,7 @@ struct Carried {
 #[derive(Debug)]
 pub enum Reading {
     /// A ticket's words.
-    Ticket(Words),
+    Ticket(Box<Words>),
     /// The beginning of a document of a kind that this version does not know.
     Begins(Other),
     /// A later change of such a document.
@@ -250,10 +250,10 @@ impl Matter for TicketMatter {
         }
         let words = Words::read(change, writes);
         if !self.carried.is_empty() {
-            return words.map(Reading::Ticket);
+            return words.map(|w| Reading::Ticket(Box::new(w)));
         }
         let first = words.and_then(|words| TicketMatter::judge_first(change, &words).map(|()| words));
-        first.map(Reading::Ticket).or_else(|refusal| match Other::begin(change, writes)? {
+        first.map(|w| Reading::Ticket(Box::new(w))).or_else(|refusal| match Other::begin(change, writes)? {
             Some(other) => Ok(Reading::Begins(other)),
             None => Err(refusal),
         })

@@ -25,7 +25,7 @@ impl<M: Matter> Open<M> {
     /// Judges a change whose dependencies are here and whose place is free, and takes it in.
     pub(super) fn take(&mut self, change: &Witnessed) -> std::result::Result<(), Refusal> {
         let writes = self.document.writes(change)?;
-        let reading = M::read(change, &writes)?;
+        let reading = self.matter.read(change, &writes)?;
         self.matter.judge(&self.document, change, &reading)?;
         self.document.apply(change, &writes)?;
         self.matter.take(change, reading);
@@ -36,7 +36,7 @@ impl<M: Matter> Open<M> {
     /// gets it at [`Document::settle`]. On a refusal nothing has changed.
     pub(super) fn stage(&mut self, change: &Witnessed) -> std::result::Result<(), Refusal> {
         let writes = self.document.writes(change)?;
-        let reading = M::read(change, &writes)?;
+        let reading = self.matter.read(change, &writes)?;
         self.matter.judge(&self.document, change, &reading)?;
         self.document.stage(change, &writes)?;
         self.matter.take(change, reading);
@@ -90,7 +90,7 @@ impl<M: Matter> Shelf<M> {
             let mut open = Open::empty(doc, domain.begin(doc));
             for change in &stored {
                 let Ok(writes) = open.document.writes(change) else { continue };
-                let Ok(reading) = M::read(change, &writes) else { continue };
+                let Ok(reading) = open.matter.read(change, &writes) else { continue };
                 if apply(&mut open.document, change, &writes).is_ok() {
                     open.matter.take(change, reading);
                 }

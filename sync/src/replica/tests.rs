@@ -71,7 +71,7 @@ struct Letter {
 
 impl Matter for Letter {
     type Reading = Vec<Write>;
-    fn read(_: &Witnessed, writes: &[Write]) -> std::result::Result<Vec<Write>, Refusal> {
+    fn read(&self, _: &Witnessed, writes: &[Write]) -> std::result::Result<Vec<Write>, Refusal> {
         Ok(writes.to_vec())
     }
     fn judge(&self, _: &Document, _: &Witnessed, writes: &Vec<Write>) -> std::result::Result<(), Refusal> {

@@ -168,7 +168,7 @@ pub(super) struct Letter(BTreeSet<Site>);
 impl Matter for Letter {
     type Reading = Vec<Write>;
 
-    fn read(_: &Witnessed, writes: &[Write]) -> Result<Vec<Write>, Refusal> {
+    fn read(&self, _: &Witnessed, writes: &[Write]) -> Result<Vec<Write>, Refusal> {
         Ok(writes.to_vec())
     }
 

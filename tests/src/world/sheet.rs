@@ -50,8 +50,8 @@ impl Matter for Sheet {
     /// The ticket's own, and whether it says something of a newer version.
     type Reading = (<TicketMatter as Matter>::Reading, bool);
 
-    fn read(change: &Witnessed, writes: &[Write]) -> Result<Self::Reading, Refusal> {
-        Ok((TicketMatter::read(change, writes)?, writes.iter().any(is_newer)))
+    fn read(&self, change: &Witnessed, writes: &[Write]) -> Result<Self::Reading, Refusal> {
+        Ok((self.ticket.read(change, writes)?, writes.iter().any(is_newer)))
     }
 
     fn judge(

@@ -192,7 +192,7 @@ fn documents(material: &Material) -> Vec<(Document, TicketMatter)> {
         all.push((document.clone(), matter.clone()));
         let change = Witnessed::check(bytes, material.city, true).unwrap();
         let writes = document.writes(&change).unwrap();
-        let reading = TicketMatter::read(&change, &writes).unwrap();
+        let reading = matter.read(&change, &writes).unwrap();
         matter.judge(&document, &change, &reading).unwrap();
         document.apply(&change, &writes).unwrap();
         matter.take(&change, reading);
@@ -209,7 +209,7 @@ fn admit(bytes: &[u8], author: certs::NodeName, before: &(Document, TicketMatter
         matter = TicketMatter::new(document.id());
     }
     let Ok(writes) = document.writes(&change) else { return Ok(false) };
-    let reading = TicketMatter::read(&change, &writes).ok();
+    let reading = matter.read(&change, &writes).ok();
     let judged = reading.filter(|reading| matter.judge(&document, &change, reading).is_ok());
     if document.apply(&change, &writes).is_err() {
         return Ok(false);
