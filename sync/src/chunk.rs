@@ -33,10 +33,11 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::id::ItemHash;
-use read::Reader;
 
 pub use columns::{MAX_EXPANDED, MAX_OPERATIONS};
+pub(crate) use pack::values;
 pub use pack::{RECENT, UnpackError, pack, pack_as_it_is, unpack};
+pub(crate) use read::{Reader, write_uleb};
 
 /// The longest chunk that is read, in bytes.
 pub const MAX_CHUNK: usize = 256 << 10;

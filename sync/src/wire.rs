@@ -20,6 +20,8 @@
 //! 13 proof   those of them that are known
 //! ```
 
+mod names;
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -28,8 +30,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::file::PIECE;
 use crate::id::{DocId, Incarnation, ItemHash, SealHash};
+use crate::item::Kind;
 use crate::merkle::Twig;
 use crate::seal::Seal;
+use names::Names;
 
 /// The version of the frames below; the smaller of both sides' is spoken.
 pub const VERSION: u16 = 1;
@@ -39,6 +43,9 @@ pub const MAX_FRAME: usize = 1 << 20;
 
 /// The most a batch may unpack to.
 pub const MAX_BATCH: usize = 4 << 20;
+
+/// How hard a batch is compressed.
+const LEVEL: i32 = 3;
 
 /// Most items in one batch.
 pub const MAX_BATCH_ITEMS: usize = 8192;
@@ -136,7 +143,7 @@ pub struct ItemPart {
     pub kind: u8,
     /// Its seal's place in the batch.
     pub seal: u32,
-    /// A change in packed form, the stub of an emptied item, anything else as it is.
+    /// A change in packed form (on the wire with holes, see `names`), the stub of an emptied item, anything else as it is.
     pub bytes: Vec<u8>,
 }
 
@@ -178,17 +185,38 @@ impl Load {
         self.len() == 0
     }
 
-    /// Compressed, for a batch frame.
+    /// Compressed, for a batch frame, without the names that the receiver works out.
     pub fn pack(&self) -> Vec<u8> {
-        let bytes = postcard::to_stdvec(self).expect("a struct of plain values has a byte form");
-        zstd::bulk::compress(&bytes, 3).expect("compressing into memory does not fail")
+        let mut holed = self.clone();
+        let mut names = Names::default();
+        for change in holed.changes() {
+            *change = names.leave_out(change);
+        }
+        let bytes = postcard::to_stdvec(&holed).expect("a struct of plain values has a byte form");
+        zstd::bulk::compress(&bytes, LEVEL).expect("compressing into memory does not fail")
+    }
+
+    fn changes(&mut self) -> impl Iterator<Item = &mut Vec<u8>> {
+        let items = self.docs.iter_mut().flat_map(|doc| &mut doc.items);
+        items.filter(|item| item.kind == Kind::CHANGE.number()).map(|item| &mut item.bytes)
     }
 
     /// Unpacks at most [`MAX_BATCH`] bytes.
     pub fn unpack(packed: &[u8]) -> Result<Load, FrameError> {
         let bytes = zstd::bulk::decompress(packed, MAX_BATCH).map_err(|_| FrameError::Compression)?;
-        let load: Load = body(&bytes)?;
-        if load.len() > MAX_BATCH_ITEMS { Err(FrameError::TooMany) } else { Ok(load) }
+        let mut load: Load = body(&bytes)?;
+        if load.len() > MAX_BATCH_ITEMS {
+            return Err(FrameError::TooMany);
+        }
+        let (mut names, mut filled) = (Names::default(), 0);
+        for change in load.changes() {
+            *change = names.fill_in(change).ok_or(FrameError::Names)?;
+            filled += change.len();
+            if filled > 2 * MAX_BATCH {
+                return Err(FrameError::Compression);
+            }
+        }
+        Ok(load)
     }
 }
 
@@ -339,6 +367,8 @@ pub enum FrameError {
     Compression,
     /// More than [`MAX_BATCH_ITEMS`] items.
     TooMany,
+    /// A change with holes that no name of the batch fills.
+    Names,
 }
 
 impl fmt::Display for FrameError {
@@ -348,6 +378,7 @@ impl fmt::Display for FrameError {
             FrameError::Body => f.write_str("a frame that cannot be read"),
             FrameError::Compression => write!(f, "a batch that does not unpack to at most {MAX_BATCH} bytes"),
             FrameError::TooMany => write!(f, "a batch of more than {MAX_BATCH_ITEMS} items"),
+            FrameError::Names => f.write_str("a change with holes that nothing in its batch fills"),
         }
     }
 }
@@ -554,8 +585,9 @@ mod tests {
     fn a_million_documents_without_an_item_are_not_a_batch() {
         let part = DocPart { doc: DocRef::New, items: Vec::new() };
         let load = Load { docs: vec![part; 1 << 20], ..Load::default() };
+        assert!(load.is_empty());
         let packed = load.pack();
-        assert!(packed.len() < 1_000 && load.is_empty());
+        assert!(packed.len() < 1_000);
         assert_eq!(Load::unpack(&packed), Err(FrameError::Body));
         let full = Load { directory: vec![(1, Vec::new()); MAX_BATCH_ITEMS], ..Load::default() };
         assert_eq!(Load::unpack(&full.pack()), Ok(full));

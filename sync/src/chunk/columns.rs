@@ -80,6 +80,53 @@ fn describe(spec: u64) -> Option<(&'static str, Holds)> {
     })
 }
 
+/// Where the values lie that are not nothing, counted from the start of `length` bytes of which `r` holds the end.
+pub(super) fn values(r: &mut Reader<'_>, length: usize) -> Result<Vec<(usize, usize)>, ChunkError> {
+    let list = r.counted(2, |r| Ok((r.uleb()?, r.uleb()?)))?;
+    let (mut lengths, mut values) = (Vec::new(), Vec::new());
+    for (spec, len) in list {
+        let at = length - r.rest().len();
+        let column = r.take(len)?;
+        match spec {
+            VALUE_META => lengths = lengths_of(&mut Reader::new(column, "value length"))?,
+            VALUE => {
+                let mut rest = Reader::new(column, "value");
+                for n in std::mem::take(&mut lengths) {
+                    values.push((at + column.len() - rest.rest().len(), n));
+                    rest.take(n as u64)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(values)
+}
+
+/// The lengths of all values that have any, row by row.
+fn lengths_of(r: &mut Reader<'_>) -> Result<Vec<usize>, ChunkError> {
+    let mut lengths = Vec::new();
+    while !r.is_empty() {
+        let (times, different) = match r.sleb()? {
+            0 => {
+                r.uleb()?;
+                continue;
+            }
+            n @ 1.. => (n as u64, 1),
+            n => (1, n.unsigned_abs()),
+        };
+        for _ in 0..different {
+            let length = (r.uleb()? >> 4) as usize;
+            if times.saturating_mul(different) > u64::from(MAX_OPERATIONS) {
+                return Err(ChunkError::TooManyOperations("value length"));
+            }
+            if length > 0 {
+                lengths.extend(std::iter::repeat_n(length, times as usize));
+            }
+        }
+    }
+    Ok(lengths)
+}
+
 /// Sums over all columns of one change.
 #[derive(Default)]
 struct Totals {

@@ -20,7 +20,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use super::read::{Reader, write_uleb};
-use super::{ChangeChunk, ChunkError, MAGIC, MAX_CHUNK, frame};
+use super::{ChangeChunk, ChunkError, MAGIC, MAX_CHUNK, columns, frame};
 use crate::id::ItemHash;
 
 /// How many changes of a batch a dependency can reach back.
@@ -108,6 +108,32 @@ pub fn unpack(
     body.extend(r.rest());
     let chunk = frame(&body);
     if chunk.len() > MAX_CHUNK { Err(UnpackError::TooLong) } else { Ok(chunk) }
+}
+
+/// Where the values of a packed change lie in it that are not nothing: place and length, ascending. An error for what
+/// is not the packed form of a change that passes [`ChangeChunk::parse`].
+pub(crate) fn values(packed: &[u8]) -> Result<Vec<(usize, usize)>, ChunkError> {
+    let mut r = Reader::new(packed, "packed change");
+    let deps = r.uleb()?;
+    if deps == AS_IT_IS {
+        return Ok(Vec::new());
+    }
+    for _ in 0..deps {
+        let skip = match r.byte()? {
+            WHOLE => 32,
+            PREFIX => 8,
+            _ => 0,
+        };
+        r.take(skip)?;
+    }
+    r.prefixed()?; // actor
+    for _ in 0..2 {
+        r.uleb()?; // sequence number, start operation
+    }
+    r.sleb()?; // time
+    r.prefixed()?; // message
+    r.counted(1, Reader::prefixed)?; // other actors
+    columns::values(&mut r, packed.len())
 }
 
 /// Why a packed change could not be rebuilt.

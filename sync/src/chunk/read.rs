@@ -4,31 +4,31 @@ use super::ChunkError;
 
 /// The bytes that are left, and the name of the part they belong to.
 #[derive(Clone, Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     part: &'static str,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8], part: &'static str) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], part: &'static str) -> Self {
         Self { rest: bytes, part }
     }
 
     /// Names what is read from here on.
-    pub(super) fn part(&mut self, part: &'static str) -> &mut Self {
+    pub(crate) fn part(&mut self, part: &'static str) -> &mut Self {
         self.part = part;
         self
     }
 
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn take(&mut self, n: u64) -> Result<&'a [u8], ChunkError> {
+    pub(crate) fn take(&mut self, n: u64) -> Result<&'a [u8], ChunkError> {
         let (taken, rest) = usize::try_from(n)
             .ok()
             .and_then(|n| self.rest.split_at_checked(n))
@@ -37,16 +37,16 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, ChunkError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, ChunkError> {
         Ok(self.take(1)?[0])
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], ChunkError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], ChunkError> {
         Ok(self.take(N as u64)?.try_into().expect("as many bytes were taken as the array has"))
     }
 
     /// An unsigned LEB128 number in its shortest form.
-    pub(super) fn uleb(&mut self) -> Result<u64, ChunkError> {
+    pub(crate) fn uleb(&mut self) -> Result<u64, ChunkError> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A signed LEB128 number in its shortest form.
-    pub(super) fn sleb(&mut self) -> Result<i64, ChunkError> {
+    pub(crate) fn sleb(&mut self) -> Result<i64, ChunkError> {
         let (mut value, mut previous) = (0, 0);
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -85,14 +85,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A length and as many bytes.
-    pub(super) fn prefixed(&mut self) -> Result<&'a [u8], ChunkError> {
+    pub(crate) fn prefixed(&mut self) -> Result<&'a [u8], ChunkError> {
         let n = self.uleb()?;
         self.take(n)
     }
 
     /// A number and as many things of at least `least` bytes each: the number is held against the bytes that are
     /// left before anything is read.
-    pub(super) fn counted<T>(
+    pub(crate) fn counted<T>(
         &mut self,
         least: usize,
         mut read: impl FnMut(&mut Self) -> Result<T, ChunkError>,
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends an unsigned LEB128 number in its shortest form.
-pub(super) fn write_uleb(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn write_uleb(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

@@ -246,7 +246,7 @@ fn targets<'a>(m: &'a Material, reference: &'a Reference) -> Vec<Target<'a>> {
             Ok(frame) => same(&frame, Frame::from_bytes(&frame.to_bytes()).ok().as_ref()),
             Err(_) => Ok(false),
         }),
-        Target::new("load", vec![postcard::to_stdvec(&load(m)).unwrap()], 10_000, |b| {
+        Target::new("load", vec![zstd::bulk::decompress(&load(m).pack(), 1 << 22).unwrap()], 10_000, |b| {
             match Load::unpack(b) {
                 Ok(load) => same(&load, Load::unpack(&load.pack()).ok().as_ref()),
                 Err(_) => Ok(false),
