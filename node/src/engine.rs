@@ -562,6 +562,11 @@ impl Engine {
         Ok(self.store.checkpoint()?)
     }
 
+    /// How many rows were written since the database was opened.
+    pub fn written(&self) -> u64 {
+        self.store.connection().total_changes()
+    }
+
     fn note_event(&mut self, event: &Event) {
         if self.events.len() == EVENTS {
             self.events.pop_front();

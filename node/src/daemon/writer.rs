@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use certs::NodeName;
 use sync::quic::{Driver, LinkEvent};
@@ -16,8 +17,13 @@ use crate::request::{Failure, FailureKind, Reply, Request};
 /// Most pieces of work in one transaction.
 const GROUP: usize = 256;
 
-/// How many commits go into the log before it is moved into the database.
-const CHECKPOINT: u32 = 200;
+/// Rows that may be written before the log is moved into the database at the next pause, and those after which it is
+/// moved at once. It takes as long as several commits: somebody who waits should not wait for it.
+const CHECKPOINT: u64 = 4_000;
+const OVERDUE: u64 = 20_000;
+
+/// No work for so long is a pause.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How often live links are checked against the certificates' dates, in milliseconds: a revocation ends them at once.
 const RECHECK_MS: u64 = 3_600_000;
@@ -30,7 +36,8 @@ struct Writer {
     trust: u64,
     warnings: Warnings,
     rechecked: u64,
-    commits: u32,
+    /// The engine's count of written rows when the log was last moved.
+    moved: u64,
 }
 
 pub(super) fn spawn(
@@ -47,7 +54,7 @@ pub(super) fn spawn(
         links: BTreeMap::new(),
         warnings: Warnings::default(),
         rechecked: now_ms(),
-        commits: 0,
+        moved: 0,
     };
     let runtime = tokio::runtime::Handle::current();
     std::thread::Builder::new()
@@ -66,16 +73,23 @@ fn end(failure: &Failure) -> ! {
 impl Writer {
     fn run(mut self, mut queue: mpsc::Receiver<Work>, runtime: &tokio::runtime::Handle) {
         loop {
-            // What was put aside is done while nobody asks for anything.
-            let idle = match self.engine.is_behind() {
-                Ok(true) => std::time::Duration::ZERO,
-                Ok(false) | Err(_) => std::time::Duration::from_secs(1),
+            // What was put aside is done while nobody asks for anything; then comes the log's turn.
+            let behind = matches!(self.engine.is_behind(), Ok(true));
+            let full = !behind && self.engine.written().saturating_sub(self.moved) >= CHECKPOINT;
+            let patience = match (behind, full) {
+                (true, _) => Duration::ZERO,
+                (false, true) => PAUSE,
+                (false, false) => Duration::from_secs(1),
             };
-            let first = runtime.block_on(async { tokio::time::timeout(idle, queue.recv()).await });
+            let first = runtime.block_on(async { tokio::time::timeout(patience, queue.recv()).await });
             let mut group = Vec::new();
             match first {
                 Ok(Some(work)) => group.push(work),
                 Ok(None) => return,
+                Err(_) if full => match self.checkpoint() {
+                    Err(failure) if failure.kind != FailureKind::TryAgain => end(&failure),
+                    _ => {}
+                },
                 Err(_) => {}
             }
             while group.len() < GROUP
@@ -176,12 +190,16 @@ impl Writer {
             }
         }
         self.look_at_the_date();
-        self.commits += 1;
-        if self.commits >= CHECKPOINT {
-            self.commits = 0;
-            self.engine.checkpoint()?;
+        if self.engine.written().saturating_sub(self.moved) >= OVERDUE {
+            self.checkpoint()?;
         }
         Ok(stop)
+    }
+
+    /// Moves the log into the database. When the disk is full it stays where it is until as much again is written.
+    fn checkpoint(&mut self) -> Result<(), Failure> {
+        self.moved = self.engine.written();
+        self.engine.checkpoint().map(drop)
     }
 
     /// Says once a day what is wrong with the date or ends soon, and checks links whose certificates may have ended.
