@@ -439,6 +439,40 @@ fn a_configured_rate_is_kept_and_loss_does_not_slow_it() {
     });
 }
 
+/// A text that packs into six bits a character and no less.
+fn noise(of: u64, characters: usize) -> String {
+    let mut noise = vec![0; characters];
+    blake3::Hasher::new().update(&of.to_be_bytes()).finalize_xof().fill(&mut noise);
+    noise.iter().map(|byte| char::from(48 + byte % 64)).collect()
+}
+
+#[test]
+fn a_megabyte_crosses_a_satellite_line_in_six_seconds() {
+    let line =
+        Impairment { loss: 0.05, rate: Some(10_000_000), ..Impairment::delay(Duration::from_millis(300)) };
+    let takes = |seed: u64| {
+        in_virtual_time(async move {
+            let mut town = VirtualTown::<Letters>::new(seed, line, &["370000", "370100"]);
+            town.settle(secs(120)).await;
+            town.driver("370100").hold(name("370000"), true);
+            town.until("the link is down", secs(10), |t| !t.linked("370000", "370100")).await;
+            let letters: Vec<_> = (0..170)
+                .map(|n| town.at("370100", |m| m.write("370000", &noise(seed * 170 + n, 8_000), 0)))
+                .collect();
+            town.pass(secs(60)).await;
+            town.driver("370100").hold(name("370000"), false);
+            town.until("all letters are there", secs(120), |t| {
+                t.at("370000", |m| letters.iter().all(|letter| m.holds(letter)))
+            })
+            .await
+        })
+    };
+    let mut all: Vec<Duration> = (0..9).map(takes).collect();
+    all.sort_unstable();
+    println!("from dialling to held, in virtual time: {all:?}");
+    assert!(all[4] <= secs(6), "{all:?}");
+}
+
 /// What a run of one seed came to.
 #[derive(Debug, PartialEq)]
 struct Outcome {
