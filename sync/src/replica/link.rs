@@ -121,6 +121,11 @@ impl Link {
         self.in_flight.values().any(|b| now - b.since >= ANSWER_MS)
     }
 
+    /// Whether the first flight is out and the peer has not been heard yet: whether it wants the link is not known.
+    pub(super) fn awaits_hello(&self) -> bool {
+        self.greeted && !self.heard
+    }
+
     /// Whether the link waits for the other side to catch up, so that both can compare.
     pub(super) fn pauses(&self, now: u64) -> bool {
         !self.equal && !within(now, self.compared_at, COMPARE_MS) && !self.in_flight.is_empty()

@@ -38,7 +38,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         loop {
             let Some(link) = self.links.get(&peer) else { return Ok(false) };
             let waiting: usize = link.in_flight.values().map(|b| b.bytes).sum();
-            if waiting >= WINDOW || link.pauses(now) {
+            if waiting >= WINDOW || link.pauses(now) || link.awaits_hello() {
                 return Ok(false);
             }
             let mut draft = self.draft_from_outbox(peer, store)?;

@@ -68,6 +68,9 @@ fn what_is_owed_goes_in_the_first_flight_and_is_not_mistaken_for_a_difference() 
         for node in ["370000", "370100"] {
             assert_eq!(flight(node), if who.contains(&node) { vec![1, 2] } else { vec![1] }, "hello, batch");
         }
+        let said = w.wire.len();
+        w.write("370100", Some(doc), "later", "words");
+        assert_eq!(w.wire.len(), said, "and nothing more before the peer was heard");
         w.settle();
         w.assert_equal("370000", "370100");
         for node in ["370000", "370100"] {
