@@ -585,7 +585,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let audience = store.document(&doc)?.unwrap_or_default().audience;
         let at = store.put_item(&item)?;
         self.unsealed = true;
-        let taken = Taken { items: vec![(at, hash, author)], begins: false };
+        let taken = Taken { items: vec![(at, hash, author)], ..Taken::default() };
         self.account(doc, &audience, &audience, Class::Ordinary, &taken, None, store)?;
         Ok((hash, Some(item)))
     }

@@ -46,6 +46,8 @@ pub(super) struct Taken {
     pub(super) items: Vec<(Position, ItemHash, NodeName)>,
     /// They are all there is of the document.
     pub(super) begins: bool,
+    /// Whom twins name that fell.
+    pub(super) named: Audience,
 }
 
 impl<T: Trust, M: Matter> Replica<T, M> {
@@ -361,7 +363,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         {
             let standing = open.matter.standing();
             class = standing.class;
-            if audience.grow(&standing.audience) {
+            if audience.grow(&standing.audience) | audience.grow(&taken.named) {
                 store.put_document(&doc, &store::Document { audience: audience.clone(), frozen: false })?;
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::{Document, Refusal, Witnessed, Write};
 use crate::id::DocId;
-use crate::item::{Kind, State};
+use crate::item::{Audience, Kind, State};
 use crate::matter::{Domain, Matter};
 use crate::store::{Result, Store};
 
@@ -41,6 +41,17 @@ impl<M: Matter> Open<M> {
         self.document.stage(change, &writes)?;
         self.matter.take(change, reading);
         Ok(())
+    }
+
+    /// Whom the document would name with a change whose dependencies are here and whose place is taken; `None` when the
+    /// change may not stand at all.
+    pub(super) fn audience_with(&self, change: &Witnessed) -> Option<Audience> {
+        let writes = self.document.read(change).ok()?;
+        let reading = self.matter.read(change, &writes).ok()?;
+        self.matter.judge(&self.document, change, &reading).ok()?;
+        let mut matter = self.matter.clone();
+        matter.take(change, reading);
+        Some(matter.standing().audience)
     }
 }
 

@@ -13,7 +13,7 @@ use super::shelf::Open;
 use super::{Event, Replica};
 use crate::document::{Refusal, Witnessed, actor};
 use crate::id::{DocId, Incarnation, ItemHash};
-use crate::item::{Kind, State};
+use crate::item::{Audience, Kind, State};
 use crate::matter::{Domain, Matter};
 use crate::store::{self, Store};
 use crate::trust::Trust;
@@ -50,7 +50,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 known.insert(held.hash, Known { change, before: Some(held.state) });
             }
         }
-        let (open, mut refusals, order) = judge_all(Open::empty(doc, domain.begin(doc)), &known);
+        let (open, mut refusals, order) =
+            judge_all(Open::empty(doc, domain.begin(doc)), &known, &mut taken.named);
         self.shelf.put(doc, open);
         self.shelf.touch(doc);
         let verdict = match refusals.remove(&item.hash) {
@@ -98,10 +99,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
 }
 
 /// Judges all changes in the order that their set alone decides. Returns the document of those that stand, why the
-/// others do not, and the order.
+/// others do not, and the order. Whom a twin names that falls goes into `named`: where it was here before the other, it
+/// has let them in, and the audience only grows.
 fn judge_all<M: Matter>(
     mut open: Open<M>,
     known: &BTreeMap<ItemHash, Known>,
+    named: &mut Audience,
 ) -> (Open<M>, BTreeMap<ItemHash, Refusal>, Vec<ItemHash>) {
     let mut order = Vec::with_capacity(known.len());
     let mut refusals = BTreeMap::new();
@@ -117,7 +120,12 @@ fn judge_all<M: Matter>(
         let twin = open.document.at_place(change.place());
         let verdict = match (fallen, twin) {
             (Some(dep), _) => Err(Refusal::RestsOn(*dep)),
-            (None, Some(twin)) => Err(Refusal::Twin(twin)),
+            (None, Some(twin)) => {
+                if let Some(audience) = open.audience_with(change) {
+                    named.grow(&audience);
+                }
+                Err(Refusal::Twin(twin))
+            }
             (None, None) => open.take(change),
         };
         if let Err(refusal) = verdict {

@@ -183,6 +183,34 @@ fn a_node_whose_running_copy_speaks_goes_on_under_a_new_actor() {
     assert_eq!(w.value("370000", doc, "later").unwrap(), "z");
 }
 
+/// Whoever heard of a word before it fell has let in whom it named; the others learn of the name with the fallen word.
+#[test]
+fn whom_a_fallen_twin_names_is_in_the_audience_everywhere() {
+    for turn in 0..8 {
+        let mut w = World::new(&["370000", "370100", "370200"]);
+        w.link("370000", "370100");
+        w.link("370000", "370200");
+        let doc = w.write("370100", None, "subject", "one");
+        w.settle();
+        w.cut("370000", "370100");
+        let disk = w.nodes[&name("370100")].store.clone();
+        w.write("370100", Some(doc), "to", "370200");
+        let original = w.nodes.insert(name("370100"), open(name("370100"), disk, 2)).unwrap();
+        w.write("370100", Some(doc), "there", &format!("{turn}"));
+        w.link("370000", "370100");
+        w.settle();
+        w.cut("370000", "370100");
+        w.nodes.insert(name("370100"), original);
+        w.link("370000", "370100");
+        w.settle();
+        for (a, b) in [("370000", "370100"), ("370000", "370200")] {
+            w.assert_equal(a, b);
+            assert!(w.nodes[&name(a)].replica.link(name(b)).digest_equal, "{turn}: {a} {b}");
+        }
+        assert!(w.nodes.get_mut(&name("370200")).unwrap().store.document(&doc).unwrap().is_some(), "{turn}");
+    }
+}
+
 fn counted(w: &mut World, who: &str, doc: DocId) -> usize {
     w.at(name(who), |r, s, _| r.open_document(doc, s, &Desk).unwrap().unwrap().1.counted.len())
 }
