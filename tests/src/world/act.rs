@@ -322,6 +322,7 @@ impl World {
                 self.count("a grant that only a lost vault held");
             }
         }
+        self.oracle.replaced.insert(self.machines[at].node);
         self.machines[at].lost = lost;
         self.start(at);
     }
@@ -381,7 +382,8 @@ impl World {
         let fresh = self.machines.len();
         let Machine { node, ref disk, .. } = self.machines[at];
         let birth = self.seed ^ (1000 + fresh as u64);
-        let clone = Machine::new(node, disk.clone(), birth, self.sabotage, self.sites.clone());
+        let mut clone = Machine::new(node, disk.clone(), birth, self.sabotage, self.sites.clone());
+        clone.named = self.machines[at].named.clone();
         self.run_beside(at, clone);
     }
 

@@ -253,7 +253,7 @@ impl World {
         let docs: BTreeSet<DocId> = news.into_iter().filter_map(|(_, _, doc)| doc).collect();
         let site = self.machines[to].node.site();
         for doc in docs {
-            let knows = |m: usize| self.machines[m].shown.get(&doc).map(|s| s.audience.contains(&site));
+            let knows = |m: usize| self.machines[m].named.get(&doc).map(|named| named.contains(&site));
             let (sender, receiver) = (knows(from), knows(to));
             if sender.or(receiver).is_some() && sender != Some(true) && receiver != Some(true) {
                 let detail = format!(

@@ -92,6 +92,9 @@ pub struct Machine {
     pub shown: BTreeMap<DocId, Shown>,
     /// Tickets that changed since the invariants looked.
     pub fresh: BTreeSet<DocId>,
+    /// Whom each ticket ever named as far as this machine heard, in words that fell since as well: the fold's word, not
+    /// the replica's.
+    pub named: BTreeMap<DocId, BTreeSet<Site>>,
     /// What it last knew of each ticket's audience.
     pub audiences: BTreeMap<DocId, Audience>,
     /// How far the invariants have looked at its items.
@@ -137,6 +140,7 @@ impl Machine {
             backups: Vec::new(),
             shown: BTreeMap::new(),
             fresh: BTreeSet::new(),
+            named: BTreeMap::new(),
             audiences: BTreeMap::new(),
             checked: Position(0),
             kept: BTreeSet::new(),
@@ -163,6 +167,7 @@ impl Machine {
         let mut twin = Machine::new(*node, disk.clone(), *birth, *sabotage, sites.clone());
         // Its next start draws what this one's last start drew.
         twin.lives = self.lives - 1;
+        twin.named = self.named.clone();
         twin
     }
 
@@ -276,6 +281,9 @@ impl Machine {
         self.seen = seen;
         self.dirty = true;
         self.fresh.extend(touched.keys().copied());
+        for (doc, shown) in &touched {
+            self.named.entry(*doc).or_default().extend(shown.audience.iter().copied());
+        }
         self.shown.extend(touched);
         self.kept.append(&mut running.desk.vault.kept);
         self.rare.append(&mut running.desk.vault.rare);
