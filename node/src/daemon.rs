@@ -61,6 +61,20 @@ enum Work {
     Stop(oneshot::Sender<()>),
 }
 
+impl Work {
+    /// About how many bytes it makes a transaction write.
+    fn bytes(&self) -> usize {
+        match self {
+            Work::Link(LinkEvent::Frame { bytes, .. }) => bytes.len(),
+            Work::Ask(request, _) => match request.as_ref() {
+                Request::New { tickets, .. } => tickets.len() * 1_024,
+                _ => 1_024,
+            },
+            _ => 0,
+        }
+    }
+}
+
 /// A handle on a running node.
 #[derive(Clone)]
 pub struct Node {

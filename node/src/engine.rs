@@ -58,7 +58,7 @@ use crate::vault::index::By;
 use crate::vault::{self, Grant};
 
 /// How many documents are kept open: about 60 KiB each.
-const SHELF: usize = 640;
+const SHELF: usize = 1_200;
 
 /// How many persons are opened for the index in one transaction, about a tenth of a millisecond each: few while others
 /// wait, many when nothing else is done.

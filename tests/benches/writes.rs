@@ -29,7 +29,7 @@ fn main() {
         let count = wanted.size(10_000, 1_000);
         let lines: Vec<_> = (0..count).map(|_| ticket(&mut dice, true)).collect();
         let (began, before) = (Instant::now(), cpu());
-        for tickets in lines.chunks(1_000) {
+        for tickets in lines.chunks(500) {
             asked(&mut engine, &Request::New { tickets: tickets.to_vec(), user: None });
             engine.checkpoint().expect("a checkpoint");
         }

@@ -14,8 +14,10 @@ use super::{LinkTime, Work, now_ms};
 use crate::engine::Engine;
 use crate::request::{Failure, FailureKind, Reply, Request};
 
-/// Most pieces of work in one transaction.
+/// Most pieces of work in one transaction, and most bytes of frames in it: a batch holds up to some two hundred documents,
+/// and all that a transaction touches should stay open to its end.
 const GROUP: usize = 256;
+const GROUP_BYTES: usize = 256 << 10;
 
 /// Rows that may be written before the log is moved into the database at the next pause, and those after which it is
 /// moved at once. It takes as long as several commits: somebody who waits should not wait for it.
@@ -92,9 +94,12 @@ impl Writer {
                 },
                 Err(_) => {}
             }
+            let mut bytes: usize = group.iter().map(Work::bytes).sum();
             while group.len() < GROUP
+                && bytes < GROUP_BYTES
                 && let Ok(work) = queue.try_recv()
             {
+                bytes += work.bytes();
                 group.push(work);
             }
             match self.transact(group) {
