@@ -651,6 +651,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
 
     /// What is to be done now that the transaction is committed.
     pub fn effects(&mut self) -> Vec<Effect> {
+        self.shelf.end();
         std::mem::take(&mut self.effects)
     }
 

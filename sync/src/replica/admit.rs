@@ -119,7 +119,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         if held.is_none() {
             store.put_document(&doc, &store::Document::default())?;
-            self.shelf.put(doc, Open::empty(doc, domain.begin(doc)));
+            self.shelf.begin_for_peer(doc, domain.begin(doc));
         } else {
             self.shelf.open(doc, store, domain)?;
         }

@@ -58,13 +58,24 @@ impl<M: Matter> Open<M> {
 pub(super) struct Shelf<M> {
     open: BTreeMap<DocId, Open<M>>,
     changed: BTreeSet<DocId>,
+    /// What peers have begun in this transaction.
+    passing: Vec<DocId>,
     uses: u64,
     room: usize,
 }
 
+/// More new documents than this in one transaction are a stream, and nobody is about to look at them.
+const STREAM: usize = 64;
+
 impl<M: Matter> Shelf<M> {
     pub(super) fn new(room: usize) -> Self {
-        Shelf { open: BTreeMap::new(), changed: BTreeSet::new(), uses: 0, room: room.max(1) }
+        Shelf {
+            open: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            passing: Vec::new(),
+            uses: 0,
+            room: room.max(1),
+        }
     }
 
     pub(super) fn get(&self, doc: &DocId) -> Option<&Open<M>> {
@@ -120,6 +131,20 @@ impl<M: Matter> Shelf<M> {
         open.used = self.uses;
         self.make_room();
         self.open.insert(doc, open);
+    }
+
+    /// Makes a document that a peer begins.
+    pub(super) fn begin_for_peer(&mut self, doc: DocId, matter: M) {
+        self.passing.push(doc);
+        self.put(doc, Open::empty(doc, matter));
+    }
+
+    /// The transaction has ended. New documents that came in a stream make room for those that somebody works on.
+    pub(super) fn end(&mut self) {
+        let passing = std::mem::take(&mut self.passing);
+        if passing.len() > STREAM {
+            passing.iter().for_each(|doc| self.forget(doc));
+        }
     }
 
     /// Puts a document aside; it is loaded again when needed.
