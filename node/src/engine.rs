@@ -60,10 +60,10 @@ use crate::vault::{self, Grant};
 /// How many documents are kept open: about 60 KiB each.
 const SHELF: usize = 1_200;
 
-/// How many persons are opened for the index in one transaction, about a tenth of a millisecond each: few while others
-/// wait, many when nothing else is done.
+/// How many persons are opened for the index in one transaction, up to a millisecond each: few while others wait, more
+/// when nothing else is done.
 const MARKED: usize = 4;
-const MARKED_IDLE: usize = 64;
+const MARKED_IDLE: usize = 32;
 
 /// How many tickets of a transaction can be searched for when it has ended; when more come at once, the words of the
 /// others are indexed while nothing else is to be done, so many in a transaction of its own.
@@ -404,14 +404,18 @@ impl Engine {
 
     /// Whether something waits to be done when nothing else is: see [`Engine::catch_up`].
     pub fn is_behind(&mut self) -> Result<bool, Failure> {
-        Ok(projection::is_behind(self.store.connection())?)
+        Ok(projection::is_behind(self.store.connection())?
+            || !vault::index::unread(self.store.apart(), 1)?.is_empty())
     }
 
-    /// Indexes some of the words that were put aside; in a transaction. From the first call on, searching relies on further
-    /// ones and waits for nothing.
+    /// Indexes some of the words that were put aside, else some of the persons; in a transaction. From the first call on,
+    /// everything else relies on further ones and waits for nothing.
     pub fn catch_up(&mut self) -> Result<(), Failure> {
         self.idles = true;
-        Ok(projection::catch_up(self.store.connection(), CAUGHT_UP).map(drop)?)
+        match projection::catch_up(self.store.connection(), CAUGHT_UP)? {
+            0 => self.mark_persons(MARKED_IDLE),
+            _ => Ok(()),
+        }
     }
 
     /// Begins to keep a pair with this node.
@@ -539,7 +543,11 @@ impl Engine {
             }
         }
         wrote |= self.supply_due(&docs)?;
-        self.mark_persons(if idle { MARKED_IDLE } else { MARKED })?;
+        match (idle, self.idles) {
+            (false, _) => self.mark_persons(MARKED)?,
+            (true, false) => self.mark_persons(MARKED_IDLE)?,
+            (true, true) => {} // a question does not pay for it
+        }
         Ok(wrote)
     }
 

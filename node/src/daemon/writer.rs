@@ -74,10 +74,12 @@ fn end(failure: &Failure) -> ! {
 
 impl Writer {
     fn run(mut self, mut queue: mpsc::Receiver<Work>, runtime: &tokio::runtime::Handle) {
+        // Nothing could be saved a moment ago: what can wait waits a second.
+        let mut stumbled = false;
         loop {
             // What was put aside is done while nobody asks for anything; then comes the log's turn.
-            let behind = matches!(self.engine.is_behind(), Ok(true));
-            let full = !behind && self.engine.written().saturating_sub(self.moved) >= CHECKPOINT;
+            let behind = !stumbled && matches!(self.engine.is_behind(), Ok(true));
+            let full = !behind && !stumbled && self.engine.written().saturating_sub(self.moved) >= CHECKPOINT;
             let patience = match (behind, full) {
                 (true, _) => Duration::ZERO,
                 (false, true) => PAUSE,
@@ -90,7 +92,8 @@ impl Writer {
                 Ok(None) => return,
                 Err(_) if full => match self.checkpoint() {
                     Err(failure) if failure.kind != FailureKind::TryAgain => end(&failure),
-                    _ => {}
+                    Err(_) => self.moved = self.engine.written(), // no room now: again after as many rows
+                    Ok(_) => {}
                 },
                 Err(_) => {}
             }
@@ -103,7 +106,7 @@ impl Writer {
                 group.push(work);
             }
             match self.transact(group) {
-                Ok(None) => {}
+                Ok(None) => stumbled = false,
                 Ok(Some(done)) => {
                     match self.engine.checkpoint() {
                         Ok(_) => {}
@@ -119,6 +122,7 @@ impl Writer {
                 }
                 Err(failure) if failure.kind == FailureKind::TryAgain => {
                     tracing::error!(%failure, "nothing was saved; reading goes on");
+                    stumbled = true;
                 }
                 Err(failure) => end(&failure),
             }
