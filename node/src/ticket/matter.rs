@@ -277,13 +277,12 @@ impl Matter for TicketMatter {
                 return Err(rule("an entry's parents are the trail's heads as its writer saw them"));
             }
         }
-        if words.changed.is_empty() && words.made.is_empty() {
+        if words.changed.is_empty() {
             return Ok(());
         }
         let folded = self.seen(ancestry.as_ref()).ok_or_else(|| rule("the ticket has no beginning"))?;
-        let parts = words.changed.iter().chain(words.made.keys());
+        let mut parts = words.changed.iter();
         parts
-            .into_iter()
             .try_for_each(|part| may_write(part, change.author.site(), &folded))
             .map_err(|e| Refusal::Rule(e.to_string()))
     }

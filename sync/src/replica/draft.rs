@@ -26,7 +26,7 @@ const SEARCH: usize = 1024;
 
 /// What a seal weighs in a batch, and what an item weighs beside its bytes.
 const SEAL: usize = 200;
-const ITEM: usize = 64;
+pub(super) const ITEM: usize = 64;
 
 /// A batch being made.
 ///
@@ -189,6 +189,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         draft: &mut Draft,
         store: &mut S,
     ) -> store::Result<bool> {
+        if draft.is_full() {
+            return Ok(false);
+        }
         let (mut items, mut owed, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut recent = None;
         for (rank, hash, doc) in store.under(seal)? {

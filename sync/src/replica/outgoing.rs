@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use certs::NodeName;
 
-use super::draft::Draft;
+use super::draft::{Draft, ITEM};
 use super::link::InFlight;
 use super::{Event, Replica};
 use crate::chunk::{ChangeChunk, pack, pack_as_it_is};
@@ -86,7 +86,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 items: sent.map(|i| (i.doc, i.hash)).collect(),
                 whole: whole.clone(),
                 scanned,
-                bytes: piece.iter().map(|i| i.bytes.len() + 64).sum(),
+                bytes: piece.iter().map(|i| i.bytes.len() + ITEM).sum(),
                 turn: self.links.get(&peer).map_or(0, |l| l.sent),
                 since: now,
             };

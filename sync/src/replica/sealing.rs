@@ -67,18 +67,18 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 let audience = store.document(&doc)?.unwrap_or_default().audience;
                 let group = groups.entry(audience).or_default();
                 if !group.is_empty() && group.len() + items.len() > BACKLOG {
-                    for leaves in std::mem::take(group).chunks(BACKLOG) {
-                        self.seal(leaves.to_vec(), store)?;
-                    }
+                    self.seal_group(&std::mem::take(group), store)?;
                 }
                 group.extend(items.into_iter().map(|item| (doc, item)));
             }
-            for leaves in groups.into_values() {
-                for leaves in leaves.chunks(BACKLOG) {
-                    self.seal(leaves.to_vec(), store)?;
-                }
+            for group in groups.into_values() {
+                self.seal_group(&group, store)?;
             }
         }
+    }
+
+    fn seal_group<S: Store>(&mut self, group: &[(DocId, ItemHash)], store: &mut S) -> store::Result<()> {
+        group.chunks(BACKLOG).try_for_each(|leaves| self.seal(leaves.to_vec(), store))
     }
 
     fn seal<S: Store>(&mut self, mut leaves: Vec<(DocId, ItemHash)>, store: &mut S) -> store::Result<()> {

@@ -8,6 +8,9 @@ use crate::item::{Audience, Kind, State};
 use crate::matter::{Domain, Matter};
 use crate::store::{Result, Store};
 
+/// How a document takes a change in: at once, or when it settles.
+type Apply = fn(&mut Document, &Witnessed, &[Write]) -> std::result::Result<(), Refusal>;
+
 /// A document and what it means.
 #[derive(Clone, Debug)]
 pub(super) struct Open<M> {
@@ -24,21 +27,20 @@ impl<M: Matter> Open<M> {
 
     /// Judges a change whose dependencies are here and whose place is free, and takes it in.
     pub(super) fn take(&mut self, change: &Witnessed) -> std::result::Result<(), Refusal> {
-        let writes = self.document.writes(change)?;
-        let reading = self.matter.read(change, &writes)?;
-        self.matter.judge(&self.document, change, &reading)?;
-        self.document.apply(change, &writes)?;
-        self.matter.take(change, reading);
-        Ok(())
+        self.judge(change, Document::apply)
     }
 
     /// Judges a change whose dependencies are here and whose place is free, and takes it in all but for automerge, which
     /// gets it at [`Document::settle`]. On a refusal nothing has changed.
     pub(super) fn stage(&mut self, change: &Witnessed) -> std::result::Result<(), Refusal> {
+        self.judge(change, Document::stage)
+    }
+
+    fn judge(&mut self, change: &Witnessed, apply: Apply) -> std::result::Result<(), Refusal> {
         let writes = self.document.writes(change)?;
         let reading = self.matter.read(change, &writes)?;
         self.matter.judge(&self.document, change, &reading)?;
-        self.document.stage(change, &writes)?;
+        apply(&mut self.document, change, &writes)?;
         self.matter.take(change, reading);
         Ok(())
     }
@@ -108,7 +110,7 @@ impl<M: Matter> Shelf<M> {
             .filter(|item| item.kind == Kind::CHANGE && item.state != State::Refused)
             .filter_map(|i| Witnessed::check(&i.bytes, i.author, i.state == State::Counted).ok())
             .collect();
-        let grown = |apply: fn(&mut Document, &Witnessed, &[Write]) -> std::result::Result<(), Refusal>| {
+        let grown = |apply: Apply| {
             let mut open = Open::empty(doc, domain.begin(doc));
             for change in &stored {
                 let Ok(writes) = open.document.writes(change) else { continue };
