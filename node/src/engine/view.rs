@@ -1,7 +1,5 @@
 //! What a person reads of tickets: one, many, and the story of one.
 
-use certs::Site;
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use sync::id::DocId;
 
@@ -53,13 +51,21 @@ impl Engine {
     }
 
     pub(super) fn list(&mut self, queue: &str, limit: usize, before: Option<i64>) -> Reply {
-        listed(self.store.connection(), self.me().site(), queue, limit, before)
+        let me = self.me().site();
+        let rows = projection::list(self.store.connection(), me, queue, limit.min(MAX_ROWS), before)?;
+        rows.map(Value::from).ok_or_else(|| {
+            Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`"))
+                .hint("queues: held, to-accept, offered, returned, open, closed, conflicts, all")
+        })
     }
 
     pub(super) fn search(&mut self, text: &str, limit: usize) -> Reply {
         // A single command has no idle time later in which words that were put aside would be indexed.
         while !self.idles && projection::catch_up(self.store.connection(), 1_000)? > 0 {}
-        searched(self.store.connection(), text, limit)
+        match projection::search(self.store.connection(), text, limit.min(MAX_ROWS))? {
+            Ok(rows) => Ok(Value::from(rows)),
+            Err(why) => Err(Failure::new(FailureKind::Usage, why)),
+        }
     }
 
     pub(super) fn export(&mut self, after: Option<&str>, limit: usize) -> Reply {
@@ -73,23 +79,6 @@ impl Engine {
             tickets.extend(self.with_document(doc, begun)?);
         }
         Ok(json!({ "tickets": tickets, "next": next }))
-    }
-}
-
-/// A page of a queue.
-fn listed(db: &Connection, me: Site, queue: &str, limit: usize, before: Option<i64>) -> Reply {
-    let rows = projection::list(db, me, queue, limit.min(MAX_ROWS), before)?;
-    rows.map(Value::from).ok_or_else(|| {
-        Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`"))
-            .hint("queues: held, to-accept, offered, returned, open, closed, conflicts, all")
-    })
-}
-
-/// What is found.
-fn searched(db: &Connection, text: &str, limit: usize) -> Reply {
-    match projection::search(db, text, limit.min(MAX_ROWS))? {
-        Ok(rows) => Ok(Value::from(rows)),
-        Err(why) => Err(Failure::new(FailureKind::Usage, why)),
     }
 }
 
