@@ -118,8 +118,15 @@ impl Household {
         self.town.ask(node, request).ok()
     }
 
+    /// What a failure prints of a ticket: what was said, and what a holder shows.
+    fn told(&self, id: &str, shown: &Value) -> String {
+        format!("{id}: {:?}\n{shown:#}", self.tickets[id].called)
+    }
+
     fn thing(&mut self, node: &'static str) {
-        match self.chance.below(30) {
+        let turn = self.chance.below(30);
+        println!("{} {node}: {turn}", self.town.now);
+        match turn {
             0..=4 => self.call(node),
             5..=14 => self.act(node),
             15..=16 => self.attach(),
@@ -178,6 +185,7 @@ impl Household {
             named: BTreeSet::new(),
             asked: BTreeSet::new(),
         };
+        println!("  {node} {id}: {called:?}");
         self.tickets.insert(id, Ticket { called, name, phone, files: BTreeMap::new() });
         self.count(if confidential { "a confidential report" } else { "a call" });
     }
@@ -212,6 +220,7 @@ impl Household {
         if self.town.act(node, &id, act.clone()).is_err() {
             return;
         }
+        println!("  {node} {id}: {act:?}");
         let named = match act {
             Act::Offer { .. } if site(to) != Site::MINISTRY => Some(site(to)),
             Act::Assign { .. } => Some(site(to)),
@@ -268,6 +277,7 @@ impl Household {
         };
         if self.ask(node, request).is_some() {
             self.tickets.get_mut(&id).expect("it was drawn").called.asked.insert(site(to));
+            println!("  {node} {id}: grant to {to}");
             self.count("a grant on request");
         }
     }
@@ -284,6 +294,7 @@ impl Household {
             2 => ("an old database beside a new vault", &["node.db"]),
             _ => ("a vault that is gone", &[]),
         };
+        println!("  {node}: {what}");
         self.town.with_disk(node, |dir| {
             let gone: &[&str] = if files.is_empty() { &["vault.db"] } else { files };
             for file in gone {
@@ -352,7 +363,11 @@ impl Household {
                 self.count("an erased caller whom nobody sees");
             } else if !see.is_empty() {
                 let missing: BTreeSet<Site> = self.readers(&id, &shown).difference(&see).copied().collect();
-                assert!(missing.is_empty(), "{id} is shown to {see:?} and not to {missing:?}");
+                assert!(
+                    missing.is_empty(),
+                    "shown to {see:?} and not to {missing:?}: {}",
+                    self.told(&id, &shown)
+                );
                 self.count("a caller whom all see who may");
             } else {
                 assert!(self.put_back, "nobody has a key of {id}, and no disk was replaced");
