@@ -39,7 +39,7 @@ use sync::id::DocId;
 use sync::item::{Item, Kind, State};
 use sync::matter::Domain;
 use sync::replica::{Effect, Event, Input, Replica};
-use sync::store::sqlite::Sqlite;
+use sync::store::sqlite::{Parted, Sqlite};
 use sync::store::{self, Durable, Store, StoreError};
 
 use crate::content::Content;
@@ -55,7 +55,7 @@ use crate::ticket::matter::KIND;
 use crate::ticket::number::{Block, NumberSeries};
 use crate::ticket::times::times;
 use crate::vault::index::By;
-use crate::vault::{self, Grant};
+use crate::vault::{self, Grant, holders};
 
 /// How many documents are kept open: about 60 KiB each.
 const SHELF: usize = 1_200;
@@ -301,19 +301,7 @@ impl Engine {
         engine.set_file_limits(FileLimits::default());
         engine.store.collect()?;
         engine.store.begin()?;
-        let lost = engine.store.lost()?;
-        engine.replica.lose(&lost, &mut engine.store)?;
-        if !lost.is_empty() {
-            let lost = lost.len();
-            tracing::warn!(
-                lost,
-                "the vault lacks grants that the database knows; peers that hold them send them again"
-            );
-            engine.note_text(
-                0,
-                format!("the vault lacked {lost} grants; they come back from peers that hold them"),
-            );
-        }
+        engine.bring_together()?;
         for doc in others::take(engine.store.connection(), KIND)? {
             let open = engine.replica.open_document(doc, &mut engine.store, &engine.desk)?;
             if let Some((document, matter)) = open {
@@ -549,6 +537,34 @@ impl Engine {
             (true, true) => {} // a question does not pay for it
         }
         Ok(wrote)
+    }
+
+    /// Brings database and vault together when one of them was put back without the other. A grant that is lost here may
+    /// be lost where it was for, too, so all who hold the ticket look whether anybody lacks one.
+    fn bring_together(&mut self) -> Result<(), Failure> {
+        let Parted { lost, strays } = self.store.parted()?;
+        let mut docs = BTreeSet::new();
+        for stray in &strays {
+            docs.extend(holders::document_of(self.store.apart(), stray)?);
+        }
+        for item in &lost {
+            docs.extend(self.store.item(item)?.and_then(|item| item.doc));
+        }
+        self.store.drop_strays(&strays)?;
+        self.replica.lose(&lost, &mut self.store)?;
+        holders::doubt(self.store.apart(), &docs, self.me())?;
+        if !lost.is_empty() {
+            let lost = lost.len();
+            tracing::warn!(
+                lost,
+                "the vault lacks grants that the database knows; peers that hold them send them again"
+            );
+            self.note_text(
+                0,
+                format!("the vault lacked {lost} grants; they come back from peers that hold them"),
+            );
+        }
+        Ok(())
     }
 
     fn reopen(&mut self) -> Result<(), Failure> {

@@ -273,10 +273,7 @@ fn a_vault_that_is_gone_is_fetched_again_from_the_peers() {
     let mut town = linked(&["000000", "370000", "370100"]);
     let (id, _) = call(&mut town, "370100", json!({}));
     town.settle();
-    town.with_disk("370000", |dir| {
-        std::fs::remove_file(dir.join("vault.db")).unwrap();
-        let _ = std::fs::remove_file(dir.join("vault.db-wal"));
-    });
+    town.with_disk("370000", lose_vault);
     assert_eq!(who_sees(&mut town, &id, &["370000"]), [""; 0]);
     town.link_tree();
     town.settle();
@@ -284,6 +281,63 @@ fn a_vault_that_is_gone_is_fetched_again_from_the_peers() {
     assert_eq!(who_sees(&mut town, &id, &["370000"]), ["370000"]);
     let log = town.ask("370000", Request::Reveals { id: None }).unwrap();
     assert_eq!(log["intact"], true);
+}
+
+/// What `with_disk` does when a vault is gone.
+fn lose_vault(dir: &Path) {
+    std::fs::remove_file(dir.join("vault.db")).unwrap();
+    let _ = std::fs::remove_file(dir.join("vault.db-wal"));
+}
+
+/// A ticket that the province assigned to 370200, and a backup of the province's disk from before.
+fn assigned_since() -> (Town, String, tempfile::TempDir) {
+    let mut town = linked(&["370000", "370200"]);
+    let (id, _) = call(&mut town, "370000", json!({}));
+    let backup = town.backup("370000");
+    town.act("370000", &id, assign("370200")).unwrap();
+    town.settle();
+    assert_eq!(who_sees(&mut town, &id, &["370000", "370200"]), ["370000", "370200"]);
+    (town, id, backup)
+}
+
+/// The nodes are linked again, and everybody has had the time to see what is lacking.
+fn days_later(town: &mut Town) {
+    town.link_tree();
+    town.settle();
+    for _ in 0..4 {
+        town.now += DAY + 3_600_000;
+        town.settle();
+    }
+}
+
+#[test]
+fn a_grant_that_an_old_vault_and_a_lost_one_held_is_made_again() {
+    let (mut town, id, backup) = assigned_since();
+    town.with_disk("370200", lose_vault);
+    town.with_disk("370000", |dir| {
+        lose_vault(dir);
+        for file in ["vault.db", "vault.db-wal"] {
+            let _ = std::fs::copy(backup.path().join(file), dir.join(file)); // the log may not be there
+        }
+    });
+    days_later(&mut town);
+    assert_eq!(who_sees(&mut town, &id, &["370000", "370200"]), ["370000", "370200"]);
+    town.assert_converged();
+}
+
+#[test]
+fn a_grant_that_an_old_database_and_a_lost_vault_held_is_made_again() {
+    let (mut town, id, backup) = assigned_since();
+    town.with_disk("370200", lose_vault);
+    town.with_disk("370000", |dir| {
+        for file in ["node.db", "node.db-wal", "node.db-shm"] {
+            let _ = std::fs::remove_file(dir.join(file));
+            let _ = std::fs::copy(backup.path().join(file), dir.join(file));
+        }
+    });
+    days_later(&mut town);
+    assert_eq!(who_sees(&mut town, &id, &["370000", "370200"]), ["370000", "370200"]);
+    town.assert_converged();
 }
 
 #[test]

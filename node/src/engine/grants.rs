@@ -85,6 +85,7 @@ impl Engine {
         let me = self.me();
         let held = holders::of(self.store.apart(), &doc)?;
         if !held.iter().any(|h| h.node == me) {
+            holders::supplied(self.store.apart(), &doc)?; // not by this node, until it gets a grant
             return Ok(false);
         }
         let Some((folded, readers)) = self.readers(doc)? else { return Ok(false) };

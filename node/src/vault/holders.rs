@@ -1,5 +1,7 @@
 //! Who has a grant of which document, who lacks one, and which nodes are new.
 
+use std::collections::BTreeSet;
+
 use certs::NodeName;
 use rusqlite::{Connection, OptionalExtension, params};
 use sync::id::{DocId, ItemHash};
@@ -73,6 +75,25 @@ pub fn grant_of(db: &Connection, doc: &DocId, node: NodeName) -> Result<Option<I
 pub fn lacking(db: &Connection, doc: &DocId, now: u64) -> Result<()> {
     db.prepare_cached("INSERT OR IGNORE INTO lack(doc, since) VALUES(?1, ?2)")?
         .execute(params![doc.as_bytes(), now as i64])?;
+    Ok(())
+}
+
+/// The document whose grant this is, as far as it was noted.
+pub fn document_of(db: &Connection, grant: &ItemHash) -> Result<Option<DocId>> {
+    let mut query =
+        db.prepare_cached("SELECT h.doc FROM apart a JOIN holder h ON h.grant_id = a.id WHERE a.hash = ?1")?;
+    let doc: Option<[u8; 32]> = query.query_row([grant.as_bytes()], |r| r.get(0)).optional()?;
+    Ok(doc.map(DocId::from_bytes))
+}
+
+/// Somebody may lack a grant of these documents, since nobody knows when: the next [`set_back`] dates it. Documents that
+/// this node has no grant of itself are passed over; it looks at them when it gets one.
+pub fn doubt(db: &Connection, docs: &BTreeSet<DocId>, me: NodeName) -> Result<()> {
+    for doc in docs {
+        if grant_of(db, doc, me)?.is_some() {
+            lacking(db, doc, i64::MAX as u64)?;
+        }
+    }
     Ok(())
 }
 

@@ -27,6 +27,7 @@ mod audiences;
 mod folder;
 
 use apart::Apart;
+pub use apart::Parted;
 use audiences::Audiences;
 use folder::Folder;
 pub use folder::Staged;

@@ -16,8 +16,8 @@
 //!
 //! Both files bear the stamp of the last commit that added something, the hash of everything ever added. Stamps that
 //! differ at start mean a crash between the two commits, or that one file was put back from a backup or is gone: then
-//! [`Sqlite::lost`] brings them together. Bytes that the database does not speak of are removed; items whose bytes are
-//! gone are named, to be fetched again from a peer.
+//! [`Sqlite::parted`] tells what they differ in. Bytes that the database does not speak of are to be removed, items whose
+//! bytes are gone to be fetched again from a peer.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -41,6 +41,15 @@ pub(super) const STAMP: &str = "vault stamp";
 /// Whether an item's bytes lie apart.
 pub(super) fn is_apart(item: &Item) -> bool {
     item.kind == Kind::GRANT && item.state != State::Emptied
+}
+
+/// What database and vault differ in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parted {
+    /// Items whose bytes are gone.
+    pub lost: Vec<ItemHash>,
+    /// Bytes of no item that the database holds.
+    pub strays: Vec<ItemHash>,
 }
 
 /// The file.
@@ -216,13 +225,12 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Compares database and vault when their stamps differ: removes bytes that no item has, and returns the items
-    /// whose bytes are gone. To be called once after opening, in a transaction in which the lost ones are given up
-    /// ([`crate::replica::Replica::lose`]).
-    pub fn lost(&mut self) -> Result<Vec<ItemHash>> {
+    /// Compares database and vault when their stamps differ. To be called once after opening, in a transaction in which
+    /// the lost items are given up ([`crate::replica::Replica::lose`]) and the strays removed ([`Sqlite::drop_strays`]).
+    pub fn parted(&mut self) -> Result<Parted> {
         let here = self.meta(STAMP)?.unwrap_or_else(|| vec![0; 32]);
         if here == self.apart.stamp {
-            return Ok(Vec::new());
+            return Ok(Parted::default());
         }
         self.apart.compared = true;
         let strays: Vec<ItemHash> = {
@@ -239,7 +247,6 @@ impl Sqlite {
             }
             strays
         };
-        self.apart.delete(&strays)?;
         let mut grants =
             self.connection.prepare("SELECT hash, state FROM item WHERE kind = ?1 ORDER BY id")?;
         let mut rows = grants.query([Kind::GRANT.number()])?;
@@ -251,7 +258,12 @@ impl Sqlite {
                 lost.push(hash);
             }
         }
-        Ok(lost)
+        Ok(Parted { lost, strays })
+    }
+
+    /// Removes bytes that no item has.
+    pub fn drop_strays(&mut self, strays: &[ItemHash]) -> Result<()> {
+        self.apart.delete(strays)
     }
 }
 
@@ -290,8 +302,9 @@ mod tests {
 
     fn lost(store: &mut Sqlite) -> Vec<ItemHash> {
         store.begin().unwrap();
-        let lost = store.lost().unwrap();
+        let Parted { lost, strays } = store.parted().unwrap();
         lost.iter().for_each(|hash| store.drop_item(hash).unwrap());
+        store.drop_strays(&strays).unwrap();
         store.commit().unwrap();
         lost
     }
