@@ -54,9 +54,10 @@ pub trait Matter: Clone {
     fn take(&mut self, change: &Witnessed, reading: Self::Reading);
 
     /// Whether a mark that the document's personal data is erased stands. The answer reads only the mark, its author and
-    /// what the mark says it rests on. A kind of document that has nothing to erase refuses.
-    fn judge_erased(&self, author: NodeName, mark: &[u8]) -> Ruling {
-        let _ = (author, mark);
+    /// what the mark says it rests on. That may have fallen since (a twin, and what rests on one): `fallen` is what those
+    /// changes said, which stood where the mark was made. A kind of document that has nothing to erase refuses.
+    fn judge_erased(&self, author: NodeName, mark: &[u8], fallen: Vec<Self::Reading>) -> Ruling {
+        let _ = (author, mark, fallen);
         Ruling::Refused(Refusal::Rule("a document of this kind has nothing to erase".to_owned()))
     }
 

@@ -335,7 +335,10 @@ impl Town {
             let status = self.ask(&a.to_string(), Request::Status).expect("a status");
             let peers = status["peers"].as_array().expect("peers").clone();
             let peer = peers.into_iter().find(|p| p["node"] == json!(b)).expect("the peer");
-            assert_eq!(peer["outbox"], 0, "{a} owes {b}");
+            if peer["outbox"] != 0 {
+                let lacks = self.ask(&a.to_string(), Request::Diff { peer: b.to_string(), limit: 100 });
+                panic!("{a} owes {b}: {:#}", lacks.unwrap_or_default());
+            }
             assert_eq!(peer["digest_equal"], true, "{a} has no proof of {b}");
             let digest = |town: &mut Town, at: NodeName, of: NodeName| {
                 let reply =

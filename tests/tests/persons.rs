@@ -341,6 +341,38 @@ fn a_grant_that_an_old_database_and_a_lost_vault_held_is_made_again() {
 }
 
 #[test]
+fn a_mark_that_rests_on_words_which_fell_is_taken_everywhere() {
+    let mut town = linked(&["370000", "370100"]);
+    let ids: Vec<String> = (0..8).map(|_| call(&mut town, "370100", json!({})).0).collect();
+    town.settle();
+    town.cut_all();
+    let progress = |town: &mut Town, text: &str| {
+        for id in &ids {
+            town.act("370100", id, Act::Progress { text: text.to_owned() }).unwrap();
+        }
+    };
+    let copy = town.copy_running("370100");
+    progress(&mut town, "原机进展");
+    let original = town.swap("370100", copy);
+    progress(&mut town, "副本进展");
+    town.link_tree();
+    town.settle();
+    // Each mark rests on words of the copy. About half of these fall when the original's are heard.
+    for id in &ids {
+        erase(&mut town, "370000", id).unwrap();
+    }
+    let copy = town.swap("370100", original);
+    days_later(&mut town);
+    town.assert_converged();
+    town.swap("370100", copy);
+    days_later(&mut town);
+    town.assert_converged();
+    for id in &ids {
+        assert_eq!(who_sees(&mut town, id, &["370000", "370100"]), [""; 0]);
+    }
+}
+
+#[test]
 fn a_confidential_report_is_seen_by_two_desks_and_never_by_the_unit_it_is_about() {
     let mut town = linked(&ALL);
     let (id, made) = call(

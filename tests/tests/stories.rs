@@ -11,6 +11,10 @@ fn offer(to: &str) -> Act {
     Act::Offer { to: to.to_owned(), reason: "属地不符".to_owned() }
 }
 
+fn assign(to: &str) -> Act {
+    Act::Assign { to: to.to_owned(), reason: "指定承办".to_owned() }
+}
+
 fn close() -> Act {
     Act::Close { result: "已处理".to_owned() }
 }
@@ -267,6 +271,37 @@ fn a_copy_of_a_running_node_is_noticed_and_what_either_said_is_said_again() {
     }
     let conflicts = town.ask("370000", Request::Conflicts).unwrap();
     assert!(conflicts.as_array().unwrap().iter().any(|c| c["what"] == "refused"), "{conflicts}");
+}
+
+#[test]
+fn whom_words_name_that_rest_on_what_fell_is_in_the_audience_everywhere() {
+    let mut town = linked();
+    let ids: Vec<String> = (0..8).map(|_| town.call("370100", "乘客遗失行李")).collect();
+    town.settle();
+    town.cut_all();
+    let progress = |town: &mut Town, text: &str| {
+        for id in &ids {
+            town.act("370100", id, Act::Progress { text: text.to_owned() }).unwrap();
+        }
+    };
+    let copy = town.copy_running("370100");
+    progress(&mut town, "原机进展");
+    let original = town.swap("370100", copy);
+    progress(&mut town, "副本进展");
+    town.link("370000", "370100");
+    town.settle();
+    // The province's word rests on the copy's, which fall for about half of the tickets; then its word falls with them.
+    for id in &ids {
+        town.act("370000", id, assign("370200")).unwrap();
+    }
+    town.link("370000", "370200");
+    town.settle();
+    assert!(ids.iter().all(|id| town.show("370200", id).is_some()));
+    town.cut("370000", "370200");
+    town.swap("370100", original);
+    town.link_tree();
+    town.settle();
+    town.assert_converged();
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl TicketMatter {
 
     /// The counted entries.
     pub fn trail(&self) -> Option<Trail> {
-        trail(self.doc, self.carried.iter().filter(|c| c.counted))
+        trail(self.doc, self.carried.iter().filter(|c| c.counted).map(|c| &c.entry))
     }
 
     /// Entries that are past their author's revocation.
@@ -135,7 +135,7 @@ impl TicketMatter {
     pub fn audience(&self) -> &BTreeSet<Site> {
         self.audience.get_or_init(|| match self.all_counted() {
             true => self.folded().map(audience).unwrap_or_default(),
-            false => trail(self.doc, self.carried.iter()).map(|t| audience(&fold(&t))).unwrap_or_default(),
+            false => trail(self.doc, self.entries()).map(|t| audience(&fold(&t))).unwrap_or_default(),
         })
     }
 
@@ -154,7 +154,7 @@ impl TicketMatter {
             return self.folded().cloned();
         }
         let within = |c: &&Carried| ancestry.is_none_or(|a| a.contains(&c.change));
-        trail(self.doc, self.carried.iter().filter(within)).as_ref().map(fold)
+        trail(self.doc, self.carried.iter().filter(within).map(|c| &c.entry)).as_ref().map(fold)
     }
 
     fn heads(&self, ancestry: Option<&BTreeSet<ItemHash>>) -> Vec<EntryId> {
@@ -198,9 +198,9 @@ fn rule(why: &str) -> Refusal {
     Refusal::Rule(why.to_owned())
 }
 
-fn trail<'a>(doc: DocId, carried: impl Iterator<Item = &'a Carried>) -> Option<Trail> {
+fn trail<'a>(doc: DocId, entries: impl Iterator<Item = &'a Authored>) -> Option<Trail> {
     let mut trail: Option<Trail> = None;
-    for Carried { entry, .. } in carried {
+    for entry in entries {
         match &mut trail {
             None => trail = Some(Trail::new(doc, entry.clone()).ok()?),
             Some(trail) => {
@@ -324,7 +324,7 @@ impl Matter for TicketMatter {
         self.audience = OnceCell::new();
     }
 
-    fn judge_erased(&self, author: NodeName, mark: &[u8]) -> Ruling {
+    fn judge_erased(&self, author: NodeName, mark: &[u8], fallen: Vec<Reading>) -> Ruling {
         if self.other.is_some() {
             return Ruling::Waits; // a version that knows the kind says whose mark it is
         }
@@ -332,16 +332,23 @@ impl Matter for TicketMatter {
             Ok(mark) => mark,
             Err(why) => return Ruling::Refused(Refusal::Rule(why)),
         };
-        let all: BTreeMap<EntryId, &Carried> = self.carried.iter().map(|c| (c.entry.id, c)).collect();
+        let fallen = fallen.iter().filter_map(|reading| match reading {
+            Reading::Ticket(words) => {
+                words.entry.as_ref().filter(|entry| !matches!(entry.entry.op, Op::Create(_)))
+            }
+            Reading::Begins(_) | Reading::Other(_) => None,
+        });
+        let all: Vec<&Authored> = self.entries().chain(fallen).collect();
+        let by_id: BTreeMap<EntryId, &Authored> = all.iter().map(|entry| (entry.id, *entry)).collect();
         let mut within = BTreeSet::new();
         let mut queue = mark.parents;
         while let Some(id) = queue.pop() {
-            let Some(carried) = all.get(&id) else { return Ruling::Waits };
+            let Some(authored) = by_id.get(&id) else { return Ruling::Waits };
             if within.insert(id) {
-                queue.extend(&carried.entry.entry.parents);
+                queue.extend(&authored.entry.parents);
             }
         }
-        let seen = self.carried.iter().filter(|c| within.contains(&c.entry.id));
+        let seen = all.into_iter().filter(|entry| within.contains(&entry.id));
         match trail(self.doc, seen).as_ref().map(fold) {
             Some(folded) if may_erase(&folded, author.site()) => Ruling::Stands,
             Some(_) => Ruling::Refused(rule(

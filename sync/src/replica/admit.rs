@@ -251,6 +251,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     {
         for dep in &change.deps {
             match store.state(dep)? {
+                Some(State::Refused) if self.shelf.get(&doc).is_some() => {
+                    return self.judge_twins(doc, item, change, taken, store, domain).map(Some);
+                }
                 Some(State::Refused) => {
                     return self.refuse(doc, item, Refusal::RestsOn(*dep), taken, store).map(Some);
                 }

@@ -14,6 +14,7 @@ use certs::NodeName;
 
 use super::Replica;
 use super::admit::{Incoming, Taken, Verdict};
+use crate::document::Witnessed;
 use crate::id::{DocId, ItemHash};
 use crate::item::{Item, Kind, State, stub};
 use crate::matter::{Domain, Matter, Ruling};
@@ -45,7 +46,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let mut item = item.clone();
         if item.kind == Kind::ERASED {
             // A document that is not loaded any more cannot be asked; there the caller's protection goes before.
-            match self.shelf.get(&doc).map(|open| open.matter.judge_erased(item.author, &item.bytes)) {
+            match self.judge_erased(doc, &item, store)? {
                 None | Some(Ruling::Stands) => {}
                 Some(Ruling::Refused(refusal)) => return self.refuse(doc, &item, refusal, taken, store),
                 Some(Ruling::Waits) => return Ok(Verdict::Waiting),
@@ -73,6 +74,27 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             _ => {}
         }
         Ok(Verdict::Durable)
+    }
+
+    /// The matter's word on a mark; `None` when the document is not loaded. What the mark rests on may have fallen.
+    fn judge_erased<S: Store>(
+        &self,
+        doc: DocId,
+        mark: &Incoming,
+        store: &mut S,
+    ) -> store::Result<Option<Ruling>> {
+        let Some(open) = self.shelf.get(&doc) else { return Ok(None) };
+        let ruling = open.matter.judge_erased(mark.author, &mark.bytes, Vec::new());
+        if ruling != Ruling::Waits {
+            return Ok(Some(ruling));
+        }
+        let refused =
+            store.items_of_kind(&doc, Kind::CHANGE)?.into_iter().filter(|i| i.state == State::Refused);
+        let fallen: Vec<M::Reading> = refused
+            .filter_map(|item| Witnessed::check(&item.bytes, item.author, true).ok())
+            .filter_map(|change| open.matter.read(&change, &open.document.read(&change).ok()?).ok())
+            .collect();
+        Ok(Some(open.matter.judge_erased(mark.author, &mark.bytes, fallen)))
     }
 
     /// Whether a mark of this document stands and counts.

@@ -45,14 +45,23 @@ impl<M: Matter> Open<M> {
         Ok(())
     }
 
-    /// Whom the document would name with a change whose dependencies are here and whose place is taken; `None` when the
-    /// change may not stand at all.
-    pub(super) fn audience_with(&self, change: &Witnessed) -> Option<Audience> {
-        let writes = self.document.read(change).ok()?;
-        let reading = self.matter.read(change, &writes).ok()?;
-        self.matter.judge(&self.document, change, &reading).ok()?;
+    /// Whether the rules allow a change whose dependencies are here.
+    pub(super) fn allows(&self, change: &Witnessed) -> bool {
+        let reading = self.document.read(change).and_then(|writes| self.matter.read(change, &writes));
+        reading.is_ok_and(|reading| self.matter.judge(&self.document, change, &reading).is_ok())
+    }
+
+    /// Whom the document would name if these changes stood as well, parents first; `None` when one of them cannot be read.
+    pub(super) fn audience_with<'a>(
+        &self,
+        changes: impl IntoIterator<Item = &'a Witnessed>,
+    ) -> Option<Audience> {
         let mut matter = self.matter.clone();
-        matter.take(change, reading);
+        for change in changes {
+            let writes = self.document.read(change).ok()?;
+            let reading = matter.read(change, &writes).ok()?;
+            matter.take(change, reading);
+        }
         Some(matter.standing().audience)
     }
 }

@@ -93,7 +93,7 @@ impl Matter for Letter {
             }
         }
     }
-    fn judge_erased(&self, author: NodeName, _: &[u8]) -> Ruling {
+    fn judge_erased(&self, author: NodeName, _: &[u8], _: Vec<Self::Reading>) -> Ruling {
         match author.site() == "370200".parse().unwrap() {
             true => Ruling::Refused(Refusal::Rule("370200 erases nothing".into())),
             false => Ruling::Stands,

@@ -25,7 +25,7 @@ struct Known {
 }
 
 impl<T: Trust, M: Matter> Replica<T, M> {
-    /// Takes in a change whose place in the document is taken, and judges all the others again.
+    /// Takes in a change whose place in the document is taken, or that rests on what fell, and judges all the others again.
     pub(super) fn judge_twins<S, D>(
         &mut self,
         doc: DocId,
@@ -99,8 +99,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
 }
 
 /// Judges all changes in the order that their set alone decides. Returns the document of those that stand, why the
-/// others do not, and the order. Whom a twin names that falls goes into `named`: where it was here before the other, it
-/// has let them in, and the audience only grows.
+/// others do not, and the order. Whom a twin names that falls, and what rests on it, goes into `named`: where they were
+/// here before the other twin, they have let somebody in, and the audience only grows.
 fn judge_all<M: Matter>(
     mut open: Open<M>,
     known: &BTreeMap<ItemHash, Known>,
@@ -108,6 +108,8 @@ fn judge_all<M: Matter>(
 ) -> (Open<M>, BTreeMap<ItemHash, Refusal>, Vec<ItemHash>) {
     let mut order = Vec::with_capacity(known.len());
     let mut refusals = BTreeMap::new();
+    // What may have stood elsewhere, and the fallen that it stood on, itself last.
+    let mut fallen: BTreeMap<ItemHash, Vec<ItemHash>> = BTreeMap::new();
     let mut left: BTreeSet<ItemHash> = known.keys().copied().collect();
     let ready = |left: &BTreeSet<ItemHash>| {
         left.iter().find(|h| known[*h].change.deps.iter().all(|d| !left.contains(d))).copied()
@@ -116,20 +118,31 @@ fn judge_all<M: Matter>(
         left.remove(&hash);
         order.push(hash);
         let change = &known[&hash].change;
-        let fallen = change.deps.iter().find(|d| !open.document.has(d));
+        let missing: Vec<&ItemHash> = change.deps.iter().filter(|d| !open.document.has(d)).collect();
         let twin = open.document.at_place(change.place());
-        let verdict = match (fallen, twin) {
-            (Some(dep), _) => Err(Refusal::RestsOn(*dep)),
-            (None, Some(twin)) => {
-                if let Some(audience) = open.audience_with(change) {
-                    named.grow(&audience);
+        let refusal = match (missing.first(), twin) {
+            (Some(dep), _) => Refusal::RestsOn(**dep),
+            (None, Some(twin)) => Refusal::Twin(twin),
+            (None, None) => {
+                if let Err(refusal) = open.take(change) {
+                    refusals.insert(hash, refusal);
                 }
-                Err(Refusal::Twin(twin))
+                continue;
             }
-            (None, None) => open.take(change),
         };
-        if let Err(refusal) = verdict {
-            refusals.insert(hash, refusal);
+        refusals.insert(hash, refusal);
+        if !missing.iter().all(|dep| fallen.contains_key(dep)) || missing.is_empty() && !open.allows(change) {
+            continue; // it stands nowhere
+        }
+        let mut line: Vec<ItemHash> = Vec::new();
+        for under in missing.iter().flat_map(|dep| &fallen[*dep]).chain([&hash]) {
+            if !line.contains(under) {
+                line.push(*under);
+            }
+        }
+        if let Some(audience) = open.audience_with(line.iter().map(|h| &known[h].change)) {
+            named.grow(&audience);
+            fallen.insert(hash, line);
         }
     }
     (open, refusals, order)

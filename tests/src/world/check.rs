@@ -253,8 +253,8 @@ impl World {
         let docs: BTreeSet<DocId> = news.into_iter().filter_map(|(_, _, doc)| doc).collect();
         let site = self.machines[to].node.site();
         for doc in docs {
-            let knows = |m: usize| self.machines[m].named.get(&doc).map(|named| named.contains(&site));
-            let (sender, receiver) = (knows(from), knows(to));
+            let (sender, receiver) =
+                (self.machines[from].has_named(doc, site), self.machines[to].has_named(doc, site));
             if sender.or(receiver).is_some() && sender != Some(true) && receiver != Some(true) {
                 let detail = format!(
                     "{} sent {doc} to {}, whom it does not name",

@@ -263,14 +263,13 @@ impl World {
         let whole = self.oracle.revoked.is_empty();
         let docs: BTreeSet<DocId> = self.machines.iter().flat_map(|m| m.shown.keys().copied()).collect();
         for doc in docs {
-            let (mut audience, mut ever_named) = (BTreeSet::new(), BTreeSet::new());
+            let mut audience = BTreeSet::new();
             let holds: Vec<usize> = (0..self.machines.len())
                 .filter(|m| self.is_up(*m) && self.machines[*m].shown.contains_key(&doc))
                 .collect();
             for m in holds.iter().copied() {
                 let shown = self.machines[m].shown[&doc].clone();
                 audience.extend(shown.audience.iter().copied());
-                ever_named.extend(self.machines[m].named[&doc].iter().copied());
                 // Nobody converges with whom it does not talk to: a revoked node, or what lies behind it.
                 let others = if whole { BTreeSet::from([holds[0]]) } else { reach(m, &holds, &pairs) };
                 if !whole && !self.vouched_for(doc, &others) {
@@ -291,17 +290,19 @@ impl World {
                     }
                 }
             }
-            for machine in &mut self.machines {
+            for m in 0..self.machines.len() {
+                let machine = &mut self.machines[m];
                 if machine.retired || machine.up.is_none() {
                     continue;
                 }
-                let holds = machine.disk.document(&doc).is_ok_and(|d| d.is_some());
-                let named = audience.contains(&machine.node.site());
-                if holds && !ever_named.contains(&machine.node.site()) {
-                    return broken(AUDIENCE, format!("{} holds {doc}", machine.node));
+                let (node, site) = (machine.node, machine.node.site());
+                let here = machine.disk.document(&doc).is_ok_and(|d| d.is_some());
+                let named = audience.contains(&site);
+                if here && !holds.iter().any(|m| self.machines[*m].has_named(doc, site) == Some(true)) {
+                    return broken(AUDIENCE, format!("{node} holds {doc}"));
                 }
-                if whole && named && !holds {
-                    return broken(NOT_LOST, format!("{} has no {doc} and has a part in it", machine.node));
+                if whole && named && !here {
+                    return broken(NOT_LOST, format!("{node} has no {doc} and has a part in it"));
                 }
             }
         }

@@ -11,10 +11,12 @@ use std::rc::Rc;
 
 use automerge::transaction::Transactable;
 use certs::{NodeName, Site};
-use node::ticket::confirm;
 use node::ticket::entry::{Entry, EntryId, Op};
+use node::ticket::{TicketMatter, confirm};
+use sync::document::{Document, Witnessed};
 use sync::id::{DocId, Incarnation, ItemHash};
-use sync::item::{Audience, Kind, State};
+use sync::item::{Audience, Item, Kind, State};
+use sync::matter::Matter;
 use sync::replica::{Effect, Replica, WriteError};
 use sync::store::memory::Memory;
 use sync::store::{Durable, Position, Store};
@@ -92,8 +94,7 @@ pub struct Machine {
     pub shown: BTreeMap<DocId, Shown>,
     /// Tickets that changed since the invariants looked.
     pub fresh: BTreeSet<DocId>,
-    /// Whom each ticket ever named as far as this machine heard, in words that fell since as well: the fold's word, not
-    /// the replica's.
+    /// Whom each ticket named after any commit: the fold's word, not the replica's. See [`Machine::has_named`].
     pub named: BTreeMap<DocId, BTreeSet<Site>>,
     /// What it last knew of each ticket's audience.
     pub audiences: BTreeMap<DocId, Audience>,
@@ -124,6 +125,30 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Whether the ticket ever named the site as far as this machine heard; `None` when it heard of no such ticket.
+    /// Words that fell count: where the twin that they fell by was not heard yet, they stood and let somebody in.
+    pub fn has_named(&mut self, doc: DocId, site: Site) -> Option<bool> {
+        let named = self.named.get(&doc)?;
+        Some(named.contains(&site) || self.named_by_all(doc).has(site))
+    }
+
+    /// Whom all the words of a ticket name together, those that fell as well.
+    fn named_by_all(&mut self, doc: DocId) -> Audience {
+        let (mut document, mut matter) = (Document::empty(doc), TicketMatter::new(doc));
+        let items = self.disk.items_of(&doc).expect("memory reads");
+        let (fallen, standing): (Vec<Item>, Vec<Item>) =
+            items.into_iter().filter(|i| i.kind == Kind::CHANGE).partition(|i| i.state == State::Refused);
+        for (item, stands) in standing.iter().map(|i| (i, true)).chain(fallen.iter().map(|i| (i, false))) {
+            let Ok(change) = Witnessed::check(&item.bytes, item.author, true) else { continue };
+            let Ok(writes) = document.read(&change) else { continue };
+            let Ok(reading) = matter.read(&change, &writes) else { continue };
+            if !stands || document.apply(&change, &writes).is_ok() {
+                matter.take(&change, reading);
+            }
+        }
+        matter.standing().audience
+    }
+
     /// A machine with this disk, switched off. `birth` decides all its seeds.
     pub fn new(
         node: NodeName,

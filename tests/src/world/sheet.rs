@@ -81,8 +81,8 @@ impl Matter for Sheet {
         }
     }
 
-    fn judge_erased(&self, author: NodeName, mark: &[u8]) -> Ruling {
-        self.ticket.judge_erased(author, mark)
+    fn judge_erased(&self, author: NodeName, mark: &[u8], fallen: Vec<Self::Reading>) -> Ruling {
+        self.ticket.judge_erased(author, mark, fallen.into_iter().map(|(reading, _)| reading).collect())
     }
 
     fn standing(&self) -> Standing {
