@@ -180,6 +180,11 @@ pub enum Event {
         /// Which peer.
         peer: NodeName,
     },
+    /// A peer counts batches as sent that do not come: the link was ended, to be dialled again.
+    Undelivered {
+        /// Which peer.
+        peer: NodeName,
+    },
     /// A document has outgrown what is loaded: it is replicated, and a person must look at it.
     Frozen {
         /// Which.
@@ -253,6 +258,11 @@ impl fmt::Display for Event {
                     link::ANSWER_MS / 60_000
                 )
             }
+            Event::Undelivered { peer } => write!(
+                f,
+                "{peer} counts batches that have not come for {} minutes; dialling anew",
+                link::ANSWER_MS / 60_000
+            ),
             Event::Frozen { doc } => write!(
                 f,
                 "document {} has outgrown what is loaded: it is passed on unread until a person has looked at it",

@@ -76,6 +76,8 @@ pub(super) struct Link {
     /// The set or the outbox has changed since the last digest went out.
     dirty: bool,
     theirs: Option<DigestBody>,
+    /// How many batches had come, and since when, while the peer counts more as sent.
+    missing: Option<(u64, u64)>,
     pub(super) equal: bool,
     compared_at: u64,
     pub(super) repair: Option<Repair>,
@@ -119,6 +121,17 @@ impl Link {
     fn is_unanswered(&mut self, now: u64) -> bool {
         self.in_flight.values_mut().for_each(|b| b.since = b.since.min(now));
         self.in_flight.values().any(|b| now - b.since >= ANSWER_MS)
+    }
+
+    /// Whether batches that the peer counts as sent do not come, and no other has come for as long.
+    fn is_kept_waiting(&mut self, now: u64) -> bool {
+        let behind = self.theirs.is_some_and(|theirs| theirs.sent > self.received);
+        let since = match self.missing {
+            Some((received, since)) if received == self.received => since.min(now),
+            _ => now,
+        };
+        self.missing = behind.then_some((self.received, since));
+        behind && now - since >= ANSWER_MS
     }
 
     /// Whether the first flight is out and the peer has not been heard yet: whether it wants the link is not known.
@@ -336,17 +349,21 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     pub(super) fn tick(&mut self, now: u64) {
+        let minutes = ANSWER_MS / 60_000;
         let mut silent = Vec::new();
         for (peer, link) in &mut self.links {
             link.parked.retain(|_, since| within(now, *since, PARKED_MS));
             if link.is_unanswered(now) {
-                silent.push(*peer);
+                let reason = format!("you have not answered a batch for {minutes} minutes");
+                silent.push((Event::Unanswered { peer: *peer }, *peer, reason));
+            } else if link.is_kept_waiting(now) {
+                let reason = format!("batches that you count as sent have not come for {minutes} minutes");
+                silent.push((Event::Undelivered { peer: *peer }, *peer, reason));
             }
         }
-        for peer in silent {
-            self.tell(Event::Unanswered { peer });
-            let minutes = ANSWER_MS / 60_000;
-            self.close(peer, format!("you have not answered a batch for {minutes} minutes"), false);
+        for (event, peer, reason) in silent {
+            self.tell(event);
+            self.close(peer, reason, false);
         }
     }
 

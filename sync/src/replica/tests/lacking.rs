@@ -2,7 +2,7 @@
 
 use super::super::link::ANSWER_MS;
 use super::*;
-use crate::wire::Frame;
+use crate::wire::{DigestBody, Frame};
 
 fn why(w: &mut World, who: &str, peer: &str) -> Vec<(Option<ItemHash>, Why)> {
     w.at(name(who), |r, s, _| {
@@ -148,6 +148,28 @@ fn an_answer_gives_those_behind_it_their_time_and_not_those_before_it() {
     w.pass(1);
     assert!(w.links.is_empty(), "the last one's answer is no excuse for the second");
     drop(second);
+    w.cut("370000", "370100");
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+}
+
+#[test]
+fn a_peer_that_counts_batches_which_never_come_is_dialled_anew() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    w.settle();
+    let digest = DigestBody { sent: 9, received: 0, count: 7, fingerprint: [7; 32] };
+    let bytes = Frame::Digest(digest).to_bytes();
+    let (peer, city) = (name("370000"), name("370100"));
+    w.at(city, |r, s, now| r.step(now, Input::Frame { peer, bytes }, s, &mut Desk).unwrap());
+    w.pass(0);
+    w.pass(ANSWER_MS - 1);
+    w.carry_but(|_| false);
+    assert_eq!(w.links.len(), 2, "they may still come");
+    w.pass(1);
+    assert!(w.links.is_empty());
+    assert!(w.told("370100").contains(&Event::Undelivered { peer }), "{:?}", w.told("370100"));
     w.cut("370000", "370100");
     w.link("370000", "370100");
     w.settle();
