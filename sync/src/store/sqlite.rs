@@ -13,6 +13,7 @@
 use std::path::Path;
 
 use certs::{NodeName, Site};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row, params};
 
 use super::{
@@ -162,6 +163,7 @@ impl Sqlite {
              PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;
              PRAGMA foreign_keys=OFF;",
         )?;
+        keep_plans(&connection)?;
         Sqlite::prepare(&connection)?;
         connection.execute_batch(folder::TABLE)?;
         let counts = Counts::read(&connection)?;
@@ -237,6 +239,13 @@ impl Sqlite {
         let rows = query.query_map(values, RawItem::read)?;
         rows.map(|raw| self.apart.complete(raw?.item()?)).collect()
     }
+}
+
+/// A statement's plan never depends on the values that are bound. Otherwise SQLite compiles a statement anew whenever a
+/// value changes that statistics could tell something about, and there are none here.
+fn keep_plans(connection: &Connection) -> Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 struct RawItem {
@@ -875,6 +884,7 @@ impl Durable for Sqlite {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rusqlite::StatementStatus;
 
     #[test]
     fn sqlite_conforms() {
@@ -912,6 +922,17 @@ mod tests {
             let read = store.meta("k");
             assert!(matches!(read, Err(StoreError::Damaged(_))), "{value}: {read:?}");
         }
+    }
+
+    #[test]
+    fn a_statement_is_compiled_once_whatever_is_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("node.db")).unwrap();
+        let mut query = store.connection.prepare("SELECT id FROM item WHERE doc = ?1 LIMIT ?2").unwrap();
+        for value in 1..9 {
+            assert_eq!(query.query([value, value]).unwrap().next().unwrap().map(|_| ()), None);
+        }
+        assert_eq!(query.get_status(StatementStatus::RePrepare), 0);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Sqlite, damaged, read_id, state_of};
+use super::{Sqlite, damaged, keep_plans, read_id, state_of};
 use crate::id::ItemHash;
 use crate::item::{Item, Kind, State};
 use crate::store::{Result, Store, StoreError};
@@ -77,6 +77,7 @@ impl Apart {
              PRAGMA wal_autocheckpoint=0; PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;
              PRAGMA cache_size=-4000; PRAGMA foreign_keys=ON;",
         )?;
+        keep_plans(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(TABLES)?;
         let stamp = connection
