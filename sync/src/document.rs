@@ -454,6 +454,22 @@ impl Document {
         }
     }
 
+    /// Takes automerge's document in which all that is staged was composed, in the place of giving it to automerge
+    /// once more.
+    ///
+    /// # Errors
+    /// It is not of the changes in the books.
+    pub(crate) fn settle_in(&mut self, composed: Automerge) -> Result<(), Refusal> {
+        let heads: BTreeSet<ItemHash> =
+            composed.get_heads().into_iter().map(|h| ItemHash::from_bytes(h.0)).collect();
+        if heads != self.heads {
+            return Err(Refusal::Automerge("it was composed as something else".to_owned()));
+        }
+        self.automerge = composed;
+        self.staged.clear();
+        Ok(())
+    }
+
     fn room_for(&self, change: &Witnessed) -> Result<(), Refusal> {
         match self.operations + change.change.len() as u64 {
             ..=MAX_OPERATIONS => Ok(()),
@@ -495,17 +511,38 @@ impl Document {
         incarnation: Incarnation,
         write: impl FnOnce(&mut Transaction<'_>) -> Result<(), E>,
     ) -> Result<Option<Vec<u8>>, E> {
-        let mut scratch = self.automerge.clone();
-        scratch.set_author(Some(Author::from(node.to_string().into_bytes())));
-        scratch.set_actor(ActorId::from(actor(node, incarnation)));
-        let mut tx = scratch.transaction();
-        write(&mut tx)?;
-        let (hash, _) = tx.commit();
-        let Some(hash) = hash else { return Ok(None) };
-        let deps: Vec<ChangeHash> = self.automerge.get_heads();
-        let change = scratch.get_changes(&deps).into_iter().find(|c| c.hash() == hash);
-        Ok(change.map(|c| c.raw_bytes().to_vec()))
+        compose_in(&mut self.automerge.clone(), node, incarnation, write)
     }
+
+    /// Writes the first change of a new document, like [`Document::compose`]. Returns what it was written in, too: when
+    /// the change has passed the gate, it is what [`Document::settle_in`] takes.
+    pub(crate) fn begin<E>(
+        node: NodeName,
+        incarnation: Incarnation,
+        write: impl FnOnce(&mut Transaction<'_>) -> Result<(), E>,
+    ) -> Result<Option<(Vec<u8>, Automerge)>, E> {
+        let mut automerge = Automerge::new();
+        let bytes = compose_in(&mut automerge, node, incarnation, write)?;
+        Ok(bytes.map(|bytes| (bytes, automerge)))
+    }
+}
+
+/// Writes a change into automerge's document and returns its bytes, as automerge gives them to everybody.
+fn compose_in<E>(
+    automerge: &mut Automerge,
+    node: NodeName,
+    incarnation: Incarnation,
+    write: impl FnOnce(&mut Transaction<'_>) -> Result<(), E>,
+) -> Result<Option<Vec<u8>>, E> {
+    let deps = automerge.get_heads();
+    automerge.set_author(Some(Author::from(node.to_string().into_bytes())));
+    automerge.set_actor(ActorId::from(actor(node, incarnation)));
+    let mut tx = automerge.transaction();
+    write(&mut tx)?;
+    let (hash, _) = tx.commit();
+    let Some(hash) = hash else { return Ok(None) };
+    let change = automerge.get_changes(&deps).into_iter().find(|c| c.hash() == hash);
+    Ok(change.map(|c| c.raw_bytes().to_vec()))
 }
 
 #[cfg(test)]
@@ -572,6 +609,28 @@ mod tests {
         assert!(writes.iter().all(|w| w.part() == "facts"));
         assert_eq!(doc.len(), 2);
         assert_eq!(doc.heads().len(), 1);
+    }
+
+    #[test]
+    fn a_document_is_taken_as_composed_only_if_it_is_of_the_changes_in_the_books() {
+        let begin = |subject: &str| {
+            let write = |tx: &mut Transaction<'_>| {
+                two_parts(tx);
+                let facts = tx.get(ROOT, "facts").unwrap().unwrap().1;
+                tx.put(&facts, "subject", subject)
+            };
+            Document::begin(node(), LIFE, write).unwrap().unwrap()
+        };
+        let ((bytes, composed), (_, other)) = (begin("taxi"), begin("bus"));
+        let change = Witnessed::check(&bytes, node(), true).unwrap();
+        let mut doc = Document::empty(change.hash.into());
+        let writes = doc.writes(&change).unwrap();
+        let mut applied = doc.clone();
+        applied.apply(&change, &writes).unwrap();
+        doc.stage(&change, &writes).unwrap();
+        assert!(doc.clone().settle_in(other).is_err());
+        doc.settle_in(composed).unwrap();
+        assert_eq!(doc.automerge().save(), applied.automerge().save());
     }
 
     #[test]

@@ -22,6 +22,7 @@
 //! no entropy (a seed comes in at every start) and knows no address.
 
 mod admit;
+mod beginning;
 mod counting;
 mod draft;
 mod erase;
@@ -50,6 +51,7 @@ use crate::store::{self, Debt, Peer, Position, Store};
 use crate::trust::{Admission, Membership, Trust};
 use crate::wire::Lane;
 use admit::{Incoming, Taken};
+pub use beginning::Beginning;
 pub use files::FilesView;
 pub use lacking::{Lacking, Rests, Why};
 use link::Link;
@@ -532,21 +534,21 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         S: Store,
         D: Domain<S, Matter = M>,
     {
-        let empty = Document::empty(DocId::from_bytes([0; 32]));
-        let document = match doc {
-            Some(doc) => {
-                self.shelf.open(doc, store, domain)?;
-                let open = self.shelf.get(&doc).ok_or(WriteError::Refused(Refusal::TooLarge))?;
-                &open.document
-            }
-            None => &empty,
+        let Some(doc) = doc else {
+            let empty = Document::empty(DocId::from_bytes([0; 32]));
+            let (matter, write) = (|doc| domain.begin(doc), |tx: &mut Transaction<'_>| write(&empty, tx));
+            let beginning = Beginning::compose(self.me, self.incarnation, matter, write)?;
+            let doc = beginning.doc();
+            self.admit_beginning(beginning, Vec::new(), store, domain)?;
+            return Ok(doc);
         };
+        self.shelf.open(doc, store, domain)?;
+        let document = &self.shelf.get(&doc).ok_or(WriteError::Refused(Refusal::TooLarge))?.document;
         let bytes = document
             .compose(self.me, self.incarnation, |tx| write(document, tx))
             .map_err(WriteError::Caller)?
             .ok_or(WriteError::Nothing)?;
         let change = Witnessed::check(&bytes, self.me, true).map_err(WriteError::Refused)?;
-        let doc = doc.unwrap_or_else(|| DocId::from(change.hash));
         self.admit_own(doc, change, bytes, store, domain)?;
         Ok(doc)
     }

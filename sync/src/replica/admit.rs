@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use certs::NodeName;
 
-use super::shelf::Open;
 use super::{Event, Replica, WriteError};
 use crate::document::{Refusal, Witnessed};
 use crate::id::{DocId, ItemHash, SealHash};
@@ -51,7 +50,7 @@ pub(super) struct Taken {
 }
 
 impl<T: Trust, M: Matter> Replica<T, M> {
-    /// Takes in a change that this node just made.
+    /// Takes in a change that this node just made of a document that is here.
     pub(super) fn admit_own<S, D, E>(
         &mut self,
         doc: DocId,
@@ -64,13 +63,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         S: Store,
         D: Domain<S, Matter = M>,
     {
-        let old = store.document(&doc)?;
-        if old.is_none() {
-            store.put_document(&doc, &store::Document::default())?;
-            self.shelf.put(doc, Open::empty(doc, domain.begin(doc)));
-        } else {
-            self.shelf.open(doc, store, domain)?;
-        }
+        let old = store.document(&doc)?.unwrap_or_default();
+        self.shelf.open(doc, store, domain)?;
         let incoming = Incoming {
             hash: change.hash,
             kind: Kind::CHANGE,
@@ -85,8 +79,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         self.shelf.touch(doc);
         self.keep_item(doc, &incoming, State::Counted, &mut taken, store)?;
         self.unsealed = true;
-        taken.begins = old.is_none();
-        self.settle_document(doc, old.unwrap_or_default().audience, taken, None, store)?;
+        self.settle_document(doc, old.audience, taken, None, store)?;
         Ok(())
     }
 

@@ -67,7 +67,8 @@ impl<M: Matter> Open<M> {
 }
 
 pub(super) struct Shelf<M> {
-    open: BTreeMap<DocId, Open<M>>,
+    /// In boxes, for each is some kilobytes large by itself and the map moves what it holds.
+    open: BTreeMap<DocId, Box<Open<M>>>,
     changed: BTreeSet<DocId>,
     /// What peers have begun in this transaction.
     passing: Vec<DocId>,
@@ -90,11 +91,11 @@ impl<M: Matter> Shelf<M> {
     }
 
     pub(super) fn get(&self, doc: &DocId) -> Option<&Open<M>> {
-        self.open.get(doc)
+        self.open.get(doc).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, doc: &DocId) -> Option<&mut Open<M>> {
-        self.open.get_mut(doc)
+        self.open.get_mut(doc).map(Box::as_mut)
     }
 
     /// Loads the document unless it is open or frozen. What is stored passed the gate when it came; a change that does not
@@ -132,12 +133,12 @@ impl<M: Matter> Shelf<M> {
         };
         // All at once; one by one when automerge does not take one of them any more.
         let open = grown(Document::stage).or_else(|_| grown(Document::apply));
-        self.put(doc, open.expect("nothing is staged after one by one"));
+        self.put(doc, Box::new(open.expect("nothing is staged after one by one")));
         Ok(())
     }
 
     /// Puts an open document in the place of what was there.
-    pub(super) fn put(&mut self, doc: DocId, mut open: Open<M>) {
+    pub(super) fn put(&mut self, doc: DocId, mut open: Box<Open<M>>) {
         self.uses += 1;
         open.used = self.uses;
         self.make_room();
@@ -147,7 +148,7 @@ impl<M: Matter> Shelf<M> {
     /// Makes a document that a peer begins.
     pub(super) fn begin_for_peer(&mut self, doc: DocId, matter: M) {
         self.passing.push(doc);
-        self.put(doc, Open::empty(doc, matter));
+        self.put(doc, Box::new(Open::empty(doc, matter)));
     }
 
     /// The transaction has ended. New documents that came in a stream make room for those that somebody works on.

@@ -1,5 +1,6 @@
 //! A few replicas side by side, frames carried by hand: the paths that the simulated world takes by chance.
 
+mod beginning;
 mod damage;
 mod erase;
 mod exchange;

@@ -52,7 +52,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         let (open, mut refusals, order) =
             judge_all(Open::empty(doc, domain.begin(doc)), &known, &mut taken.named);
-        self.shelf.put(doc, open);
+        self.shelf.put(doc, Box::new(open));
         self.shelf.touch(doc);
         let verdict = match refusals.remove(&item.hash) {
             Some(refusal) => self.refuse(doc, item, refusal, taken, store)?,
