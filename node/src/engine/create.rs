@@ -1,29 +1,31 @@
 //! New tickets: numbered, sealed and granted with every link down.
+//!
+//! ```text
+//! read     calls of the request -> new tickets             side by side; nothing is written yet
+//! number   numbers, readers                                in order
+//! compose  sealed parts, first change, grants (`compose`)  side by side
+//! store    rows, index of callers, outboxes                in order, behind the composing
+//! ```
+//!
+//! A request that fails while it stores leaves nothing behind.
 
-use automerge::ObjType;
-use automerge::ROOT;
-use automerge::transaction::Transactable;
+mod compose;
+mod side_by_side;
+
 use certs::Site;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sync::document::Refusal;
 use sync::replica::WriteError;
-use zeroize::Zeroizing;
 
 use super::{Engine, failed, shown_time};
 use crate::import::{NewTicket, Sample};
+use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Reply};
-use crate::ticket::entry::{Create, Entry, Op};
-use crate::ticket::matter::{KIND, SCHEMA};
 use crate::ticket::number::{Day, TicketNumber};
 use crate::ticket::readers::{Readers, desks};
-use crate::vault::{Part, TicketKey};
-
-/// The rules that a ticket made by this version names until policy is replicated data.
-const RULE: &str = "built-in 1";
-
-/// The field of a new ticket that names the unit of ours which the matter is about.
-const AGAINST: &str = "against";
+use compose::{Call, Composed, Taker, against};
+use side_by_side::side_by_side;
 
 /// Most tickets of one request.
 const MAX_TICKETS: usize = 2_000;
@@ -36,30 +38,33 @@ impl Engine {
                 format!("{} tickets at once; at most {MAX_TICKETS}", tickets.len()),
             ));
         }
-        let parsed: Vec<NewTicket> =
-            tickets.iter().enumerate().map(|(i, t)| self.parse(i, t)).collect::<Result<_, _>>()?;
+        let mut parsed = Vec::with_capacity(tickets.len());
+        side_by_side(
+            tickets,
+            |i, given| parse(i, given, &self.reference),
+            |ticket| ticket.map(|ticket| parsed.push(ticket)),
+        )?;
         parsed.iter().try_for_each(|ticket| self.somebody_sees(ticket))?;
-        let mut made = Vec::with_capacity(parsed.len());
-        for ticket in &parsed {
-            match self.create_one(ticket, user) {
-                Ok(one) => made.push(one),
-                Err(failure) => {
-                    self.spoiled = Some(
-                        Failure::new(FailureKind::TryAgain, "nothing was saved: a request failed half-way")
-                            .because(&failure),
-                    );
-                    return Err(failure);
-                }
-            }
-        }
-        Ok(Value::from(made))
+        self.make(parsed, user).map(Value::from).inspect_err(|failure| {
+            self.spoiled = Some(
+                Failure::new(FailureKind::TryAgain, "nothing was saved: a request failed half-way")
+                    .because(failure),
+            );
+        })
     }
 
-    fn parse(&self, i: usize, given: &Value) -> Result<NewTicket, Failure> {
-        let usage = |why: String| Failure::new(FailureKind::Usage, format!("ticket {}: {why}", i + 1));
-        let bytes = serde_json::to_vec(given).map_err(|e| usage(e.to_string()))?;
-        let sample = Sample::parse(&bytes, i + 1).map_err(|e| usage(e.to_string()))?;
-        NewTicket::from_sample(sample, &self.reference).map_err(|e| usage(e.to_string()))
+    /// Makes the tickets; on a failure nothing of the transaction may stay.
+    fn make(&mut self, tickets: Vec<NewTicket>, user: Option<&str>) -> Result<Vec<Value>, Failure> {
+        let calls: Vec<Call> = tickets.into_iter().map(|t| self.call(t)).collect::<Result<_, _>>()?;
+        let (me, incarnation) = (self.me(), self.replica.incarnation());
+        let taker = Taker { me, incarnation, user, at: shown_time(self.now) };
+        let mut made = Vec::with_capacity(calls.len());
+        side_by_side(
+            &calls,
+            |_, call| taker.compose(call),
+            |composed| composed.and_then(|composed| self.store_new(composed)).map(|shown| made.push(shown)),
+        )?;
+        Ok(made)
     }
 
     /// A report whose reporter nobody could ever be shown is not taken: what was said would be lost without a word.
@@ -90,81 +95,41 @@ impl Engine {
             .map_err(|e| failed("no ticket number could be given", e))
     }
 
-    fn create_one(&mut self, ticket: &NewTicket, user: Option<&str>) -> Reply {
-        let me = self.me();
-        let site = me.site();
+    /// Numbers a ticket, and sees who is to read it.
+    fn call(&mut self, ticket: NewTicket) -> Result<Call, Failure> {
         let number = self.next_number()?;
-        let against = against(ticket)?;
-        let create = Create {
-            kind: KIND.to_owned(),
-            schema: SCHEMA,
-            number: number.to_string(),
-            site,
-            confidential: ticket.confidential,
-            against,
-            reported: true,
-            rule: RULE.to_owned(),
-        };
-        let entry = Entry {
-            user: user.map(str::to_owned),
-            at: Some(shown_time(self.now)),
-            ..Entry::new(Op::Create(Box::new(create)), [], me)
-        };
-        let bytes = entry.to_bytes();
-        let key = TicketKey::draw().map_err(|e| failed("the caller's data could not be sealed", e))?;
-        let person = person(ticket);
-        let mut facts = facts(ticket);
-        // What a confidential reporter said could tell who it was: it goes under the key, and no text of it stays.
-        let (body, secret) = match ticket.confidential {
-            true => ("", Some(words_of(ticket, &mut facts))),
-            false => (ticket.body.as_str(), None),
-        };
-        let mut sealed = Vec::new();
-        for (part, said) in [(Part::Person, &person), (Part::Body, &secret)] {
-            let Some(said) = said else { continue };
-            let json =
-                Zeroizing::new(serde_json::to_vec(said).map_err(|e| failed("it could not be written", e))?);
-            let bytes =
-                key.seal(part, &json).map_err(|e| failed("the caller's data could not be sealed", e))?;
-            sealed.push((part, bytes));
-        }
-        let written = self.replica.write(None, &mut self.store, &mut self.desk, |_, tx| {
-            let part = tx.put_object(ROOT, "facts", ObjType::Map)?;
-            for (name, value) in &facts {
-                match value {
-                    Value::String(s) => tx.put(&part, name.as_str(), s.as_str())?,
-                    Value::Bool(b) => tx.put(&part, name.as_str(), *b)?,
-                    other => tx.put(&part, name.as_str(), other.to_string())?,
-                }
-            }
-            let text = tx.put_object(ROOT, "body", ObjType::Text)?;
-            tx.splice_text(&text, 0, 0, body)?;
-            let part = tx.put_object(ROOT, "person", ObjType::Map)?;
-            for (at, bytes) in &sealed {
-                tx.put(&part, at.key(), bytes.clone())?;
-            }
-            let trail = tx.put_object(ROOT, "trail", ObjType::Map)?;
-            tx.put(&trail, crate::ticket::EntryId::of(&bytes).to_string(), bytes.clone())?;
-            tx.put_object(ROOT, "notes", ObjType::Map)?;
-            tx.put_object(ROOT, "files", ObjType::Map)?;
-            Ok::<(), automerge::AutomergeError>(())
-        });
-        let doc = written.map_err(write_failure)?;
-        let phone = &ticket.caller.phone;
-        let earlier = if phone.is_empty() { Vec::new() } else { self.earlier(phone)? };
-        if !sealed.is_empty() {
-            let readers = first_readers(site, ticket.confidential, against);
-            self.grant_sites(&doc, &key, &readers)?;
-            self.mark_own(&doc, person.as_ref())?;
+        let against = against(&ticket)?;
+        let readers = first_readers(self.me().site(), ticket.confidential, against);
+        let keys = self.members_of(&readers.sites).into_iter();
+        let keys = keys.filter_map(|node| Some((node, self.box_of(node, readers.desk)?))).collect();
+        Ok(Call { ticket, number, against, readers: keys, desk: readers.desk })
+    }
+
+    fn store_new(&mut self, composed: Composed) -> Result<Value, Failure> {
+        let Composed { number, beginning, grants, own_grant, person } = composed;
+        let doc = beginning.doc();
+        let phone = person.as_ref().and_then(|p| p.get("phone")).and_then(Value::as_str);
+        let earlier = phone.map(|phone| self.earlier(phone)).transpose()?.unwrap_or_default();
+        self.replica
+            .admit_beginning(beginning, grants, &mut self.store, &mut self.desk)
+            .map_err(write_failure)?;
+        if let Some(grant) = own_grant {
+            self.mark_own(&grant, person.as_ref())?;
         }
         Ok(json!({
             "id": doc.to_string(),
             "number": number.to_string(),
-            "custodian": site,
+            "custodian": self.me().site(),
             "stage": "in_hand",
             "earlier": earlier.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }))
     }
+}
+
+fn parse(i: usize, given: &Value, reference: &Reference) -> Result<NewTicket, Failure> {
+    let usage = |why: String| Failure::new(FailureKind::Usage, format!("ticket {}: {why}", i + 1));
+    let sample = Sample::read(given, i + 1).map_err(|e| usage(e.to_string()))?;
+    NewTicket::from_sample(sample, reference).map_err(|e| usage(e.to_string()))
 }
 
 /// Who is granted a ticket's key when the call is taken.
@@ -175,71 +140,6 @@ fn first_readers(taken_by: Site, confidential: bool, against: Option<Site>) -> R
             Readers { sites: std::iter::once(taken_by).chain(taken_by.province()).collect(), desk: false }
         }
     }
-}
-
-/// The caller as JSON; `None` when nothing is known.
-fn person(ticket: &NewTicket) -> Option<Map<String, Value>> {
-    let caller = &ticket.caller;
-    let fields = [
-        ("name", &caller.name),
-        ("phone", &caller.phone),
-        ("address", &caller.address),
-        ("kind", &caller.kind),
-    ];
-    let said: Map<String, Value> = fields
-        .into_iter()
-        .filter(|(_, v)| !v.is_empty())
-        .map(|(k, v)| (k.to_owned(), Value::from(v.as_str())))
-        .collect();
-    if said.is_empty() { None } else { Some(said) }
-}
-
-/// The unit of ours that the matter is about, if one is named.
-fn against(ticket: &NewTicket) -> Result<Option<Site>, Failure> {
-    let Some(said) = ticket.extra.get(AGAINST).and_then(Value::as_str).filter(|s| !s.is_empty()) else {
-        return Ok(None);
-    };
-    said.parse().map(Some).map_err(|e| {
-        Failure::new(FailureKind::Usage, e)
-            .hint("`against` names the site that the matter is about, like 370100")
-    })
-}
-
-/// Takes what a confidential reporter said in words out of the facts: subject, persons named and extra fields.
-fn words_of(ticket: &NewTicket, facts: &mut Map<String, Value>) -> Map<String, Value> {
-    let free = |name: &String| name == "subject" || name == "object_person" || name.starts_with("x.");
-    let names: Vec<String> = facts.keys().filter(|n| free(n)).cloned().collect();
-    let mut words: Map<String, Value> =
-        names.into_iter().filter_map(|n| facts.remove(&n).map(|v| (n, v))).collect();
-    words.insert("body".to_owned(), Value::from(ticket.body.as_str()));
-    words
-}
-
-fn facts(ticket: &NewTicket) -> Map<String, Value> {
-    let mut facts = Map::new();
-    let mut put = |name: &str, value: String| {
-        if !value.is_empty() {
-            facts.insert(name.to_owned(), Value::from(value));
-        }
-    };
-    put("channel", ticket.channel.clone());
-    put("business", ticket.business.clone());
-    put("domain", ticket.domain.as_ref().map(ToString::to_string).unwrap_or_default());
-    put("topic", ticket.topic.as_ref().map(ToString::to_string).unwrap_or_default());
-    put("region", ticket.region.as_ref().map(ToString::to_string).unwrap_or_default());
-    put("place", ticket.place.clone());
-    put("happened_at", ticket.happened_at.clone());
-    put("subject", ticket.subject.clone());
-    put("plate", ticket.plate.clone());
-    put("unit", ticket.unit.clone());
-    put("object_person", ticket.object_person.clone());
-    put("urgency", ticket.urgency.word().to_owned());
-    put("external_numbers", ticket.external_numbers.join(" "));
-    for (name, value) in ticket.extra.iter().filter(|(name, _)| *name != AGAINST) {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        put(&format!("x.{name}"), value);
-    }
-    facts
 }
 
 /// A write that did not happen, for people.

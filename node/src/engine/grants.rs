@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use certs::{NodeName, Site};
+use certs::{BoxKey, NodeName, Site};
 use serde_json::json;
 use sync::id::DocId;
 use sync::item::Kind;
@@ -42,14 +42,17 @@ impl Engine {
         node: NodeName,
         desk: bool,
     ) -> Result<bool, Failure> {
-        let directory = self.replica.trust().directory();
-        let Some(to) = (if desk { directory.desk_key(node) } else { directory.box_key(node) }) else {
-            return Ok(false);
-        };
+        let Some(to) = self.box_of(node, desk) else { return Ok(false) };
         let bytes =
             key.grant(doc, node, desk, &to).map_err(|e| failed("a ticket's key could not be granted", e))?;
         self.replica.put(*doc, Kind::GRANT, bytes, &mut self.store, &mut self.desk)?;
         Ok(true)
+    }
+
+    /// What a node, or its confidential desk, is granted keys under; `None` when its record is not here.
+    pub(super) fn box_of(&self, node: NodeName, desk: bool) -> Option<BoxKey> {
+        let directory = self.replica.trust().directory();
+        if desk { directory.desk_key(node) } else { directory.box_key(node) }
     }
 
     /// Grants a ticket's key to every node of these sites.

@@ -1,7 +1,7 @@
 //! Persons: opening one for a reason, looking callers up, and the log of both.
 
 use serde_json::{Map, Value, json};
-use sync::id::DocId;
+use sync::id::{DocId, ItemHash};
 use sync::item::{Kind, State};
 use sync::store::Store;
 use zeroize::Zeroizing;
@@ -11,7 +11,7 @@ use crate::content::Content;
 use crate::projection;
 use crate::request::{Failure, FailureKind, Reply};
 use crate::vault::index::{self, By, IndexKey};
-use crate::vault::{Grant, Part, TicketKey, VaultError, holders, log};
+use crate::vault::{Grant, Part, TicketKey, VaultError, log};
 
 /// Most tickets of one lookup.
 const MAX_FOUND: usize = 200;
@@ -86,21 +86,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Marks the person of a ticket that was made here: what the caller said is still at hand and need not be opened.
+    /// Marks the person of a ticket that was made here, whose key this node granted itself: what the caller said is still
+    /// at hand and need not be opened.
     pub(super) fn mark_own(
         &mut self,
-        doc: &DocId,
+        grant: &ItemHash,
         person: Option<&Map<String, Value>>,
     ) -> Result<(), Failure> {
         let marks = match person {
             Some(person) => self.index_key()?.marks(person),
             None => Vec::new(),
         };
-        let me = self.me();
-        if let Some(grant) = holders::grant_of(self.store.apart(), doc, me)? {
-            index::put(self.store.apart(), &grant, &marks)?;
-        }
-        Ok(())
+        Ok(index::put(self.store.apart(), grant, &marks)?)
     }
 
     /// A ticket's opened part; empty when there is none.

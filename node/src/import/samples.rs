@@ -132,6 +132,11 @@ impl fmt::Display for SampleError {
 impl std::error::Error for SampleError {}
 
 impl Sample {
+    /// The sample that a value holds. `line` is only told in the error.
+    pub fn read(value: &Value, line: usize) -> Result<Sample, SampleError> {
+        Sample::deserialize(value).or_else(|_| Sample::parse(value.to_string().as_bytes(), line))
+    }
+
     /// The sample that a line, or a file of one object, holds. `line` is only told in the error.
     pub fn parse(bytes: &[u8], line: usize) -> Result<Sample, SampleError> {
         serde_json::from_slice(bytes).map_err(|e| {
