@@ -341,6 +341,33 @@ fn a_grant_that_an_old_database_and_a_lost_vault_held_is_made_again() {
 }
 
 #[test]
+fn what_was_erased_is_erased_where_only_the_database_is_put_back() {
+    let nodes = ["000000", "370000", "370100"];
+    let mut town = linked(&nodes);
+    let before = town.backup("370000");
+    let (id, _) = call(&mut town, "370100", json!({}));
+    town.settle();
+    let backup = town.backup("370100");
+    erase(&mut town, "000000", &id).unwrap();
+    town.settle();
+    town.cut_all();
+    // The city's database does not know of the mark, its vault has no grant any more. The province lacks it all.
+    town.with_disk("370100", |dir| {
+        for file in ["node.db", "node.db-wal", "node.db-shm"] {
+            let _ = std::fs::remove_file(dir.join(file));
+            let _ = std::fs::copy(backup.path().join(file), dir.join(file));
+        }
+    });
+    town.restore("370000", &before);
+    town.link("370000", "370100");
+    town.settle();
+    days_later(&mut town);
+    town.assert_converged();
+    assert_eq!(who_sees(&mut town, &id, &nodes), [""; 0]);
+    assert_eq!(missing(&mut town, "370000", &id), json!([]));
+}
+
+#[test]
 fn a_mark_that_rests_on_words_which_fell_is_taken_everywhere() {
     let mut town = linked(&["370000", "370100"]);
     let ids: Vec<String> = (0..8).map(|_| call(&mut town, "370100", json!({})).0).collect();

@@ -525,7 +525,7 @@ impl Store for Sqlite {
             let mut due =
                 self.connection.prepare_cached("INSERT OR IGNORE INTO emptying(hash) VALUES(?1)")?;
             due.execute([hash.as_bytes()])?;
-            self.apart.empty();
+            self.apart.empty(hash);
         }
         Ok(())
     }

@@ -14,8 +14,8 @@
 //! vault: COMMIT (bytes, stamp) -> database: COMMIT (rows, stamp) -> vault: DELETE emptied, log truncated
 //! ```
 //!
-//! Both files bear the stamp of the last commit that added something, the hash of everything ever added. Stamps that
-//! differ at start mean a crash between the two commits, or that one file was put back from a backup or is gone: then
+//! Both files bear the stamp of the last commit that added or emptied something, the hash of everything ever added and
+//! emptied. Stamps that differ at start mean a crash between the two commits, or that one file was put back from a backup or is gone: then
 //! [`Sqlite::parted`] tells what they differ in. Bytes that the database does not speak of are to be removed, items whose
 //! bytes are gone to be fetched again from a peer.
 
@@ -61,8 +61,8 @@ pub(super) struct Apart {
     added: Vec<ItemHash>,
     /// Added by a commit that the database did not follow; to be removed.
     strays: Vec<ItemHash>,
-    /// Something is to be emptied when the database has committed.
-    emptied: bool,
+    /// To go when the database has committed, with what the log still holds of it.
+    emptied: Vec<ItemHash>,
     /// The stamps differed at start, and the files were compared since.
     compared: bool,
 }
@@ -89,7 +89,7 @@ impl Apart {
             stamp,
             added: Vec::new(),
             strays: Vec::new(),
-            emptied: false,
+            emptied: Vec::new(),
             compared: false,
         })
     }
@@ -130,23 +130,25 @@ impl Apart {
         Ok(query.exists([hash.as_bytes()])?)
     }
 
-    pub(super) fn empty(&mut self) {
-        self.emptied = true;
+    pub(super) fn empty(&mut self, hash: &ItemHash) {
+        self.emptied.push(*hash);
     }
 
     pub(super) fn has_emptied(&self) -> bool {
-        self.emptied
+        !self.emptied.is_empty()
     }
 
     /// The stamp that both files bear from this commit on; `None` when it stays as it is.
     pub(super) fn stamp(&mut self) -> Result<Option<[u8; 32]>> {
-        if self.added.is_empty() && !self.compared {
+        if self.added.is_empty() && self.emptied.is_empty() && !self.compared {
             return Ok(None);
         }
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.stamp);
-        for hash in &self.added {
-            hasher.update(hash.as_bytes());
+        for (what, hashes) in [(b"+", &self.added), (b"-", &self.emptied)] {
+            for hash in hashes {
+                hasher.update(what).update(hash.as_bytes());
+            }
         }
         self.stamp = *hasher.finalize().as_bytes();
         let mut put =
@@ -169,7 +171,7 @@ impl Apart {
 
     pub(super) fn rollback(&mut self) -> Result<()> {
         self.added.clear();
-        self.emptied = false;
+        self.emptied.clear();
         if self.connection.is_autocommit() {
             return Ok(());
         }
@@ -209,13 +211,13 @@ impl Sqlite {
     }
 
     fn try_empty(&mut self) -> Result<()> {
-        self.apart.emptied = false;
+        let emptied = std::mem::take(&mut self.apart.emptied);
         let due: Vec<ItemHash> = {
             let mut query = self.connection.prepare_cached("SELECT hash FROM emptying")?;
             let rows = query.query_map([], |r| r.get::<_, Vec<u8>>(0))?;
             rows.map(|row| read_id(row?, ItemHash::from_bytes)).collect::<Result<_>>()?
         };
-        if due.is_empty() {
+        if due.is_empty() && emptied.is_empty() {
             return Ok(());
         }
         self.apart.connection.execute_batch("BEGIN")?;
@@ -262,8 +264,9 @@ impl Sqlite {
         Ok(Parted { lost, strays })
     }
 
-    /// Removes bytes that no item has.
+    /// Removes bytes that no item has. After the commit no file holds them.
     pub fn drop_strays(&mut self, strays: &[ItemHash]) -> Result<()> {
+        strays.iter().for_each(|hash| self.apart.empty(hash));
         self.apart.delete(strays)
     }
 }
@@ -416,6 +419,31 @@ mod tests {
         assert_eq!(store.item(&grant(2).hash).unwrap(), Some(grant(2)));
         drop(store);
         assert!(lost(&mut open(dir.path())).is_empty(), "the files are together again");
+    }
+
+    #[test]
+    fn of_two_files_between_which_grants_were_only_emptied_either_is_known_to_be_old() {
+        for old in ["vault.db", "node.db"] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut store = open(dir.path());
+            put(&mut store, &[grant(1), grant(2)]);
+            drop(store);
+            copy(dir.path(), old, "old.db");
+            let mut store = open(dir.path());
+            store.begin().unwrap();
+            store.empty_item(&grant(1).hash).unwrap();
+            store.commit().unwrap();
+            drop(store);
+            copy(dir.path(), "old.db", old);
+            let mut store = open(dir.path());
+            let wanted: &[ItemHash] = if old == "node.db" { &[grant(1).hash] } else { &[] };
+            assert_eq!(lost(&mut store), wanted, "an old {old}");
+            assert_eq!(store.item(&grant(2).hash).unwrap(), Some(grant(2)));
+            drop(store);
+            std::fs::remove_file(dir.path().join("old.db")).unwrap();
+            let _ = std::fs::remove_file(dir.path().join("old.db-wal"));
+            assert_eq!(stand_in(dir.path(), &grant(1).bytes), [""; 0], "an old {old}");
+        }
     }
 
     #[test]
