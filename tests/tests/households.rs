@@ -28,6 +28,9 @@ fn seeds() -> u64 {
 
 #[test]
 fn households_lived_in_by_chance_keep_their_secrets() {
+    if let Some(seed) = std::env::var("HOUSEHOLD").ok().and_then(|n| n.parse().ok()) {
+        return Household::new(seed).live(60); // one that failed, once more
+    }
     let mut all: BTreeMap<&str, u64> = BTreeMap::new();
     let unmet = |all: &BTreeMap<&str, u64>| -> Vec<(&str, u64)> {
         DUTY.into_iter().filter(|(what, due)| all.get(what).copied().unwrap_or(0) < *due).collect()
