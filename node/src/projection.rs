@@ -15,7 +15,7 @@ use crate::content::Content;
 use crate::search::query;
 use crate::ticket::Folded;
 
-pub use text::{catch_up, is_behind};
+pub use text::{catch_up, is_behind, waiting};
 
 /// How many characters of a number name the site, the day and the block.
 const DAY_AND_BLOCK: usize = 18;

@@ -19,6 +19,9 @@ use crate::vault::{self, Grant};
 /// How many kinds of documents that this version does not know are told.
 const OTHER_KINDS: usize = 32;
 
+/// Tickets whose words search does not find yet are counted up to here.
+const UNINDEXED: usize = 10_000;
+
 impl Engine {
     fn peer(&self, given: &str) -> Result<NodeName, Failure> {
         let peer: NodeName = given.parse().map_err(|e| Failure::new(FailureKind::Usage, e))?;
@@ -88,6 +91,7 @@ impl Engine {
             "waiting": self.replica.peers().map(|(name, _)| self.replica.link(name).parked).sum::<u64>(),
             "not_counted": totals.not_counted,
             "unsealed": totals.unsealed,
+            "unindexed": projection::waiting(self.store.connection(), UNINDEXED)?,
             "unmarked_persons": vault::index::unread_count(self.store.apart())?,
             "custody": held,
             "stages": stages,

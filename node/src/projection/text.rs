@@ -65,6 +65,12 @@ pub fn catch_up(db: &Connection, limit: usize) -> Result<usize> {
     Ok(due.len())
 }
 
+/// Of how many tickets the words are put aside; past `limit` nobody counts.
+pub fn waiting(db: &Connection, limit: usize) -> Result<u64> {
+    let mut query = db.prepare_cached("SELECT COUNT(*) FROM (SELECT 1 FROM ticket_due LIMIT ?1)")?;
+    Ok(query.query_row([limit as i64], |r| r.get::<_, i64>(0))?.unsigned_abs())
+}
+
 /// Whether words of any ticket are put aside.
 pub fn is_behind(db: &Connection) -> Result<bool> {
     let mut query = db.prepare_cached("SELECT EXISTS(SELECT 1 FROM ticket_due)")?;
@@ -93,6 +99,7 @@ mod tests {
         put_aside(&db, 1, true, "公交车", "").unwrap();
         put_aside(&db, 1, true, "地铁", "").unwrap();
         assert_eq!(found(&db, "出租车"), [1], "what was known stays until it is replaced");
+        assert_eq!((waiting(&db, 99).unwrap(), waiting(&db, 2).unwrap()), (4, 2));
         assert_eq!(catch_up(&db, 1).unwrap(), 1);
         assert_eq!(found(&db, "出租车"), [1, 4]);
         assert_eq!(catch_up(&db, 9).unwrap(), 3);

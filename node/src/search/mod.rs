@@ -38,8 +38,10 @@ pub use query::{MatchExpr, QueryError, query};
 
 /// The options of an FTS5 table that holds our tokens: `CREATE VIRTUAL TABLE t USING fts5(body, pinyin, {..})`.
 /// The tokenizer `ascii` takes every character above ASCII for a letter, so it splits where we wrote a space and
-/// nowhere else, whatever version of Unicode SQLite was built with.
-pub const TABLE_OPTIONS: &str = "content='', contentless_delete=1, tokenize='ascii'";
+/// nowhere else, whatever version of Unicode SQLite was built with. Beginnings of one and of three characters have an
+/// index of their own: without it a search for 车 merges the lists of every pair that begins so, 0.03 s for each hundred
+/// thousand tickets, and one for 13 three times that. It costs a fifth of the time of indexing.
+pub const TABLE_OPTIONS: &str = "content='', contentless_delete=1, tokenize='ascii', prefix='1 3'";
 
 /// How many characters of a word's ending are kept, and how many of a typed word are looked for.
 const WORD: usize = 32;
