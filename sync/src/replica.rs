@@ -463,7 +463,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         std::mem::take(&mut self.taken_back)
     }
 
-    /// Begins to keep a pair with `peer`: counts what both must hold, and owes it everything.
+    /// Begins to keep a pair with `peer`: counts what both must hold, and owes it everything that is here.
     pub fn know_peer<S: Store>(&mut self, peer: NodeName, store: &mut S) -> store::Result<()> {
         if peer == self.me || self.pairs.contains_key(&peer) {
             return Ok(());
@@ -472,12 +472,15 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         // Records and revocations have rows of their own from the start. The scan of everything comes to them too, but
         // it waits for an outbox that is empty, and nothing of that is taken before its author's record is there.
         let mut directory = Vec::new();
+        let mut last = None;
         store.each_shared([self.me.site(), peer.site()], &mut |hash, doc, rank| {
             row.digest.add(hash);
+            last = last.max(doc.map(|_| rank));
             if doc.is_none() {
                 directory.push(Debt { class: Class::Directory, rank, doc, item: Some(*hash) });
             }
         })?;
+        row.everything = last.map(|last| (Position(0), last));
         store.owe(peer, &directory)?;
         store.put_peer(peer, &row)?;
         self.pairs.insert(peer, row);

@@ -30,6 +30,11 @@ pub mod sqlite;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position(pub u64);
 
+impl Position {
+    /// After everything.
+    pub const END: Position = Position(i64::MAX as u64);
+}
+
 /// What a store knows of one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
@@ -57,8 +62,9 @@ pub struct Debt {
 pub struct Peer {
     /// The digest of all items that both must hold, as known here.
     pub digest: SetDigest,
-    /// Everything must be sent, and this is how far the scan has come.
-    pub everything: Option<Position>,
+    /// Everything must be sent: how far the scan has come, and up to where it goes. What arrived after that has rows in
+    /// the outbox.
+    pub everything: Option<(Position, Position)>,
     /// When the pair was last proved equal, in milliseconds since 1970 by this node's clock.
     pub proved_at: Option<u64>,
     /// When the peer was last heard of, in milliseconds since 1970 by this node's clock.
@@ -68,7 +74,8 @@ pub struct Peer {
 impl Peer {
     /// A peer that must still get everything.
     pub fn new() -> Peer {
-        Peer { digest: SetDigest::new(), everything: Some(Position(0)), proved_at: None, last_seen: None }
+        let everything = Some((Position(0), Position::END));
+        Peer { digest: SetDigest::new(), everything, proved_at: None, last_seen: None }
     }
 }
 
@@ -223,7 +230,8 @@ pub trait Store: contents::Contents {
     fn owe(&mut self, peer: NodeName, debts: &[Debt]) -> Result<()>;
     /// A peer's rows, the most urgent first, at most `limit`.
     fn owed(&mut self, peer: NodeName, limit: usize) -> Result<Vec<Debt>>;
-    /// The rows of single items of this document in a peer's outbox, the oldest rank first, at most `limit`.
+    /// The rows of this document in a peer's outbox: the one for the whole of it, then those of single items, the oldest
+    /// rank first; at most `limit`.
     fn owed_of(&mut self, peer: NodeName, doc: &DocId, limit: usize) -> Result<Vec<Debt>>;
     /// How many rows a peer's outbox has.
     fn owed_count(&mut self, peer: NodeName) -> Result<u64>;

@@ -51,7 +51,7 @@ fn with_the_link_down_every_row_says_so_and_the_standing_when_it_was_proved() {
     let mut network = city();
     let id = network.call("370100", "公交晚点");
     let found = diff(&network);
-    assert_eq!(found["standing"], "no link is up, and a scan that sends everything goes on when one is");
+    assert_eq!(found["standing"], "no link is up, and it was never proved equal");
     network.start("370000");
     network.settle();
     assert_eq!(diff(&network)["standing"], "proved equal: the peer lacks nothing");

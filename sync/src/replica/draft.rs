@@ -110,11 +110,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     Some(_) => {}
                     None => store.settle(peer, &[(None, hash)])?,
                 },
-                (Some(doc), None) if !busy.contains(&doc) => {
-                    self.draft_whole(peer, doc, class, &mut draft, store)?;
-                }
-                (Some(doc), Some(_)) if seen.insert(doc) => {
-                    self.draft_document(peer, doc, &held_back, &mut draft, store)?;
+                (Some(doc), _) if seen.insert(doc) => {
+                    self.draft_document(peer, doc, (&held_back, &busy), &mut draft, store)?;
                 }
                 _ => continue,
             }
@@ -129,16 +126,27 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         flights.flat_map(|b| b.whole.iter().copied()).collect()
     }
 
-    /// What waits of one document, parents first, as far as there is room.
+    /// What waits of one document, parents first, as far as there is room: all of it when that is owed, which takes the
+    /// rows of its items along.
     fn draft_document<S: Store>(
         &mut self,
         peer: NodeName,
         doc: DocId,
-        held_back: &BTreeSet<(Option<DocId>, ItemHash)>,
+        (held_back, busy): (&BTreeSet<(Option<DocId>, ItemHash)>, &BTreeSet<DocId>),
         draft: &mut Draft,
         store: &mut S,
     ) -> store::Result<()> {
-        for Debt { item, .. } in store.owed_of(peer, &doc, LOOK + held_back.len())? {
+        let most = LOOK + held_back.len();
+        let mut rows = store.owed_of(peer, &doc, most)?;
+        if let Some(Debt { class, item: None, .. }) = rows.first()
+            && !busy.contains(&doc)
+        {
+            if self.draft_whole(peer, doc, *class, draft, store)? {
+                return Ok(());
+            }
+            rows = store.owed_of(peer, &doc, most)?;
+        }
+        for Debt { item, .. } in rows {
             let Some(hash) = item else { continue };
             if held_back.contains(&(Some(doc), hash)) {
                 continue;
@@ -153,7 +161,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(())
     }
 
-    /// A whole document; one that is larger than a batch becomes rows of its items, which go one batch after another.
+    /// A whole document, when there is room; `false` for one that is larger than a batch: it has become rows of its items,
+    /// which go one batch after another.
     fn draft_whole<S: Store>(
         &mut self,
         peer: NodeName,
@@ -161,7 +170,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         class: Class,
         draft: &mut Draft,
         store: &mut S,
-    ) -> store::Result<()> {
+    ) -> store::Result<bool> {
         let items: Vec<Item> = store.items_of(&doc)?.into_iter().filter(may_leave).collect();
         let bytes: usize = items.iter().map(|i| i.bytes.len() + SEAL).sum();
         if bytes > BATCH || items.len() > MAX_BATCH_ITEMS / 2 {
@@ -170,22 +179,24 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 .map(|(at, i)| Debt { class, rank: Position(at), doc: Some(doc), item: Some(i.hash) })
                 .collect();
             store.owe(peer, &rows)?;
-            return store.settle_document(peer, &doc);
+            store.settle_document(peer, &doc)?;
+            return Ok(false);
         }
         if draft.is_empty() || draft.bytes + bytes <= BATCH {
             items.into_iter().for_each(|item| draft.add(item));
             draft.whole.push(doc);
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Everything under a seal that the peer must hold: so nobody needs a proof, and a document's changes travel together
+    /// Everything under a seal that the peer must hold and that arrived up to `until`: so nobody needs a proof, and a document's changes travel together
     /// when they were sealed together. `false` when there is no room for it; what would be too much for any batch is put
     /// into the outbox.
     fn draft_seal<S: Store>(
         &mut self,
         peer: NodeName,
         seal: &SealHash,
+        until: Position,
         draft: &mut Draft,
         store: &mut S,
     ) -> store::Result<bool> {
@@ -195,7 +206,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let (mut items, mut owed, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut recent = None;
         for (rank, hash, doc) in store.under(seal)? {
-            if !self.both_must_hold(peer, Some(doc), &mut recent, store)? {
+            if rank > until || !self.both_must_hold(peer, Some(doc), &mut recent, store)? {
                 continue;
             }
             if bytes > MOST || items.len() >= MAX_BATCH_ITEMS {
@@ -223,14 +234,20 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         draft: &mut Draft,
         store: &mut S,
     ) -> store::Result<Option<(Position, Position)>> {
-        let Some(from) = self.links.get(&peer).and_then(|l| l.scan) else { return Ok(None) };
+        let Some((from, until)) = self.links.get(&peer).and_then(|l| l.scan) else { return Ok(None) };
         let (mut at, mut recent, mut more) = (from, None, true);
         'pages: while more {
             let page = store.scan(at, 1024)?;
             more = !page.is_empty();
             for (position, hash, doc) in page {
+                if position > until {
+                    more = false;
+                    break 'pages;
+                }
                 let fits = match store.seal_of(&hash)? {
-                    Some((seal, first)) if first == position => self.draft_seal(peer, &seal, draft, store)?,
+                    Some((seal, first)) if first == position => {
+                        self.draft_seal(peer, &seal, until, draft, store)?
+                    }
                     Some(_) => true, // it goes with the first under its seal
                     None if self.both_must_hold(peer, doc, &mut recent, store)? => {
                         match store.item(&hash)?.filter(may_leave) {
@@ -250,7 +267,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
         }
         if let Some(link) = self.links.get_mut(&peer) {
-            link.scan = more.then_some(at);
+            link.scan = more.then_some((at, until));
             link.changed();
         }
         if draft.is_empty() {
@@ -264,12 +281,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     pub(super) fn note_scan(&mut self, peer: NodeName) {
         let Some(link) = self.links.get(&peer) else { return };
         let open = link.in_flight.values().filter_map(|b| b.scanned).map(|(from, _)| from).min();
-        let upto = open.or(link.scan);
+        let upto = open.or(link.scan.map(|(at, _)| at));
         if let Some(pair) = self.pairs.get_mut(&peer)
-            && pair.everything.is_some()
-            && pair.everything != upto
+            && let Some((at, until)) = pair.everything
+            && Some(at) != upto
         {
-            pair.everything = upto;
+            pair.everything = upto.map(|at| (at, until));
             self.dirty.insert(peer);
         }
     }

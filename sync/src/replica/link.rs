@@ -67,8 +67,8 @@ pub(super) struct Link {
     pub(super) asked: BTreeSet<SealHash>,
     /// The peer did not find what short references meant: everything is said in full from now on.
     pub(super) in_full: bool,
-    /// How far the scan of everything has been sent.
-    pub(super) scan: Option<Position>,
+    /// How far the scan of everything has been sent, and up to where it goes.
+    pub(super) scan: Option<(Position, Position)>,
     pub(super) sent: u64,
     pub(super) received: u64,
     greeted: bool,

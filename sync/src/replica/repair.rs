@@ -252,12 +252,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     /// Begins the scan that sends the peer everything that both must hold.
     fn send_everything(&mut self, peer: NodeName) {
         if let Some(pair) = self.pairs.get_mut(&peer) {
-            pair.everything = Some(Position(0));
+            pair.everything = Some((Position(0), Position::END));
             self.dirty.insert(peer);
         }
         if let Some(link) = self.links.get_mut(&peer) {
             link.repair = None;
-            link.scan = Some(Position(0));
+            link.scan = Some((Position(0), Position::END));
             link.changed();
         }
     }

@@ -258,7 +258,15 @@ fn an_outbox_is_ordered_and_settles<S: Durable>(store: &mut S) {
     store.owe(peer, &[newer]).expect("owe");
     assert_eq!(store.owed_of(peer, &doc(1), 10).expect("owed"), [old, urgent, newer], "parents first");
     assert_eq!(store.owed_of(peer, &doc(1), 1).expect("owed"), [old]);
-    assert_eq!(store.owed_of(peer, &doc(3), 10).expect("owed"), [], "a whole document is no item");
+    assert_eq!(store.owed_of(peer, &doc(3), 10).expect("owed"), [whole]);
+    let part = debt(Class::Ordinary, 1, 3, 10);
+    store.owe(peer, &[part]).expect("owe");
+    assert_eq!(
+        store.owed_of(peer, &doc(3), 10).expect("owed"),
+        [whole, part],
+        "the whole document goes first"
+    );
+    store.settle(peer, &[(Some(doc(3)), hash(10))]).expect("settle");
     store.settle(peer, &[(Some(doc(1)), hash(9))]).expect("settle");
     store.settle(peer, &[(Some(doc(1)), hash(1)), (None, hash(4)), (Some(doc(9)), hash(9))]).expect("settle");
     store.settle_document(peer, &doc(3)).expect("settle");
@@ -288,6 +296,9 @@ fn peers_and_meta<S: Durable>(store: &mut S) {
     peer.digest.add(&hash(1));
     peer.proved_at = Some(77);
     store.put_peer(name, &peer).expect("put");
+    peer.everything = Some((Position(3), Position(9)));
+    store.put_peer(name, &peer).expect("put");
+    assert_eq!(store.peer(name).expect("peer").as_ref(), Some(&peer));
     peer.everything = None;
     store.put_peer(name, &peer).expect("put");
     assert_eq!(store.peer(name).expect("peer"), Some(peer));

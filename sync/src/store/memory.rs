@@ -399,9 +399,8 @@ impl Store for Memory {
     }
 
     fn owed_of(&mut self, peer: NodeName, doc: &DocId, limit: usize) -> Result<Vec<Debt>> {
-        let mut rows: Vec<Debt> =
-            self.debts(peer).filter(|d| d.doc == Some(*doc) && d.item.is_some()).collect();
-        rows.sort_by_key(|d| (d.rank, d.item));
+        let mut rows: Vec<Debt> = self.debts(peer).filter(|d| d.doc == Some(*doc)).collect();
+        rows.sort_by_key(|d| (d.item.is_some(), d.rank, d.item));
         rows.truncate(limit);
         Ok(rows)
     }

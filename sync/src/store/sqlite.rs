@@ -60,7 +60,7 @@ CREATE TABLE outbox(
 CREATE INDEX outbox_order ON outbox(peer, class, rank DESC);
 CREATE TABLE refusal(node TEXT NOT NULL, item BLOB NOT NULL, reason TEXT NOT NULL, UNIQUE(node, item));
 CREATE TABLE peer(
-  name TEXT PRIMARY KEY, digest BLOB NOT NULL, everything INTEGER, proved_at INTEGER, last_seen INTEGER);
+  name TEXT PRIMARY KEY, digest BLOB NOT NULL, everything INTEGER, until INTEGER, proved_at INTEGER, last_seen INTEGER);
 CREATE TABLE emptying(hash BLOB PRIMARY KEY);
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE counts(documents INTEGER NOT NULL, items INTEGER NOT NULL);
@@ -746,7 +746,7 @@ impl Store for Sqlite {
         let Some(row) = self.document_row(doc)? else { return Ok(Vec::new()) };
         let mut query = self.connection.prepare_cached(
             "SELECT o.class, o.rank, d.doc, o.item FROM outbox o JOIN document d ON d.id = o.doc
-             WHERE o.peer = ?1 AND o.doc = ?2 AND o.item > x'' ORDER BY o.rank, o.item LIMIT ?3",
+             WHERE o.peer = ?1 AND o.doc = ?2 ORDER BY o.item > x'', o.rank, o.item LIMIT ?3",
         )?;
         let rows = query.query_map(params![peer.to_string(), row, limit as i64], RawDebt::read)?;
         rows.map(|raw| raw?.debt()).collect()
@@ -786,9 +786,9 @@ impl Store for Sqlite {
     }
 
     fn peer(&mut self, peer: NodeName) -> Result<Option<Peer>> {
-        let mut query = self
-            .connection
-            .prepare_cached("SELECT digest, everything, proved_at, last_seen FROM peer WHERE name = ?1")?;
+        let mut query = self.connection.prepare_cached(
+            "SELECT digest, everything, until, proved_at, last_seen FROM peer WHERE name = ?1",
+        )?;
         let row = query
             .query_row([peer.to_string()], |r| {
                 Ok((
@@ -796,13 +796,16 @@ impl Store for Sqlite {
                     r.get::<_, Option<i64>>(1)?,
                     r.get::<_, Option<i64>>(2)?,
                     r.get::<_, Option<i64>>(3)?,
+                    r.get::<_, Option<i64>>(4)?,
                 ))
             })
             .optional()?;
-        let Some((digest, everything, proved_at, last_seen)) = row else { return Ok(None) };
+        let Some((digest, everything, until, proved_at, last_seen)) = row else { return Ok(None) };
         Ok(Some(Peer {
             digest: SetDigest::from_bytes(&digest).map_err(|_| damaged("a pair's digest"))?,
-            everything: everything.map(|p| Position(p as u64)),
+            everything: everything
+                .zip(until)
+                .map(|(at, until)| (Position(at as u64), Position(until as u64))),
             proved_at: proved_at.map(|t| t as u64),
             last_seen: last_seen.map(|t| t as u64),
         }))
@@ -810,14 +813,15 @@ impl Store for Sqlite {
 
     fn put_peer(&mut self, peer: NodeName, row: &Peer) -> Result<()> {
         let mut put = self.connection.prepare_cached(
-            "INSERT INTO peer(name, digest, everything, proved_at, last_seen) VALUES(?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO peer(name, digest, everything, until, proved_at, last_seen) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT(name) DO UPDATE SET digest = excluded.digest, everything = excluded.everything,
-               proved_at = excluded.proved_at, last_seen = excluded.last_seen",
+               until = excluded.until, proved_at = excluded.proved_at, last_seen = excluded.last_seen",
         )?;
         put.execute(params![
             peer.to_string(),
             row.digest.to_bytes().as_slice(),
-            row.everything.map(|p| p.0 as i64),
+            row.everything.map(|(at, _)| at.0 as i64),
+            row.everything.map(|(_, until)| until.0 as i64),
             row.proved_at.map(|t| t as i64),
             row.last_seen.map(|t| t as i64)
         ])?;

@@ -1,6 +1,7 @@
 //! What nodes have to tell each other arrives, and is proved.
 
 use super::*;
+use crate::wire::{Frame, Load};
 
 #[test]
 fn what_was_written_while_the_link_was_down_arrives_and_is_proved() {
@@ -196,4 +197,28 @@ fn records_go_before_all_that_was_written_since_a_peer_is_known() {
     w.link("370000", "370100");
     w.settle();
     w.assert_equal("370000", "370100");
+}
+
+#[test]
+fn what_was_taken_before_the_first_link_travels_once() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.write("370100", None, "subject", "before the peer was known");
+    w.at(name("370100"), |r, s, _| r.know_peer(name("370000"), s).unwrap());
+    for i in 0..20 {
+        let doc = w.write("370100", None, "subject", &format!("letter {i}"));
+        w.write("370100", Some(doc), "subject", "and a later word");
+    }
+    w.link("370000", "370100");
+    let mut sent = 0;
+    while let Some((from, to, bytes)) = w.wire.pop_front() {
+        if let Frame::Batch { load, .. } = Frame::from_bytes(&bytes).unwrap()
+            && from == name("370100")
+        {
+            sent += Load::unpack(&load).unwrap().docs.iter().map(|doc| doc.items.len()).sum::<usize>();
+        }
+        w.at(to, |r, s, now| r.step(now, Input::Frame { peer: from, bytes }, s, &mut Desk).unwrap());
+    }
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert_eq!(sent, 41);
 }
