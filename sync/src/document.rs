@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use automerge::legacy::{Key, ObjectId, OpType};
 use automerge::transaction::Transaction;
@@ -159,7 +160,7 @@ pub struct Witnessed {
     seq: u64,
     start_op: u64,
     last_op: u64,
-    change: Change,
+    change: Arc<Change>,
 }
 
 impl Witnessed {
@@ -187,7 +188,7 @@ impl Witnessed {
             seq: chunk.seq(),
             start_op: chunk.start_op(),
             last_op: chunk.last_op(),
-            change,
+            change: Arc::new(change),
         })
     }
 
@@ -206,14 +207,14 @@ fn contain<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, Refusal> {
 }
 
 /// Gives changes to automerge, contained, and sees that it keeps each as it was written.
-fn give(automerge: &mut Automerge, changes: &[Change]) -> Result<(), Refusal> {
+fn give(automerge: &mut Automerge, changes: &[Arc<Change>]) -> Result<(), Refusal> {
     contain(|| {
         let before = automerge.get_heads();
-        automerge.apply_changes(changes.iter().cloned()).map_err(|e| e.to_string())?;
+        automerge.apply_changes(changes.iter().map(|c| Change::clone(c))).map_err(|e| e.to_string())?;
         let kept: BTreeMap<ChangeHash, Change> =
             automerge.get_changes(&before).into_iter().map(|c| (c.hash(), c)).collect();
         let as_written =
-            |c: &Change| kept.get(&c.hash()).is_some_and(|kept| kept.raw_bytes() == c.raw_bytes());
+            |c: &Arc<Change>| kept.get(&c.hash()).is_some_and(|kept| kept.raw_bytes() == c.raw_bytes());
         if kept.len() == changes.len() && changes.iter().all(as_written) {
             return Ok(());
         }
@@ -231,7 +232,7 @@ struct Known {
     seq: u64,
     last_op: u64,
     /// Its own words, for the day when automerge's are not to be trusted any more.
-    change: Change,
+    change: Arc<Change>,
 }
 
 /// A document in memory.
@@ -245,7 +246,7 @@ pub struct Document {
     heads: BTreeSet<ItemHash>,
     operations: u64,
     /// In the books and not in automerge yet.
-    staged: Vec<Change>,
+    staged: Vec<Arc<Change>>,
 }
 
 impl fmt::Debug for Document {
@@ -481,7 +482,7 @@ impl Document {
     fn made_anew(&self) -> Automerge {
         let mut automerge = Automerge::new();
         // What waits for its dependencies is kept by automerge until they come.
-        let all = self.changes.values().map(|known| known.change.clone());
+        let all = self.changes.values().map(|known| Change::clone(&known.change));
         automerge.apply_changes(all).expect("changes that were applied before can be applied again");
         automerge
     }
