@@ -23,8 +23,10 @@ mod create;
 mod erase;
 mod files;
 mod grants;
+mod hands;
 mod inspect;
 mod persons;
+mod side_by_side;
 mod view;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -42,20 +44,19 @@ use sync::replica::{Effect, Event, Input, Replica};
 use sync::store::sqlite::{Parted, Sqlite};
 use sync::store::{self, Durable, Store, StoreError};
 
-use crate::content::Content;
 use crate::files::FileLimits;
 use crate::hex::hex;
 use crate::others;
-use crate::projection::{self, Indexing};
+use crate::projection::{self, Indexing, Row};
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Reply, Request};
 use crate::roll::Roll;
 use crate::ticket::TicketMatter;
 use crate::ticket::matter::KIND;
 use crate::ticket::number::{Block, NumberSeries};
-use crate::ticket::times::times;
 use crate::vault::index::By;
 use crate::vault::{self, Grant, holders};
+use hands::Hands;
 
 /// How many documents are kept open: about 60 KiB each.
 const SHELF: usize = 1_200;
@@ -99,6 +100,16 @@ impl Options {
     }
 }
 
+/// What is kept beside a document.
+enum Derived {
+    /// It is a ticket.
+    Ticket(Box<Row>),
+    /// It is of a kind that is not known here.
+    Other(String),
+    /// Its beginning does not count.
+    Nothing,
+}
+
 /// What the replica keeps beside the documents: projections, and which documents changed.
 struct Desk {
     me: NodeName,
@@ -107,37 +118,35 @@ struct Desk {
     kept: BTreeSet<DocId>,
     /// How many more tickets of this transaction have their words indexed in it.
     prompt: usize,
+    /// From the first batch of new documents on.
+    hands: Option<Hands>,
 }
 
 impl Domain<Sqlite> for Desk {
     type Matter = TicketMatter;
+    type Row = Derived;
 
     fn begin(&self, doc: DocId) -> TicketMatter {
         TicketMatter::new(doc)
     }
 
-    fn project(
-        &mut self,
-        store: &mut Sqlite,
-        document: &Document,
-        matter: &TicketMatter,
-    ) -> store::Result<()> {
-        if let Some(other) = matter.other() {
-            return others::put(store.connection(), &document.id(), other.kind());
+    fn row(document: &Document, matter: &TicketMatter) -> Derived {
+        match matter.other() {
+            Some(other) => Derived::Other(other.kind().to_owned()),
+            None => Row::of(document, matter).map_or(Derived::Nothing, |row| Derived::Ticket(Box::new(row))),
         }
-        let Some(folded) = matter.folded() else { return Ok(()) };
-        let clock = times(folded, matter.entries());
-        self.touched.push(document.id());
+    }
+
+    fn project(&mut self, store: &mut Sqlite, doc: &DocId, row: Derived) -> store::Result<()> {
+        let row = match row {
+            Derived::Ticket(row) => row,
+            Derived::Other(kind) => return others::put(store.connection(), doc, &kind),
+            Derived::Nothing => return Ok(()),
+        };
+        self.touched.push(*doc);
         let indexing = if self.prompt > 0 { Indexing::Now } else { Indexing::Later };
         self.prompt = self.prompt.saturating_sub(1);
-        projection::put(
-            store.connection(),
-            &document.id(),
-            folded,
-            &Content::read(document),
-            &clock,
-            indexing,
-        )
+        projection::put(store.connection(), doc, &row, indexing)
     }
 
     fn keep(&mut self, store: &mut Sqlite, item: &Item) -> store::Result<()> {
@@ -155,6 +164,21 @@ impl Domain<Sqlite> for Desk {
             _ => {}
         }
         Ok(())
+    }
+
+    fn each<W: Send + 'static, R: Send + 'static>(
+        &mut self,
+        work: Vec<W>,
+        make: impl Fn(W) -> R + Send + Sync + 'static,
+        mut take: impl FnMut(&mut Desk, R) -> store::Result<()>,
+    ) -> store::Result<()> {
+        if work.len() < 2 {
+            return work.into_iter().try_for_each(|work| take(self, make(work)));
+        }
+        let hands = self.hands.take().unwrap_or_else(Hands::start);
+        let end = hands.each(work, make, |made| take(self, made));
+        self.hands = Some(hands);
+        end
     }
 }
 
@@ -276,7 +300,7 @@ impl Engine {
             dir: dir.to_owned(),
             store,
             replica,
-            desk: Desk { me, touched: Vec::new(), kept: BTreeSet::new(), prompt: 0 },
+            desk: Desk { me, touched: Vec::new(), kept: BTreeSet::new(), prompt: 0, hands: None },
             idles: false,
             index_key: None,
             swept: 0,
@@ -305,7 +329,8 @@ impl Engine {
         for doc in others::take(engine.store.connection(), KIND)? {
             let open = engine.replica.open_document(doc, &mut engine.store, &engine.desk)?;
             if let Some((document, matter)) = open {
-                engine.desk.project(&mut engine.store, document, matter)?;
+                let row = Desk::row(document, matter);
+                engine.desk.project(&mut engine.store, &doc, row)?;
             }
         }
         let record = identity.record().bytes().clone();

@@ -8,12 +8,14 @@ mod text;
 use certs::Site;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
+use sync::document::Document;
 use sync::id::DocId;
 use sync::store::{Result, StoreError};
 
 use crate::content::Content;
 use crate::search::query;
-use crate::ticket::Folded;
+use crate::ticket::times::times;
+use crate::ticket::{Folded, TicketMatter};
 
 pub use text::{catch_up, is_behind, waiting};
 
@@ -106,46 +108,80 @@ pub enum Indexing {
     Later,
 }
 
-/// Brings a ticket's rows up to date, from its state, its content and the facts of its clock.
-pub fn put(
-    db: &Connection,
-    doc: &DocId,
-    folded: &Folded,
-    content: &Content,
-    clock: &Value,
-    indexing: Indexing,
-) -> Result<()> {
-    let at = clock["began"][0]["at"].as_str().unwrap_or_default();
+/// What a ticket's rows say.
+#[derive(Clone, Debug)]
+pub struct Row {
+    number: String,
+    stands: Stands,
+    taken_by: String,
+    offered_to: Option<String>,
+    subject: String,
+    at: String,
+    returns: i64,
+    superseded: i64,
+    alarms: i64,
+    state: [u8; 32],
+    clock: String,
+    text: String,
+    searched: [u8; 32],
+    names: String,
+}
+
+impl Row {
+    /// Reads a ticket: its state, its content and the facts of its clock. `None` when its beginning is not counted.
+    pub fn of(document: &Document, matter: &TicketMatter) -> Option<Row> {
+        let folded = matter.folded()?;
+        let (content, clock) = (Content::read(document), times(folded, matter.entries()));
+        let subject = match content.facts.get("subject").and_then(Value::as_str) {
+            Some(subject) => subject,
+            None if folded.created.confidential => CONFIDENTIAL,
+            None => "",
+        };
+        let place = content.facts.get("place").and_then(Value::as_str).unwrap_or_default();
+        let text = searchable(folded, &content);
+        Some(Row {
+            number: folded.created.number.clone(),
+            stands: (folded.stand.custodian.to_string(), folded.stage.name().to_owned()),
+            taken_by: folded.stand.taken_by.to_string(),
+            offered_to: folded.open_offer().map(|o| o.to.to_string()),
+            at: clock["began"][0]["at"].as_str().unwrap_or_default().to_owned(),
+            returns: folded.returns as i64,
+            superseded: (folded.superseded.len() + folded.proposals.len()) as i64,
+            alarms: folded.alarms.len() as i64,
+            state: state_hash(folded, &content),
+            clock: clock.to_string(),
+            searched: *blake3::hash(text.as_bytes()).as_bytes(),
+            text,
+            names: format!("{subject}\n{place}"),
+            subject: subject.to_owned(),
+        })
+    }
+}
+
+/// Brings a ticket's rows up to date.
+pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing) -> Result<()> {
     let known: Option<Known> = db
         .prepare_cached("SELECT row, searched, custodian, stage FROM ticket WHERE doc = ?1")?
         .query_row([doc.as_bytes()], |r| {
             Ok(Known { row: r.get(0)?, searched: r.get(1)?, stands: (r.get(2)?, r.get(3)?) })
         })
         .optional()?;
-    let text = searchable(folded, content);
-    let searched = *blake3::hash(text.as_bytes()).as_bytes();
-    let subject = match content.facts.get("subject").and_then(Value::as_str) {
-        Some(subject) => subject,
-        None if folded.created.confidential => CONFIDENTIAL,
-        None => "",
-    };
-    let stands = (folded.stand.custodian.to_string(), folded.stage.name().to_owned());
     let values = params![
         known.as_ref().map(|k| k.row),
         doc.as_bytes(),
-        folded.created.number,
-        stands.0,
-        folded.stand.taken_by.to_string(),
-        folded.open_offer().map(|o| o.to.to_string()),
-        stands.1,
-        subject,
-        at,
-        folded.returns as i64,
-        (folded.superseded.len() + folded.proposals.len()) as i64,
-        folded.alarms.len() as i64,
-        state_hash(folded, content),
-        clock.to_string(),
-        searched
+        row.number,
+        row.stands.0,
+        row.taken_by,
+        row.offered_to,
+        row.stands.1,
+        row.subject,
+        row.at,
+        row.returns,
+        row.superseded,
+        row.alarms,
+        row.state,
+        row.clock,
+        row.searched
     ];
     db.prepare_cached(match known {
         None => {
@@ -159,17 +195,16 @@ pub fn put(
     })?
     .execute(values)?;
     let key = known.as_ref().map_or_else(|| db.last_insert_rowid(), |k| k.row);
-    recount(db, known.as_ref().map(|k| &k.stands), &stands)?;
-    if known.as_ref().is_some_and(|k| k.searched == searched) {
+    recount(db, known.as_ref().map(|k| &k.stands), &row.stands)?;
+    if known.as_ref().is_some_and(|k| k.searched == row.searched) {
         return Ok(()); // most edits change no words
     }
-    let place = content.facts.get("place").and_then(Value::as_str).unwrap_or_default();
-    let (names, known) = (format!("{subject}\n{place}"), known.is_some());
+    let (Row { text, names, .. }, known) = (row, known.is_some());
     match indexing {
-        Indexing::Later => text::put_aside(db, key, known, &text, &names),
+        Indexing::Later => text::put_aside(db, key, known, text, names),
         Indexing::Now => {
             let known = if known { text::forget(db, key)?.unwrap_or(true) } else { false };
-            text::index(db, key, known, &text, &names)
+            text::index(db, key, known, text, names)
         }
     }
 }

@@ -31,7 +31,7 @@ pub enum Ruling {
 }
 
 /// The matter of one document: what its changes, taken in one by one, add up to.
-pub trait Matter: Clone {
+pub trait Matter: Clone + Send + 'static {
     /// What a change says, in the words of this kind of document.
     type Reading;
 
@@ -70,13 +70,30 @@ pub trait Domain<S> {
     /// The matter of its documents.
     type Matter: Matter;
 
+    /// What is derived from one document.
+    type Row: Send + 'static;
+
     /// The matter of a document of which nothing is here yet.
     fn begin(&self, doc: DocId) -> Self::Matter;
 
-    /// The document has changed: brings whatever is derived from it up to date.
-    fn project(&mut self, store: &mut S, document: &Document, matter: &Self::Matter) -> Result<()>;
+    /// Derives from a document whatever is kept beside it. It reads nothing else, so any thread may make it.
+    fn row(document: &Document, matter: &Self::Matter) -> Self::Row;
+
+    /// The document has changed: puts what is derived from it in the place of what was there.
+    fn project(&mut self, store: &mut S, doc: &DocId, row: Self::Row) -> Result<()>;
 
     /// An item that is not a change has come under a document (a grant, an erased mark, a kind of a newer version), or
     /// was emptied there: then it comes with that state.
     fn keep(&mut self, store: &mut S, item: &Item) -> Result<()>;
+
+    /// Does work that needs no store, and hands each result on in order; ends at the first error. Whoever has threads may
+    /// use them, as long as only few results wait: what is made is a document each.
+    fn each<W: Send + 'static, R: Send + 'static>(
+        &mut self,
+        work: Vec<W>,
+        make: impl Fn(W) -> R + Send + Sync + 'static,
+        mut take: impl FnMut(&mut Self, R) -> Result<()>,
+    ) -> Result<()> {
+        work.into_iter().try_for_each(|work| take(self, make(work)))
+    }
 }

@@ -22,6 +22,7 @@
 //! no entropy (a seed comes in at every start) and knows no address.
 
 mod admit;
+mod arrival;
 mod beginning;
 mod counting;
 mod draft;

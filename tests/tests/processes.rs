@@ -483,12 +483,15 @@ struct Newer;
 
 impl Domain<Sqlite> for Newer {
     type Matter = TicketMatter;
+    type Row = ();
 
     fn begin(&self, doc: DocId) -> TicketMatter {
         TicketMatter::new(doc)
     }
 
-    fn project(&mut self, _: &mut Sqlite, _: &Document, _: &TicketMatter) -> store::Result<()> {
+    fn row(_: &Document, _: &TicketMatter) {}
+
+    fn project(&mut self, _: &mut Sqlite, _: &DocId, (): ()) -> store::Result<()> {
         Ok(()) // the city's own `replica rebuild` makes up for it
     }
 

@@ -10,7 +10,6 @@
 //! A request that fails while it stores leaves nothing behind.
 
 mod compose;
-mod side_by_side;
 
 use certs::Site;
 use jiff::Timestamp;
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 use sync::document::Refusal;
 use sync::replica::WriteError;
 
+use super::side_by_side::side_by_side;
 use super::{Engine, failed, shown_time};
 use crate::import::{NewTicket, Sample};
 use crate::reference::Reference;
@@ -25,7 +25,6 @@ use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::number::{Day, TicketNumber};
 use crate::ticket::readers::{Readers, desks};
 use compose::{Call, Composed, Taker, against};
-use side_by_side::side_by_side;
 
 /// Most tickets of one request.
 const MAX_TICKETS: usize = 2_000;

@@ -11,9 +11,8 @@ use sync::trust::Trust;
 
 use super::{Engine, hex, shown_time, text};
 use crate::others;
-use crate::projection::{self, Indexing};
+use crate::projection::{self, Indexing, Row};
 use crate::request::{Failure, FailureKind, Reply};
-use crate::ticket::times::times;
 use crate::vault::{self, Grant};
 
 /// How many kinds of documents that this version does not know are told.
@@ -286,13 +285,8 @@ impl Engine {
                     others::put(self.store.connection(), &doc, &kind)?;
                     continue;
                 }
-                let row = self.with_document(doc, |document, matter| {
-                    let folded = matter.folded()?.clone();
-                    let clock = times(&folded, matter.entries());
-                    Some((folded, crate::content::Content::read(document), clock))
-                })?;
-                if let Some((folded, content, clock)) = row {
-                    projection::put(self.store.connection(), &doc, &folded, &content, &clock, Indexing::Now)?;
+                if let Some(row) = self.with_document(doc, Row::of)? {
+                    projection::put(self.store.connection(), &doc, &row, Indexing::Now)?;
                     documents += 1;
                 }
             }

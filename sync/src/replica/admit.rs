@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use certs::NodeName;
 
+use super::shelf::Open;
 use super::{Event, Replica, WriteError};
 use crate::document::{Refusal, Witnessed};
 use crate::id::{DocId, ItemHash, SealHash};
@@ -112,7 +113,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         if held.is_none() {
             store.put_document(&doc, &store::Document::default())?;
-            self.shelf.begin_for_peer(doc, domain.begin(doc));
+            self.shelf.put_for_peer(doc, Box::new(Open::empty(doc, domain.begin(doc))));
         } else {
             self.shelf.open(doc, store, domain)?;
         }
@@ -197,25 +198,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         D: Domain<S, Matter = M>,
     {
         let Some(open) = self.shelf.get_mut(&doc) else { return Ok(Vec::new()) };
-        let mut staged = vec![false; changes.len()];
-        let mut together = Vec::new();
-        let mut before = usize::MAX;
-        while together.len() < changes.len() && together.len() != before {
-            before = together.len();
-            for (at, (i, change)) in changes.iter().enumerate() {
-                let document = &open.document;
-                if !staged[at]
-                    && change.deps.iter().all(|d| document.has(d))
-                    && document.at_place(change.place()).is_none()
-                    && open.stage(change).is_ok()
-                {
-                    staged[at] = true;
-                    together.push((*i, counted_state(change)));
-                }
-            }
-        }
+        let together = open.stage_together(changes);
         if together.is_empty() {
-            return Ok(together);
+            return Ok(Vec::new());
         }
         if open.document.settle().is_err() {
             self.shelf.forget(&doc);
@@ -223,9 +208,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return Ok(Vec::new());
         }
         self.shelf.touch(doc);
+        let mut staged = vec![false; changes.len()];
+        together.iter().for_each(|at| staged[*at] = true);
+        let stored = together.into_iter().map(|at| (changes[at].0, counted_state(&changes[at].1))).collect();
         let mut staged = staged.into_iter();
         changes.retain(|_| staged.next() == Some(false));
-        Ok(together)
+        Ok(stored)
     }
 
     /// `None`: a dependency is not here yet.

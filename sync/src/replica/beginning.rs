@@ -84,7 +84,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return Err(WriteError::Refused(Refusal::Root));
         }
         store.put_document(&doc, &store::Document { audience: standing.audience.clone(), frozen: false })?;
-        domain.project(store, &open.document, &open.matter)?;
+        domain.project(store, &doc, D::row(&open.document, &open.matter))?;
         self.shelf.put(doc, open);
         let own = |hash, kind, bytes| Incoming { hash, kind, author, sealed: None, emptied: false, bytes };
         let mut taken = Taken { begins: true, ..Taken::default() };

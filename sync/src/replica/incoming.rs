@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use certs::NodeName;
 
 use super::admit::{Incoming, Verdict};
+use super::arrival::Arrival;
 use super::{Event, Replica};
 use crate::chunk::{UnpackError, unpack};
 use crate::id::{DocId, ItemHash, SealHash};
@@ -132,7 +133,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
         }
 
-        let mut by_doc: Vec<(DocId, Vec<(u32, Incoming)>)> = Vec::new();
+        let mut arrivals: Vec<Arrival> = Vec::new();
         for item in items {
             let here = place;
             place += 1;
@@ -150,19 +151,19 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             let sealed = Some(Sealed { seal: *seal, leaf });
             let incoming =
                 Incoming { hash, kind: item.kind, author: *author, sealed, emptied: item.emptied, bytes };
-            match by_doc.last_mut() {
-                Some((last, group)) if *last == doc => group.push((here, incoming)),
-                _ => by_doc.push((doc, vec![(here, incoming)])),
+            if arrivals.last().is_none_or(|last| last.doc != doc) {
+                arrivals.push(Arrival { doc, at: Vec::new(), items: Vec::new() });
             }
+            let arrival = arrivals.last_mut().expect("one was just added");
+            arrival.at.push(here);
+            arrival.items.push(incoming);
         }
         let mut unheld: BTreeMap<SealHash, Vec<Twig>> = BTreeMap::new();
-        for (doc, group) in by_doc {
-            let (at, incoming): (Vec<u32>, Vec<Incoming>) = group.into_iter().unzip();
-            let verdicts = self.admit(doc, &incoming, peer, &mut unheld, store, domain)?;
-            for ((at, item), verdict) in at.into_iter().zip(&incoming).zip(verdicts) {
+        for (arrival, verdicts) in self.admit_all(arrivals, peer, &mut unheld, store, domain)? {
+            for ((at, item), verdict) in arrival.at.into_iter().zip(&arrival.items).zip(verdicts) {
                 match verdict {
                     Verdict::Durable => {} // it was never owed to the peer that sent it
-                    Verdict::Known => settled.push((Some(doc), item.hash)),
+                    Verdict::Known => settled.push((Some(arrival.doc), item.hash)),
                     Verdict::Refused(refusal) => {
                         exceptions.push((at, Exception::Refused(refusal.to_string())))
                     }

@@ -45,6 +45,29 @@ impl<M: Matter> Open<M> {
         Ok(())
     }
 
+    /// Stages all changes that stand without a doubt: their dependencies are here, their place is free, and the rules
+    /// allow them. Returns which they are, parents first.
+    pub(super) fn stage_together(&mut self, changes: &[(usize, Witnessed)]) -> Vec<usize> {
+        let mut staged = vec![false; changes.len()];
+        let mut together = Vec::new();
+        let mut before = usize::MAX;
+        while together.len() < changes.len() && together.len() != before {
+            before = together.len();
+            for (at, (_, change)) in changes.iter().enumerate() {
+                let document = &self.document;
+                if !staged[at]
+                    && change.deps.iter().all(|d| document.has(d))
+                    && document.at_place(change.place()).is_none()
+                    && self.stage(change).is_ok()
+                {
+                    staged[at] = true;
+                    together.push(at);
+                }
+            }
+        }
+        together
+    }
+
     /// Whether the rules allow a change whose dependencies are here.
     pub(super) fn allows(&self, change: &Witnessed) -> bool {
         let reading = self.document.read(change).and_then(|writes| self.matter.read(change, &writes));
@@ -145,10 +168,10 @@ impl<M: Matter> Shelf<M> {
         self.open.insert(doc, open);
     }
 
-    /// Makes a document that a peer begins.
-    pub(super) fn begin_for_peer(&mut self, doc: DocId, matter: M) {
+    /// Puts a document that a peer begins.
+    pub(super) fn put_for_peer(&mut self, doc: DocId, open: Box<Open<M>>) {
         self.passing.push(doc);
-        self.put(doc, Box::new(Open::empty(doc, matter)));
+        self.put(doc, open);
     }
 
     /// The transaction has ended. New documents that came in a stream make room for those that somebody works on.
@@ -178,7 +201,7 @@ impl<M: Matter> Shelf<M> {
         for doc in std::mem::take(&mut self.changed) {
             self.open(doc, store, domain)?;
             if let Some(open) = self.open.get(&doc) {
-                domain.project(store, &open.document, &open.matter)?;
+                domain.project(store, &doc, D::row(&open.document, &open.matter))?;
             }
         }
         Ok(())

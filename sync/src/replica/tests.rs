@@ -1,5 +1,6 @@
 //! A few replicas side by side, frames carried by hand: the paths that the simulated world takes by chance.
 
+mod arrival;
 mod beginning;
 mod damage;
 mod erase;
@@ -109,10 +110,12 @@ struct Desk;
 
 impl Domain<Memory> for Desk {
     type Matter = Letter;
+    type Row = ();
     fn begin(&self, _: DocId) -> Letter {
         Letter::default()
     }
-    fn project(&mut self, _: &mut Memory, _: &Document, _: &Letter) -> store::Result<()> {
+    fn row(_: &Document, _: &Letter) {}
+    fn project(&mut self, _: &mut Memory, _: &DocId, (): ()) -> store::Result<()> {
         Ok(())
     }
     fn keep(&mut self, _: &mut Memory, _: &Item) -> store::Result<()> {

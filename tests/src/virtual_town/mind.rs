@@ -197,12 +197,15 @@ struct Office;
 
 impl Domain<Memory> for Office {
     type Matter = Letter;
+    type Row = ();
 
     fn begin(&self, _: DocId) -> Letter {
         Letter::default()
     }
 
-    fn project(&mut self, _: &mut Memory, _: &Document, _: &Letter) -> store::Result<()> {
+    fn row(_: &Document, _: &Letter) {}
+
+    fn project(&mut self, _: &mut Memory, _: &DocId, (): ()) -> store::Result<()> {
         Ok(())
     }
 

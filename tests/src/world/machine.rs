@@ -7,7 +7,7 @@
 //! The names in brackets are the places where the power can fail. A node is a name; a cloned node is two machines.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use automerge::transaction::Transactable;
 use certs::{NodeName, Site};
@@ -121,7 +121,7 @@ pub struct Machine {
     own_lives: BTreeSet<Incarnation>,
     birth: u64,
     sabotage: Sabotage,
-    sites: Rc<BTreeSet<Site>>,
+    sites: Arc<BTreeSet<Site>>,
 }
 
 impl Machine {
@@ -155,7 +155,7 @@ impl Machine {
         disk: Memory,
         birth: u64,
         sabotage: Sabotage,
-        sites: Rc<BTreeSet<Site>>,
+        sites: Arc<BTreeSet<Site>>,
     ) -> Machine {
         Machine {
             node,

@@ -40,7 +40,7 @@ pub mod tamper;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use certs::{NodeName, Site};
 use sync::replica::{Effect, Event as Told, Input};
@@ -95,7 +95,7 @@ pub struct World {
     machines: Vec<Machine>,
     net: Net,
     chance: Chance,
-    sites: Rc<BTreeSet<Site>>,
+    sites: Arc<BTreeSet<Site>>,
     wanted: BTreeSet<Pair>,
     cut: BTreeSet<Pair>,
     blamed: BTreeMap<Pair, u64>,
@@ -115,7 +115,7 @@ pub struct World {
 impl World {
     /// A world of these nodes, all switched on, every one linked to its superiors and its site's other replicas.
     pub fn new(seed: u64, nodes: &[NodeName], sabotage: Sabotage) -> World {
-        let sites: Rc<BTreeSet<Site>> = Rc::new(nodes.iter().map(|n| n.site()).collect());
+        let sites: Arc<BTreeSet<Site>> = Arc::new(nodes.iter().map(|n| n.site()).collect());
         let mut world = World {
             now: START_MS,
             machines: Vec::new(),

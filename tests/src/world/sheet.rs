@@ -2,7 +2,7 @@
 //! the invariants read of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use automerge::ScalarValue;
 use certs::{NodeName, Site};
@@ -23,7 +23,7 @@ use super::sabotage::Sabotage;
 pub struct Sheet {
     ticket: TicketMatter,
     sabotage: Sabotage,
-    sites: Rc<BTreeSet<Site>>,
+    sites: Arc<BTreeSet<Site>>,
     me: Site,
     /// This site has accepted the ticket once, for the possessive one.
     ours: bool,
@@ -212,7 +212,7 @@ fn rare(folded: &Folded, ticket: &TicketMatter) -> BTreeSet<&'static str> {
 pub struct Desk {
     me: Site,
     sabotage: Sabotage,
-    sites: Rc<BTreeSet<Site>>,
+    sites: Arc<BTreeSet<Site>>,
     /// Documents projected in this transaction.
     pub touched: BTreeMap<DocId, Shown>,
     /// Whose the grants are.
@@ -226,13 +226,14 @@ impl Desk {
     }
 
     /// An empty desk in a world of these sites; the seed is for what its vault draws.
-    pub fn new(seed: u64, me: Site, sabotage: Sabotage, sites: Rc<BTreeSet<Site>>) -> Desk {
+    pub fn new(seed: u64, me: Site, sabotage: Sabotage, sites: Arc<BTreeSet<Site>>) -> Desk {
         Desk { me, sabotage, sites, touched: BTreeMap::new(), vault: Vault::new(seed, sabotage) }
     }
 }
 
 impl Domain<Memory> for Desk {
     type Matter = Sheet;
+    type Row = Shown;
 
     fn begin(&self, doc: DocId) -> Sheet {
         Sheet {
@@ -245,8 +246,12 @@ impl Domain<Memory> for Desk {
         }
     }
 
-    fn project(&mut self, _: &mut Memory, document: &Document, sheet: &Sheet) -> store::Result<()> {
-        self.touched.insert(document.id(), Shown::of(sheet));
+    fn row(_: &Document, sheet: &Sheet) -> Shown {
+        Shown::of(sheet)
+    }
+
+    fn project(&mut self, _: &mut Memory, doc: &DocId, shown: Shown) -> store::Result<()> {
+        self.touched.insert(*doc, shown);
         Ok(())
     }
 

@@ -1,14 +1,14 @@
-//! Work of one request on all cores, its results taken in order.
+//! Work of one transaction on all cores, its results taken in order.
 
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, available_parallelism, scope};
 
 /// How many threads one who takes results keeps busy, about.
-const THREADS: usize = 8;
+pub(super) const THREADS: usize = 8;
 
 /// How many results a thread may be ahead of who takes them.
-const AHEAD: usize = 16;
+pub(super) const AHEAD: usize = 16;
 
 /// Works on the items with as many threads as there are cores, and hands the results on in order on this thread, while
 /// the others go on working. Ends at the first error of `take`. What a thread should have done that the system did not
