@@ -34,7 +34,7 @@ use folder::Folder;
 pub use folder::Staged;
 
 /// The version of the tables below, in `PRAGMA user_version`.
-pub const SCHEMA: i64 = 1;
+pub const SCHEMA: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE document(
@@ -187,9 +187,9 @@ impl Sqlite {
                 ))?;
             }
             SCHEMA => {}
-            newer => {
+            other => {
                 return Err(StoreError::Failed(format!(
-                    "the database has schema {newer} and this program knows {SCHEMA}: use the program version that wrote it"
+                    "the database has schema {other} and this program knows {SCHEMA}: use the program version that wrote it"
                 )));
             }
         }
