@@ -23,7 +23,6 @@ mod create;
 mod erase;
 mod files;
 mod grants;
-mod hands;
 mod inspect;
 mod persons;
 mod side_by_side;
@@ -56,7 +55,7 @@ use crate::ticket::matter::KIND;
 use crate::ticket::number::{Block, NumberSeries};
 use crate::vault::index::By;
 use crate::vault::{self, Grant, holders};
-use hands::Hands;
+use side_by_side::side_by_side;
 
 /// How many documents are kept open: about 60 KiB each.
 const SHELF: usize = 1_200;
@@ -118,8 +117,6 @@ struct Desk {
     kept: BTreeSet<DocId>,
     /// How many more tickets of this transaction have their words indexed in it.
     prompt: usize,
-    /// From the first batch of new documents on.
-    hands: Option<Hands>,
 }
 
 impl Domain<Sqlite> for Desk {
@@ -166,19 +163,13 @@ impl Domain<Sqlite> for Desk {
         Ok(())
     }
 
-    fn each<W: Send + 'static, R: Send + 'static>(
+    fn each<W: Send, R: Send>(
         &mut self,
         work: Vec<W>,
-        make: impl Fn(W) -> R + Send + Sync + 'static,
+        make: impl Fn(W) -> R + Sync,
         mut take: impl FnMut(&mut Desk, R) -> store::Result<()>,
     ) -> store::Result<()> {
-        if work.len() < 2 {
-            return work.into_iter().try_for_each(|work| take(self, make(work)));
-        }
-        let hands = self.hands.take().unwrap_or_else(Hands::start);
-        let end = hands.each(work, make, |made| take(self, made));
-        self.hands = Some(hands);
-        end
+        side_by_side(work, make, |made| take(self, made))
     }
 }
 
@@ -300,7 +291,7 @@ impl Engine {
             dir: dir.to_owned(),
             store,
             replica,
-            desk: Desk { me, touched: Vec::new(), kept: BTreeSet::new(), prompt: 0, hands: None },
+            desk: Desk { me, touched: Vec::new(), kept: BTreeSet::new(), prompt: 0 },
             idles: false,
             index_key: None,
             swept: 0,
@@ -568,15 +559,11 @@ impl Engine {
     /// be lost where it was for, too, so all who hold the ticket look whether anybody lacks one.
     fn bring_together(&mut self) -> Result<(), Failure> {
         let Parted { lost, strays } = self.store.parted()?;
-        let mut docs = BTreeSet::new();
+        let mut docs = self.replica.lose(&lost, &mut self.store)?;
         for stray in &strays {
             docs.extend(holders::document_of(self.store.apart(), stray)?);
         }
-        for item in &lost {
-            docs.extend(self.store.item(item)?.and_then(|item| item.doc));
-        }
         self.store.drop_strays(&strays)?;
-        self.replica.lose(&lost, &mut self.store)?;
         holders::doubt(self.store.apart(), &docs, self.me())?;
         if !lost.is_empty() {
             let lost = lost.len();

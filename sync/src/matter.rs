@@ -31,7 +31,7 @@ pub enum Ruling {
 }
 
 /// The matter of one document: what its changes, taken in one by one, add up to.
-pub trait Matter: Clone + Send + 'static {
+pub trait Matter: Clone + Send {
     /// What a change says, in the words of this kind of document.
     type Reading;
 
@@ -71,7 +71,7 @@ pub trait Domain<S> {
     type Matter: Matter;
 
     /// What is derived from one document.
-    type Row: Send + 'static;
+    type Row: Send;
 
     /// The matter of a document of which nothing is here yet.
     fn begin(&self, doc: DocId) -> Self::Matter;
@@ -88,10 +88,10 @@ pub trait Domain<S> {
 
     /// Does work that needs no store, and hands each result on in order; ends at the first error. Whoever has threads may
     /// use them, as long as only few results wait: what is made is a document each.
-    fn each<W: Send + 'static, R: Send + 'static>(
+    fn each<W: Send, R: Send>(
         &mut self,
         work: Vec<W>,
-        make: impl Fn(W) -> R + Send + Sync + 'static,
+        make: impl Fn(W) -> R + Sync,
         mut take: impl FnMut(&mut Self, R) -> Result<()>,
     ) -> Result<()> {
         work.into_iter().try_for_each(|work| take(self, make(work)))

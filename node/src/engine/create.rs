@@ -39,8 +39,8 @@ impl Engine {
         }
         let mut parsed = Vec::with_capacity(tickets.len());
         side_by_side(
-            tickets,
-            |i, given| parse(i, given, &self.reference),
+            tickets.iter().enumerate().collect(),
+            |(i, given)| parse(i, given, &self.reference),
             |ticket| ticket.map(|ticket| parsed.push(ticket)),
         )?;
         parsed.iter().try_for_each(|ticket| self.somebody_sees(ticket))?;
@@ -59,8 +59,8 @@ impl Engine {
         let taker = Taker { me, incarnation, user, at: shown_time(self.now) };
         let mut made = Vec::with_capacity(calls.len());
         side_by_side(
-            &calls,
-            |_, call| taker.compose(call),
+            calls,
+            |call| taker.compose(&call),
             |composed| composed.and_then(|composed| self.store_new(composed)).map(|shown| made.push(shown)),
         )?;
         Ok(made)

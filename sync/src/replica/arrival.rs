@@ -93,8 +93,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
         }
         let mut admitted = Vec::with_capacity(beginning.len() + others.len());
-        let row: fn(&Document, &M) -> D::Row = D::row;
-        let judge = move |(matter, arrival): (M, Arrival)| (arrival.judge(matter, row), arrival);
+        let judge = |(matter, arrival): (M, Arrival)| (arrival.judge(matter, D::row), arrival);
         domain.each(beginning, judge, |domain, (judged, arrival)| {
             let verdicts = match judged {
                 Some(judged) => self.admit_judged(&arrival, judged, from, store, domain)?,

@@ -138,10 +138,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Forgets items whose bytes were lost, so that the digests tell and a repair brings them back from whoever has
-    /// them. Their leaves are kept as hashes: what else is under their seals can still be proved.
-    pub fn lose<S: Store>(&mut self, lost: &[ItemHash], store: &mut S) -> store::Result<()> {
+    /// them. Their leaves are kept as hashes: what else is under their seals can still be proved. Returns of which
+    /// documents they were.
+    pub fn lose<S: Store>(&mut self, lost: &[ItemHash], store: &mut S) -> store::Result<BTreeSet<DocId>> {
+        let mut docs = BTreeSet::new();
         for hash in lost {
             let Some(item) = store.item(hash)? else { continue };
+            docs.extend(item.doc);
             let mut recent = None;
             let peers: BTreeSet<_> = self.pairs.keys().copied().collect();
             for peer in peers {
@@ -159,6 +162,6 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 self.keep_twigs(sealed.seal, vec![leaf], store)?;
             }
         }
-        Ok(())
+        Ok(docs)
     }
 }
