@@ -15,9 +15,9 @@
 //! ```
 //!
 //! Both files bear the stamp of the last commit that added or emptied something, the hash of everything ever added and
-//! emptied. Stamps that differ at start mean a crash between the two commits, or that one file was put back from a backup or is gone: then
-//! [`Sqlite::parted`] tells what they differ in. Bytes that the database does not speak of are to be removed, items whose
-//! bytes are gone to be fetched again from a peer.
+//! emptied. Stamps that differ at start mean a crash between the two commits, or that one file was put back from a
+//! backup or is gone: then [`Sqlite::parted`] tells what they differ in. Bytes that the database does not speak of are to
+//! be removed, items whose bytes are gone to be fetched again from a peer.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
