@@ -232,7 +232,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     {
         for dep in &change.deps {
             match store.state(dep)? {
-                Some(State::Refused) if self.shelf.get(&doc).is_some() => {
+                Some(State::Refused) if self.fell(doc, *dep, store)? => {
                     return self.judge_twins(doc, item, change, taken, store, domain).map(Some);
                 }
                 Some(State::Refused) => {

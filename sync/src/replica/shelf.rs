@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::{Document, Refusal, Witnessed, Write};
-use crate::id::DocId;
+use crate::id::{DocId, ItemHash};
 use crate::item::{Audience, Kind, State};
 use crate::matter::{Domain, Matter};
 use crate::store::{Result, Store};
@@ -16,13 +16,15 @@ type Apply = fn(&mut Document, &Witnessed, &[Write]) -> std::result::Result<(), 
 pub(super) struct Open<M> {
     pub(super) document: Document,
     pub(super) matter: M,
+    /// Twins that do not stand, and what rests on them; gathered when first asked for.
+    pub(super) fallen: Option<BTreeSet<ItemHash>>,
     used: u64,
 }
 
 impl<M: Matter> Open<M> {
     /// A document of which nothing is here yet.
     pub(super) fn empty(doc: DocId, matter: M) -> Open<M> {
-        Open { document: Document::empty(doc), matter, used: 0 }
+        Open { document: Document::empty(doc), matter, fallen: None, used: 0 }
     }
 
     /// Judges a change whose dependencies are here and whose place is free, and takes it in.

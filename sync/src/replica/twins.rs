@@ -25,6 +25,36 @@ struct Known {
 }
 
 impl<T: Trust, M: Matter> Replica<T, M> {
+    /// Whether a refused change is a twin or rests on one: elsewhere it may have stood. What breaks a rule stood nowhere,
+    /// and what rests on that is not looked at more closely, however much of it a peer sends.
+    pub(super) fn fell<S: Store>(
+        &mut self,
+        doc: DocId,
+        change: ItemHash,
+        store: &mut S,
+    ) -> store::Result<bool> {
+        let Some(open) = self.shelf.get_mut(&doc) else { return Ok(false) };
+        if open.fallen.is_none() {
+            let items = store.items_of_kind(&doc, Kind::CHANGE)?.into_iter();
+            let refused: Vec<Witnessed> = items
+                .filter(|item| item.state == State::Refused)
+                .filter_map(|item| Witnessed::check(&item.bytes, item.author, true).ok())
+                .collect();
+            let (mut fallen, mut before) = (BTreeSet::new(), usize::MAX);
+            while fallen.len() != before {
+                before = fallen.len();
+                let falls = |change: &&Witnessed| {
+                    open.document.at_place(change.place()).is_some()
+                        || change.deps.iter().any(|dep| fallen.contains(dep))
+                };
+                let more: Vec<ItemHash> = refused.iter().filter(falls).map(|change| change.hash).collect();
+                fallen.extend(more);
+            }
+            open.fallen = Some(fallen);
+        }
+        Ok(open.fallen.as_ref().is_some_and(|fallen| fallen.contains(&change)))
+    }
+
     /// Takes in a change whose place in the document is taken, or that rests on what fell, and judges all the others again.
     pub(super) fn judge_twins<S, D>(
         &mut self,
