@@ -60,15 +60,13 @@ use side_by_side::side_by_side;
 /// How many documents are kept open: about 60 KiB each.
 const SHELF: usize = 1_200;
 
-/// How many persons are opened for the index in one transaction, up to a millisecond each: few while others wait, more
-/// when nothing else is done.
+/// How many persons are opened for the index at once, up to a millisecond each.
 const MARKED: usize = 4;
-const MARKED_IDLE: usize = 32;
 
 /// How many tickets of a transaction can be searched for when it has ended; when more come at once, the words of the
-/// others are indexed while nothing else is to be done, so many in a transaction of its own.
+/// others are indexed while nothing else is to be done, so many at once: a few milliseconds.
 const PROMPT: usize = 16;
-const CAUGHT_UP: usize = 64;
+const CAUGHT_UP: usize = 8;
 
 /// How many events are kept for the operator.
 const EVENTS: usize = 500;
@@ -412,13 +410,14 @@ impl Engine {
             || !vault::index::unread(self.store.apart(), 1)?.is_empty())
     }
 
-    /// Indexes some of the words that were put aside, else some of the persons; in a transaction. From the first call on,
-    /// everything else relies on further ones and waits for nothing.
-    pub fn catch_up(&mut self) -> Result<(), Failure> {
+    /// Indexes a few of the words that were put aside, else a few of the persons; in a transaction, which may hold several
+    /// calls. Whether there was anything. From the first call on, everything else relies on further ones and waits for
+    /// nothing.
+    pub fn catch_up(&mut self) -> Result<bool, Failure> {
         self.idles = true;
         match projection::catch_up(self.store.connection(), CAUGHT_UP)? {
-            0 => self.mark_persons(MARKED_IDLE),
-            _ => Ok(()),
+            0 => self.mark_persons(MARKED).map(|marked| marked > 0),
+            _ => Ok(true),
         }
     }
 
@@ -547,10 +546,9 @@ impl Engine {
             }
         }
         wrote |= self.supply_due(&docs)?;
-        match (idle, self.idles) {
-            (false, _) => self.mark_persons(MARKED)?,
-            (true, false) => self.mark_persons(MARKED_IDLE)?,
-            (true, true) => {} // a question does not pay for it
+        // A question does not pay for it where somebody catches up.
+        if !(idle && self.idles) {
+            self.mark_persons(MARKED)?;
         }
         Ok(wrote)
     }

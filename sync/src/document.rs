@@ -512,29 +512,37 @@ impl Document {
         incarnation: Incarnation,
         write: impl FnOnce(&mut Transaction<'_>) -> Result<(), E>,
     ) -> Result<Option<Vec<u8>>, E> {
-        compose_in(&mut self.automerge.clone(), node, incarnation, write)
+        Ok(self.compose_in(node, incarnation, write)?.map(|(bytes, _)| bytes))
     }
 
-    /// Writes the first change of a new document, like [`Document::compose`]. Returns what it was written in, too: when
-    /// the change has passed the gate, it is what [`Document::settle_in`] takes.
+    /// Like [`Document::compose`], and returns what the change was written in, too: when the change has passed the gate,
+    /// it is what [`Document::settle_in`] takes.
+    pub(crate) fn compose_in<E>(
+        &self,
+        node: NodeName,
+        incarnation: Incarnation,
+        write: impl FnOnce(&mut Transaction<'_>) -> Result<(), E>,
+    ) -> Result<Option<(Vec<u8>, Automerge)>, E> {
+        write_in(self.automerge.clone(), node, incarnation, write)
+    }
+
+    /// The first change of a new document, like [`Document::compose_in`].
     pub(crate) fn begin<E>(
         node: NodeName,
         incarnation: Incarnation,
         write: impl FnOnce(&mut Transaction<'_>) -> Result<(), E>,
     ) -> Result<Option<(Vec<u8>, Automerge)>, E> {
-        let mut automerge = Automerge::new();
-        let bytes = compose_in(&mut automerge, node, incarnation, write)?;
-        Ok(bytes.map(|bytes| (bytes, automerge)))
+        write_in(Automerge::new(), node, incarnation, write)
     }
 }
 
 /// Writes a change into automerge's document and returns its bytes, as automerge gives them to everybody.
-fn compose_in<E>(
-    automerge: &mut Automerge,
+fn write_in<E>(
+    mut automerge: Automerge,
     node: NodeName,
     incarnation: Incarnation,
     write: impl FnOnce(&mut Transaction<'_>) -> Result<(), E>,
-) -> Result<Option<Vec<u8>>, E> {
+) -> Result<Option<(Vec<u8>, Automerge)>, E> {
     let deps = automerge.get_heads();
     automerge.set_author(Some(Author::from(node.to_string().into_bytes())));
     automerge.set_actor(ActorId::from(actor(node, incarnation)));
@@ -543,7 +551,7 @@ fn compose_in<E>(
     let (hash, _) = tx.commit();
     let Some(hash) = hash else { return Ok(None) };
     let change = automerge.get_changes(&deps).into_iter().find(|c| c.hash() == hash);
-    Ok(change.map(|c| c.raw_bytes().to_vec()))
+    Ok(change.map(|c| (c.raw_bytes().to_vec(), automerge)))
 }
 
 #[cfg(test)]

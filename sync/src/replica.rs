@@ -548,12 +548,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         };
         self.shelf.open(doc, store, domain)?;
         let document = &self.shelf.get(&doc).ok_or(WriteError::Refused(Refusal::TooLarge))?.document;
-        let bytes = document
-            .compose(self.me, self.incarnation, |tx| write(document, tx))
+        let (bytes, composed) = document
+            .compose_in(self.me, self.incarnation, |tx| write(document, tx))
             .map_err(WriteError::Caller)?
             .ok_or(WriteError::Nothing)?;
         let change = Witnessed::check(&bytes, self.me, true).map_err(WriteError::Refused)?;
-        self.admit_own(doc, change, bytes, store, domain)?;
+        self.admit_own(doc, change, (bytes, composed), store)?;
         Ok(doc)
     }
 

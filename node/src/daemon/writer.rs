@@ -24,6 +24,10 @@ const GROUP_BYTES: usize = 256 << 10;
 const CHECKPOINT: u64 = 4_000;
 const OVERDUE: u64 = 20_000;
 
+/// How many steps of what was put aside are done in one transaction, at most: one of them takes some milliseconds, which
+/// whoever comes meanwhile waits.
+const CAUGHT_UP: usize = 16;
+
 /// No work for so long is a pause.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -105,7 +109,8 @@ impl Writer {
                 bytes += work.bytes();
                 group.push(work);
             }
-            match self.transact(group) {
+            let idle = group.is_empty();
+            match self.transact(group, || idle && queue.is_empty()) {
                 Ok(None) => stumbled = false,
                 Ok(Some(done)) => {
                     match self.engine.checkpoint() {
@@ -129,13 +134,25 @@ impl Writer {
         }
     }
 
-    /// One transaction. `Some` when the node is to stop.
-    fn transact(&mut self, group: Vec<Work>) -> Result<Option<oneshot::Sender<()>>, Failure> {
+    /// One transaction, in which what was put aside is done while `nobody_waits`. `Some` when the node is to stop.
+    fn transact(
+        &mut self,
+        group: Vec<Work>,
+        nobody_waits: impl Fn() -> bool,
+    ) -> Result<Option<oneshot::Sender<()>>, Failure> {
         let mut answers: Vec<(oneshot::Sender<Reply>, Reply)> = Vec::new();
         let mut pulses = Vec::new();
         let mut stop = None;
         self.engine.begin(now_ms())?;
-        let mut failed = if group.is_empty() { self.engine.catch_up().err() } else { None };
+        let mut failed = None;
+        let mut steps = 0;
+        while failed.is_none() && steps < CAUGHT_UP && nobody_waits() {
+            match self.engine.catch_up() {
+                Ok(true) => steps += 1,
+                Ok(false) => break,
+                Err(failure) => failed = Some(failure),
+            }
+        }
         for work in group {
             match work {
                 Work::Ask(request, answer) => {

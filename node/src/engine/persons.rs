@@ -74,16 +74,17 @@ impl Engine {
         Ok(self.index_key.as_ref().expect("it was just put there"))
     }
 
-    /// Marks the persons of grants that came for this node, at most so many.
-    pub(super) fn mark_persons(&mut self, limit: usize) -> Result<(), Failure> {
+    /// Marks the persons of grants that came for this node, at most so many; how many there were.
+    pub(super) fn mark_persons(&mut self, limit: usize) -> Result<usize, Failure> {
         self.index_key()?;
         let due = index::unread(self.store.apart(), limit.min(i64::MAX as usize))?;
+        let marked = due.len();
         for (grant, doc, desk) in due {
             let person = self.person(doc, desk).unwrap_or_default();
             let marks = self.index_key()?.marks(&person);
             index::put(self.store.apart(), &grant, &marks)?;
         }
-        Ok(())
+        Ok(marked)
     }
 
     /// Marks the person of a ticket that was made here, whose key this node granted itself: what the caller said is still

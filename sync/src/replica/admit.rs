@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use automerge::Automerge;
 use certs::NodeName;
 
 use super::shelf::Open;
@@ -51,21 +52,16 @@ pub(super) struct Taken {
 }
 
 impl<T: Trust, M: Matter> Replica<T, M> {
-    /// Takes in a change that this node just made of a document that is here.
-    pub(super) fn admit_own<S, D, E>(
+    /// Takes in a change that this node just made of a document that is open, with what it was composed in: it passes the
+    /// gate as everybody's do, and automerge does not get it a second time.
+    pub(super) fn admit_own<S: Store, E>(
         &mut self,
         doc: DocId,
         change: Witnessed,
-        bytes: Vec<u8>,
+        (bytes, composed): (Vec<u8>, Automerge),
         store: &mut S,
-        domain: &mut D,
-    ) -> Result<(), WriteError<E>>
-    where
-        S: Store,
-        D: Domain<S, Matter = M>,
-    {
+    ) -> Result<(), WriteError<E>> {
         let old = store.document(&doc)?.unwrap_or_default();
-        self.shelf.open(doc, store, domain)?;
         let incoming = Incoming {
             hash: change.hash,
             kind: Kind::CHANGE,
@@ -76,7 +72,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         };
         let mut taken = Taken::default();
         let open = self.shelf.get_mut(&doc).ok_or(WriteError::Refused(Refusal::TooLarge))?;
-        open.take(&change).map_err(WriteError::Refused)?;
+        open.stage(&change).map_err(WriteError::Refused)?;
+        if let Err(refusal) = open.document.settle_in(composed) {
+            self.shelf.forget(&doc);
+            return Err(WriteError::Refused(refusal));
+        }
         self.shelf.touch(doc);
         self.keep_item(doc, &incoming, State::Counted, &mut taken, store)?;
         self.unsealed = true;
