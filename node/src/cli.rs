@@ -1,7 +1,9 @@
 //! The command line: what was typed becomes a request; the reply becomes words, a table, or JSON.
 
+mod backup;
 mod cert;
 mod demo;
+mod doctor;
 mod files;
 mod findings;
 mod import;
@@ -64,6 +66,14 @@ enum Command {
     /// This replica and its peers.
     #[command(subcommand)]
     Replica(replica::Replica),
+    /// Copies the node, while it works, into archives that are read again before they count.
+    Backup(backup::BackupArgs),
+    /// Makes the data directory of a backup.
+    Restore(backup::RestoreArgs),
+    /// What a person should look at, each with a next step.
+    Doctor(doctor::DoctorArgs),
+    /// One line for a monitoring system: exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    Check,
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -91,6 +101,9 @@ pub fn main() -> u8 {
             return if e.use_stderr() { FailureKind::Usage.exit_code() } else { 0 };
         }
     };
+    if let Command::Check = cli.command {
+        return doctor::check(&cli);
+    }
     match cli.run() {
         Ok(()) => 0,
         Err(failure) => {
@@ -151,6 +164,10 @@ impl Cli {
             Command::Run(args) => run::run(self.config(args.flags()?)?),
             Command::Ticket(command) => command.run(self),
             Command::Replica(command) => command.run(self),
+            Command::Backup(args) => args.run(self),
+            Command::Restore(args) => args.run(self),
+            Command::Doctor(args) => args.run(self),
+            Command::Check => Ok(()), // it has exit codes of its own: see `main`
             Command::Config(ConfigCommand::Check(args)) => self.check(args),
             Command::Completions { shell } => papers::completions(*shell),
             Command::Man { out } => papers::man(out.as_deref()),

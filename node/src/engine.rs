@@ -23,8 +23,10 @@ mod create;
 mod erase;
 mod files;
 mod grants;
+mod hold;
 mod inspect;
 mod persons;
+mod restored;
 mod side_by_side;
 mod view;
 
@@ -200,6 +202,8 @@ pub struct Engine {
     events: VecDeque<(u64, String)>,
     /// Whether somebody catches up when nothing else is to be done.
     idles: bool,
+    /// Until when the databases' files stay as they are, for somebody copies them.
+    held: Option<u64>,
     now: u64,
 }
 
@@ -291,6 +295,7 @@ impl Engine {
             replica,
             desk: Desk { me, touched: Vec::new(), kept: BTreeSet::new(), prompt: 0 },
             idles: false,
+            held: None,
             index_key: None,
             swept: 0,
             met: None,
@@ -467,6 +472,7 @@ impl Engine {
             Request::Verify => self.verify(),
             Request::Rebuild => self.rebuild(),
             Request::Admit { kind, hex } => self.admit(kind, hex),
+            Request::Hold { step } => self.hold(*step),
             Request::ConfirmClock => {
                 let before = self.clock.doubt().is_some();
                 self.clock.confirm(UnixTime::from_secs(self.now / 1000));
@@ -493,6 +499,7 @@ impl Engine {
     /// engine goes on, and knows of no link; after any other it must not be used.
     pub fn undo(&mut self, failure: Failure) -> Failure {
         self.spoiled = None;
+        self.held = None; // a log that may not be moved must not be what fills the disk
         // The memory is ahead of the disk now: it is thrown away and read again.
         let undone = self.store.rollback().map_err(Failure::from).and_then(|()| match failure.kind {
             FailureKind::TryAgain => self.reopen(),
@@ -591,8 +598,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Moves the write-ahead log into the database; call it now and then, outside a transaction.
+    /// Moves the write-ahead log into the database, unless the files are held still; call it now and then, outside a
+    /// transaction. Returns how many pages are left.
     pub fn checkpoint(&mut self) -> Result<u64, Failure> {
+        if self.is_held() {
+            return Ok(0);
+        }
         Ok(self.store.checkpoint()?)
     }
 

@@ -1,10 +1,12 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
 
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod content;
 pub mod daemon;
 pub mod demo;
+pub mod doctor;
 pub mod engine;
 pub mod files;
 pub mod hex;

@@ -51,6 +51,18 @@ pub enum Language {
     En,
 }
 
+/// A step of copying the data directory of a node that works: see [`Request::Hold`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hold {
+    /// From now on the databases' files stay as they are, and only their logs grow.
+    Begin,
+    /// Goes on for another minute, and tells how far the logs go that belong together.
+    Mark,
+    /// The copy is made, or given up.
+    End,
+}
+
 /// A request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
@@ -197,6 +209,13 @@ pub enum Request {
         kind: String,
         /// Its bytes.
         hex: String,
+    },
+    /// Holds the databases' files still while they are copied, for a minute from each step on. Replies with
+    /// `{"node","cuts","logs":{FILE:BYTES}}`: when `cuts` differs between two steps, something was erased and the copy is
+    /// worth nothing.
+    Hold {
+        /// The step.
+        step: Hold,
     },
     /// A person confirms that this machine's date is right.
     ConfirmClock,

@@ -140,11 +140,14 @@ async fn linked(
         );
     }
     for node in [&city, &province] {
-        while node.ask(Request::Status).await.expect("an answer")["unindexed"] != 0 {
+        loop {
+            let status = node.ask(Request::Status).await.expect("an answer");
+            if status["unindexed"] == 0 && status["unmarked_persons"] == 0 {
+                break;
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-    tokio::time::sleep(Duration::from_secs(4)).await; // the persons
     if wanted.wants("visible") {
         let mut all = Times::default();
         for at in 0..wanted.size(500, 50) {

@@ -77,6 +77,11 @@ pub(super) enum Cert {
     },
     /// Takes in what an authority has written: a response into an identity, a revocation list into a node.
     Admit(enrol::AdmitArgs),
+    /// A recovery key, which backups are sealed to: `recovery.pub` for the nodes, `recovery.key` for a safe.
+    Recovery {
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// What an authority has issued and revoked.
     List {
         #[arg(long, value_name = "DIR")]
@@ -154,6 +159,13 @@ impl Cert {
                 })
             }
             Cert::Admit(args) => args.run(cli, now)?,
+            Cert::Recovery { out } => {
+                certs::RecoveryKey::generate().save(out).map_err(failed)?;
+                json!({
+                    "public": out.join(certs::recovery::PUBLIC), "secret": out.join(certs::recovery::SECRET),
+                    "next": "the public half to the nodes, the secret half where no node is; without it no backup opens",
+                })
+            }
             Cert::List { ca } => {
                 let authority = Authority::load(ca).map_err(failed)?;
                 return show::list(&authority, cli, now);

@@ -104,6 +104,11 @@ impl Block {
     pub const fn of_node(self) -> u8 {
         self.0
     }
+
+    /// Another block of the same node.
+    pub const fn another(self, drawn: u8) -> Block {
+        Block(self.0, (self.1 + 1 + drawn % 30) % 31)
+    }
 }
 
 impl fmt::Display for Block {

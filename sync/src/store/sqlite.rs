@@ -211,6 +211,11 @@ impl Sqlite {
         Ok(if busy != 0 { log.max(0) as u64 } else { (log - moved).max(0) as u64 })
     }
 
+    /// How often something was cut out of the vault since the start: a copy of the file that was begun before is none.
+    pub fn cuts(&self) -> u64 {
+        self.apart.cuts()
+    }
+
     /// The connection of the file that grants lie in, for tables that the caller keeps beside them. Their rows may hang
     /// on `apart(id)` and go with a grant that is erased.
     pub fn apart(&self) -> &Connection {

@@ -19,6 +19,7 @@
 //! backup or is gone: then [`Sqlite::parted`] tells what they differ in. Bytes that the database does not speak of are to
 //! be removed, items whose bytes are gone to be fetched again from a peer.
 
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -65,6 +66,8 @@ pub(super) struct Apart {
     emptied: Vec<ItemHash>,
     /// The stamps differed at start, and the files were compared since.
     compared: bool,
+    /// How often the log was cut off since the start.
+    cuts: Cell<u64>,
 }
 
 impl Apart {
@@ -91,11 +94,16 @@ impl Apart {
             strays: Vec::new(),
             emptied: Vec::new(),
             compared: false,
+            cuts: Cell::new(0),
         })
     }
 
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    pub(super) fn cuts(&self) -> u64 {
+        self.cuts.get()
     }
 
     pub(super) fn begin(&mut self) -> Result<()> {
@@ -188,6 +196,7 @@ impl Apart {
 
     /// Moves the log into the file and cuts it off, so that nothing deleted is left in either.
     pub(super) fn truncate_log(&self) -> Result<()> {
+        self.cuts.set(self.cuts.get() + 1);
         let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
         if busy == 0 {
             return Ok(());
