@@ -18,9 +18,10 @@ mod rotation;
 mod sealed;
 mod take;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use restore::{Restore, restore};
 pub use rotation::VAULT_DAYS;
@@ -29,7 +30,13 @@ pub use take::{Backup, take};
 use crate::request::{Failure, FailureKind};
 
 /// What the last backup was, in the data directory.
-pub const LAST: &str = "backup.json";
+const LAST: &str = "backup.json";
+
+/// When the last backup of a data directory was taken, in milliseconds since 1970.
+pub fn taken_at(dir: &Path) -> Option<u64> {
+    let said: Value = serde_json::from_slice(&std::fs::read(dir.join(LAST)).ok()?).ok()?;
+    u64::try_from(rotation::taken_at(said["taken"].as_str()?)?).ok().map(|secs| secs * 1000)
+}
 
 /// The two archives of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

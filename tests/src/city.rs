@@ -4,6 +4,7 @@
 //! Program    the binary under test: one command, what it said and how it ended
 //! Daemon     one running node: its log, kill -9, SIGTERM
 //! Network    identities and directories made by the program itself; daemons linked through relays that can be cut
+//! Hosts      nodes in network namespaces of their own, linked by cables of the kernel's
 //! Hostile    a node made of the library that harms what it sends
 //! Sweep      one deed, done again and again with a fault at every storage call
 //! ```
@@ -13,12 +14,14 @@
 
 mod daemon;
 mod hostile;
+mod hosts;
 mod network;
 mod program;
 pub mod sweep;
 
 pub use daemon::Daemon;
 pub use hostile::{Harm, Hostile};
+pub use hosts::Hosts;
 pub use network::Network;
 pub use program::{Env, Program, Said};
 

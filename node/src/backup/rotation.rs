@@ -11,7 +11,7 @@ use super::{Named, Part};
 pub const VAULT_DAYS: i64 = 30;
 
 /// When a backup was taken, as its name says, in seconds since 1970.
-fn taken_at(taken: &str) -> Option<i64> {
+pub(super) fn taken_at(taken: &str) -> Option<i64> {
     let at = DateTime::strptime("%Y%m%dT%H%M%SZ", taken).ok()?;
     Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }

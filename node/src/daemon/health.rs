@@ -106,6 +106,29 @@ fn text(status: &Value) -> String {
         "Tickets by stage.",
         stages.map(|(s, n)| (format!("{{stage=\"{s}\"}}"), number(n))).collect(),
     );
+    let moment = |v: &Value| {
+        v.as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok()).map(|t| t.as_second() as f64)
+    };
+    for (key, help) in [
+        ("proved_at", "When the pair was last proved equal, in seconds since 1970; absent when never."),
+        ("last_seen", "When the peer was last heard, in seconds since 1970; absent when never."),
+    ] {
+        let peers = status["peers"].as_array().into_iter().flatten();
+        let rows =
+            peers.filter_map(|p| Some((format!("{{peer={}}}", p["node"]), moment(&p[key])?))).collect();
+        family(&format!("hotline_peer_{key}_timestamp_seconds"), help, rows);
+    }
+    let ends = status["expiring"].as_array().into_iter().flatten();
+    family(
+        "hotline_certificate_days",
+        "Days that a certificate lives on, for those of 30 and less.",
+        ends.map(|e| (format!("{{node={}}}", e["node"]), number(&e["days"]))).collect(),
+    );
+    family(
+        "hotline_backup_timestamp_seconds",
+        "When the last backup was taken, in seconds since 1970; absent when there was none.",
+        moment(&status["backup"]).map(|at| (String::new(), at)).into_iter().collect(),
+    );
     for (key, help) in [
         ("connected", "1 while a link is up."),
         ("outbox", "Rows that the peer must still get."),
@@ -129,13 +152,17 @@ mod tests {
     #[test]
     fn metrics_name_every_peer() {
         let status = json!({ "documents": 3, "clock_doubt": false, "stages": { "closed": 2 },
-            "peers": [{ "node": "370000", "connected": true, "outbox": 7 }] });
+            "expiring": [{ "node": "370000", "days": 9 }], "backup": "2026-11-28T02:30:00Z",
+            "peers": [{ "node": "370000", "connected": true, "outbox": 7, "proved_at": "2026-11-28T08:00:00+08:00" }] });
         let shown = text(&status);
         for line in [
             "hotline_documents 3",
             "hotline_tickets{stage=\"closed\"} 2",
             "hotline_peer_outbox{peer=\"370000\"} 7",
             "hotline_peer_connected{peer=\"370000\"} 1",
+            "hotline_peer_proved_at_timestamp_seconds{peer=\"370000\"} 1795824000",
+            "hotline_certificate_days{node=\"370000\"} 9",
+            "hotline_backup_timestamp_seconds 1795833000",
         ] {
             assert!(shown.lines().any(|l| l == line), "{line}\n{shown}");
         }

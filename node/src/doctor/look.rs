@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::backup::LAST;
+use crate::backup::taken_at;
 use crate::request::{Failure, FailureKind, Reply, Request};
 
 /// What can be seen of a node at one moment. Times are milliseconds since 1970.
@@ -107,7 +107,7 @@ pub fn look(
             .map(|m| m.len())
             .sum(),
         configuration: None,
-        backup: backed(dir),
+        backup: taken_at(dir).map_or(Backed::Never, |ms| Backed::At(ms as i64)),
         stuck,
         conflicts,
         damaged,
@@ -170,15 +170,6 @@ fn open_to_others(dir: &Path) -> Vec<String> {
 fn disk(dir: &Path) -> Option<Disk> {
     let disk = rustix::fs::statvfs(dir).ok()?;
     Some(Disk { free: disk.f_bavail * disk.f_frsize, total: disk.f_blocks * disk.f_frsize })
-}
-
-fn backed(dir: &Path) -> Backed {
-    let taken = || -> Option<i64> {
-        let said: Value = serde_json::from_slice(&fs::read(dir.join(LAST)).ok()?).ok()?;
-        let taken = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", said["taken"].as_str()?).ok()?;
-        Some(taken.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
-    };
-    taken().map_or(Backed::Never, Backed::At)
 }
 
 /// A node that cannot be asked.

@@ -100,6 +100,7 @@ impl Engine {
             "expiring": expiring,
             "other_kinds": other_kinds,
             "revoked": self.replica.trust().directory().revoked_nodes(),
+            "backup": self.last_backup(),
             "restored": self.last_restored()?,
             "peers": shown,
         });

@@ -1,9 +1,10 @@
-//! A node that came back from a backup: what it does differently, and how it says so.
+//! Backups, as the node knows of them: when the last was taken, and, when it came back from one, what it does differently.
 
 use serde_json::{Value, json};
 use sync::store::Store;
 
 use super::{BLOCK, Engine, failed, shown_time};
+use crate::backup;
 use crate::request::Failure;
 
 /// When the directory was restored last, and from what.
@@ -19,6 +20,11 @@ impl Engine {
         self.store.put_meta(BLOCK, self.block.to_string().as_bytes())?;
         let said = json!({ "at": shown_time(self.now), "of": taken });
         Ok(self.store.put_meta(RESTORED, said.to_string().as_bytes())?)
+    }
+
+    /// When the last backup of the directory was taken, as RFC 3339; null when none was.
+    pub(super) fn last_backup(&self) -> Value {
+        backup::taken_at(&self.dir).map_or(Value::Null, |ms| shown_time(ms).into())
     }
 
     /// `{"at","of"}`, or null when the directory never was restored.

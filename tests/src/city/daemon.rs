@@ -30,10 +30,27 @@ impl Daemon {
         log: &Path,
         env: &Env,
     ) -> Daemon {
+        let peers: Vec<_> = peers.iter().map(|(node, address)| (node.clone(), Some(*address))).collect();
+        Daemon::start_toward(program, dir, listen, &peers, log, env)
+    }
+
+    /// The same with peers of whom some have no address: they dial.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn start_toward(
+        program: &Program,
+        dir: &Path,
+        listen: SocketAddr,
+        peers: &[(String, Option<SocketAddr>)],
+        log: &Path,
+        env: &Env,
+    ) -> Daemon {
         let log_file = File::options().create(true).append(true).open(log).expect("a log");
         let mut command = program.command();
         command.arg("run").arg("--dir").arg(dir).arg("--listen").arg(listen.to_string());
         for (node, address) in peers {
+            let address = address.map_or_else(String::new, |address| address.to_string());
             command.arg("--peer").arg(format!("{node}={address}"));
         }
         command.envs(env.iter().cloned()).stdout(Stdio::null()).stderr(log_file);

@@ -10,9 +10,9 @@ use serde_json::Value;
 /// What comes before a process: names and values of its environment.
 pub type Env = [(&'static str, OsString)];
 
-/// The program, by its path: `env!("CARGO_BIN_EXE_hotline-under-test")`.
+/// The program, by its path: `env!("CARGO_BIN_EXE_hotline-under-test")`, and the words of a command that runs it, if any.
 #[derive(Clone, Debug)]
-pub struct Program(PathBuf);
+pub struct Program(PathBuf, Vec<String>);
 
 /// What a process said and how it ended.
 #[derive(Clone, Debug)]
@@ -30,12 +30,24 @@ pub struct Said {
 impl Program {
     /// The program at this path.
     pub fn new(path: impl Into<PathBuf>) -> Program {
-        Program(path.into())
+        Program(path.into(), Vec::new())
+    }
+
+    /// The same, run by another command: one that becomes the program, so that its process is the program's.
+    pub fn within(&self, command: &[&str]) -> Program {
+        Program(self.0.clone(), command.iter().map(|word| (*word).to_owned()).collect())
     }
 
     /// A command that knows nothing of the environment's HOTLINE variables.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.0);
+        let mut command = match self.1.split_first() {
+            None => Command::new(&self.0),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(&self.0);
+                command
+            }
+        };
         for name in ["HOTLINE_DIR", "HOTLINE_USER", "HOTLINE_LOG", "HOTLINE_LISTEN"] {
             command.env_remove(name);
         }
