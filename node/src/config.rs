@@ -75,6 +75,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// What files may cost.
     pub files: FileLimits,
+    /// After how many days what callers said of themselves, and their recordings, are erased; never if `None`.
+    pub retention: Option<u32>,
     /// What is logged, and how.
     pub log: LogOptions,
     file: Option<PathBuf>,
@@ -158,6 +160,7 @@ impl Config {
             congestion: Congestion::default(),
             http: None,
             files: FileLimits::default(),
+            retention: None,
             log: LogOptions::default(),
             file: None,
             effective: Vec::new(),

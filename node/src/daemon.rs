@@ -49,6 +49,8 @@ pub struct RunOptions {
     pub congestion: Congestion,
     /// What files may cost.
     pub files: FileLimits,
+    /// After how many days callers' data of ended tickets is erased; never if `None`.
+    pub retention: Option<u32>,
 }
 
 /// Something for the engine thread.
@@ -116,6 +118,7 @@ impl Node {
         let drawn = Options::drawn()?;
         let mut engine = Engine::open(&options.dir, &drawn)?;
         engine.set_file_limits(options.files);
+        engine.set_retention(options.retention);
         engine.begin(now_ms())?;
         for peer in options.peers.keys() {
             engine.add_peer(*peer)?;

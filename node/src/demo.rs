@@ -64,6 +64,7 @@ impl Demo {
                 http: None,
                 congestion: Congestion::Bbr,
                 files: FileLimits::default(),
+                retention: None,
             };
             nodes.insert(*node, Node::start(options).await?);
         }

@@ -27,6 +27,7 @@ mod hold;
 mod inspect;
 mod persons;
 mod restored;
+mod retention;
 mod side_by_side;
 mod view;
 
@@ -57,6 +58,7 @@ use crate::ticket::matter::KIND;
 use crate::ticket::number::{Block, NumberSeries};
 use crate::vault::index::By;
 use crate::vault::{self, Grant, holders};
+use retention::Retention;
 use side_by_side::side_by_side;
 
 /// How many documents are kept open: about 60 KiB each.
@@ -202,6 +204,8 @@ pub struct Engine {
     events: VecDeque<(u64, String)>,
     /// Whether somebody catches up when nothing else is to be done.
     idles: bool,
+    /// What is erased when its time is over.
+    retention: Retention,
     /// Until when the databases' files stay as they are, for somebody copies them.
     held: Option<u64>,
     now: u64,
@@ -295,6 +299,7 @@ impl Engine {
             replica,
             desk: Desk { me, touched: Vec::new(), kept: BTreeSet::new(), prompt: 0 },
             idles: false,
+            retention: Retention::default(),
             held: None,
             index_key: None,
             swept: 0,
@@ -412,16 +417,18 @@ impl Engine {
     /// Whether something waits to be done when nothing else is: see [`Engine::catch_up`].
     pub fn is_behind(&mut self) -> Result<bool, Failure> {
         Ok(projection::is_behind(self.store.connection())?
-            || !vault::index::unread(self.store.apart(), 1)?.is_empty())
+            || !vault::index::unread(self.store.apart(), 1)?.is_empty()
+            || self.retention.is_due(self.now))
     }
 
-    /// Indexes a few of the words that were put aside, else a few of the persons; in a transaction, which may hold several
-    /// calls. Whether there was anything. From the first call on, everything else relies on further ones and waits for
+    /// Indexes a few of the words that were put aside, else a few of the persons, else looks for a few tickets whose time
+    /// is over; in a transaction, which may hold several calls. Whether there was anything. From the first call on, everything else relies on further ones and waits for
     /// nothing.
     pub fn catch_up(&mut self) -> Result<bool, Failure> {
         self.idles = true;
         match projection::catch_up(self.store.connection(), CAUGHT_UP)? {
-            0 => self.mark_persons(MARKED).map(|marked| marked > 0),
+            0 if self.mark_persons(MARKED)? > 0 => Ok(true),
+            0 => self.retire(),
             _ => Ok(true),
         }
     }

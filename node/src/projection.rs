@@ -251,6 +251,32 @@ fn searchable(folded: &Folded, content: &Content) -> String {
     text
 }
 
+/// The rows after `after` of tickets that have ended, at most `limit`. Those that this site
+/// holds and that were made before `before` (RFC 3339) come with their documents.
+pub fn ended(
+    db: &Connection,
+    site: Site,
+    after: i64,
+    before: &str,
+    limit: usize,
+) -> Result<Vec<(i64, Option<DocId>)>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT row, CASE WHEN custodian = ?2 AND at < ?3 THEN doc END FROM ticket INDEXED BY ticket_closed
+         WHERE stage IN {DONE} AND row > ?1 ORDER BY row LIMIT ?4"
+    ))?;
+    let rows = query.query_map(params![after, site.to_string(), before, limit as i64], |r| {
+        Ok((r.get::<_, i64>(0)?, r.get::<_, Option<Vec<u8>>>(1)?))
+    })?;
+    let read = |bytes: Vec<u8>| {
+        DocId::try_from(bytes.as_slice()).map_err(|_| StoreError::Damaged("a ticket's id".to_owned()))
+    };
+    rows.map(|row| {
+        let (row, doc) = row?;
+        Ok((row, doc.map(read).transpose()?))
+    })
+    .collect()
+}
+
 /// One of the queues of `ticket list`.
 pub fn list(
     db: &Connection,

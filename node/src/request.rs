@@ -30,6 +30,8 @@ pub enum Act {
     Escalate { reason: String },
     Merge { into: String },
     Unmerge { reason: String },
+    Keep { reason: String },
+    Release { reason: String },
     Offer { to: String, reason: String },
     Accept {},
     Decline { reason: String },

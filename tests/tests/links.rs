@@ -53,6 +53,7 @@ async fn start(
         http: None,
         congestion,
         files: FileLimits::default(),
+        retention: None,
     };
     Node::start(options).await.unwrap()
 }

@@ -550,3 +550,57 @@ fn the_facts_of_the_clock_are_plain_data_and_a_rebuild_reproduces_them() {
         assert_eq!(town.ask(node, Request::Rebuild).unwrap()["changed"], false, "{node}");
     }
 }
+
+#[test]
+fn what_ended_long_ago_is_erased_everywhere_unless_it_is_kept() {
+    let mut town = linked(&["370000", "370100"]);
+    let tickets: Vec<String> = (0..4).map(|_| call(&mut town, "370100", json!({})).0).collect();
+    let [old, kept, open, young] = &tickets[..] else { unreachable!() };
+    let close = || Act::Close { result: "已处理".to_owned() };
+    let keep = || Act::Keep { reason: "诉讼中".to_owned() };
+    town.settle();
+    town.act("370100", old, close()).unwrap();
+    town.act("370100", kept, close()).unwrap();
+    // A superior has it kept; the city may not undo that by erasing.
+    town.act("370000", kept, keep()).unwrap();
+    town.settle();
+    town.now += 100 * DAY;
+    town.act("370100", young, close()).unwrap();
+    town.settle();
+    let refused = erase(&mut town, "370100", kept).unwrap_err();
+    assert!(refused.message.contains("保全"), "{refused}");
+
+    // A whole round, as the writer makes it when nobody asks for anything.
+    let round = |town: &mut Town| {
+        town.now += DAY;
+        town.with("370100", |engine| {
+            while engine.is_behind().unwrap() && engine.catch_up().unwrap() {}
+            assert!(!engine.is_behind().unwrap(), "the round of a day ends");
+        });
+        town.settle();
+    };
+    town.with("370100", |engine| engine.set_retention(Some(90)));
+    round(&mut town);
+    let all = ["370000", "370100"];
+    assert_eq!(who_sees(&mut town, old, &all), [""; 0]);
+    for stays in [kept, open, young] {
+        assert_eq!(who_sees(&mut town, stays, &all), all);
+    }
+    let erased = town.show("370000", old).unwrap();
+    assert_eq!(erased["erased"]["user"], "retention");
+    assert_eq!(
+        (erased["stage"].as_str(), &erased["erased"]["missing"]),
+        (Some("closed"), &json!(["000000"]))
+    );
+
+    // Released, it goes with the next round; what has become old meanwhile, too.
+    town.act("370100", kept, Act::Release { reason: "诉讼已结".to_owned() }).unwrap();
+    round(&mut town);
+    assert_eq!(who_sees(&mut town, kept, &all), all, "its time begins anew with the last word");
+    town.now += 100 * DAY;
+    round(&mut town);
+    assert_eq!(who_sees(&mut town, kept, &all), [""; 0]);
+    assert_eq!(who_sees(&mut town, young, &all), [""; 0]);
+    assert_eq!(who_sees(&mut town, open, &all), all, "what is not ended is never erased by its age");
+    town.assert_converged();
+}

@@ -38,6 +38,10 @@ pub(super) struct RunArgs {
     /// Free disk space that files leave alone [default: 1G] [env: HOTLINE_FILES_RESERVE].
     #[arg(long, value_name = "BYTES")]
     files_reserve: Option<String>,
+    /// After how many days the callers' data and recordings of ended tickets that this site holds are erased, or `off`
+    /// [default: off] [env: HOTLINE_RETENTION_DAYS].
+    #[arg(long, value_name = "DAYS")]
+    retention_days: Option<String>,
     /// What is logged: a level, or several for parts of the program [env: HOTLINE_LOG].
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -57,6 +61,7 @@ impl RunArgs {
             ("files.max_size", &self.files_max_size),
             ("files.per_ticket", &self.files_per_ticket),
             ("files.reserve", &self.files_reserve),
+            ("retention.days", &self.retention_days),
             ("log.level", &self.log_level),
             ("log.format", &self.log_format),
         ];
@@ -117,6 +122,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
         http: config.http,
         congestion: config.congestion,
         files: config.files,
+        retention: config.retention,
     };
     runtime()?.block_on(async {
         let node = Node::start(options).await?;

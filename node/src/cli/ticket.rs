@@ -200,6 +200,18 @@ pub(super) enum Ticket {
         #[arg(long, value_name = "ID")]
         into: String,
     },
+    /// 保全: nobody erases the caller's data and recordings until it is released.
+    Keep {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// 解除保全: takes a keep back; the oldest, where there are several.
+    Release {
+        id: String,
+        #[arg(long)]
+        reason: String,
+    },
     /// Takes a merge back.
     Unmerge {
         id: String,
@@ -418,6 +430,8 @@ impl Ticket {
             Ticket::Supervise { id, text } => (id, Act::Supervise { text: text.clone() }),
             Ticket::Escalate { id, reason } => (id, Act::Escalate { reason: reason.clone() }),
             Ticket::Merge { id, into } => (id, Act::Merge { into: into.clone() }),
+            Ticket::Keep { id, reason } => (id, Act::Keep { reason: reason.clone() }),
+            Ticket::Release { id, reason } => (id, Act::Release { reason: reason.clone() }),
             Ticket::Unmerge { id, reason } => (id, Act::Unmerge { reason: reason.clone() }),
             Ticket::Offer { id, to, reason } => (id, Act::Offer { to: to.clone(), reason: reason.clone() }),
             Ticket::Accept { id } => (id, Act::Accept {}),

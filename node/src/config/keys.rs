@@ -100,6 +100,22 @@ pub const KEYS: &[Key] = &[
         set: |c, text| bytes(text).map(|v| c.files.reserve = v),
     },
     Key {
+        name: "retention.days",
+        flag: "--retention-days",
+        variable: "HOTLINE_RETENTION_DAYS",
+        default: "off",
+        set: |c, text| {
+            c.retention =
+                match text {
+                    "off" => None,
+                    text => Some(text.parse().ok().filter(|days| (30..=36_500).contains(days)).ok_or_else(
+                        || format!("`{text}` is neither `off` nor a number of days from 30 to 36500"),
+                    )?),
+                };
+            Ok(())
+        },
+    },
+    Key {
         name: "http.listen",
         flag: "--http",
         variable: "HOTLINE_HTTP",

@@ -185,6 +185,11 @@ fn entry_of(act: &Act, folded: &Folded, me: Site, into: Option<DocId>) -> Result
             (Op::Merge { into: into.ok_or_else(|| none("no ticket to join was named"))? }, None, None)
         }
         Act::Unmerge { reason } => (Op::Unmerge, text(reason), None),
+        Act::Keep { reason } => (Op::Keep, text(reason), None),
+        Act::Release { reason } => {
+            let of = folded.kept.first().copied().ok_or_else(|| none("nothing is kept on this ticket"))?;
+            (Op::Release { of }, text(reason), None)
+        }
         Act::Offer { to, reason } => (Op::Offer { to: site(to)?, of: custody }, text(reason), None),
         Act::Accept {} => (Op::Accept { of: offer()? }, None, None),
         Act::Decline { reason } => (Op::Decline { of: offer()? }, text(reason), None),

@@ -23,6 +23,11 @@ impl Engine {
         }
         let folded = self.folded(doc)?;
         let me = self.me();
+        if let Some(keep) = folded.kept.first() {
+            return Err(Failure::new(FailureKind::Failed, "the caller's data of this ticket is kept (保全)")
+                .because(format!("entry {} says so, and nobody has released it", keep.short()))
+                .hint("`hotline ticket history ID` tells why; `hotline ticket release ID --reason TEXT` ends it"));
+        }
         if !may_erase(&folded, me.site()) {
             let mut who = BTreeSet::from([folded.stand.custodian, folded.stand.taken_by]);
             who.extend(folded.stand.custodian.superiors());

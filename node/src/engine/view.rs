@@ -123,6 +123,7 @@ fn ticket(document: &sync::document::Document, matter: &TicketMatter) -> Value {
         "unentitled": folded.unentitled,
         "proposals": folded.proposals,
         "alarms": folded.alarms,
+        "kept": folded.kept,
         "audience": matter.audience(),
         "heads": document.heads().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "state_hash": state(folded, &content),

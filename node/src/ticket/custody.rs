@@ -145,6 +145,8 @@ impl<'a> Register<'a> {
                 | Op::FollowUp { .. }
                 | Op::Urge
                 | Op::Supervise
+                | Op::Keep
+                | Op::Release { .. }
         );
         !plain && (!matches!(op, Op::Unknown(_)) || op.is_unknown_custody())
     }

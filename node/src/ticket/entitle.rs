@@ -354,6 +354,9 @@ impl Stand {
                 need(self.joined.is_empty(), Refusal::AlreadyJoined)?;
                 need(*into < self.document, Refusal::NotIntoSmaller)
             }
+            Op::Keep | Op::Release { .. } => {
+                need(superior || author == custodian, Refusal::NotCustodianOrSuperior { custodian })
+            }
             Op::Unmerge => {
                 need(superior || author == custodian, Refusal::NotCustodianOrSuperior { custodian })?;
                 need(!self.joined.is_empty(), Refusal::NotJoined)

@@ -234,6 +234,10 @@ pub enum Op {
     Merge { into: DocId },
     /// It is not, after all.
     Unmerge,
+    /// 保全: the caller's data and recordings are not erased before the release, with a reason.
+    Keep,
+    /// 解除保全: the keep `of` is over.
+    Release { of: EntryId },
     /// An op of a newer version; one whose name begins with `custody.` is about custody.
     Unknown(String),
 }
@@ -266,6 +270,8 @@ impl Op {
             Op::Escalate => "escalate",
             Op::Merge { .. } => "merge",
             Op::Unmerge => "unmerge",
+            Op::Keep => "keep",
+            Op::Release { .. } => "release",
             Op::Unknown(name) => name,
         }
     }
@@ -278,7 +284,7 @@ impl Op {
         }
     }
 
-    /// The custody, offer, close, request or reply that the op names.
+    /// The custody, offer, close, request, reply or keep that the op names.
     pub fn of(&self) -> Option<EntryId> {
         match self {
             Op::Offer { of, .. }
@@ -288,7 +294,8 @@ impl Op {
             | Op::Assign { of, .. }
             | Op::Confirm { of }
             | Op::Close { of, .. }
-            | Op::Reopen { of } => Some(*of),
+            | Op::Reopen { of }
+            | Op::Release { of } => Some(*of),
             Op::Extend { of, .. } | Op::Reply { of } => *of,
             _ => None,
         }
@@ -522,6 +529,8 @@ impl Fields {
             "escalate" => Op::Escalate,
             "merge" => Op::Merge { into: self.need("into")? },
             "unmerge" => Op::Unmerge,
+            "keep" => Op::Keep,
+            "release" => Op::Release { of: self.need("of")? },
             _ => Op::Unknown(name),
         })
     }
@@ -593,6 +602,8 @@ mod tests {
             Op::Escalate,
             Op::Merge { into: DocId::from_bytes([3; 32]) },
             Op::Unmerge,
+            Op::Keep,
+            Op::Release { of },
             Op::Unknown("score".into()),
         ]
     }

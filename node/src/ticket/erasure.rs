@@ -73,10 +73,11 @@ impl Erasure {
     }
 }
 
-/// Whether a site may erase, as the ticket stands: the custodian, the site that took the call, and their superiors.
+/// Whether a site may erase, as the ticket stands: the custodian, the site that took the call, and their superiors, and
+/// nobody while it is kept.
 pub fn may_erase(folded: &Folded, site: Site) -> bool {
     let concerned = [folded.stand.custodian, folded.stand.taken_by];
-    concerned.iter().any(|c| site == *c || site.is_above(*c))
+    folded.kept.is_empty() && concerned.iter().any(|c| site == *c || site.is_above(*c))
 }
 
 /// The bytes of a node's receipt: what the marks of this document named is gone there.

@@ -59,6 +59,8 @@ pub struct Folded {
     pub replies_to_confirm: Vec<EntryId>,
     /// What a person should look at.
     pub alarms: Vec<Alarm>,
+    /// 保全: keeps that nobody has released; while there is one, nothing is erased.
+    pub kept: Vec<EntryId>,
     /// How often an offer of this ticket was declined.
     pub returns: usize,
     /// The sites that wrote an entitled entry or are named in one.
@@ -421,11 +423,26 @@ impl<'a> Folding<'a> {
             superseded,
             unentitled,
             alarms: self.alarms(state),
+            kept: self.kept(&in_force),
             returns,
             parties: (*end.parties).clone(),
             heads,
             entries: self.order.len(),
         }
+    }
+
+    /// The keeps in force that no release in force names. What a release does not know of it cannot name, so a keep made
+    /// at the same time stays.
+    fn kept(&self, in_force: &[usize]) -> Vec<EntryId> {
+        let released: BTreeSet<EntryId> = in_force
+            .iter()
+            .filter_map(|i| match self.op(*i) {
+                Op::Release { of } => Some(*of),
+                _ => None,
+            })
+            .collect();
+        let keeps = in_force.iter().filter(|i| matches!(self.op(**i), Op::Keep)).map(|i| self.id(*i));
+        keeps.filter(|keep| !released.contains(keep)).collect()
     }
 
     fn records(&self, state: &State) -> Vec<CustodyRecord> {
@@ -450,6 +467,8 @@ impl<'a> Folding<'a> {
                 | Op::Escalate
                 | Op::Merge { .. }
                 | Op::Unmerge
+                | Op::Keep
+                | Op::Release { .. }
                 | Op::Unknown(_)
         );
         let before = self.register.before[i].as_ref()?;

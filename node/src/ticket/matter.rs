@@ -316,6 +316,7 @@ impl Matter for TicketMatter {
                 | Op::Urge
                 | Op::Supervise
                 | Op::Escalate
+                | Op::Keep
         ) {
             self.class = Class::Urgent;
         }

@@ -169,6 +169,8 @@ impl Teller<'_> {
                 (format!("并入工单 {}", into.short()), format!("joined it to ticket {}", into.short()))
             }
             Op::Unmerge => ("取消并单".into(), "undid the joining".into()),
+            Op::Keep => ("保全来电人信息".into(), "had the caller's data kept".into()),
+            Op::Release { .. } => ("解除保全".into(), "released what was kept".into()),
             Op::Unknown(name) => {
                 (format!("（新版本操作 {name}）"), format!("did `{name}`, which a newer version knows"))
             }

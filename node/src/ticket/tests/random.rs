@@ -53,7 +53,7 @@ fn ops(view: &[&Authored], seen: &Folded) -> Vec<Op> {
         Op::Supervise,
         Op::Escalate,
     ]);
-    ops.extend([Op::Merge { into }, Op::Unmerge, Op::Unknown("score".into())]);
+    ops.extend([Op::Merge { into }, Op::Unmerge, Op::Keep, Op::Unknown("score".into())]);
     ops
 }
 
