@@ -1,9 +1,11 @@
-//! A hub of a million tickets: start, memory, reading, an idle reconnect, and the repair of 200 unknown differences.
+//! A hub of a million tickets: start, memory, reading, backup, verifying, an idle reconnect, and the repair of 200
+//! unknown differences.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use node::daemon::ask_running;
+use node::backup::{Backup, Restore, restore, take};
+use node::daemon::{ask_running, now_ms};
 use node::request::Request;
 use rusqlite::{Connection, params};
 use serde_json::Value;
@@ -44,6 +46,16 @@ fn main() {
     }
     if wanted.wants("read") {
         read(&city, wanted.size(200, 40));
+    }
+    if wanted.wants("backup") {
+        backup(&city, &dir.path().join("backups"), &dir.path().join("restored"), count);
+    }
+    if wanted.wants("verify") {
+        whole(&city, count, &Request::Verify, "verify: every hash and seal anew");
+    }
+    // A quarter of an hour at a million: only when it is asked for by its name, or in a quick pass.
+    if wanted.quick || wanted.names("rebuild") {
+        whole(&city, count, &Request::Rebuild, "rebuild: every row and word anew");
     }
     if wanted.wants("repair") {
         repair(&city, &province, count);
@@ -188,6 +200,62 @@ fn read(city: &Path, rounds: usize) {
         );
     }
     println!("\nslowest search: {} {}\n", s(slowest.0), slowest.1);
+}
+
+fn rate(count: usize, took: Duration) -> String {
+    format!("{:.0} tickets a second", count as f64 / took.as_secs_f64())
+}
+
+fn backup(city: &Path, dest: &Path, again: &Path, count: usize) {
+    let mut open_files = Vec::new();
+    let mut engine = open(city);
+    let wanted = Backup { dir: city, dest, to: &[], keep: None, now: (now_ms() / 1000) as i64 };
+    let (began, before) = (Instant::now(), cpu());
+    let said = take(
+        &wanted,
+        &mut open_files,
+        |request| {
+            engine.begin(now_ms())?;
+            let reply = engine.ask(request);
+            engine.commit()?;
+            reply
+        },
+        |_| {},
+    );
+    let (took, said) = (began.elapsed(), said.expect("a backup"));
+    drop(engine);
+    let size = said["bytes"].as_u64().unwrap_or_default();
+    row(
+        "backup, read again and compared",
+        "-",
+        format!("{}, {}; {} of CPU; {}", s(took), rate(count, took), s(cpu() - before), bytes(size)),
+        "-",
+        "two archives; nobody waits for it",
+    );
+    let began = Instant::now();
+    restore(&Restore { src: dest, key: None }, again, false, |_| {}).expect("it is whole");
+    let took = began.elapsed();
+    row(
+        "restore",
+        "-",
+        format!("{}, {}", s(took), rate(count, took)),
+        "-",
+        "every byte compared and on the disk",
+    );
+}
+
+fn whole(city: &Path, count: usize, request: &Request, name: &str) {
+    let mut engine = open(city);
+    let began = Instant::now();
+    asked(&mut engine, request);
+    let took = began.elapsed();
+    row(
+        name,
+        "-",
+        format!("{}, {}; {} MiB at most so far", s(took), rate(count, took), peak() >> 20),
+        "-",
+        "",
+    );
 }
 
 /// Takes the last change of every so-manieth document out of a database and its pair's digest.

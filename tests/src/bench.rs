@@ -48,6 +48,11 @@ impl Wanted {
         self.words.is_empty() || self.words.iter().any(|w| row.contains(w.as_str()))
     }
 
+    /// Whether a row is asked for by its name.
+    pub fn names(&self, row: &str) -> bool {
+        self.words.iter().any(|w| row.contains(w.as_str()))
+    }
+
     /// The real size or the quick one.
     pub fn size(&self, real: usize, quick: usize) -> usize {
         if self.quick { quick } else { real }
