@@ -37,6 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use certs::{CertificateClock, Doubt, Expiring, Identity, NodeName, UnixTime};
+use rustix::fs::StatVfsMountFlags;
 use serde_json::{Value, json};
 use sync::document::Document;
 use sync::id::DocId;
@@ -218,7 +219,14 @@ impl From<StoreError> for Failure {
             StoreError::Damaged(_) => FailureKind::Integrity,
             StoreError::Failed(_) => FailureKind::Failed,
         };
-        Failure::new(kind, e)
+        let failure = Failure::new(kind, e);
+        match kind {
+            FailureKind::Integrity => failure.hint(
+                "what can still be read: `hotline replica verify`; else move the directory away, do not delete it, and make \
+                 it anew of a backup: `hotline restore`. What was written since comes back from the peers",
+            ),
+            _ => failure,
+        }
     }
 }
 
@@ -256,13 +264,7 @@ impl Engine {
 
     /// Opens a data directory; only one process may at a time.
     pub fn open(dir: &Path, options: &Options) -> Result<Engine, Failure> {
-        if !dir.join(DATABASE).exists() {
-            return Err(Failure::new(
-                FailureKind::Configuration,
-                format!("{} is no data directory", dir.display()),
-            )
-            .hint("make one: `hotline init --dir DIR --identity DIR`"));
-        }
+        must_be_usable(dir)?;
         let identity = Identity::load(&dir.join(IDENTITY)).map_err(|e| {
             Failure::new(FailureKind::Configuration, "the node's identity cannot be read").because(e)
         })?;
@@ -787,6 +789,32 @@ impl Engine {
             ),
         }
     }
+}
+
+/// Says what is wrong with a directory before SQLite does, in its words.
+fn must_be_usable(dir: &Path) -> Result<(), Failure> {
+    let wrong = |what: String| Failure::new(FailureKind::Configuration, what);
+    match dir.join(DATABASE).try_exists() {
+        Ok(true) => {}
+        Ok(false) => {
+            return Err(wrong(format!("{} is no data directory", dir.display()))
+                .hint("make one: `hotline init --dir DIR --identity DIR`"));
+        }
+        Err(e) => {
+            return Err(wrong(format!("{} cannot be looked into", dir.display()))
+                .because(e)
+                .hint("run this as the node's user: `runuser -u hotline -- hotline ...`"));
+        }
+    }
+    let read_only = rustix::fs::statvfs(dir).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
+    if read_only {
+        return Err(wrong(format!("{} is on a file system that is mounted read-only", dir.display()))
+            .because("a node makes nothing durable there, so it does not begin")
+            .hint(
+                "mount it for writing; if the kernel has made it read-only, look at the disk first: `dmesg`",
+            ));
+    }
+    Ok(())
 }
 
 /// A document that is here and cannot be opened, since only a newer version knows what it is.

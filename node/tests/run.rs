@@ -6,7 +6,7 @@ mod harness;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use harness::{Town, fails, json, run, until};
+use harness::{Town, both, fails, json, run, until};
 
 #[test]
 fn a_city_works_alone_meets_its_province_later_and_loses_nothing_by_kill_9() {
@@ -145,4 +145,35 @@ fn no_log_of_any_node_at_any_level_names_a_caller() {
         town.log("370000").contains("personal data was shown"),
         "a reveal is logged, without what was shown"
     );
+}
+
+#[test]
+fn a_machine_that_is_not_as_it_should_be_is_said_to_be_so() {
+    let town = Town::new(&["370100", "370200"]);
+    let (city, other) = (town.at("370100"), town.at("370200"));
+    json(&["ticket", "new", "--dir", &city, "--text", "公交晚点", "--phone", "13800000001"]);
+    // The address is taken.
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    fails(&["run", "--dir", &city, "--listen", &address], 4, "in use");
+    // The database is no database any more.
+    let mut bytes = std::fs::read(town.path("370200").join("node.db")).unwrap();
+    bytes.iter_mut().skip(4096).step_by(61).for_each(|byte| *byte ^= 0xff);
+    std::fs::write(town.path("370200").join("node.db"), &bytes).unwrap();
+    std::fs::remove_file(town.path("370200").join("node.db-wal")).ok();
+    fails(&["run", "--dir", &other], 5, "hotline restore");
+    // The file system is read-only, as kernels make it when a disk fails. Only root can show that.
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && exec \"$0\" ticket list --dir \"$1\"";
+    let shown = std::process::Command::new("unshare")
+        .args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_hotline"), &city])
+        .output();
+    match shown {
+        Ok(output) if both(&output).contains("read-only") => assert_eq!(output.status.code(), Some(4)),
+        Ok(output) => {
+            assert!(both(&output).contains("unshare") || both(&output).contains("mount"), "{}", both(&output))
+        }
+        Err(_) => {} // there is no `unshare` here
+    }
+    // And as soon as it is in order again, everything is there.
+    json(&["ticket", "list", "--dir", &city]);
 }

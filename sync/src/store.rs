@@ -138,7 +138,7 @@ impl fmt::Display for StoreError {
                 write!(f, "the disk is full, nothing was saved ({why}); free some space and try again")
             }
             StoreError::Damaged(why) => {
-                write!(f, "stored data is damaged ({why}); run `hotline replica verify`")
+                write!(f, "stored data is damaged ({why})")
             }
             StoreError::Failed(why) => write!(
                 f,
