@@ -258,6 +258,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 self.effects.push(Effect::Close { peer, reason, blame: false });
                 Ok(())
             }
+            // Of bundles only parcels pass a link; the rest is what is said in one.
+            Frame::Carry(_) | Frame::Carried(_) | Frame::Opening(_) | Frame::Closing(_) => Ok(()),
             Frame::Unknown(_) => Ok(()),
         }
     }
