@@ -79,6 +79,8 @@ pub trait Bundles {
     fn handed(&mut self, peer: NodeName, batch: u64) -> Result<Option<Handed>>;
     /// The batches handed to a peer with their exports, the last one first, at most `limit`.
     fn all_handed(&mut self, peer: NodeName, limit: usize) -> Result<Vec<(u64, u64)>>;
+    /// The stretches of the scan of everything that came with batches handed to a peer: batch, export, stretch.
+    fn scanned(&mut self, peer: NodeName) -> Result<Vec<(u64, u64, Scanned)>>;
     /// Forgets a batch.
     fn drop_handed(&mut self, peer: NodeName, batch: u64) -> Result<()>;
 
@@ -86,6 +88,8 @@ pub trait Bundles {
     fn put_reply(&mut self, peer: NodeName, reply: &Reply) -> Result<()>;
     /// The answers for a peer, the oldest first.
     fn replies(&mut self, peer: NodeName) -> Result<Vec<Reply>>;
+    /// How many answers are kept for a peer.
+    fn replies_count(&mut self, peer: NodeName) -> Result<u64>;
     /// The peers that answers wait for.
     fn answered_peers(&mut self) -> Result<Vec<NodeName>>;
     /// Forgets an answer.

@@ -97,10 +97,12 @@ fn batches_and_answers_are_kept_until_dropped<S: Durable>(store: &mut S) {
     assert_eq!(store.handed(peer, u64::MAX).expect("handed"), Some(batch(1, scanned)));
     assert_eq!(store.all_handed(peer, 9).expect("all"), [(5, 2), (u64::MAX, 1)]);
     assert_eq!(store.all_handed(peer, 1).expect("all"), [(5, 2)]);
+    assert_eq!(store.scanned(peer).expect("scans"), [(u64::MAX, 1, scanned.expect("it scans"))]);
     store.hand(peer, u64::MAX, &batch(1, None)).expect("hand");
     assert_eq!(store.all_handed(peer, 9).expect("all"), [(5, 2), (u64::MAX, 1)], "it keeps its place");
     store.drop_handed(peer, 5).expect("drop");
     assert_eq!(store.handed(peer, 5).expect("handed"), None);
+    assert_eq!(store.scanned(peer).expect("scans"), []);
     assert!(store.handed(other, 5).expect("handed").is_some());
     let reply = |batch, why: &str| Reply {
         number: 3,
@@ -110,6 +112,7 @@ fn batches_and_answers_are_kept_until_dropped<S: Durable>(store: &mut S) {
     store.put_reply(peer, &reply(4, "b")).expect("put");
     store.put_reply(peer, &reply(u64::MAX, "c")).expect("put");
     assert_eq!(store.replies(peer).expect("replies"), [reply(u64::MAX, "c"), reply(4, "b")]);
+    assert_eq!(store.replies_count(peer).expect("count"), 2);
     assert_eq!(store.answered_peers().expect("peers"), [peer]);
     store.drop_reply(peer, 4).expect("drop");
     assert_eq!(store.replies(peer).expect("replies"), [reply(u64::MAX, "c")]);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use certs::{NodeName, Site};
 
-use super::bundles::{Bundles, Carried, Handed, Reply, Turn};
+use super::bundles::{Bundles, Carried, Handed, Reply, Scanned, Turn};
 use super::contents::{Contents, FileTotals, Held};
 use super::{
     Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals,
@@ -492,6 +492,12 @@ impl Bundles for Memory {
         Ok(all.into_iter().map(|(_, batch, number)| (batch, number)).collect())
     }
 
+    fn scanned(&mut self, peer: NodeName) -> Result<Vec<(u64, u64, Scanned)>> {
+        let mine = self.handed.rows.range((peer, 0)..=(peer, u64::MAX));
+        let row = |batch: u64, h: &Handed| h.scanned.map(|scanned| (batch, h.number, scanned));
+        Ok(mine.filter_map(|((_, batch), (_, handed))| row(*batch, handed)).collect())
+    }
+
     fn drop_handed(&mut self, peer: NodeName, batch: u64) -> Result<()> {
         self.handed.remove(&(peer, batch));
         Ok(())
@@ -510,6 +516,10 @@ impl Bundles for Memory {
         let mut all: Vec<(u64, Reply)> = mine.map(|(_, row)| row.clone()).collect();
         all.sort_by_key(|(at, _)| *at);
         Ok(all.into_iter().map(|(_, reply)| reply).collect())
+    }
+
+    fn replies_count(&mut self, peer: NodeName) -> Result<u64> {
+        Ok(self.replies.rows.range((peer, 0)..=(peer, u64::MAX)).count() as u64)
     }
 
     fn answered_peers(&mut self) -> Result<Vec<NodeName>> {

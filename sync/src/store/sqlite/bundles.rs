@@ -7,13 +7,14 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{RawDebt, Sqlite, damaged, name, read_id};
 use crate::item::Class;
-use crate::store::bundles::{Bundles, Carried, Handed, Reply, Turn};
+use crate::store::bundles::{Bundles, Carried, Handed, Reply, Scanned, Turn};
 use crate::store::{Debt, Position, Result};
 
 pub(super) const TABLE: &str = "
 CREATE TABLE handed(
-  id INTEGER PRIMARY KEY, peer TEXT NOT NULL, batch INTEGER NOT NULL, number INTEGER NOT NULL, value BLOB NOT NULL,
-  UNIQUE(peer, batch));
+  id INTEGER PRIMARY KEY, peer TEXT NOT NULL, batch INTEGER NOT NULL, number INTEGER NOT NULL, scans INTEGER NOT NULL,
+  value BLOB NOT NULL, UNIQUE(peer, batch));
+CREATE INDEX handed_scans ON handed(peer) WHERE scans;
 CREATE TABLE reply(
   id INTEGER PRIMARY KEY, peer TEXT NOT NULL, batch INTEGER NOT NULL, value BLOB NOT NULL, UNIQUE(peer, batch));
 CREATE TABLE carried(
@@ -56,10 +57,12 @@ impl Bundles for Sqlite {
 
     fn hand(&mut self, peer: NodeName, batch: u64, handed: &Handed) -> Result<()> {
         let mut put = self.connection.prepare_cached(
-            "INSERT INTO handed(peer, batch, number, value) VALUES(?1, ?2, ?3, ?4)
-             ON CONFLICT(peer, batch) DO UPDATE SET number = excluded.number, value = excluded.value",
+            "INSERT INTO handed(peer, batch, number, scans, value) VALUES(?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT(peer, batch) DO UPDATE
+             SET number = excluded.number, scans = excluded.scans, value = excluded.value",
         )?;
-        put.execute(params![peer.to_string(), batch as i64, handed.number as i64, write(handed)])?;
+        let (number, scans) = (handed.number as i64, handed.scanned.is_some());
+        put.execute(params![peer.to_string(), batch as i64, number, scans, write(handed)])?;
         Ok(())
     }
 
@@ -78,6 +81,20 @@ impl Bundles for Sqlite {
             Ok((r.get::<_, i64>(0)? as u64, r.get::<_, i64>(1)? as u64))
         })?;
         rows.map(|row| Ok(row?)).collect()
+    }
+
+    fn scanned(&mut self, peer: NodeName) -> Result<Vec<(u64, u64, Scanned)>> {
+        let mut query =
+            self.connection.prepare_cached("SELECT batch, value FROM handed WHERE peer = ?1 AND scans")?;
+        let rows =
+            query.query_map([peer.to_string()], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?)))?;
+        let mut all = Vec::new();
+        for row in rows {
+            let (batch, bytes) = row?;
+            let handed: Handed = read(&bytes, "a batch that was handed out")?;
+            all.extend(handed.scanned.map(|scanned| (batch as u64, handed.number, scanned)));
+        }
+        Ok(all)
     }
 
     fn drop_handed(&mut self, peer: NodeName, batch: u64) -> Result<()> {
@@ -101,6 +118,11 @@ impl Bundles for Sqlite {
             self.connection.prepare_cached("SELECT value FROM reply WHERE peer = ?1 ORDER BY id")?;
         let rows = query.query_map([peer.to_string()], |r| r.get::<_, Vec<u8>>(0))?;
         rows.map(|row| read(&row?, "an answer for a bundle")).collect()
+    }
+
+    fn replies_count(&mut self, peer: NodeName) -> Result<u64> {
+        let mut query = self.connection.prepare_cached("SELECT count(*) FROM reply WHERE peer = ?1")?;
+        Ok(query.query_row([peer.to_string()], |r| r.get::<_, i64>(0))? as u64)
     }
 
     fn answered_peers(&mut self) -> Result<Vec<NodeName>> {
