@@ -1,5 +1,6 @@
 //! The command line: what was typed becomes a request; the reply becomes words, a table, or JSON.
 
+mod bundle;
 mod cert;
 mod demo;
 mod files;
@@ -64,6 +65,9 @@ enum Command {
     /// This replica and its peers.
     #[command(subcommand)]
     Replica(replica::Replica),
+    /// Bundles: files on a stick for and from sites without a line.
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -151,6 +155,7 @@ impl Cli {
             Command::Run(args) => run::run(self.config(args.flags()?)?),
             Command::Ticket(command) => command.run(self),
             Command::Replica(command) => command.run(self),
+            Command::Bundle(command) => command.run(self),
             Command::Config(ConfigCommand::Check(args)) => self.check(args),
             Command::Completions { shell } => papers::completions(*shell),
             Command::Man { out } => papers::man(out.as_deref()),

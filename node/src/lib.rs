@@ -1,5 +1,6 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
 
+pub mod bundles;
 pub mod cli;
 pub mod config;
 pub mod content;

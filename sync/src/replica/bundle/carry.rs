@@ -88,6 +88,16 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(true)
     }
 
+    /// A bundle has taken a parcel along; how many have by now.
+    pub fn taken_along<S: Store>(&mut self, hash: &[u8; 32], store: &mut S) -> store::Result<u32> {
+        store.note_taken(hash)?;
+        let mut rows = self.kept_parcels(store)?.iter_mut();
+        Ok(rows.find(|row| row.hash == *hash).map_or(0, |row| {
+            row.taken += 1;
+            row.taken
+        }))
+    }
+
     /// Forgets a parcel.
     pub fn drop_parcel<S: Store>(&mut self, hash: &[u8; 32], store: &mut S) -> store::Result<()> {
         self.kept_parcels(store)?.retain(|row| row.hash != *hash);
