@@ -84,7 +84,8 @@ fn an_outbox_is_walked_once<S: Durable>(store: &mut S) {
 fn batches_and_answers_are_kept_until_dropped<S: Durable>(store: &mut S) {
     store.begin().expect("begin");
     let (peer, other) = ("370000".parse().expect("a name"), "000000".parse().expect("a name"));
-    let scanned = Some(Scanned { from: Position(0), to: Position(7), done: false });
+    let stretch = Scanned { from: Position(0), to: Position(7), done: false };
+    let scanned = Some(stretch);
     let batch = |number, scanned| Handed {
         number,
         items: vec![(None, hash(1)), (Some(doc(1)), hash(2))],
@@ -97,7 +98,7 @@ fn batches_and_answers_are_kept_until_dropped<S: Durable>(store: &mut S) {
     assert_eq!(store.handed(peer, u64::MAX).expect("handed"), Some(batch(1, scanned)));
     assert_eq!(store.all_handed(peer, 9).expect("all"), [(5, 2), (u64::MAX, 1)]);
     assert_eq!(store.all_handed(peer, 1).expect("all"), [(5, 2)]);
-    assert_eq!(store.scanned(peer).expect("scans"), [(u64::MAX, 1, scanned.expect("it scans"))]);
+    assert_eq!(store.scanned(peer).expect("scans"), [(u64::MAX, 1, stretch)]);
     store.hand(peer, u64::MAX, &batch(1, None)).expect("hand");
     assert_eq!(store.all_handed(peer, 9).expect("all"), [(5, 2), (u64::MAX, 1)], "it keeps its place");
     store.drop_handed(peer, 5).expect("drop");

@@ -58,7 +58,8 @@ struct Group {
     from: NodeName,
     to: NodeName,
     head: Vec<u8>,
-    pages: VecDeque<[u8; 32]>,
+    /// Places and hashes.
+    pages: VecDeque<(u32, [u8; 32])>,
     begun: bool,
 }
 
@@ -205,7 +206,7 @@ impl Engine {
             }
             let (file, from, to) = (group.name.clone(), group.from, group.to);
             match group.pages.pop_front() {
-                Some(hash) => {
+                Some((_, hash)) => {
                     let skip = group.head.len();
                     let bytes = self.store.carried_bytes(&hash)?.unwrap_or_default();
                     let taken = self.replica.taken_along(&hash, &mut self.store)?;
@@ -268,7 +269,7 @@ impl Engine {
     /// The parcels that are better off with one of these nodes, as files.
     fn groups_for(&mut self, recipients: &[NodeName]) -> Result<VecDeque<Group>, Failure> {
         let me = self.me();
-        let mut groups: BTreeMap<[u8; 32], (Group, Vec<(u32, [u8; 32])>)> = BTreeMap::new();
+        let mut groups: BTreeMap<[u8; 32], Group> = BTreeMap::new();
         for parcel in self.replica.parcels(&mut self.store)? {
             let own_answers = parcel.from == me && recipients.contains(&parcel.to);
             let on_the_way = recipients.iter().any(|via| self.replica.is_on_the_way(*via, parcel.to));
@@ -282,15 +283,12 @@ impl Engine {
                 let head_bytes = bytes[..head.length()].to_vec();
                 let (name, pages) = (head.label.file_name(), VecDeque::new());
                 let (from, to) = (parcel.from, parcel.to);
-                (Group { name, from, to, head: head_bytes, pages, begun: false }, Vec::new())
+                Group { name, from, to, head: head_bytes, pages, begun: false }
             };
-            groups.entry(head.hash()).or_insert_with(group).1.push((page.index, parcel.hash));
+            let group = groups.entry(head.hash()).or_insert_with(group);
+            group.pages.push_back((page.index, parcel.hash));
         }
-        let sorted = groups.into_values().map(|(mut group, mut pages)| {
-            pages.sort_unstable();
-            group.pages = pages.into_iter().map(|(_, hash)| hash).collect();
-            group
-        });
-        Ok(sorted.collect())
+        groups.values_mut().for_each(|group| group.pages.make_contiguous().sort_unstable());
+        Ok(groups.into_values().collect())
     }
 }
