@@ -6,7 +6,7 @@ mod harness;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::{Town, WAYS, Way, both, fails, json, run, says, text};
+use harness::{Town, WAYS, Way, both, fails, json, run, says, text, until};
 use serde_json::Value;
 
 const OFFICE: &str = "370100-01";
@@ -96,6 +96,39 @@ fn a_stick_there_and_back_both_ways() {
             |node: &str| json(&["ticket", "show", &id, "--dir", &town.at(node)])["state_hash"].clone();
         assert_eq!(shown(CITY), shown(OFFICE));
     }
+}
+
+#[test]
+fn through_a_carrier_and_home_over_a_link() {
+    const PROVINCE: &str = "370000";
+    let town = Town::new(&[OFFICE, CITY, PROVINCE]);
+    knows(&town, OFFICE, PROVINCE);
+    knows(&town, CITY, OFFICE);
+    let _nodes = town.pair(CITY, PROVINCE);
+    town.proved(CITY);
+    let id = call(&town, OFFICE, "路灯不亮");
+    let there = stick(&town, "there");
+    export(&town, OFFICE, PROVINCE, &there);
+    let said = import(&town, CITY, &there);
+    assert_eq!(said["files"][0]["outcome"], "carried on", "{said}");
+    assert!(said["words"].as_str().unwrap().contains("carried on unread"), "{said}");
+    until("the bundle came over the link", || {
+        run(&["ticket", "show", &id, "--dir", &town.at(PROVINCE), "--json"]).status.success()
+    });
+    // The province's answer goes to the city by itself, and home with the city's stick.
+    let back = stick(&town, "back");
+    let mut carried = Value::Null;
+    until("the answer came down the link", || {
+        for file in files(&back) {
+            fs::remove_file(file).unwrap();
+        }
+        carried = export(&town, CITY, OFFICE, &back);
+        carried["carried"] == 1
+    });
+    let before = owes(&town, OFFICE, PROVINCE);
+    let said = import(&town, OFFICE, &back);
+    assert!(said["settled"].as_u64().unwrap() > 0, "{said}");
+    assert!(owes(&town, OFFICE, PROVINCE) < before || before == 0);
 }
 
 #[test]

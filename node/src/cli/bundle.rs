@@ -3,8 +3,6 @@
 mod export;
 mod import;
 mod inspect;
-mod medium;
-mod part;
 
 use std::path::PathBuf;
 
@@ -98,11 +96,6 @@ fn bytes(n: u64) -> String {
         1_048_576..1_073_741_824 => format!("{:.1} MiB", n as f64 / 1_048_576.0),
         _ => format!("{:.1} GiB", n as f64 / 1_073_741_824.0),
     }
-}
-
-/// A number with its noun.
-fn counted(n: u64, one: &str, many: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }
 
 #[cfg(test)]

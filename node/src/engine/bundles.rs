@@ -11,7 +11,7 @@
 mod export;
 mod import;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use certs::NodeName;
 use serde_json::json;
@@ -38,6 +38,8 @@ pub(super) struct Traffic {
     next: u64,
     exports: BTreeMap<u64, (u64, Outgoing)>,
     heads: VecDeque<Known>,
+    /// Senders of parcels that came over links: their answers are sealed when no more come.
+    due: BTreeSet<NodeName>,
 }
 
 /// A head whose sender is a member.

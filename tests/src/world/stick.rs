@@ -115,6 +115,7 @@ pub(super) fn open_carried(
         if open(now, parcel.from, &bytes, replica, store, desk).is_some_and(|t| t.answers > 0) {
             desk.vault.rare.push("an answer to a bundle over a link");
         }
+        parcel_answers(me, replica, store);
     }
 }
 

@@ -6,23 +6,9 @@ use serde_json::{Value, json};
 use sync::replica::Basis;
 
 use super::super::{Cli, Session, show};
-use super::medium::Writing;
-use super::{bytes, counted};
-use crate::bundles::BundleRequest;
-use crate::hex::unhex;
-use crate::request::{Failure, FailureKind, Reply, Request};
-
-fn ask(session: &mut Session, request: BundleRequest) -> Reply {
-    session.ask(&Request::Bundle(request))
-}
-
-/// A file that was written.
-struct Written {
-    file: String,
-    from: Value,
-    to: Value,
-    size: u64,
-}
+use super::bytes;
+use crate::bundles::{Exported, counted, write};
+use crate::request::{Failure, FailureKind, Request};
 
 pub(super) fn export(
     cli: &Cli,
@@ -31,70 +17,28 @@ pub(super) fn export(
     max_size: u64,
     basis: Basis,
 ) -> Result<(), Failure> {
-    if !out.is_dir() {
-        return Err(Failure::new(FailureKind::Failed, format!("{} is no directory", out.display()))
-            .hint("is the stick mounted? --out names a directory on it"));
-    }
     let mut session = Session::open(&cli.dir()?)?;
-    let begun = ask(&mut session, BundleRequest::Export { to: to.to_vec(), basis, max_size })?;
-    let export = begun["export"].as_u64().unwrap_or_default();
-    let mut written = Vec::new();
-    let mut current = None;
-    let outcome = write_all(&mut session, export, out, &mut written, &mut current);
-    let lost = current.into_iter().collect();
-    let ended = ask(&mut session, BundleRequest::Ended { export, lost })?;
-    match outcome {
-        Ok(()) => {
-            say(cli, &written, &ended, out, basis);
-            Ok(())
-        }
-        Err(failure) if written.is_empty() => Err(failure),
-        Err(failure) => {
-            say(cli, &written, &ended, out, basis);
-            let hint = match failure.kind {
-                FailureKind::TryAgain => {
-                    "what is listed above is complete and usable; take another stick, or make room, and export again with --basis handed-out"
-                }
-                _ => "what is listed above is complete and usable; export again for the rest",
-            };
-            Err(failure.hint(hint))
-        }
+    let mut exported =
+        write(&mut |request| session.ask(&Request::Bundle(request)), to, out, max_size, basis)?;
+    let stopped = exported.stopped.take();
+    if stopped.is_none() || !exported.files.is_empty() {
+        say(cli, &exported, out, basis);
     }
+    let Some(failure) = stopped else { return Ok(()) };
+    Err(match (failure.kind, exported.files.is_empty()) {
+        (FailureKind::TryAgain, true) => {
+            failure.hint("nothing fitted and nothing is forgotten: take another stick, or a smaller --max-size")
+        }
+        (FailureKind::TryAgain, false) => failure.hint(
+            "what is listed is complete and usable; take another stick and export again with --basis handed-out",
+        ),
+        (_, true) => failure,
+        (_, false) => failure.hint("what is listed is complete and usable; export again for the rest"),
+    })
 }
 
-/// Writes file after file. `current` is the one that was begun and is not finished.
-fn write_all(
-    session: &mut Session,
-    export: u64,
-    out: &Path,
-    written: &mut Vec<Written>,
-    current: &mut Option<String>,
-) -> Result<(), Failure> {
-    let odd = || Failure::new(FailureKind::Failed, "the node's answer is not understood");
-    let mut open: Option<Writing> = None;
-    loop {
-        let next = ask(session, BundleRequest::Next { export })?;
-        if next["end"] == true {
-            return Ok(());
-        }
-        let file = next["file"].as_str().ok_or_else(odd)?;
-        *current = Some(file.to_owned());
-        if next["begins"] == true {
-            open = Some(Writing::begin(out, file)?);
-        }
-        let writing = open.as_mut().ok_or_else(odd)?;
-        writing.write(&next["hex"].as_str().and_then(unhex).ok_or_else(odd)?)?;
-        if next["ends"] == true {
-            let size = writing.size;
-            open.take().ok_or_else(odd)?.finish()?;
-            *current = None;
-            let (from, to) = (next["from"].clone(), next["to"].clone());
-            written.push(Written { file: file.to_owned(), from, to, size });
-        }
-    }
-}
-
-fn say(cli: &Cli, written: &[Written], ended: &Value, out: &Path, basis: Basis) {
+fn say(cli: &Cli, exported: &Exported, out: &Path, basis: Basis) {
+    let Exported { files: written, ended, .. } = exported;
     let files: Vec<Value> = written
         .iter()
         .map(|w| json!({ "file": w.file, "from": w.from, "to": w.to, "bytes": w.size }))

@@ -6,14 +6,12 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::super::{Cli, Session};
-use super::medium::{self, Opened};
-use super::part::Part;
-use crate::bundles::BundleRequest;
+use crate::bundles::{BundleRequest, Opened, Part, find, open};
 use crate::hex::hex;
 use crate::request::{Failure, FailureKind, Request};
 
 pub(super) fn inspect(cli: &Cli, paths: &[PathBuf]) -> Result<(), Failure> {
-    let found = medium::find(paths)?;
+    let found = find(paths)?;
     if found.is_empty() {
         return Err(Failure::new(FailureKind::Failed, "there is no bundle in these places")
             .hint("bundles end in .hlb; name the directory that holds them"));
@@ -40,7 +38,7 @@ pub(super) fn inspect(cli: &Cli, paths: &[PathBuf]) -> Result<(), Failure> {
 fn inspect_file(mut session: Option<&mut Session>, path: &std::path::Path) -> Result<Value, Failure> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let wrong = |why: String| Ok(json!({ "file": name, "wrong": why }));
-    let (file, size) = match medium::open(path)? {
+    let (file, size) = match open(path)? {
         Opened::File(file, size) => (file, size),
         Opened::Not(why) => return wrong(why),
     };
@@ -68,7 +66,7 @@ fn inspect_file(mut session: Option<&mut Session>, path: &std::path::Path) -> Re
     let (mut seen, mut ended) = (BTreeSet::new(), false);
     let mut holds = serde_json::Map::new();
     loop {
-        let page = match part.next() {
+        let page = match part.next_page() {
             Ok(Some(page)) => page,
             Ok(None) => break,
             Err(e) => {

@@ -1,6 +1,6 @@
 //! Opening parcels, and carrying on those of others.
 
-use certs::{NodeRecord, Standing};
+use certs::{NodeName, NodeRecord, Standing};
 use serde_json::{Value, json};
 use sync::item::Kind;
 use sync::parcel::{Head, ParcelError};
@@ -100,7 +100,7 @@ impl Engine {
         Ok(said)
     }
 
-    /// Opens parcels for this node that came over links.
+    /// Opens parcels for this node that came over links; once no more come, their answers go the way back.
     pub(in super::super) fn open_parcels(&mut self) -> Result<(), Failure> {
         let me = self.me();
         let mine: Vec<[u8; 32]> = self
@@ -110,6 +110,11 @@ impl Engine {
             .filter(|p| p.to == me)
             .map(|p| p.hash)
             .collect();
+        if mine.is_empty() {
+            for peer in std::mem::take(&mut self.bundles.due) {
+                self.parcel_answers(peer)?;
+            }
+        }
         for hash in mine {
             let bytes = self.store.carried_bytes(&hash)?.unwrap_or_default();
             self.replica.drop_parcel(&hash, &mut self.store)?;
@@ -119,11 +124,9 @@ impl Engine {
             };
             match outcome {
                 Ok(said) => {
-                    let (from, settled) = (said["from"].as_str().unwrap_or_default(), &said["settled"]);
-                    let text = format!(
-                        "a parcel of {from} came over a link: {settled} items are acknowledged by it"
-                    );
-                    self.note_text(self.now, text);
+                    let from = said["from"].as_str().unwrap_or_default();
+                    self.bundles.due.extend(from.parse::<NodeName>());
+                    tracing::info!(%from, taken = %said["taken"], settled = %said["settled"], "a parcel came over a link");
                 }
                 Err(failure)
                     if failure.kind == FailureKind::Failed || failure.kind == FailureKind::NeedsPerson =>

@@ -10,32 +10,39 @@ use sync::parcel::{Found, Head, MAGIC, MAX_HEAD, MAX_PAGE, PAGE_OVERHEAD, Parcel
 const CHUNK: usize = 1 << 20;
 
 /// A page as it lies in the file.
-pub(super) struct PageAt {
-    pub(super) at: u64,
-    pub(super) bytes: Vec<u8>,
-    pub(super) index: u32,
-    pub(super) last: bool,
+pub struct PageAt {
+    /// Where it begins.
+    pub at: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its place in the parcel.
+    pub index: u32,
+    /// No further one follows.
+    pub last: bool,
 }
 
 /// A file with a head that can be read.
-pub(super) struct Part {
+pub struct Part {
     file: File,
-    pub(super) head: Head,
+    /// The head.
+    pub head: Head,
     /// The head's bytes.
-    pub(super) head_bytes: Vec<u8>,
+    pub head_bytes: Vec<u8>,
     buffer: Vec<u8>,
     /// Where the buffer begins in the file.
     at: u64,
     end: bool,
     /// Bytes that are neither pages nor heads.
-    pub(super) damaged: u64,
+    pub damaged: u64,
     /// The head at the beginning could not be read.
-    pub(super) head_damaged: bool,
+    pub head_damaged: bool,
 }
 
 /// Why a file is not read to its end.
-pub(super) enum Unreadable {
+pub enum Unreadable {
+    /// It is no parcel, or without a head.
     Parcel(ParcelError),
+    /// The medium failed.
     Io(std::io::Error),
 }
 
@@ -56,7 +63,7 @@ impl std::fmt::Display for Unreadable {
 
 impl Part {
     /// Finds the head: at the beginning, or wherever else it stands.
-    pub(super) fn open(mut file: File) -> Result<Part, Unreadable> {
+    pub fn open(mut file: File) -> Result<Part, Unreadable> {
         let mut first = Vec::new();
         (&mut file).take(MAX_HEAD as u64).read_to_end(&mut first)?;
         let (head_bytes, head_damaged) = match Head::read(&first) {
@@ -73,7 +80,7 @@ impl Part {
     }
 
     /// The next page that is whole.
-    pub(super) fn next(&mut self) -> Result<Option<PageAt>, Unreadable> {
+    pub fn next_page(&mut self) -> Result<Option<PageAt>, Unreadable> {
         loop {
             if !self.end && self.buffer.len() < MAX_PAGE + PAGE_OVERHEAD {
                 let mut more = Vec::with_capacity(CHUNK);

@@ -6,17 +6,18 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::bundles::MAX_PART;
+use super::MAX_PART;
 use crate::request::{Failure, FailureKind};
 
 /// How bundles' files end.
-pub(super) const ENDING: &str = "hlb";
+const ENDING: &str = "hlb";
 
 /// Most files of one import.
 const MAX_FILES: usize = 100_000;
 
 /// What became of a file that is to be read.
-pub(super) enum Opened {
+pub enum Opened {
+    /// It is open, and has so many bytes.
     File(File, u64),
     /// It is left alone.
     Not(String),
@@ -136,5 +137,55 @@ fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
             .hint("mount the stick for this user, or choose another --out"),
         _ => failure(FailureKind::Failed, "it cannot be written")
             .hint("try another stick; nothing that is owed was forgotten"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_trouble_with_a_medium_has_words_and_a_next_step() {
+        // By their numbers: full, quota, file too large, read-only, not there, not allowed, broken.
+        for (errno, kind, words) in [
+            (28, FailureKind::TryAgain, "full"),
+            (122, FailureKind::TryAgain, "full"),
+            (27, FailureKind::TryAgain, "full"),
+            (30, FailureKind::Failed, "read-only"),
+            (2, FailureKind::Failed, "no such directory"),
+            (13, FailureKind::Failed, "not allowed"),
+            (5, FailureKind::Failed, "cannot be written"),
+        ] {
+            let failure = unwritable(Path::new("/stick/a.hlb"), &std::io::Error::from_raw_os_error(errno));
+            assert_eq!(failure.kind, kind, "{errno}");
+            assert!(
+                failure.message.contains(words) && failure.message.contains("/stick/a.hlb"),
+                "{failure:?}"
+            );
+            assert!(failure.hint.is_some() || kind == FailureKind::TryAgain, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn half_a_file_never_has_the_name_of_a_whole_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let names = || {
+            let mut names: Vec<String> = fs::read_dir(dir.path())
+                .expect("a directory")
+                .map(|e| e.expect("a file").file_name().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            names
+        };
+        let mut writing = Writing::begin(dir.path(), "a.hlb").expect("begun");
+        writing.write(b"half").expect("written");
+        assert_eq!(names(), ["a.hlb.part"]);
+        drop(writing);
+        assert_eq!(names(), [] as [&str; 0], "what was given up makes room");
+        let mut writing = Writing::begin(dir.path(), "a.hlb").expect("begun");
+        writing.write(b"whole").expect("written");
+        writing.finish().expect("finished");
+        assert_eq!(names(), ["a.hlb"]);
+        assert_eq!(find(&[dir.path().to_owned()]).expect("found"), [dir.path().join("a.hlb")]);
     }
 }
