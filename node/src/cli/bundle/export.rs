@@ -68,8 +68,14 @@ fn say(cli: &Cli, exported: &Exported, out: &Path, basis: Basis) {
             if number("carried") == 1 { "is" } else { "are" }
         );
     }
-    show::aside(&format!(
-        "{words}. What it holds stays in the outbox until the answer is back: bring the stick's next bundle home, or let a link bring it."
-    ));
+    let stays = match number("items") {
+        0 => {
+            "Nothing is owed; it tells the other side how things stand here, so that both know whether anything is missing."
+        }
+        _ => {
+            "What it holds stays in the outbox until the answer is back, with a stick from there or over any link."
+        }
+    };
+    show::aside(&format!("{words}. {stays}"));
     show::aside("next: unmount the stick, carry it there, and run `hotline bundle import` on it");
 }
