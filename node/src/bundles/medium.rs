@@ -126,9 +126,13 @@ impl Drop for Writing {
 fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
     let failure = |kind, why: &str| Failure::new(kind, format!("{}: {why}", path.display())).because(e);
     match e.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            failure(FailureKind::TryAgain, "the medium is full")
-        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => failure(
+            FailureKind::TryAgain,
+            "the medium is full",
+        )
+        .hint(
+            "make room or take another stick, and export again with --basis handed-out; nothing is forgotten",
+        ),
         ErrorKind::ReadOnlyFilesystem => failure(FailureKind::Failed, "the medium is read-only")
             .hint("open the stick's lock, or mount it for writing; or choose another --out"),
         ErrorKind::NotFound => failure(FailureKind::Failed, "there is no such directory")
@@ -162,7 +166,7 @@ mod tests {
                 failure.message.contains(words) && failure.message.contains("/stick/a.hlb"),
                 "{failure:?}"
             );
-            assert!(failure.hint.is_some() || kind == FailureKind::TryAgain, "{failure:?}");
+            assert!(failure.hint.is_some(), "{failure:?}");
         }
     }
 

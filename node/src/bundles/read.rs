@@ -189,17 +189,11 @@ fn read_file(
         };
         let (length, request) =
             (page.bytes.len(), BundleRequest::Take { head: head.clone(), page: hex(&page.bytes) });
-        let said = match ask(request) {
-            Ok(said) => said,
-            Err(failure)
-                if failure.kind == FailureKind::Failed || failure.kind == FailureKind::NeedsPerson =>
-            {
-                let causes = failure.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
-                report.wrong = Some(format!("{failure}{causes}"));
-                break;
-            }
-            Err(failure) => return Err(failure),
-        };
+        let said = ask(request)?;
+        if let Some(why) = said["not_taken"].as_str() {
+            report.wrong = Some(why.to_owned());
+            break;
+        }
         seen.insert(page.index);
         report.pages += 1;
         report.ended |= page.last;

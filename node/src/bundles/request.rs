@@ -38,7 +38,8 @@ pub enum BundleRequest {
         /// The names of files that were not written: what they hand out counts as never handed out.
         lost: Vec<String>,
     },
-    /// Takes in a page of a parcel. Replies with what became of it once it is durable (see [`crate::engine`]).
+    /// Takes in a page of a parcel. Once it is durable, replies with what became of it, or with `{"not_taken"}`: why its
+    /// sender is not believed.
     Take {
         /// The parcel's head in hexadecimal.
         head: String,

@@ -274,6 +274,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             link.heard = true;
         }
         self.look_for_files();
+        self.look_at_parcels();
         self.hear_highest(peer, hello.highest, store)?;
         self.dirty.insert(peer);
         if !hello.more {

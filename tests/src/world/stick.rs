@@ -8,14 +8,16 @@ use serde::{Deserialize, Serialize};
 use sync::item::Kind;
 use sync::replica::{Basis, Taken};
 use sync::store::Store;
-use sync::store::bundles::Bundles as _;
+use sync::store::bundles::{Bundles as _, Reply};
 use sync::store::memory::Memory;
 use sync::trust::{Membership, Trust};
+use sync::wire::{Answer, Frame};
 
 use super::book::record;
 use super::check::{NOT_INVENTED, SETTLES};
 use super::machine::SimReplica;
 use super::net::{Pair, pair};
+use super::sabotage::Sabotage;
 use super::sheet::Desk;
 use super::{Checked, Violation, World};
 
@@ -98,6 +100,13 @@ pub(super) fn open(
         return None;
     }
     replica.put_directory(Kind::RECORD, &record(from), store, desk).expect("memory writes");
+    if desk.sabotage() == Sabotage::LostSticks
+        && let Ok(Frame::Batch { id: batch, .. }) = Frame::from_bytes(page.get(4..).unwrap_or_default())
+    {
+        let reply = Reply { number, answer: Answer { batch, exceptions: Vec::new() } };
+        store.put_reply(from, &reply).expect("memory writes");
+        return Some(Taken::default());
+    }
     Some(replica.take_letter(now, from, number, &page, store, desk).expect("memory writes"))
 }
 

@@ -8,7 +8,7 @@ use sync::replica::Basis;
 use super::super::{Cli, Session, show};
 use super::bytes;
 use crate::bundles::{Exported, counted, write};
-use crate::request::{Failure, FailureKind, Request};
+use crate::request::{Failure, Request};
 
 pub(super) fn export(
     cli: &Cli,
@@ -24,17 +24,11 @@ pub(super) fn export(
     if stopped.is_none() || !exported.files.is_empty() {
         say(cli, &exported, out, basis);
     }
-    let Some(failure) = stopped else { return Ok(()) };
-    Err(match (failure.kind, exported.files.is_empty()) {
-        (FailureKind::TryAgain, true) => {
-            failure.hint("nothing fitted and nothing is forgotten: take another stick, or a smaller --max-size")
-        }
-        (FailureKind::TryAgain, false) => failure.hint(
-            "what is listed is complete and usable; take another stick and export again with --basis handed-out",
-        ),
-        (_, true) => failure,
-        (_, false) => failure.hint("what is listed is complete and usable; export again for the rest"),
-    })
+    match stopped {
+        None => Ok(()),
+        Some(failure) if exported.files.is_empty() => Err(failure),
+        Some(failure) => Err(failure.because("what is listed above is complete and usable")),
+    }
 }
 
 fn say(cli: &Cli, exported: &Exported, out: &Path, basis: Basis) {

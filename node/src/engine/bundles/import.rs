@@ -61,19 +61,28 @@ impl Engine {
 
     pub(super) fn take_page(&mut self, head: &str, page: &str) -> Reply {
         let (head, page) = (bytes_of(head)?, bytes_of(page)?);
-        self.take_parcel(&head, &page)
+        // A parcel that is not believed is an answer; a failure is of this node, and ends the import.
+        self.take_parcel(&head, &page)?.or_else(|refusal| {
+            let causes = refusal.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
+            Ok(json!({ "not_taken": format!("{refusal}{causes}") }))
+        })
     }
 
-    /// Takes in, or carries on, one page of a parcel.
-    fn take_parcel(&mut self, head_bytes: &[u8], page: &[u8]) -> Reply {
+    /// Takes in, or carries on, one page of a parcel. The inner error says why it is not believed.
+    fn take_parcel(&mut self, head_bytes: &[u8], page: &[u8]) -> Result<Reply, Failure> {
         let me = self.me();
-        let Known { head, key, .. } = self.known_head(head_bytes)?;
+        let Known { head, key, .. } = match self.known_head(head_bytes) {
+            Ok(known) => known,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let label = head.label.clone();
         let page_bytes = page;
-        let page = head.page(page).ok_or_else(|| {
-            Failure::new(FailureKind::Failed, "a page is not what its sender signed")
-                .hint("the rest of the part is usable; what is missing comes with the next bundle")
-        })?;
+        let Some(page) = head.page(page) else {
+            let refusal = Failure::new(FailureKind::Failed, "a page is not what its sender signed");
+            return Ok(Err(
+                refusal.hint("the rest of the part is usable; what is missing comes with the next bundle")
+            ));
+        };
         let (index, last) = (page.index, page.last);
         let mut said = json!({
             "from": label.from, "to": label.to, "number": label.number, "part": label.part, "index": index,
@@ -81,35 +90,31 @@ impl Engine {
         });
         if label.from == me {
             said["own"] = true.into();
-            return Ok(said);
+            return Ok(Ok(said));
         }
         let Some(key) = key else {
-            let to = *label.to.first().ok_or_else(|| refused(&ParcelError::NotForUs))?;
+            let Some(to) = label.to.first().copied() else { return Ok(Err(refused(&ParcelError::NotForUs))) };
             let bytes = [&head_bytes[..head.length()], page_bytes].concat();
             self.replica.carry(label.from, to, &bytes, &mut self.store)?;
             said["carried"] = true.into();
-            return Ok(said);
+            return Ok(Ok(said));
         };
-        let plain = head.open_page(key, &page).map_err(|e| refused(&e))?;
+        let plain = match head.open_page(key, &page) {
+            Ok(plain) => plain,
+            Err(e) => return Ok(Err(refused(&e))),
+        };
         let record = head.record.clone();
         self.replica.put_directory(Kind::RECORD, &record, &mut self.store, &mut self.desk)?;
         let (from, number) = (label.from, label.number);
         let taken =
             self.replica.take_letter(self.now, from, number, &plain, &mut self.store, &mut self.desk)?;
         add(&mut said, &taken);
-        Ok(said)
+        Ok(Ok(said))
     }
 
     /// Opens parcels for this node that came over links; once no more come, their answers go the way back.
     pub(in super::super) fn open_parcels(&mut self) -> Result<(), Failure> {
-        let me = self.me();
-        let mine: Vec<[u8; 32]> = self
-            .replica
-            .parcels(&mut self.store)?
-            .into_iter()
-            .filter(|p| p.to == me)
-            .map(|p| p.hash)
-            .collect();
+        let mine = self.replica.parcels_for_me(&mut self.store)?;
         if mine.is_empty() {
             for peer in std::mem::take(&mut self.bundles.due) {
                 self.parcel_answers(peer)?;
@@ -119,7 +124,7 @@ impl Engine {
             let bytes = self.store.carried_bytes(&hash)?.unwrap_or_default();
             self.replica.drop_parcel(&hash, &mut self.store)?;
             let outcome = match Head::read(&bytes) {
-                Ok(head) => self.take_parcel(&bytes[..head.length()], &bytes[head.length()..]),
+                Ok(head) => self.take_parcel(&bytes[..head.length()], &bytes[head.length()..])?,
                 Err(e) => Err(refused(&e)),
             };
             match outcome {
@@ -128,15 +133,12 @@ impl Engine {
                     self.bundles.due.extend(from.parse::<NodeName>());
                     tracing::info!(%from, taken = %said["taken"], settled = %said["settled"], "a parcel came over a link");
                 }
-                Err(failure)
-                    if failure.kind == FailureKind::Failed || failure.kind == FailureKind::NeedsPerson =>
-                {
+                Err(refusal) => {
                     self.note_text(
                         self.now,
-                        format!("a parcel that came over a link was not taken: {failure}"),
+                        format!("a parcel that came over a link was not taken: {refusal}"),
                     );
                 }
-                Err(failure) => return Err(failure),
             }
         }
         Ok(())

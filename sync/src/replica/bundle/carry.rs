@@ -35,6 +35,8 @@ pub(super) struct Carrying {
     rows: Option<Vec<Carried>>,
     /// On their way to a peer.
     sent: BTreeMap<NodeName, BTreeSet<[u8; 32]>>,
+    /// Something may go now that could not before.
+    pub(super) stirred: bool,
 }
 
 /// How many steps up and down the tiers lead from one site to another.
@@ -60,6 +62,17 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(self.kept_parcels(store)?.clone())
     }
 
+    /// The parcels that have come for this node and wait to be opened.
+    pub fn parcels_for_me<S: Store>(&mut self, store: &mut S) -> store::Result<Vec<[u8; 32]>> {
+        let me = self.me;
+        Ok(self.kept_parcels(store)?.iter().filter(|p| p.to == me).map(|p| p.hash).collect())
+    }
+
+    /// A link is up: it may lead somewhere.
+    pub(in super::super) fn look_at_parcels(&mut self) {
+        self.bundles.carry.stirred = true;
+    }
+
     /// Keeps a parcel that is on its way to another node, or to this one. `false` when it was here already.
     pub fn carry<S: Store>(
         &mut self,
@@ -69,6 +82,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<bool> {
         let me = self.me;
+        self.bundles.carry.stirred = true;
         let rows = self.kept_parcels(store)?;
         if !store.carry(from, to, bytes)? {
             return Ok(false);
@@ -113,6 +127,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     pub(in super::super) fn pass_parcels_on<S: Store>(&mut self, store: &mut S) -> store::Result<()> {
         if self.links.is_empty() {
             self.bundles.carry.sent.clear();
+            self.bundles.carry.stirred = true;
+            return Ok(());
+        }
+        if !std::mem::take(&mut self.bundles.carry.stirred) {
             return Ok(());
         }
         let (me, links) = (self.me, &self.links);
@@ -159,6 +177,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     ) -> store::Result<()> {
         // Only what it was given: a peer makes nobody forget what it never had.
         if self.bundles.carry.sent.get_mut(&peer).is_some_and(|sent| sent.remove(hash)) {
+            self.bundles.carry.stirred = true;
             self.drop_parcel(hash, store)?;
         }
         Ok(())

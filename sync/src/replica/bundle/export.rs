@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::draft::Draft;
 use super::super::outgoing::Packed;
 use super::super::{Chance, Event, Replica};
+use super::import::RUNS;
 use super::{APART, Exchanged, FAR_APART};
 use crate::id::{DocId, ItemHash};
 use crate::item::{Item, Kind};
@@ -428,7 +429,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 let Some(held) = store.file(&file)? else { continue };
                 if asked < SOUGHT && self.may_have(peer, &held, store)? {
                     let missing: Vec<u32> = held.pieces.missing().collect();
-                    letter.add(&Frame::Seek(SeekBody { file, places: runs(&missing) }));
+                    let mut places = runs(&missing);
+                    places.truncate(RUNS);
+                    letter.add(&Frame::Seek(SeekBody { file, places }));
                     asked += 1;
                 }
             }

@@ -15,6 +15,9 @@ use crate::wire::{Answer, Closing, Exception, Frame, Load, Opening, SeekBody, Sk
 /// Most answers that are kept for one peer; past them the oldest are forgotten, and what they answer comes again.
 const REPLIES: usize = 16_384;
 
+/// Most runs of pieces that are asked for of one file.
+pub(super) const RUNS: usize = 1024;
+
 /// What became of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -62,7 +65,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return Ok(taken);
         }
         self.know_peer(from, store)?;
-        let (mut rest, mut answered) = (page, false);
+        let (mut rest, mut answered, mut heavy) = (page, false, 0);
+        let mut sought = Vec::new();
         while !rest.is_empty() {
             if let Membership::Revoked { reason, .. } = self.trust.membership(from) {
                 taken.wrong = Some(format!("{from} was revoked: {reason}"));
@@ -80,6 +84,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     break;
                 }
             };
+            // What is written has one in a page; each costs far more than it weighs.
+            heavy += u32::from(matches!(frame, Frame::Batch { .. } | Frame::Sketch(_)));
+            if heavy > 1 {
+                taken.wrong = Some("a page with more in it than any version writes".to_owned());
+                break;
+            }
             match frame {
                 Frame::Opening(opening) => self.take_opening(from, opening, store)?,
                 Frame::Answer(answer) => {
@@ -92,7 +102,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 Frame::Piece { file, place, bytes } => {
                     taken.pieces += u64::from(self.take_piece(from, file, place, &bytes, store)?);
                 }
-                Frame::Seek(seek) => self.note_sought(from, seek, store)?,
+                Frame::Seek(seek) => sought.push(seek),
                 Frame::Sketch(sketch) => self.take_sketch(from, &sketch, &mut taken, store)?,
                 Frame::Want(want) => self.take_want(from, want, store)?,
                 Frame::Closing(closing) => {
@@ -106,6 +116,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 break;
             }
         }
+        self.note_sought(from, sought, store)?;
         if answered {
             self.note_scanned(from, store)?;
         }
@@ -291,11 +302,22 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(true)
     }
 
-    fn note_sought<S: Store>(&mut self, from: NodeName, seek: SeekBody, store: &mut S) -> store::Result<()> {
+    /// Remembers for the next bundle which pieces the peer asks for.
+    fn note_sought<S: Store>(
+        &mut self,
+        from: NodeName,
+        sought: Vec<SeekBody>,
+        store: &mut S,
+    ) -> store::Result<()> {
+        if sought.is_empty() {
+            return Ok(());
+        }
         let mut exchanged = self.exchanged(from, store)?;
-        exchanged.sought.retain(|s| s.file != seek.file);
-        if exchanged.sought.len() < SOUGHT && seek.places.len() <= 1024 {
-            exchanged.sought.push(seek);
+        for seek in sought.into_iter().filter(|seek| seek.places.len() <= RUNS) {
+            exchanged.sought.retain(|s| s.file != seek.file);
+            if exchanged.sought.len() < SOUGHT {
+                exchanged.sought.push(seek);
+            }
         }
         self.keep_exchanged(from, &exchanged, store)
     }

@@ -295,7 +295,9 @@ fn nonsense_harms_nobody_and_is_said() {
     let page = |frame: Frame| crate::replica::Letter::of(&frame).bytes;
     let bomb = page(Frame::Batch { id: 1, load: zstd::bulk::compress(&vec![0; 64 << 20], 19).unwrap() });
     let long = [&u32::MAX.to_be_bytes()[..], b"short"].concat();
-    for bytes in [bomb, long, page(Frame::Bye(crate::wire::Bye { reason: "x".into() })), vec![0; 5]] {
+    let twice =
+        [page(Frame::Batch { id: 1, load: vec![] }), page(Frame::Batch { id: 2, load: vec![] })].concat();
+    for bytes in [bomb, long, twice, page(Frame::Bye(crate::wire::Bye { reason: "x".into() })), vec![0; 5]] {
         let stick = Stick { from: name("370100-01"), number: 1, pages: vec![bytes] };
         let taken = w.import("370100", &stick);
         assert!(taken.wrong.is_some());
