@@ -1,6 +1,7 @@
 //! The command line: what was typed becomes a request; the reply becomes words, a table, or JSON.
 
 mod backup;
+mod bundle;
 mod cert;
 mod demo;
 mod doctor;
@@ -74,6 +75,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// One line for a monitoring system: exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
     Check,
+    /// Bundles: files on a stick for and from sites without a line.
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -168,6 +172,7 @@ impl Cli {
             Command::Restore(args) => args.run(self),
             Command::Doctor(args) => args.run(self),
             Command::Check => Ok(()), // it has exit codes of its own: see `main`
+            Command::Bundle(command) => command.run(self),
             Command::Config(ConfigCommand::Check(args)) => self.check(args),
             Command::Completions { shell } => papers::completions(*shell),
             Command::Man { out } => papers::man(out.as_deref()),

@@ -27,6 +27,7 @@ use rustls::time_provider::TimeProvider;
 use sync::quic::{Config, Congestion, Driver, LinkEvent};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::bundles::BundleRequest;
 use crate::engine::{Engine, Options};
 use crate::files::FileLimits;
 use crate::request::{Failure, FailureKind, Reply, Request};
@@ -70,6 +71,7 @@ impl Work {
             Work::Link(LinkEvent::Frame { bytes, .. }) => bytes.len(),
             Work::Ask(request, _) => match request.as_ref() {
                 Request::New { tickets, .. } => tickets.len() * 1_024,
+                Request::Bundle(BundleRequest::Take { page, .. }) => page.len() / 2,
                 _ => 1_024,
             },
             _ => 0,

@@ -17,6 +17,7 @@
 
 mod act;
 mod again;
+mod bundles;
 mod confirm;
 mod conflicts;
 mod create;
@@ -193,6 +194,7 @@ pub struct Engine {
     /// A request failed half-way: nothing of this transaction may stay.
     spoiled: Option<Failure>,
     transfers: files::Transfers,
+    bundles: bundles::Traffic,
     file_limits: FileLimits,
     /// The key of the vault's index, once it was needed.
     index_key: Option<vault::index::IndexKey>,
@@ -318,6 +320,7 @@ impl Engine {
             numbered: false,
             spoiled: None,
             transfers: files::Transfers::default(),
+            bundles: bundles::Traffic::default(),
             file_limits: FileLimits::default(),
             events: VecDeque::new(),
             now: 0,
@@ -452,6 +455,7 @@ impl Engine {
             Request::Act { id, act, user } => self.act(id, act, user.as_deref()),
             Request::Note { id, text, user } => self.note(id, text, user.as_deref()),
             Request::File(request) => self.file(request),
+            Request::Bundle(request) => self.bundle(request),
             Request::Show { id, reveal, user } => self.show(id, reveal.as_deref(), user.as_deref()),
             Request::History { id, language } => self.history(id, *language),
             Request::List { queue, limit, before } => self.list(queue, *limit, *before),
@@ -518,6 +522,7 @@ impl Engine {
     }
 
     fn try_commit(&mut self) -> Result<Vec<Effect>, Failure> {
+        self.open_parcels()?;
         self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         if self.say_again()? {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
@@ -604,6 +609,7 @@ impl Engine {
         self.index_key = None;
         self.met = None;
         self.rounds = true;
+        self.bundles = bundles::Traffic::default();
         Ok(())
     }
 
@@ -840,7 +846,7 @@ fn own_character(node: NodeName) -> u8 {
 }
 
 /// A time for people and JSON: RFC 3339, China's time.
-fn shown_time(ms: u64) -> String {
+pub(crate) fn shown_time(ms: u64) -> String {
     let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
     match jiff::Timestamp::from_millisecond(ms as i64) {
         Ok(t) => t.to_zoned(china).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),

@@ -1,6 +1,7 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
 
 pub mod backup;
+pub mod bundles;
 pub mod cli;
 pub mod config;
 pub mod content;

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bundles::BundleRequest;
 use crate::files::FileRequest;
 
 /// An action on a ticket that a person takes: an entry of the trail, in words of the command line.
@@ -97,6 +98,8 @@ pub enum Request {
     },
     /// A ticket's files.
     File(FileRequest),
+    /// Bundles for and from sites without a line.
+    Bundle(BundleRequest),
     /// A ticket as `ticket show --json` prints it; with a reason also the caller's person, which is logged.
     Show {
         /// Id, unambiguous prefix or number.

@@ -11,6 +11,7 @@ pub mod id;
 pub mod item;
 pub mod matter;
 pub mod merkle;
+pub mod parcel;
 pub mod quic;
 pub mod replica;
 pub mod seal;

@@ -24,6 +24,7 @@
 mod admit;
 mod arrival;
 mod beginning;
+mod bundle;
 mod counting;
 mod draft;
 mod erase;
@@ -51,8 +52,9 @@ use crate::matter::{Domain, Matter};
 use crate::store::{self, Debt, Peer, Position, Store};
 use crate::trust::{Admission, Membership, Trust};
 use crate::wire::Lane;
-use admit::{Incoming, Taken};
+use admit::{Incoming, Taken as Admitted};
 pub use beginning::Beginning;
+pub use bundle::{Basis, Export, Letter, MAX_CARRIED, MAX_CARRIED_BYTES, Taken, distance};
 pub use files::FilesView;
 pub use lacking::{Lacking, Rests, Why};
 use link::Link;
@@ -375,6 +377,7 @@ pub struct Replica<T, M> {
     effects: Vec<Effect>,
     unsealed: bool,
     files: files::Exchange,
+    bundles: bundle::Bundles,
 }
 
 const CHAIN: &str = "chain";
@@ -416,6 +419,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             effects: Vec::new(),
             unsealed: true,
             files: files::Exchange::default(),
+            bundles: bundle::Bundles::default(),
         };
         for item in store.directory()? {
             replica.trust.admit(item.kind, &item.bytes);
@@ -576,7 +580,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             let old = store.document(&doc)?.unwrap_or_default().audience;
             self.shelf.open(doc, store, domain)?;
             let item = Incoming { hash, kind, author: self.me, sealed: None, emptied: false, bytes };
-            let mut taken = Taken::default();
+            let mut taken = Admitted::default();
             self.admit_other(doc, &item, None, &mut taken, store, domain)?;
             self.unsealed = true;
             self.settle_document(doc, old, taken, None, store)?;
@@ -601,7 +605,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let audience = store.document(&doc)?.unwrap_or_default().audience;
         let at = store.put_item(&item)?;
         self.unsealed = true;
-        let taken = Taken { items: vec![(at, hash, author)], ..Taken::default() };
+        let taken = Admitted { items: vec![(at, hash, author)], ..Admitted::default() };
         self.account(doc, &audience, &audience, Class::Ordinary, &taken, None, store)?;
         Ok((hash, Some(item)))
     }
@@ -657,6 +661,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             self.pump(now, peer, store)?;
         }
         self.exchange_files(now, store)?;
+        self.pass_parcels_on(store)?;
+        self.tidy_bundles(store)?;
         for peer in std::mem::take(&mut self.dirty) {
             if let Some(row) = self.pairs.get(&peer) {
                 store.put_peer(peer, row)?;
@@ -684,7 +690,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         old: &Audience,
         new: &Audience,
         class: Class,
-        taken: &Taken,
+        taken: &Admitted,
         from: Option<NodeName>,
         store: &mut S,
     ) -> store::Result<()> {

@@ -14,6 +14,7 @@
 use std::fmt;
 
 use certs::{NodeName, Site};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::SetDigest;
 use crate::id::{DocId, ItemHash, SealHash};
@@ -21,13 +22,14 @@ use crate::item::{Audience, Class, Item, Kind, Sealed, State};
 use crate::merkle::Twig;
 use crate::seal::Seal;
 
+pub mod bundles;
 pub mod conformance;
 pub mod contents;
 pub mod memory;
 pub mod sqlite;
 
 /// The place of an item in the order of arrival; the first is 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position(pub u64);
 
 impl Position {
@@ -154,7 +156,7 @@ impl std::error::Error for StoreError {}
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Reading and writing inside the caller's transaction.
-pub trait Store: contents::Contents {
+pub trait Store: bundles::Bundles + contents::Contents {
     /// The document, if anything of it is held.
     fn document(&mut self, doc: &DocId) -> Result<Option<Document>>;
     /// Makes or replaces the document's row.

@@ -18,13 +18,20 @@
 //! 11 have    some of it is here now
 //! 12 prove   which subtrees of a seal are missing to prove what is held under it
 //! 13 proof   those of them that are known
+//! 14 carry   a parcel for somebody else, or for the receiver
+//! 15 carried  it is durable at the receiver
+//! 16 opening  what a part of a bundle says first of its sender
+//! 17 closing  what a bundle says last
 //! ```
+//!
+//! Openings and closings stand in parcels only, among frames of the other types.
 
 mod names;
 
 use std::fmt;
 use std::marker::PhantomData;
 
+use certs::NodeName;
 use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -304,6 +311,50 @@ pub struct ProofBody {
     pub twigs: Vec<Twig>,
 }
 
+/// A parcel on its way: a head and one page (see [`crate::parcel`]), which the carrier need not be able to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarryBody {
+    /// Who sends it, by its label.
+    pub from: NodeName,
+    /// Whom it is for, by its label.
+    pub to: NodeName,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What a part of a bundle says first: what a first flight says, but for the digest, which comes last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// The newest version that the sender speaks.
+    pub version: u16,
+    /// The sender's life.
+    pub incarnation: Incarnation,
+    /// The highest of the receiver's seals that the sender holds.
+    pub highest: Option<(u64, SealHash)>,
+    /// The sender's clock in milliseconds since 1970; shown, never used.
+    pub clock: u64,
+    /// The sender's count of its exports to the receiver.
+    pub number: u64,
+    /// The batches of this and earlier exports that the sender has no answer to.
+    #[serde(deserialize_with = "at_most")]
+    pub open: Vec<u64>,
+}
+
+/// What a bundle says last: how it stands when everything of it has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    /// Which export it ends.
+    pub number: u64,
+    /// How many batches the whole export has.
+    pub batches: u64,
+    /// Items in the set that both must hold, as the sender knows it.
+    pub count: u64,
+    /// The set's fingerprint.
+    pub fingerprint: [u8; 32],
+    /// The sender owes more than it sent: earlier bundles carry it, or it could not be proved.
+    pub more: bool,
+}
+
 /// Why a link ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bye {
@@ -352,6 +403,14 @@ pub enum Frame {
     Prove(ProveBody),
     /// What the other side lacks for that.
     Proof(ProofBody),
+    /// A parcel on its way.
+    Carry(CarryBody),
+    /// The parcel with this hash is durable at the receiver.
+    Carried([u8; 32]),
+    /// A part of a bundle begins.
+    Opening(Opening),
+    /// A bundle ends.
+    Closing(Closing),
     /// Something that a newer version says.
     Unknown(u8),
 }
@@ -455,6 +514,10 @@ impl Frame {
             Frame::Have(file) => frame(11, file),
             Frame::Prove(b) => frame(12, b),
             Frame::Proof(b) => frame(13, b),
+            Frame::Carry(b) => frame(14, b),
+            Frame::Carried(b) => frame(15, b),
+            Frame::Opening(b) => frame(16, b),
+            Frame::Closing(b) => frame(17, b),
             Frame::Unknown(kind) => vec![*kind],
         }
     }
@@ -490,6 +553,10 @@ impl Frame {
             11 => Frame::Have(body(rest)?),
             12 => Frame::Prove(body(rest)?),
             13 => Frame::Proof(body(rest)?),
+            14 => Frame::Carry(body(rest)?),
+            15 => Frame::Carried(body(rest)?),
+            16 => Frame::Opening(body(rest)?),
+            17 => Frame::Closing(body(rest)?),
             kind => Frame::Unknown(*kind),
         })
     }
@@ -556,6 +623,21 @@ mod tests {
                     twigs: vec![Twig { low: 1, high: 2, hash: [7; 32] }],
                 }),
                 Frame::Piece { file: ItemHash::from_bytes([3; 32]), place: 7, bytes: vec![1, 2, 3] },
+                Frame::Carry(CarryBody {
+                    from: "370100-01".parse().unwrap(),
+                    to: "370000".parse().unwrap(),
+                    bytes: vec![1, 2, 3],
+                }),
+                Frame::Carried([8; 32]),
+                Frame::Opening(Opening {
+                    version: 1,
+                    incarnation: Incarnation::from_bytes([1; 8]),
+                    highest: None,
+                    clock: 9,
+                    number: 4,
+                    open: vec![batch, 2],
+                }),
+                Frame::Closing(Closing { number: 4, batches: 2, count: 7, fingerprint: [5; 32], more: false }),
                 Frame::Unknown(200),
             ] {
                 let mut bytes = frame.to_bytes();

@@ -13,7 +13,7 @@ use world::world::plan::WITH_PERSONS;
 use world::world::sabotage::Sabotage;
 
 /// Which invariant catches which defect, within how many seeds from which on.
-const CAUGHT: [(&str, Sabotage, u64, u64); 18] = [
+const CAUGHT: [(&str, Sabotage, u64, u64); 19] = [
     (check::NOT_LOST, Sabotage::AnswerFirst, 0, 40),
     (check::NOT_LOST, Sabotage::LazyDisk, 0, 40),
     (check::NOT_INVENTED, Sabotage::BlindSeals, 0, 60),
@@ -32,6 +32,7 @@ const CAUGHT: [(&str, Sabotage, u64, u64); 18] = [
     (check::ERASED, Sabotage::KeptKeys, WITH_PERSONS, 30),
     (check::SHOWN, Sabotage::OpenHanded, WITH_PERSONS, 30),
     (check::ENTITLED, Sabotage::Miser, WITH_PERSONS, 30),
+    (check::SETTLES, Sabotage::LostSticks, WITH_PERSONS, 60),
 ];
 
 fn caught(sabotage: Sabotage) {
@@ -145,4 +146,9 @@ fn keys_for_everybody_are_caught() {
 #[test]
 fn keys_that_are_kept_from_their_readers_are_caught() {
     caught(Sabotage::Miser);
+}
+
+#[test]
+fn sticks_that_are_answered_and_thrown_away_are_caught() {
+    caught(Sabotage::LostSticks);
 }

@@ -302,6 +302,109 @@ impl Deed for Replicated {
     }
 }
 
+/// `bundle import` of a stick with forty tickets of a city.
+struct Stick;
+
+fn file(dir: &Path) -> std::path::PathBuf {
+    std::fs::read_dir(dir).unwrap().next().unwrap().unwrap().path()
+}
+
+impl Deed for Stick {
+    fn name(&self) -> &'static str {
+        "bundle import"
+    }
+
+    fn prepare(&self, program: &Program, place: &Path) {
+        found(program, place, &[("peer", "370100"), ("node", "370000")]);
+        // The city can seal the callers to its province from the first ticket on.
+        let record = place.join("node/identity/record");
+        program.ask(&place.join("peer"), &["cert", "admit", text(&record)]);
+        let lines: String = (0..SENT)
+            .map(|i| format!("{}\n", json!({ "text": format!("第 {i} 通电话"), "caller_phone": PHONE })))
+            .collect();
+        std::fs::write(place.join("calls.jsonl"), lines).unwrap();
+        program.ask(&place.join("peer"), &["ticket", "import", text(&place.join("calls.jsonl"))]);
+        std::fs::create_dir(place.join("stick")).unwrap();
+        let out = place.join("stick");
+        program.ask(&place.join("peer"), &["bundle", "export", "--to", "370000", "--out", text(&out)]);
+    }
+
+    fn perform(&self, program: &Program, place: &Path, env: &Env) -> Performed {
+        let stick = place.join("stick");
+        let said = program.run_with(&place.join("node"), &["bundle", "import", text(&stick)], env);
+        let all = tickets(program, &place.join("peer")).unwrap();
+        let taken = if said.json().is_some() { all.into_keys().collect() } else { Vec::new() };
+        one(said, taken, SENT)
+    }
+
+    fn judge(&self, aftermath: &Aftermath<'_>) -> Result<(), String> {
+        // Without a fault now: the same stick again, and the answer home. What is no longer owed is here.
+        let (program, place) = (aftermath.program, aftermath.place);
+        let (node, peer, back) = (place.join("node"), place.join("peer"), place.join("back"));
+        program.ask(&node, &["bundle", "import", text(&place.join("stick"))]);
+        std::fs::create_dir(&back).unwrap();
+        program.ask(&node, &["bundle", "export", "--to", "370100", "--out", text(&back)]);
+        program.ask(&peer, &["bundle", "import", text(&file(&back))]);
+        let status = program.ask(&peer, &["replica", "status"]);
+        if status["peers"][0]["outbox"] != 0 {
+            return Err(format!("the city still owes: {}", status["peers"][0]));
+        }
+        let (here, there) = (tickets(program, &node)?, tickets(program, &peer)?);
+        let same =
+            here.len() == SENT && there.iter().all(|(id, t)| here[id]["state_hash"] == t["state_hash"]);
+        if same { Ok(()) } else { Err(format!("{} of {SENT} tickets came over", here.len())) }
+    }
+}
+
+/// `bundle export` of forty tickets by a city whose disk fails.
+struct Written;
+
+impl Deed for Written {
+    fn name(&self) -> &'static str {
+        "bundle export"
+    }
+
+    fn prepare(&self, program: &Program, place: &Path) {
+        found(program, place, &[("node", "370100"), ("peer", "370000")]);
+        let record = place.join("peer/identity/record");
+        program.ask(&place.join("node"), &["cert", "admit", text(&record)]);
+        let lines: String = (0..SENT)
+            .map(|i| format!("{}\n", json!({ "text": format!("第 {i} 通电话"), "caller_phone": PHONE })))
+            .collect();
+        std::fs::write(place.join("calls.jsonl"), lines).unwrap();
+        program.ask(&place.join("node"), &["ticket", "import", text(&place.join("calls.jsonl"))]);
+        std::fs::create_dir(place.join("stick")).unwrap();
+    }
+
+    fn perform(&self, program: &Program, place: &Path, env: &Env) -> Performed {
+        let out = place.join("stick");
+        let words = ["bundle", "export", "--to", "370000", "--out", text(&out)];
+        one(program.run_with(&place.join("node"), &words, env), Vec::new(), 0)
+    }
+
+    fn judge(&self, aftermath: &Aftermath<'_>) -> Result<(), String> {
+        let (program, place) = (aftermath.program, aftermath.place);
+        let (node, peer, back) = (place.join("node"), place.join("peer"), place.join("back"));
+        let stick = place.join("stick");
+        // A stick that was reported holds everything; without the report another is written.
+        if !aftermath.performed.done {
+            program.ask(&node, &["bundle", "export", "--to", "370000", "--out", text(&stick)]);
+        }
+        program.ask(&peer, &["bundle", "import", text(&stick)]);
+        std::fs::create_dir(&back).unwrap();
+        program.ask(&peer, &["bundle", "export", "--to", "370100", "--out", text(&back)]);
+        program.ask(&node, &["bundle", "import", text(&file(&back))]);
+        let status = program.ask(&node, &["replica", "status"]);
+        let (here, there) = (tickets(program, &node)?, tickets(program, &peer)?);
+        let same =
+            there.len() == SENT && there.iter().all(|(id, t)| here[id]["state_hash"] == t["state_hash"]);
+        match (same, status["peers"][0]["outbox"] == 0) {
+            (true, true) => Ok(()),
+            _ => Err(format!("{} of {SENT} tickets came over; {}", there.len(), status["peers"][0])),
+        }
+    }
+}
+
 /// Starts both; the node with the fault may be dead already.
 fn link(program: &Program, place: &Path, env: &Env) -> (Daemon, Daemon) {
     let [here, there] = world::city::free::<2>();
@@ -376,6 +479,16 @@ fn a_daemon_ends_with_an_error_after_any_failed_sync() {
 #[test]
 fn a_batch_from_a_peer() {
     check(&Replicated, &[Mode::Kill, Mode::Torn, Mode::Eio, Mode::FsyncEio], 8, 60);
+}
+
+#[test]
+fn a_bundle_that_is_read() {
+    check(&Stick, &MODES, 9, 40);
+}
+
+#[test]
+fn a_bundle_that_is_written() {
+    check(&Written, &MODES, 9, 40);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use sync::id::ItemHash;
 use sync::item::{Kind, STUB, State};
 use sync::replica::{Lacking, Why};
 use sync::seal;
+use sync::store::bundles::Bundles;
 use sync::store::{Position, Store, StoreError};
 use sync::trust::Trust;
 
@@ -17,6 +18,9 @@ use crate::vault::{self, Grant};
 
 /// How many kinds of documents that this version does not know are told.
 const OTHER_KINDS: usize = 32;
+
+/// Batches that bundles took along and nobody has answered are counted up to here.
+const HANDED_OUT: usize = 10_000;
 
 /// Tickets whose words search does not find yet are counted up to here.
 const UNINDEXED: usize = 10_000;
@@ -49,6 +53,7 @@ impl Engine {
                 "node": name,
                 "connected": link.connected,
                 "outbox": self.store.owed_count(name)?,
+                "handed_out": self.store.all_handed(name, HANDED_OUT)?.len(),
                 "digest_equal": link.digest_equal,
                 "repairing": link.repairing,
                 "parked": link.parked,
@@ -102,6 +107,7 @@ impl Engine {
             "revoked": self.replica.trust().directory().revoked_nodes(),
             "backup": self.last_backup(),
             "restored": self.last_restored()?,
+            "carried_parcels": self.replica.parcels(&mut self.store)?.iter().filter(|p| p.from != self.me()).count(),
             "peers": shown,
         });
         self.file_status(&mut status)?;

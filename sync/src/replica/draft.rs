@@ -95,9 +95,23 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let mut draft = Draft::default();
         let held_back = self.held_back(peer);
         let busy = self.busy(peer);
+        let rows = store.owed(peer, LOOK + held_back.len() + busy.len())?;
+        self.draft_rows(peer, rows, (&held_back, &busy), &mut draft, store)?;
+        Ok(draft)
+    }
+
+    /// Drafts from these rows of the outbox, which come in its order, as far as there is room.
+    pub(super) fn draft_rows<S: Store>(
+        &mut self,
+        peer: NodeName,
+        rows: Vec<Debt>,
+        (held_back, busy): (&BTreeSet<(Option<DocId>, ItemHash)>, &BTreeSet<DocId>),
+        draft: &mut Draft,
+        store: &mut S,
+    ) -> store::Result<()> {
         let mut seen = BTreeSet::new();
         let mut search = SEARCH;
-        for Debt { class, doc, item, .. } in store.owed(peer, LOOK + held_back.len() + busy.len())? {
+        for Debt { class, doc, item, .. } in rows {
             if draft.is_full() {
                 search -= 1;
                 if search == 0 {
@@ -111,13 +125,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     None => store.settle(peer, &[(None, hash)])?,
                 },
                 (Some(doc), _) if seen.insert(doc) => {
-                    self.draft_document(peer, doc, (&held_back, &busy), &mut draft, store)?;
+                    self.draft_document(peer, doc, (held_back, busy), draft, store)?;
                 }
                 _ => continue,
             }
             draft.urgent |= class <= Class::Urgent && !draft.is_empty();
         }
-        Ok(draft)
+        Ok(())
     }
 
     /// The documents whose rows for the whole of them are on their way.
@@ -234,7 +248,28 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         draft: &mut Draft,
         store: &mut S,
     ) -> store::Result<Option<(Position, Position)>> {
-        let Some((from, until)) = self.links.get(&peer).and_then(|l| l.scan) else { return Ok(None) };
+        let Some(scan) = self.links.get(&peer).and_then(|l| l.scan) else { return Ok(None) };
+        let (at, more) = self.draft_scanned(peer, scan, draft, store)?;
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.scan = more.then_some((at, scan.1));
+            link.changed();
+        }
+        if draft.is_empty() {
+            self.note_scan(peer);
+            return Ok(None);
+        }
+        Ok(Some((scan.0, at)))
+    }
+
+    /// Fills the draft from what arrived after the first place and up to the second. Returns how far it has come, and
+    /// whether there is more.
+    pub(super) fn draft_scanned<S: Store>(
+        &mut self,
+        peer: NodeName,
+        (from, until): (Position, Position),
+        draft: &mut Draft,
+        store: &mut S,
+    ) -> store::Result<(Position, bool)> {
         let (mut at, mut recent, mut more) = (from, None, true);
         'pages: while more {
             let page = store.scan(at, 1024)?;
@@ -266,15 +301,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 at = position;
             }
         }
-        if let Some(link) = self.links.get_mut(&peer) {
-            link.scan = more.then_some((at, until));
-            link.changed();
-        }
-        if draft.is_empty() {
-            self.note_scan(peer);
-            return Ok(None);
-        }
-        Ok(Some((from, at)))
+        Ok((at, more))
     }
 
     /// Remembers how far the scan of everything has come: to the first batch of it that is not answered yet.

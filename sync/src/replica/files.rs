@@ -451,7 +451,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Whether a peer must hold a file's document as well as this node.
-    fn may_have<S: Store>(&self, peer: NodeName, held: &Held, store: &mut S) -> store::Result<bool> {
+    pub(super) fn may_have<S: Store>(
+        &self,
+        peer: NodeName,
+        held: &Held,
+        store: &mut S,
+    ) -> store::Result<bool> {
         Ok(store.document(&held.doc)?.is_some_and(|d| self.shared(&d.audience, peer)))
     }
 
@@ -462,7 +467,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(linked.filter(|peer| self.shared(&document.audience, *peer)).collect())
     }
 
-    fn manifest<S: Store>(&mut self, file: &ItemHash, store: &mut S) -> store::Result<Option<Arc<Manifest>>> {
+    pub(super) fn manifest<S: Store>(
+        &mut self,
+        file: &ItemHash,
+        store: &mut S,
+    ) -> store::Result<Option<Arc<Manifest>>> {
         if let Some((_, manifest)) = self.files.manifests.iter().find(|(known, _)| known == file) {
             return Ok(Some(manifest.clone()));
         }

@@ -45,6 +45,9 @@ enum Standing {
     Waits,
 }
 
+/// Items that are not durable, by place, and how many were here already.
+pub(super) type Outcome = (Vec<(u32, Exception)>, u64);
+
 /// The batch is not what any honest node sends.
 struct Dishonest(String);
 
@@ -70,8 +73,8 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         };
         let count = load.len() as u64;
         let exceptions = match self.take_load(peer, load, store, domain)? {
-            Ok(exceptions) => exceptions,
-            Err(Dishonest(reason)) => {
+            Ok((exceptions, _)) => exceptions,
+            Err(reason) => {
                 self.blame(peer, reason);
                 return Ok(());
             }
@@ -84,13 +87,15 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(())
     }
 
-    fn take_load<S, D>(
+    /// Judges and stores what a batch holds. Returns which of its items are not durable, and how many were here already;
+    /// or why no honest node sends it.
+    pub(super) fn take_load<S, D>(
         &mut self,
         peer: NodeName,
         load: Load,
         store: &mut S,
         domain: &mut D,
-    ) -> store::Result<Result<Vec<(u32, Exception)>, Dishonest>>
+    ) -> store::Result<Result<Outcome, String>>
     where
         S: Store,
         D: Domain<S, Matter = M>,
@@ -101,7 +106,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         for (kind, bytes) in &load.directory {
             let kind = Kind::new(*kind);
             if bytes.len() > MAX_ITEM || kind.is_sealed() {
-                return Ok(Err(Dishonest("a directory item that is none".to_owned())));
+                return Ok(Err("a directory item that is none".to_owned()));
             }
             match self.admit_directory(kind, bytes, Some(peer), store, domain)? {
                 Admission::Refused(reason) => {
@@ -115,13 +120,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
             place += 1;
         }
-        if !self.links.contains_key(&peer) {
-            return Ok(Ok(exceptions)); // what it brought revoked it
+        if matches!(self.trust.membership(peer), Membership::Revoked { .. }) {
+            return Ok(Ok((exceptions, 0))); // what it brought revoked it
         }
 
         let items = match self.unpack_items(&load, store)? {
             Ok(items) => items,
-            Err(dishonest) => return Ok(Err(dishonest)),
+            Err(Dishonest(reason)) => return Ok(Err(reason)),
         };
         let mut under: Vec<Vec<&Unpacked>> = vec![Vec::new(); load.seals.len()];
         items.iter().for_each(|item| under[item.seal].push(item));
@@ -129,7 +134,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         for (part, under) in load.seals.iter().zip(&under) {
             match self.stand(part, under, store)? {
                 Ok(standing) => standings.push(standing),
-                Err(dishonest) => return Ok(Err(dishonest)),
+                Err(Dishonest(reason)) => return Ok(Err(reason)),
             }
         }
 
@@ -178,7 +183,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         // Its own sending shows that the peer holds them.
         store.settle(peer, &settled)?;
         exceptions.sort_by_key(|(at, _)| *at);
-        Ok(Ok(exceptions))
+        Ok(Ok((exceptions, settled.len() as u64)))
     }
 
     /// Rebuilds the items of a batch as far as what is known here allows.

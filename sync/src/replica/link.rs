@@ -258,6 +258,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 self.effects.push(Effect::Close { peer, reason, blame: false });
                 Ok(())
             }
+            Frame::Carry(parcel) => self.take_parcel(peer, parcel, store),
+            Frame::Carried(hash) => self.parcel_taken(peer, &hash, store),
+            Frame::Opening(_) | Frame::Closing(_) => Ok(()), // these stand in parcels
             Frame::Unknown(_) => Ok(()),
         }
     }
@@ -271,18 +274,29 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             link.heard = true;
         }
         self.look_for_files();
-        if let Some((number, hash)) = hello.highest {
-            let own = self.chain.number;
-            if number > own {
-                // A claim and no proof, so nothing rests on it: the seals themselves come with what repair brings.
-                self.tell(Event::Restored { peer, own, theirs: number });
-            } else if !store.seals_numbered(self.me, number)?.contains(&hash) {
-                self.tell(Event::Forked { node: self.me, number });
-            }
-        }
+        self.look_at_parcels();
+        self.hear_highest(peer, hello.highest, store)?;
         self.dirty.insert(peer);
         if !hello.more {
             self.hear_digest(peer, hello.digest);
+        }
+        Ok(())
+    }
+
+    /// A peer names the highest of this node's seals that it holds.
+    pub(super) fn hear_highest<S: Store>(
+        &mut self,
+        peer: NodeName,
+        highest: Option<(u64, SealHash)>,
+        store: &mut S,
+    ) -> store::Result<()> {
+        let Some((number, hash)) = highest else { return Ok(()) };
+        let own = self.chain.number;
+        if number > own {
+            // A claim and no proof, so nothing rests on it: the seals themselves come with what repair brings.
+            self.tell(Event::Restored { peer, own, theirs: number });
+        } else if !store.seals_numbered(self.me, number)?.contains(&hash) {
+            self.tell(Event::Forked { node: self.me, number });
         }
         Ok(())
     }
@@ -314,6 +328,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 pair.proved_at = Some(now);
             }
             self.dirty.insert(peer);
+            self.bundles.proved.insert(peer);
             if first {
                 self.tell(Event::Proved { peer, items: ours.count });
             }

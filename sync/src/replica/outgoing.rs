@@ -18,6 +18,15 @@ use crate::wire::{Answer, DocPart, DocRef, EMPTIED, Exception, Frame, ItemPart, 
 /// How many bytes of items may be on their way to a peer that has not answered.
 const WINDOW: usize = 4 << 20;
 
+/// Items in the form of a batch.
+pub(super) struct Packed {
+    pub(super) load: Load,
+    /// Those that were left out: their seals cannot be proved from what is here.
+    pub(super) stuck: BTreeSet<ItemHash>,
+    /// These seals.
+    pub(super) unproved: Vec<SealHash>,
+}
+
 impl<T: Trust, M: Matter> Replica<T, M> {
     /// Sends the peer what it must still get, as far as the window allows; then, if all is said, the digest.
     pub(super) fn pump<S: Store>(&mut self, now: u64, peer: NodeName, store: &mut S) -> store::Result<()> {
@@ -68,7 +77,15 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let mut whole = draft.whole;
         let mut pieces = vec![items];
         while let Some(mut piece) = pieces.pop() {
-            let (load, stuck) = self.load_of(now, peer, &piece, store)?;
+            let in_full = self.links.get(&peer).is_some_and(|l| l.in_full);
+            let Packed { load, stuck, unproved } = self.load_of(peer, &piece, in_full, store)?;
+            for seal in unproved {
+                self.ask_for_proof(peer, seal, store)?;
+            }
+            if let Some(link) = self.links.get_mut(&peer) {
+                link.parked
+                    .extend(piece.iter().filter(|i| stuck.contains(&i.hash)).map(|i| ((i.doc, i.hash), now)));
+            }
             let packed = load.pack();
             if packed.len() > MAX_FRAME - 16 && piece.len() > 1 {
                 // The row of a whole document is settled by one answer: what takes several has a row an item.
@@ -102,7 +119,12 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Turns rows of whole documents into rows of their items.
-    fn itemise<S: Store>(&mut self, peer: NodeName, docs: &[DocId], store: &mut S) -> store::Result<()> {
+    pub(super) fn itemise<S: Store>(
+        &mut self,
+        peer: NodeName,
+        docs: &[DocId],
+        store: &mut S,
+    ) -> store::Result<()> {
         for doc in docs {
             let items = store.items_of(doc)?;
             let rows: Vec<Debt> = (1..)
@@ -122,18 +144,18 @@ impl<T: Trust, M: Matter> Replica<T, M> {
 
     /// Packs items, which come document by document, parents first. Those whose seal cannot be proved from what is
     /// here are left out and returned; they wait for the repair that brings the rest of their seal back.
-    fn load_of<S: Store>(
+    pub(super) fn load_of<S: Store>(
         &mut self,
-        now: u64,
         peer: NodeName,
         items: &[Item],
+        in_full: bool,
         store: &mut S,
-    ) -> store::Result<(Load, BTreeSet<ItemHash>)> {
+    ) -> store::Result<Packed> {
         let mut leaves: BTreeMap<SealHash, Vec<u32>> = BTreeMap::new();
         for sealed in items.iter().filter_map(|i| i.sealed) {
             leaves.entry(sealed.seal).or_default().push(sealed.leaf);
         }
-        let mut load = Load::default();
+        let (mut load, mut unproved) = (Load::default(), Vec::new());
         let mut places: BTreeMap<SealHash, u32> = BTreeMap::new();
         for (hash, mut leaves) in leaves {
             leaves.sort_unstable();
@@ -141,10 +163,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 places.insert(hash, u32::try_from(load.seals.len()).expect("a batch is small"));
                 load.seals.push(part);
             } else {
-                self.ask_for_proof(peer, hash, store)?;
+                unproved.push(hash);
             }
         }
-        let in_full = self.links.get(&peer).is_some_and(|l| l.in_full);
         let mut stuck = BTreeSet::new();
         let mut recent: Vec<ItemHash> = Vec::new();
         let mut last = None;
@@ -179,10 +200,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let rows: Vec<Debt> =
             items.iter().filter(|i| stuck.contains(&i.hash)).map(|i| row(i.doc, i.hash)).collect();
         store.owe(peer, &rows)?;
-        if let Some(link) = self.links.get_mut(&peer) {
-            link.parked.extend(rows.iter().filter_map(|d| Some(((d.doc, d.item?), now))));
-        }
-        Ok((load, stuck))
+        Ok(Packed { load, stuck, unproved })
     }
 
     /// The peer's word on a batch: what is durable there is no longer owed.
@@ -195,10 +213,35 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     ) -> store::Result<()> {
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         let Some(batch) = link.answered(now, answer.batch) else { return Ok(()) }; // from before a restore: it means nothing
+        let waiting = self.settle_batch(peer, &batch.items, &batch.whole, answer.exceptions, store)?;
+        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        if !waiting.is_empty() {
+            link.in_full = true;
+        }
+        // What waited for these may go again at once.
+        let done = batch.items.iter().filter(|i| !waiting.contains(i));
+        let moved: BTreeSet<Option<DocId>> = done.map(|(doc, _)| *doc).collect();
+        link.parked.retain(|(doc, _), _| !moved.contains(doc));
+        link.parked.extend(waiting.iter().map(|i| (*i, now)));
+        if batch.scanned.is_some() {
+            self.note_scan(peer);
+        }
+        Ok(())
+    }
+
+    /// A peer's word on these items: what is durable there, or refused, is no longer owed. Returns what must wait there.
+    pub(super) fn settle_batch<S: Store>(
+        &mut self,
+        peer: NodeName,
+        items: &[(Option<DocId>, ItemHash)],
+        whole: &[DocId],
+        exceptions: Vec<(u32, Exception)>,
+        store: &mut S,
+    ) -> store::Result<BTreeSet<(Option<DocId>, ItemHash)>> {
         let mut waiting = BTreeSet::new();
         let mut refused = Vec::new();
-        for (place, exception) in answer.exceptions {
-            let Some(item) = batch.items.get(place as usize) else { continue };
+        for (place, exception) in exceptions {
+            let Some(item) = items.get(place as usize) else { continue };
             match exception {
                 Exception::Waiting => {
                     waiting.insert(*item);
@@ -206,28 +249,18 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 Exception::Refused(reason) => refused.push((item.1, reason.chars().take(300).collect())),
             }
         }
-        if !waiting.is_empty() {
-            link.in_full = true;
-        }
-        let done: Vec<_> = batch.items.iter().filter(|i| !waiting.contains(i)).copied().collect();
-        // What waited for these may go again at once.
-        let moved: BTreeSet<Option<DocId>> = done.iter().map(|(doc, _)| *doc).collect();
-        link.parked.retain(|(doc, _), _| !moved.contains(doc));
-        link.parked.extend(waiting.iter().map(|i| (*i, now)));
+        let done: Vec<_> = items.iter().filter(|i| !waiting.contains(i)).copied().collect();
         store.settle(peer, &done)?;
         // What came from a scan or a whole document and waits gets a row of its own, so that it is not forgotten.
         let rows: Vec<Debt> = waiting.iter().map(|(doc, hash)| row(*doc, *hash)).collect();
         store.owe(peer, &rows)?;
-        for doc in &batch.whole {
+        for doc in whole {
             store.settle_document(peer, doc)?;
         }
         for (item, reason) in refused {
             self.refused_by(peer, item, reason, store)?;
         }
-        if batch.scanned.is_some() {
-            self.note_scan(peer);
-        }
-        Ok(())
+        Ok(waiting)
     }
 
     /// Keeps and tells a peer's refusal, unless this node refuses the item too: then it was only passed on.

@@ -103,7 +103,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(())
     }
 
-    fn cells<S: Store>(
+    pub(super) fn cells<S: Store>(
         &mut self,
         peer: NodeName,
         key: &Key,
@@ -227,7 +227,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Owes `peer` the items with these symbols; returns how many there were.
-    fn queue_symbols<S: Store>(
+    pub(super) fn queue_symbols<S: Store>(
         &mut self,
         peer: NodeName,
         key: &Key,
@@ -250,10 +250,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 
     /// Begins the scan that sends the peer everything that both must hold.
-    fn send_everything(&mut self, peer: NodeName) {
+    pub(super) fn send_everything(&mut self, peer: NodeName) {
         if let Some(pair) = self.pairs.get_mut(&peer) {
             pair.everything = Some((Position(0), Position::END));
             self.dirty.insert(peer);
+            self.bundles.anew.insert(peer);
         }
         if let Some(link) = self.links.get_mut(&peer) {
             link.repair = None;

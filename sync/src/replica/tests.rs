@@ -2,6 +2,7 @@
 
 mod arrival;
 mod beginning;
+mod bundles;
 mod damage;
 mod erase;
 mod exchange;

@@ -1,11 +1,14 @@
 //! What every store must do, checked the same way for each.
 
+use super::bundles::{Carried, Handed, Reply, Scanned};
 use super::{Debt, Document, Durable, Peer, Position, Refused, StoredSeal};
 use crate::file::{Manifest, PIECE, piece_hash};
 use crate::id::{DocId, Incarnation, ItemHash, SealHash};
 use crate::item::{Audience, Class, Item, Kind, Sealed, State, stub};
 use crate::merkle::Twig;
 use crate::seal::{SUITE, Seal, Words};
+use crate::wire::{Answer, Exception};
+use certs::NodeName;
 
 fn hash(n: u8) -> ItemHash {
     ItemHash::from_bytes([n; 32])
@@ -49,6 +52,97 @@ pub fn check<S: Durable>(make: impl Fn() -> S) {
     refusals_are_kept_by_who_refused(&mut make());
     contents_come_piece_by_piece(&mut make());
     grants_are_kept_emptied_and_dropped(&mut make());
+    an_outbox_is_walked_once(&mut make());
+    batches_and_answers_are_kept_until_dropped(&mut make());
+    parcels_are_carried_once_each(&mut make());
+}
+
+fn an_outbox_is_walked_once<S: Durable>(store: &mut S) {
+    with_documents(store, 2);
+    let peer: NodeName = "370000".parse().expect("a name");
+    let row = |class, rank, i| Debt { class, rank: Position(rank), doc: Some(doc(1)), item: Some(hash(i)) };
+    // Many rows of one rank, as what waits has.
+    let mut all: Vec<Debt> = (1..=20).map(|i| row(Class::Ordinary, 0, i)).collect();
+    all.extend((21..=25).map(|i| row(Class::Urgent, u64::from(i), i)));
+    all.push(Debt { class: Class::Backfill, rank: Position(1), doc: Some(doc(2)), item: None });
+    store.owe(peer, &all).expect("owe");
+    let (mut at, mut walked) = (None, Vec::new());
+    loop {
+        let page = store.owed_after(peer, at, 3).expect("a page");
+        let Some((last, _)) = page.last() else { break };
+        at = Some(*last);
+        walked.extend(page.into_iter().map(|(_, debt)| debt));
+    }
+    let order = |d: &Debt| (d.class, std::cmp::Reverse(d.rank));
+    assert!(walked.is_sorted_by_key(order), "the most urgent first");
+    walked.sort();
+    all.sort();
+    assert_eq!(walked, all);
+    store.commit().expect("commit");
+}
+
+fn batches_and_answers_are_kept_until_dropped<S: Durable>(store: &mut S) {
+    store.begin().expect("begin");
+    let (peer, other) = ("370000".parse().expect("a name"), "000000".parse().expect("a name"));
+    let stretch = Scanned { from: Position(0), to: Position(7), done: false };
+    let scanned = Some(stretch);
+    let batch = |number, scanned| Handed {
+        number,
+        items: vec![(None, hash(1)), (Some(doc(1)), hash(2))],
+        whole: vec![doc(1)],
+        scanned,
+    };
+    store.hand(peer, u64::MAX, &batch(1, scanned)).expect("hand");
+    store.hand(peer, 5, &batch(2, None)).expect("hand");
+    store.hand(other, 5, &batch(9, None)).expect("hand");
+    assert_eq!(store.handed(peer, u64::MAX).expect("handed"), Some(batch(1, scanned)));
+    assert_eq!(store.all_handed(peer, 9).expect("all"), [(5, 2), (u64::MAX, 1)]);
+    assert_eq!(store.all_handed(peer, 1).expect("all"), [(5, 2)]);
+    assert_eq!(store.scanned(peer).expect("scans"), [(u64::MAX, 1, stretch)]);
+    store.hand(peer, u64::MAX, &batch(1, None)).expect("hand");
+    assert_eq!(store.all_handed(peer, 9).expect("all"), [(5, 2), (u64::MAX, 1)], "it keeps its place");
+    store.drop_handed(peer, 5).expect("drop");
+    assert_eq!(store.handed(peer, 5).expect("handed"), None);
+    assert_eq!(store.scanned(peer).expect("scans"), []);
+    assert!(store.handed(other, 5).expect("handed").is_some());
+    let reply = |batch, why: &str| Reply {
+        number: 3,
+        answer: Answer { batch, exceptions: vec![(0, Exception::Refused(why.to_owned()))] },
+    };
+    store.put_reply(peer, &reply(u64::MAX, "a")).expect("put");
+    store.put_reply(peer, &reply(4, "b")).expect("put");
+    store.put_reply(peer, &reply(u64::MAX, "c")).expect("put");
+    assert_eq!(store.replies(peer).expect("replies"), [reply(u64::MAX, "c"), reply(4, "b")]);
+    assert_eq!(store.replies_count(peer).expect("count"), 2);
+    assert_eq!(store.answered_peers().expect("peers"), [peer]);
+    store.drop_reply(peer, 4).expect("drop");
+    assert_eq!(store.replies(peer).expect("replies"), [reply(u64::MAX, "c")]);
+    store.commit().expect("commit");
+}
+
+fn parcels_are_carried_once_each<S: Durable>(store: &mut S) {
+    let (a, b): (NodeName, NodeName) =
+        ("370100-01".parse().expect("a name"), "370000".parse().expect("a name"));
+    store.begin().expect("begin");
+    assert!(store.carry(a, b, b"one").expect("carry"));
+    assert!(store.carry(b, a, b"two, longer").expect("carry"));
+    assert!(!store.carry(a, b, b"one").expect("carry"));
+    let hash = *blake3::hash(b"one").as_bytes();
+    let first = Carried { hash, from: a, to: b, size: 3, taken: 0 };
+    let rows = store.carried().expect("rows");
+    assert_eq!((rows.len(), &rows[0]), (2, &first));
+    store.note_taken(&hash).expect("note");
+    assert_eq!(store.carried().expect("rows")[0].taken, 1);
+    assert_eq!(store.carried_bytes(&hash).expect("bytes").as_deref(), Some(&b"one"[..]));
+    store.commit().expect("commit");
+    store.begin().expect("begin");
+    store.drop_carried(&hash).expect("drop");
+    store.rollback().expect("rollback");
+    assert_eq!(store.carried().expect("rows").len(), 2);
+    store.begin().expect("begin");
+    store.drop_carried(&hash).expect("drop");
+    assert_eq!(store.carried_bytes(&hash).expect("bytes"), None);
+    store.commit().expect("commit");
 }
 
 fn grants_are_kept_emptied_and_dropped<S: Durable>(store: &mut S) {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use certs::{NodeName, Site};
 
+use super::bundles::{Bundles, Carried, Handed, Reply, Scanned, Turn};
 use super::contents::{Contents, FileTotals, Held};
 use super::{
     Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals,
@@ -71,6 +72,10 @@ pub struct Memory {
     meta: Table<String, Vec<u8>>,
     files: Table<ItemHash, (Position, Held)>,
     pieces: Table<(ItemHash, u32), Vec<u8>>,
+    handed: Table<(NodeName, u64), (u64, Handed)>,
+    replies: Table<(NodeName, u64), (u64, Reply)>,
+    carried: Table<[u8; 32], (u64, Carried, Vec<u8>)>,
+    drawn: u64,
     last: Position,
     room: u64,
 }
@@ -99,6 +104,10 @@ impl Memory {
             meta: Table::new(),
             files: Table::new(),
             pieces: Table::new(),
+            handed: Table::new(),
+            replies: Table::new(),
+            carried: Table::new(),
+            drawn: 0,
             last: Position(0),
             room: u64::MAX,
         }
@@ -139,6 +148,11 @@ impl Memory {
         change(&mut item);
         self.items.put(*hash, (position, item));
         Ok(())
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.drawn += 1;
+        self.drawn
     }
 
     fn debts(&self, peer: NodeName) -> impl Iterator<Item = Debt> {
@@ -442,6 +456,118 @@ impl Store for Memory {
     }
 }
 
+impl Bundles for Memory {
+    fn owed_after(&mut self, peer: NodeName, after: Option<Turn>, limit: usize) -> Result<Vec<(Turn, Debt)>> {
+        let turn = |d: &Debt| {
+            let item = d.item.map_or([0; 32], |item| *item.as_bytes());
+            let doc = d.doc.map_or([0; 32], |doc| *doc.as_bytes());
+            let [a, b, c, d_, e, f, g, h, ..] = *blake3::hash(&[doc, item].concat()).as_bytes();
+            let id = u64::from_be_bytes([a, b, c, d_, e, f, g, h]);
+            Turn { class: d.class, rank: std::cmp::Reverse(d.rank), id }
+        };
+        let mut all: Vec<(Turn, Debt)> = self.debts(peer).map(|d| (turn(&d), d)).collect();
+        all.retain(|(turn, _)| after.is_none_or(|after| *turn > after));
+        all.sort();
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    fn hand(&mut self, peer: NodeName, batch: u64, handed: &Handed) -> Result<()> {
+        let at = self.handed.rows.get(&(peer, batch)).map(|(at, _)| *at);
+        let at = at.unwrap_or_else(|| self.draw());
+        self.handed.put((peer, batch), (at, handed.clone()));
+        Ok(())
+    }
+
+    fn handed(&mut self, peer: NodeName, batch: u64) -> Result<Option<Handed>> {
+        Ok(self.handed.rows.get(&(peer, batch)).map(|(_, handed)| handed.clone()))
+    }
+
+    fn all_handed(&mut self, peer: NodeName, limit: usize) -> Result<Vec<(u64, u64)>> {
+        let mine = self.handed.rows.range((peer, 0)..=(peer, u64::MAX));
+        let mut all: Vec<(u64, u64, u64)> =
+            mine.map(|((_, batch), (at, handed))| (*at, *batch, handed.number)).collect();
+        all.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
+        all.truncate(limit);
+        Ok(all.into_iter().map(|(_, batch, number)| (batch, number)).collect())
+    }
+
+    fn scanned(&mut self, peer: NodeName) -> Result<Vec<(u64, u64, Scanned)>> {
+        let mine = self.handed.rows.range((peer, 0)..=(peer, u64::MAX));
+        let row = |batch: u64, h: &Handed| h.scanned.map(|scanned| (batch, h.number, scanned));
+        Ok(mine.filter_map(|((_, batch), (_, handed))| row(*batch, handed)).collect())
+    }
+
+    fn drop_handed(&mut self, peer: NodeName, batch: u64) -> Result<()> {
+        self.handed.remove(&(peer, batch));
+        Ok(())
+    }
+
+    fn put_reply(&mut self, peer: NodeName, reply: &Reply) -> Result<()> {
+        let key = (peer, reply.answer.batch);
+        let at = self.replies.rows.get(&key).map(|(at, _)| *at);
+        let at = at.unwrap_or_else(|| self.draw());
+        self.replies.put(key, (at, reply.clone()));
+        Ok(())
+    }
+
+    fn replies(&mut self, peer: NodeName) -> Result<Vec<Reply>> {
+        let mine = self.replies.rows.range((peer, 0)..=(peer, u64::MAX));
+        let mut all: Vec<(u64, Reply)> = mine.map(|(_, row)| row.clone()).collect();
+        all.sort_by_key(|(at, _)| *at);
+        Ok(all.into_iter().map(|(_, reply)| reply).collect())
+    }
+
+    fn replies_count(&mut self, peer: NodeName) -> Result<u64> {
+        Ok(self.replies.rows.range((peer, 0)..=(peer, u64::MAX)).count() as u64)
+    }
+
+    fn answered_peers(&mut self) -> Result<Vec<NodeName>> {
+        let mut peers: Vec<NodeName> = self.replies.rows.keys().map(|(peer, _)| *peer).collect();
+        peers.dedup();
+        Ok(peers)
+    }
+
+    fn drop_reply(&mut self, peer: NodeName, batch: u64) -> Result<()> {
+        self.replies.remove(&(peer, batch));
+        Ok(())
+    }
+
+    fn carry(&mut self, from: NodeName, to: NodeName, bytes: &[u8]) -> Result<bool> {
+        let hash = *blake3::hash(bytes).as_bytes();
+        if self.carried.rows.contains_key(&hash) {
+            return Ok(false);
+        }
+        let at = self.draw();
+        let row = Carried { hash, from, to, size: bytes.len() as u64, taken: 0 };
+        self.carried.put(hash, (at, row, bytes.to_vec()));
+        Ok(true)
+    }
+
+    fn carried(&mut self) -> Result<Vec<Carried>> {
+        let mut all: Vec<_> = self.carried.rows.values().map(|(at, row, _)| (*at, row.clone())).collect();
+        all.sort_by_key(|(at, _)| *at);
+        Ok(all.into_iter().map(|(_, row)| row).collect())
+    }
+
+    fn carried_bytes(&mut self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>> {
+        Ok(self.carried.rows.get(hash).map(|(.., bytes)| bytes.clone()))
+    }
+
+    fn note_taken(&mut self, hash: &[u8; 32]) -> Result<()> {
+        if let Some((at, mut row, bytes)) = self.carried.rows.get(hash).cloned() {
+            row.taken += 1;
+            self.carried.put(*hash, (at, row, bytes));
+        }
+        Ok(())
+    }
+
+    fn drop_carried(&mut self, hash: &[u8; 32]) -> Result<()> {
+        self.carried.remove(hash);
+        Ok(())
+    }
+}
+
 impl Contents for Memory {
     fn know_file(&mut self, doc: &DocId, manifest: &Manifest) -> Result<()> {
         let file = manifest.address();
@@ -544,6 +670,9 @@ macro_rules! each_table {
         $self.meta.$method();
         $self.files.$method();
         $self.pieces.$method();
+        $self.handed.$method();
+        $self.replies.$method();
+        $self.carried.$method();
     }};
 }
 

@@ -25,6 +25,7 @@ use crate::item::{Class, Item, Kind, Sealed, State, stub};
 
 mod apart;
 mod audiences;
+mod bundles;
 mod folder;
 
 use apart::Apart;
@@ -34,7 +35,10 @@ use folder::Folder;
 pub use folder::Staged;
 
 /// The version of the tables below, in `PRAGMA user_version`.
-pub const SCHEMA: i64 = 2;
+pub const SCHEMA: i64 = 3;
+
+/// The oldest schema that is brought up to this one.
+const OLDEST: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE document(
@@ -182,9 +186,14 @@ impl Sqlite {
         match version {
             0 => {
                 connection.execute_batch(&format!(
-                    "BEGIN; {TABLES} {} PRAGMA user_version={SCHEMA}; COMMIT;",
-                    audiences::TABLE
+                    "BEGIN; {TABLES} {} {} PRAGMA user_version={SCHEMA}; COMMIT;",
+                    audiences::TABLE,
+                    bundles::TABLE
                 ))?;
+            }
+            OLDEST => {
+                let to_3 = bundles::TABLE;
+                connection.execute_batch(&format!("BEGIN; {to_3} PRAGMA user_version={SCHEMA}; COMMIT;"))?;
             }
             SCHEMA => {}
             other => {
@@ -898,6 +907,7 @@ impl Durable for Sqlite {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::bundles::Bundles;
     use rusqlite::StatementStatus;
 
     #[test]
@@ -960,6 +970,27 @@ mod tests {
         assert!(Sqlite::open(&path).is_err());
         drop(first);
         assert!(Sqlite::open(&path).is_ok(), "it has ended");
+    }
+
+    #[test]
+    fn schema_2_becomes_schema_3_and_keeps_what_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.db");
+        let old = Connection::open(&path).unwrap();
+        let made = format!("{TABLES} {} PRAGMA user_version=2;", audiences::TABLE);
+        old.execute_batch(&made).unwrap();
+        old.execute_batch("INSERT INTO meta VALUES('k', x'07')").unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let mut store = Sqlite::open(&path).unwrap();
+            assert_eq!(store.meta("k").unwrap().unwrap(), [7]);
+            let version: i64 = store.connection.query_row("PRAGMA user_version", [], |r| r.get(0)).unwrap();
+            assert_eq!(version, SCHEMA);
+            store.begin().unwrap();
+            store.carry("370100-01".parse().unwrap(), "370000".parse().unwrap(), b"a parcel").unwrap();
+            store.commit().unwrap();
+            assert_eq!(store.carried().unwrap().len(), 1);
+        }
     }
 
     #[test]

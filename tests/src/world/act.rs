@@ -98,6 +98,10 @@ impl World {
             Event::Relay { from, to, tamper } => {
                 self.relays.insert((from, to), tamper);
             }
+            Event::Export { from, to, basis } if there(self, from) && there(self, to) => {
+                self.export(from, to, basis);
+            }
+            Event::Import { at, stick, harm } if there(self, at) => self.import(at, stick, harm),
             _ => {}
         }
         self.violation.take().map_or(Ok(()), Err)
@@ -412,6 +416,9 @@ impl World {
         for other in links {
             self.wanted.insert(pair(fresh, other));
         }
+        let sticks = self.without_line.iter().filter(|p| p.0 == at || p.1 == at);
+        let sticks: Vec<usize> = sticks.map(|p| if p.0 == at { p.1 } else { p.0 }).collect();
+        self.without_line.extend(sticks.into_iter().map(|other| pair(fresh, other)));
         self.start(fresh);
     }
 

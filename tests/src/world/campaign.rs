@@ -74,6 +74,9 @@ fn found(seed: u64, sabotage: Sabotage) -> (World, Plan) {
     let paths: Vec<Pair> = plan.second_paths(names.len());
     let mut world = World::new(seed, &names, sabotage);
     paths.into_iter().for_each(|p| world.want(p));
+    if let Some(office) = plan.without_line(&names) {
+        world.take_line(office);
+    }
     (world, plan)
 }
 
@@ -293,6 +296,22 @@ pub const DUTY: &[(&str, u64)] = &[
     ("a file attached", 30),
     ("a file fetched", 30),
     ("a file held in part", 4),
+    ("a stick written", 150),
+    ("a stick that was not written to its end", 3),
+    ("a stick read", 120),
+    ("a torn stick read", 25),
+    ("a damaged stick read", 10),
+    ("a stick read in the opposite order", 10),
+    ("a stick read twice", 10),
+    ("a bundle that brought something", 20),
+    ("an answer to a bundle", 20),
+    ("an answer to a bundle over a link", 3),
+    ("an item of a bundle that waits", 2),
+    ("a piece of a file in a bundle", 2),
+    ("proved equal by a bundle", 60),
+    ("found different by a bundle", 20),
+    ("a parcel of others on a stick", 20),
+    ("a parcel carried on by a stick", 15),
     ("told: a copy of this node runs", 2),
     ("told: a chain forks", 20),
     ("told: a peer misbehaved", 50),

@@ -4,11 +4,13 @@
 //! nothing: a list stays a list when parts of it are left out.
 
 use certs::{NodeName, Site};
+use sync::replica::Basis;
 
 use super::lie::Lie;
 use super::machine::CrashPoint;
 use super::net::{Pair, Weather};
 use super::person::Caller;
+use super::stick::Harm;
 use super::tamper::Tamper;
 
 /// One thing that happens. Machines are numbers, tickets are the numbers of their calls.
@@ -70,6 +72,10 @@ pub enum Event {
     Lie { from: usize, to: usize, lie: Lie, salt: u64 },
     /// From now on this is done to what goes from the first to the second.
     Relay { from: usize, to: usize, tamper: Tamper },
+    /// A stick is written for the node of a machine.
+    Export { from: usize, to: usize, basis: Basis },
+    /// A stick, by its number, is read at a machine, whomever it is for.
+    Import { at: usize, stick: usize, harm: Harm },
 }
 
 /// What a desk does to a ticket.

@@ -83,7 +83,8 @@ impl World {
 
     /// A node that may see a caller and has no grant, though one who has is linked with it through holders.
     fn unsupplied(&mut self) -> Option<String> {
-        let pairs = self.live_pairs();
+        let mut pairs = self.live_pairs();
+        pairs.extend(self.live_without_line());
         let docs: Vec<DocId> = self.oracle.callers.keys().copied().collect();
         for doc in docs {
             let holds: Vec<usize> = (0..self.machines.len())
@@ -178,11 +179,17 @@ impl World {
         of
     }
 
-    /// Lets time pass until nobody has anything to say.
+    /// Lets time pass until nobody has anything to say; then carries sticks to the sites without a line.
     ///
     /// # Errors
     /// When that takes longer than the bound, or an invariant does not hold on the way.
     pub fn settle(&mut self) -> Checked {
+        self.rest()?;
+        self.settle_by_sticks()
+    }
+
+    /// Lets time pass until nobody has anything to say on a link.
+    pub(super) fn rest(&mut self) -> Checked {
         let begun = self.now;
         while self.now < begun + BOUND_MS {
             self.pass(LOOK_MS)?;
@@ -247,7 +254,8 @@ impl World {
     /// # Errors
     /// The invariant that does not hold.
     pub fn assert_converged(&mut self) -> Checked {
-        let pairs = self.live_pairs();
+        let mut pairs = self.live_pairs();
+        pairs.extend(self.live_without_line());
         for p in pairs.iter().copied() {
             let (x, y) = (self.machines[p.0].node, self.machines[p.1].node);
             let (a, b) = (self.shared(p.0, y.site()), self.shared(p.1, x.site()));

@@ -282,6 +282,7 @@ impl Machine {
             self.stop();
             return nothing;
         }
+        super::stick::open_carried(self.node, now, replica, &mut self.disk, desk);
         replica.flush(now, &mut self.disk, desk).expect("a flush");
         let wrote = confirms(self.node, now, replica, &mut self.disk, desk);
         if person::tend(now, replica, &mut self.disk, desk) || wrote {

@@ -12,7 +12,7 @@
 //! machine   disk, clock, crash points     check      the named invariants
 //! net       connections and weather       campaign   many seeds, shrinking, the duty to have seen everything
 //! lie       hostile frames                tamper     bad relays
-//! story     the world as a scenario tells it
+//! stick     bundles carried by hand          story     the world as a scenario tells it
 //! sabotage  the defects that must be caught
 //! ```
 //!
@@ -35,6 +35,7 @@ pub mod person;
 pub mod plan;
 pub mod sabotage;
 pub mod sheet;
+pub mod stick;
 pub mod story;
 pub mod tamper;
 
@@ -100,6 +101,8 @@ pub struct World {
     cut: BTreeSet<Pair>,
     blamed: BTreeMap<Pair, u64>,
     relays: BTreeMap<(usize, usize), Tamper>,
+    sticks: Vec<stick::Stick>,
+    without_line: BTreeSet<Pair>,
     busy_until: u64,
     next_tick: u64,
     oracle: Oracle,
@@ -126,6 +129,8 @@ impl World {
             cut: BTreeSet::new(),
             blamed: BTreeMap::new(),
             relays: BTreeMap::new(),
+            sticks: Vec::new(),
+            without_line: BTreeSet::new(),
             busy_until: START_MS,
             next_tick: START_MS,
             oracle: Oracle::default(),

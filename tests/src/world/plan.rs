@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use certs::{NodeName, Site};
+use sync::replica::Basis;
 
 use super::World;
 use super::chance::Chance;
@@ -14,6 +15,7 @@ use super::lie::Lie;
 use super::machine::CrashPoint;
 use super::net::{Pair, Weather};
 use super::person::Caller;
+use super::stick::Harm;
 use super::tamper::Tamper;
 
 /// Worlds of this seed and later have callers, files, and the rare meetings that need a plan.
@@ -58,6 +60,7 @@ struct Temper {
     persons: u64,
     rivals: u64,
     copies: u64,
+    sticks: u64,
 }
 
 impl Temper {
@@ -78,6 +81,7 @@ impl Temper {
             persons: 0,
             rivals: 0,
             copies: 0,
+            sticks: 0,
         }
     }
 
@@ -89,7 +93,9 @@ impl Temper {
         let mut chance = Chance::new(seed ^ 0x7065_7273);
         let mut some = |often: u64, most: u64| if chance.hits(often) { 1 + chance.below(most) } else { 0 };
         let relays = if self.relays > 0 { self.relays + 3 } else { 0 };
-        Temper { persons: some(70, 10), rivals: some(40, 6), copies: some(15, 3), relays, ..self }
+        let (persons, rivals, copies) = (some(70, 10), some(40, 6), some(15, 3));
+        let sticks = some(60, 30);
+        Temper { persons, rivals, copies, relays, sticks, ..self }
     }
 }
 
@@ -135,7 +141,7 @@ impl Plan {
             return next;
         }
         let t = self.temper.clone();
-        let kinds: [(u64, Draw); 17] = [
+        let kinds: [(u64, Draw); 18] = [
             (40, |p, _| p.pass()),
             (10, Plan::call),
             (34, Plan::deed),
@@ -153,6 +159,7 @@ impl Plan {
             (t.persons, Plan::person),
             (t.rivals, Plan::rivals),
             (t.copies, |p, w| Event::Copy(p.machine(w.machines.len()))),
+            (t.sticks, Plan::stick),
         ];
         let mut at = self.chance.below(kinds.iter().map(|(weight, _)| weight).sum());
         for (weight, make) in kinds {
@@ -338,6 +345,56 @@ impl Plan {
                 Event::PowerCut(b)
             }
         }
+    }
+
+    /// Which machine of a seed's world has no line, if any: an office, in half of the worlds with sticks.
+    pub fn without_line(&mut self, names: &[NodeName]) -> Option<usize> {
+        let office = names.iter().position(|n| n.site().tier() == certs::Tier::Office)?;
+        (self.temper.sticks > 0 && self.chance.hits(60)).then_some(office)
+    }
+
+    /// A stick is written, for a neighbour mostly; or one that lies about is read, where it belongs mostly.
+    fn stick(&mut self, world: &World) -> Event {
+        let machines = world.machines.len();
+        let sticks = world.sticks.len();
+        if sticks > 0 && self.chance.hits(55) {
+            let back = self.chance.below(4).min(self.chance.below(sticks as u64)) as usize;
+            let stick = if self.chance.hits(80) { sticks - 1 - back } else { self.machine(sticks) };
+            let meant = world.sticks[stick].meant_for();
+            let meant = (0..machines).filter(|m| Some(world.machines[*m].node) == meant).collect::<Vec<_>>();
+            let at = match self.chance.hits(80) {
+                true => self.chance.pick(&meant).unwrap_or(0),
+                false => self.machine(machines),
+            };
+            let share = self.chance.below(100) as u8;
+            let harm = match self.chance.below(10) {
+                0..=1 => Harm::Torn(share),
+                2 => Harm::Hole(share),
+                3 => Harm::Turned,
+                4 => Harm::Twice,
+                _ => Harm::None,
+            };
+            return Event::Import { at, stick, harm };
+        }
+        let pairs: Vec<Pair> = world.wanted.iter().chain(&world.without_line).copied().collect();
+        let lines: Vec<Pair> = world.without_line.iter().copied().collect();
+        let p = match self.chance.hits(60) {
+            true => self.chance.pick(&lines).or_else(|| self.chance.pick(&pairs)),
+            false => self.chance.pick(&pairs),
+        };
+        let (mut from, mut to) = p.unwrap_or((0, 1));
+        if self.chance.hits(50) {
+            (from, to) = (to, from);
+        }
+        if self.chance.hits(15) {
+            to = self.machine(machines); // beyond the next site: through a carrier
+        }
+        let basis = match self.chance.below(8) {
+            0..=1 => Basis::HandedOut,
+            2 => Basis::Everything,
+            _ => Basis::Acknowledged,
+        };
+        Event::Export { from, to, basis }
     }
 
     fn note(&mut self, world: &World) -> Event {

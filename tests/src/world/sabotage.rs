@@ -51,6 +51,8 @@ pub enum Sabotage {
     OpenHanded,
     /// A holder grants nothing to those who come later.
     Miser,
+    /// What a stick brings is answered and thrown away.
+    LostSticks,
 }
 
 impl World {

@@ -35,6 +35,7 @@ use sync::file::Manifest;
 use sync::id::{DocId, ItemHash};
 use sync::matter::Matter;
 use sync::merkle::{Tree, Twig, twig_bounds};
+use sync::parcel::{Found, Head, Label, Sealer};
 use sync::seal::Seal;
 use sync::sketch::{Cells, Decoder, Encoder, Half, Key};
 use sync::trust::Trust;
@@ -155,8 +156,67 @@ fn frames(material: &Material) -> Vec<Vec<u8>> {
             seal: material.seals[0].hash(),
             twigs: vec![Twig { low: 4, high: 8, hash: [7; 32] }],
         }),
+        Frame::Carry(wire::CarryBody { from: material.city, to: material.city, bytes: vec![1, 2, 3] }),
+        Frame::Carried([4; 32]),
+        Frame::Opening(wire::Opening {
+            version: 1,
+            incarnation: sync::id::Incarnation::from_bytes([1; 8]),
+            highest: None,
+            clock: NOW.secs() * 1000,
+            number: 2,
+            open: vec![9, u64::MAX],
+        }),
+        Frame::Closing(wire::Closing { number: 2, batches: 1, count: 5, fingerprint: [6; 32], more: true }),
     ];
     all.iter().map(Frame::to_bytes).collect()
+}
+
+/// What the pages of [`parcel`] say.
+const PAGES: [&[u8]; 3] = [b"the first page", b"the second", b""];
+
+/// A parcel from the city to itself: one identity has both keys.
+fn parcel(material: &Material) -> Vec<u8> {
+    let identity = &material.identity;
+    let record = identity.record();
+    let (from, to) = (material.city, vec![material.city]);
+    let label = Label { from, to, id: [7; 16], number: 1, part: 1, made: NOW.secs() * 1000 };
+    let sign = |context: &str, bytes: &[u8]| identity.sign(context, bytes);
+    let who = (record.signing_key, &record.bytes()[..]);
+    let mut sealer = Sealer::begin(label, &[record.node_box], who, &[9; 32], sign).unwrap();
+    let mut bytes = sealer.head().to_vec();
+    for (i, page) in PAGES.iter().enumerate() {
+        bytes.extend(sealer.page(page, i + 1 == PAGES.len(), sign).unwrap());
+    }
+    bytes.extend(sealer.head());
+    bytes
+}
+
+/// Reads whatever became of a parcel; only what was sealed comes out, each page in its place.
+fn read_parcel(bytes: &[u8], material: &Material) -> Verdict {
+    let Some(head) = (0..bytes.len()).find_map(|at| Head::read(&bytes[at..]).ok()) else { return Ok(false) };
+    let open = |info: &[u8], aad: &[u8], sealed: &[u8]| material.identity.open(info, aad, sealed).ok();
+    if head.label.id != [7; 16] || head.record != material.record {
+        return Err("a forged head verifies".to_owned());
+    }
+    let Ok(key) = head.open(material.city, open) else {
+        return Err("a head that verifies and is not ours".to_owned());
+    };
+    let (mut at, mut taken) = (0, false);
+    while at < bytes.len() {
+        match head.find(&bytes[at..], true) {
+            Found::Page { length, .. } => {
+                let page = head.page(&bytes[at..]).unwrap();
+                let plain = head.open_page(&key, &page).map_err(|e| e.to_string())?;
+                if PAGES.get(page.index as usize) != Some(&plain.as_slice()) {
+                    return Err("a forged page opens".to_owned());
+                }
+                (at, taken) = (at + length, true);
+            }
+            Found::Other(0) | Found::More => return Err("a search that does not go on".to_owned()),
+            Found::Other(n) => at += n,
+        }
+    }
+    Ok(taken)
 }
 
 fn load(material: &Material) -> Load {
@@ -246,6 +306,7 @@ fn targets<'a>(m: &'a Material, reference: &'a Reference) -> Vec<Target<'a>> {
             Ok(frame) => same(&frame, Frame::from_bytes(&frame.to_bytes()).ok().as_ref()),
             Err(_) => Ok(false),
         }),
+        Target::new("parcel", vec![parcel(m)], 4_000, |b| read_parcel(b, m)),
         Target::new("load", vec![zstd::bulk::decompress(&load(m).pack(), 1 << 22).unwrap()], 10_000, |b| {
             match Load::unpack(b) {
                 Ok(load) => same(&load, Load::unpack(&load.pack()).ok().as_ref()),

@@ -59,7 +59,7 @@ pub(in crate::cli) struct SignArgs {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AdmitArgs {
-    /// A response, or a revocation list.
+    /// A response, a revocation list, or a node's record (`record` in its identity's directory).
     file: PathBuf,
     /// Where the keys are that the response is about; with --dir that node's own.
     #[arg(long, value_name = "DIR")]
@@ -169,7 +169,22 @@ impl AdmitArgs {
                 };
                 self.response(&response, &dir, now)
             }
-            _ => cli.ask(&request::Request::Admit { kind: "revocation".to_owned(), hex: hex(&bytes) }),
+            _ => self.item(cli, &hex(&bytes)),
+        }
+    }
+
+    /// A node's record, or a revocation list: neither is secret, and both carry their own proof.
+    fn item(&self, cli: &Cli, hex: &str) -> Result<Value, Failure> {
+        let admit =
+            |kind: &str| cli.ask(&request::Request::Admit { kind: kind.to_owned(), hex: hex.to_owned() });
+        match admit("record") {
+            Err(no_record) if no_record.kind == FailureKind::Failed => {
+                admit("revocation").map_err(|no_list| {
+                    let causes = no_record.causes.into_iter().map(|why| format!("as a record: {why}"));
+                    Failure { causes: causes.chain(no_list.causes).collect(), ..no_list }
+                })
+            }
+            other => other,
         }
     }
 

@@ -1,0 +1,193 @@
+//! `hotline bundle export|import|inspect` with the real program, on the directory itself and through a running node.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod harness;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use harness::{Town, WAYS, Way, both, fails, json, run, says, text, until};
+use serde_json::Value;
+
+const OFFICE: &str = "370100-01";
+const CITY: &str = "370100";
+
+/// An office and its city that know each other's records, and have never had a line.
+fn office_and_city() -> Town {
+    let town = Town::new(&[OFFICE, CITY]);
+    knows(&town, OFFICE, CITY);
+    town
+}
+
+/// The first admits the record of the second, as it came with the enrolment on a stick.
+fn knows(town: &Town, node: &str, other: &str) {
+    let record = town.path(other).join("identity/record");
+    json(&["cert", "admit", text(&record), "--dir", &town.at(node)]);
+}
+
+fn stick(town: &Town, name: &str) -> PathBuf {
+    let dir = town.path(name);
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn export(town: &Town, from: &str, to: &str, dir: &Path) -> Value {
+    json(&["bundle", "export", "--to", to, "--out", text(dir), "--dir", &town.at(from)])
+}
+
+fn import(town: &Town, at: &str, path: &Path) -> Value {
+    json(&["bundle", "import", text(path), "--dir", &town.at(at)])
+}
+
+fn call(town: &Town, at: &str, words: &str) -> String {
+    let made = json(&["ticket", "new", "--dir", &town.at(at), "--text", words, "--phone", "13800000001"]);
+    made["id"].as_str().unwrap().to_owned()
+}
+
+fn owes(town: &Town, node: &str, peer: &str) -> u64 {
+    let peers = json(&["replica", "peers", "--dir", &town.at(node)]);
+    let row = peers.as_array().unwrap().iter().find(|p| p["node"] == peer).unwrap().clone();
+    row["outbox"].as_u64().unwrap()
+}
+
+#[test]
+fn a_stick_there_and_back_both_ways() {
+    for way in WAYS {
+        let town = office_and_city();
+        let (_office, _city) = (town.way(way, OFFICE), town.way(way, CITY));
+        let id = call(&town, OFFICE, "路灯不亮");
+        let there = stick(&town, "there");
+        let said = export(&town, OFFICE, CITY, &there);
+        assert_eq!(said["files"].as_array().unwrap().len(), 1, "{said}");
+        let name = said["files"][0]["file"].as_str().unwrap();
+        assert!(name.starts_with("370100-01-to-370100-") && name.ends_with("-0001.hlb"), "{name}");
+        assert_eq!(files(&there).len(), 1, "nothing half-written is left");
+
+        let taken = import(&town, CITY, &there);
+        assert!(taken["taken"].as_u64().unwrap() >= 2, "{taken}");
+        assert_eq!(taken["files"][0]["outcome"], "taken", "{taken}");
+        assert_eq!(json(&["ticket", "show", &id, "--dir", &town.at(CITY)])["id"], *id);
+        // Taken in twice it changes nothing.
+        let again = import(&town, CITY, &there);
+        assert_eq!((&again["taken"], &again["refused"]), (&0.into(), &serde_json::json!([])));
+
+        assert!(owes(&town, OFFICE, CITY) > 0 || way == Way::Directory);
+        let back = stick(&town, "back");
+        let said = export(&town, CITY, OFFICE, &back);
+        assert!(said["answers"].as_u64().unwrap() > 0, "{said}");
+        let answered = import(&town, OFFICE, &back);
+        assert!(answered["settled"].as_u64().unwrap() > 0, "{answered}");
+        assert_eq!(owes(&town, OFFICE, CITY), 0);
+        let words = answered["words"].as_str().unwrap();
+        assert!(words.contains("no longer owed"), "{words}");
+
+        // Another journey proves both equal.
+        let third = stick(&town, "third");
+        export(&town, OFFICE, CITY, &third);
+        let taken = import(&town, CITY, &third);
+        assert_eq!(taken["equal"][OFFICE], true, "{taken}");
+        let shown =
+            |node: &str| json(&["ticket", "show", &id, "--dir", &town.at(node)])["state_hash"].clone();
+        assert_eq!(shown(CITY), shown(OFFICE));
+    }
+}
+
+#[test]
+fn through_a_carrier_and_home_over_a_link() {
+    const PROVINCE: &str = "370000";
+    let town = Town::new(&[OFFICE, CITY, PROVINCE]);
+    knows(&town, OFFICE, PROVINCE);
+    knows(&town, CITY, OFFICE);
+    let _nodes = town.pair(CITY, PROVINCE);
+    town.proved(CITY);
+    let id = call(&town, OFFICE, "路灯不亮");
+    let there = stick(&town, "there");
+    export(&town, OFFICE, PROVINCE, &there);
+    let said = import(&town, CITY, &there);
+    assert_eq!(said["files"][0]["outcome"], "carried on", "{said}");
+    assert!(said["words"].as_str().unwrap().contains("carried on unread"), "{said}");
+    until("the bundle came over the link", || {
+        run(&["ticket", "show", &id, "--dir", &town.at(PROVINCE), "--json"]).status.success()
+    });
+    // The province's answer goes to the city by itself, and home with the city's stick.
+    let back = stick(&town, "back");
+    let mut carried = Value::Null;
+    until("the answer came down the link", || {
+        for file in files(&back) {
+            fs::remove_file(file).unwrap();
+        }
+        carried = export(&town, CITY, OFFICE, &back);
+        carried["carried"] == 1
+    });
+    let before = owes(&town, OFFICE, PROVINCE);
+    let said = import(&town, OFFICE, &back);
+    assert!(said["settled"].as_u64().unwrap() > 0, "{said}");
+    assert!(owes(&town, OFFICE, PROVINCE) < before || before == 0);
+}
+
+#[test]
+fn the_outside_is_read_without_a_key_and_the_inside_with_one() {
+    let town = office_and_city();
+    call(&town, OFFICE, "路灯不亮");
+    let there = stick(&town, "there");
+    export(&town, OFFICE, CITY, &there);
+    let file = &files(&there)[0];
+    let outside = json(&["bundle", "inspect", text(file)]);
+    assert_eq!((&outside["from"], &outside["to"][0]), (&OFFICE.into(), &CITY.into()), "{outside}");
+    assert_eq!((&outside["whole"], &outside["part"]), (&true.into(), &1.into()));
+    assert!(outside["holds"].is_null() && outside["made"].is_string());
+    let own = json(&["bundle", "inspect", text(file), "--dir", &town.at(OFFICE)]);
+    assert_eq!((&own["readable"], &own["sender"]), (&false.into(), &"a member".into()), "{own}");
+    let inside = json(&["bundle", "inspect", text(file), "--dir", &town.at(CITY)]);
+    assert_eq!(inside["readable"], true);
+    assert_eq!(inside["holds"]["documents"], 1, "{inside}");
+    let said = says(&["bundle", "inspect", text(file)]);
+    assert!(
+        said.contains("370100-01") && said.contains("whole\tyes") || said.contains("whole\ttrue"),
+        "{said}"
+    );
+    // The words of a caller are on no stick in clear.
+    let bytes = fs::read(file).unwrap();
+    assert!(!bytes.windows(12).any(|w| w == "路灯不亮".as_bytes()));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_a_next_step() {
+    let town = office_and_city();
+    let (office, city) = (town.at(OFFICE), town.at(CITY));
+    let there = stick(&town, "there");
+    let out = text(&there);
+    fails(
+        &["bundle", "export", "--to", "370200", "--out", out, "--dir", &office],
+        1,
+        "no record of it is here",
+    );
+    fails(&["bundle", "export", "--to", OFFICE, "--out", out, "--dir", &office], 2, "this node itself");
+    fails(&["bundle", "export", "--to", "nobody", "--out", out, "--dir", &office], 2, "nobody");
+    fails(
+        &["bundle", "export", "--to", CITY, "--out", "/nowhere", "--dir", &office],
+        1,
+        "is the stick mounted",
+    );
+    fails(
+        &["bundle", "export", "--to", CITY, "--out", out, "--max-size", "5K", "--dir", &office],
+        2,
+        "--max-size",
+    );
+    fails(&["bundle", "import", "/nowhere", "--dir", &city], 1, "cannot be read");
+    fails(&["bundle", "import", out, "--dir", &city], 1, "no bundle");
+    // What is no bundle is left alone and named.
+    fs::write(there.join("notes.hlb"), "not a bundle").unwrap();
+    fs::write(there.join("notes.txt"), "not looked at").unwrap();
+    let output = run(&["bundle", "import", out, "--dir", &city]);
+    let said = both(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("this is no part of a bundle") && !said.contains("notes.txt"), "{said}");
+    fails(&["bundle", "inspect", text(&there.join("notes.hlb"))], 1, "no part of a bundle");
+}
