@@ -75,6 +75,17 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
     let number = made["number"].as_str().unwrap();
     assert_eq!(json(&["ticket", "show", number, "--dir", &province])["custodian"], "370100");
     assert!(says(&["demo", "status", "--dir", place]).contains("370000 equal"));
+    // The office has no line: its stick stays at home, and goes again.
+    let office = text(&dir.path().join("370100-01")).to_owned();
+    until("the stick has made both equal", || link("370100-01", "370100")["by_stick"] == "equal");
+    json(&["demo", "cut", "370100-01", "370100", "--dir", place]);
+    let made = json(&["ticket", "new", "--dir", &office, "--text", "站牌倒了", "--phone", "13800000001"]);
+    until("a trip that was under way is over", || link("370100-01", "370100")["by_stick"] != "apart");
+    json(&["demo", "heal", "370100", "370100-01", "--dir", place]);
+    until("the province has the office's ticket", || {
+        run(&["ticket", "show", made["number"].as_str().unwrap(), "--dir", &province]).status.success()
+    });
+
     fails(&["demo", "cut", "370100", "510000", "--dir", place], 2, "have no link of their own");
     fails(&["demo", "cut", "370100", "999999", "--dir", place], 2, "999999");
 

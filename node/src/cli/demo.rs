@@ -152,6 +152,9 @@ fn rows(all: &[Value]) -> Vec<Value> {
             .iter()
             .map(|p| {
                 let node = p["node"].as_str().unwrap_or_default();
+                if let Some(by_stick) = p["by_stick"].as_str() {
+                    return format!("{node} by stick: {by_stick}");
+                }
                 match (p["connected"] == true, p["digest_equal"] == true) {
                     (true, true) => format!("{node} equal"),
                     (true, false) => format!("{node} talking"),
