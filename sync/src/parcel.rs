@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A reader that meets damage goes on at the next mark. The head stands at the end again, since a parcel without one
-//! is lost. A recipient can always be among those who were to read: there is no forward secrecy on a stick.
+//! is lost. There is no forward secrecy: whoever gets hold of a recipient's key later reads the sticks of before.
 
 use std::fmt;
 

@@ -107,7 +107,11 @@ impl Writing {
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         let dir = self.to.parent().unwrap_or(Path::new("."));
         let named = self.file.sync_all().and_then(|()| fs::rename(&self.beside, &self.to));
-        let named = named.and_then(|()| File::open(dir)?.sync_all());
+        let named = named.and_then(|()| match File::open(dir)?.sync_all() {
+            // Some file systems of sticks cannot synchronise a directory; the name follows with the unmounting.
+            Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+            synced => synced,
+        });
         named.map_err(|e| unwritable(&self.to, &e))?;
         self.kept = true;
         Ok(())

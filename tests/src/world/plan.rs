@@ -94,7 +94,7 @@ impl Temper {
         let mut some = |often: u64, most: u64| if chance.hits(often) { 1 + chance.below(most) } else { 0 };
         let relays = if self.relays > 0 { self.relays + 3 } else { 0 };
         let (persons, rivals, copies) = (some(70, 10), some(40, 6), some(15, 3));
-        let sticks = some(60, 30);
+        let sticks = some(45, 12);
         Temper { persons, rivals, copies, relays, sticks, ..self }
     }
 }

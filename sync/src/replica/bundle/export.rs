@@ -88,7 +88,6 @@ impl Letter {
 /// An export under way.
 pub struct Export {
     peer: NodeName,
-    basis: Basis,
     number: u64,
     chance: Chance,
     stage: Stage,
@@ -137,7 +136,6 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         self.keep_exchanged(peer, &exchanged, store)?;
         let mut export = Export {
             peer,
-            basis,
             number: exchanged.number,
             chance: Chance { seed: entropy, drawn: 0 },
             stage: Stage::Answers,
@@ -377,7 +375,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return Ok(());
         }
         let mut exchanged = self.exchanged(export.peer, store)?;
-        if exchanged.sought.is_empty() || export.basis == Basis::HandedOut && export.short {
+        if exchanged.sought.is_empty() {
             export.stage = Stage::Repair;
             return Ok(());
         }
