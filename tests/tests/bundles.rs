@@ -76,11 +76,16 @@ fn ids(town: &mut Town, node: &str) -> BTreeSet<String> {
 }
 
 fn every(town: &mut Town, node: &str, field: &str) -> BTreeSet<String> {
-    town.with(node, |e| {
-        let tickets = e.ask(&Request::Export { after: None, limit: 10_000 }).expect("an export");
-        let list = tickets["tickets"].as_array().expect("tickets").clone();
-        list.iter().map(|t| t[field].as_str().expect("a text").to_owned()).collect()
-    })
+    let (mut all, mut after) = (BTreeSet::new(), None);
+    loop {
+        let page = town.ask(node, Request::Export { after, limit: 1_000 }).expect("an export");
+        let tickets = page["tickets"].as_array().expect("tickets");
+        all.extend(tickets.iter().map(|t| t[field].as_str().expect("a text").to_owned()));
+        after = page["next"].as_str().map(str::to_owned);
+        if after.is_none() {
+            return all;
+        }
+    }
 }
 
 fn owes(town: &mut Town, node: &str, peer: &str) -> u64 {
