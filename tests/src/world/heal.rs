@@ -135,18 +135,15 @@ impl World {
     }
 
     /// Takes a clone out of service. Clones do not meet: their words go home through peers. A ticket that concerns
-    /// nobody but its site and nodes that are revoked has no such way, and stays on that disk.
+    /// nobody but its site, nodes that are revoked and those behind them has no such way, and stays on that disk.
     fn retire(&mut self, m: usize) {
-        self.power_cut(m);
-        self.machines[m].retired = true;
         let node = self.machines[m].node;
         let apart = self.oracle.revoked.contains(&node);
-        let others: BTreeSet<Site> = self
-            .machines
-            .iter()
-            .filter(|o| o.node != node && !self.oracle.revoked.contains(&o.node))
-            .map(|o| o.node.site())
-            .collect();
+        let mut pairs = self.live_pairs();
+        pairs.extend(self.live_without_line());
+        let up: Vec<usize> = (0..self.machines.len()).filter(|m| self.is_up(*m)).collect();
+        self.power_cut(m);
+        self.machines[m].retired = true;
         let kept: BTreeSet<ItemHash> = self
             .machines
             .iter()
@@ -155,8 +152,10 @@ impl World {
             .map(|i| i.hash)
             .collect();
         let named = |doc: &DocId| {
-            let shown = self.machines[m].shown.get(doc);
-            shown.is_some_and(|s| s.audience.iter().any(|site| others.contains(site)))
+            let Some(shown) = self.machines[m].shown.get(doc) else { return false };
+            let concerned = |o: &usize| shown.audience.contains(&self.machines[*o].node.site());
+            let within: Vec<usize> = up.iter().copied().filter(concerned).collect();
+            reach(m, &within, &pairs).into_iter().any(|o| self.machines[o].node != node)
         };
         let acked = self.oracle.acked.iter();
         let alone: Vec<ItemHash> = acked
