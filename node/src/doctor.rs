@@ -271,9 +271,12 @@ fn link(look: &Look, peer: &Value, found: &mut Findings) {
             format!("{node} was never heard; {waits}; service here is not affected"),
             Some("are its name and address right? hotline config check; hotline replica events"),
         ),
+        (false, Some(age)) if age <= 10 * MINUTE => {
+            found.add("link", Fine, format!("{node} was last heard {} ago; {waits}", span(age)), None);
+        }
         (false, Some(age)) => found.add(
             "link",
-            if age > DAY { Critical } else if age > 10 * MINUTE { Warning } else { Fine },
+            if age > DAY { Critical } else { Warning },
             format!("{node} was last heard {} ago; {waits}; service here is not affected", span(age)),
             Some("why: hotline replica events; for long outages a stick carries what waits: hotline bundle export"),
         ),

@@ -177,6 +177,7 @@ fn old_backups_go_when_a_new_one_is_right_and_nothing_is_left_of_one_that_failed
         1,
         "no directory that backups can go to",
     );
+    fails(&["restore", &town.at("nowhere"), "--dir", &town.at("x")], 1, "is not there");
     fails(&["restore", text(&dest.join("notes.txt")), "--dir", &town.at("x")], 1, "is no backup");
     // A disk without room for it: an archive may not grow past a limit of the process.
     let limited = std::process::Command::new("sh")

@@ -80,6 +80,12 @@ pub fn restore(
 
 /// The archive of the node's part.
 fn choose(src: &Path) -> Result<Named, Failure> {
+    if !src.exists() {
+        return Err(failed(
+            format!("{} is not there", src.display()),
+            "a backup or a directory with backups is wanted",
+        ));
+    }
     if !src.is_dir() {
         let named = Named::read(src.to_owned()).ok_or_else(|| {
             failed(
