@@ -112,7 +112,8 @@ pub struct Shown {
     pub state: [u8; 32],
     /// The sites that must hold it, counted entries or not.
     pub audience: BTreeSet<Site>,
-    /// Every entry that decided something of the chain, and every entry that beat another.
+    /// Every entry that decided something of the chain, every entry that beat another, and what these rest on: where one of
+    /// those is missing, or does not count, the word on top of it is not heard either.
     pub reasons: BTreeSet<EntryId>,
     /// A close that counts and an entitled offer of its custody that it did not know.
     pub unaware: Option<(EntryId, EntryId)>,
@@ -149,11 +150,22 @@ impl Shown {
             offered: folded.open_offer().map(|o| o.to),
             state: *state.as_bytes(),
             audience,
-            reasons: decided.chain(beat).copied().collect(),
+            reasons: grounds(&trail, decided.chain(beat).copied()),
             unaware: unaware(folded, &trail, sheet.sabotage == Sabotage::HastyClose),
             rare: rare(folded, ticket),
         }
     }
+}
+
+/// These entries and all that they rest on.
+fn grounds(trail: &Trail, from: impl Iterator<Item = EntryId>) -> BTreeSet<EntryId> {
+    let (mut all, mut queue) = (BTreeSet::new(), from.collect::<Vec<EntryId>>());
+    while let Some(id) = queue.pop() {
+        if all.insert(id) {
+            queue.extend(trail.get(id).into_iter().flat_map(|e| e.entry.parents.iter().copied()));
+        }
+    }
+    all
 }
 
 /// Looks anew, without the fold's own indices, for an offer that a close should have known.
