@@ -373,6 +373,8 @@ pub struct Replica<T, M> {
     /// Of revoked nodes: the seals that count.
     chains: BTreeMap<NodeName, BTreeSet<SealHash>>,
     recount_due: BTreeSet<NodeName>,
+    /// Documents that have come to concern more sites in this transaction.
+    grown: BTreeSet<DocId>,
     taken_back: Vec<(DocId, ItemHash)>,
     effects: Vec<Effect>,
     unsealed: bool,
@@ -415,6 +417,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             trees: VecDeque::new(),
             chains: BTreeMap::new(),
             recount_due: BTreeSet::new(),
+            grown: BTreeSet::new(),
             taken_back: Vec::new(),
             effects: Vec::new(),
             unsealed: true,
@@ -652,6 +655,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         S: Store,
         D: Domain<S, Matter = M>,
     {
+        self.vouch_for_grown(store)?;
         self.shelf.project(store, domain)?;
         if self.unsealed && !self.links.is_empty() {
             self.seal_backlog(store)?;

@@ -267,6 +267,21 @@ fn a_revoked_node_is_cut_off_and_its_later_words_do_not_count() {
 
 /// The ministry, which revokes a province's node, has no part in most of its tickets: the province's other node vouches.
 #[test]
+fn what_a_revoked_city_wrote_counts_where_its_ticket_goes_afterwards() {
+    let mut w = World::of(&TREE);
+    let t = w.call_unreported("370100");
+    w.rests();
+    w.call_unreported("370100");
+    w.rests();
+    w.revokes("370000", "370100");
+    w.pass_ms(60_000);
+    w.assign("370000", t, "370200");
+    w.converges();
+    // 370200 lacks the last seal that counts, by which the chain is found: the province vouches when the ticket goes there.
+    assert_eq!(w.custodian("370200", t), "370200");
+}
+
+#[test]
 fn what_a_revoked_replica_wrote_in_time_counts_where_the_revoker_holds_nothing() {
     let mut w = World::of(&["000000", "370000", "370000-b", "370100", "370200"]);
     let t = w.call_unreported("370100");

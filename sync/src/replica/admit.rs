@@ -349,6 +349,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             class = standing.class;
             if audience.grow(&standing.audience) | audience.grow(&taken.named) {
                 store.put_document(&doc, &store::Document { audience: audience.clone(), frozen: false })?;
+                self.grown.insert(doc);
             }
         }
         self.account(doc, &old, &audience, class, &taken, from, store)

@@ -188,6 +188,24 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         self.vouch(doc, |item| item.author == author && item.state == State::Counted, store).map(drop)
     }
 
+    /// A document that comes to concern more sites comes to some that lack the chains of revoked nodes in it. Called once
+    /// before every commit.
+    pub(super) fn vouch_for_grown<S: Store>(&mut self, store: &mut S) -> store::Result<()> {
+        for doc in std::mem::take(&mut self.grown) {
+            let authors: BTreeSet<NodeName> = store.items_of(&doc)?.iter().map(|i| i.author).collect();
+            for author in authors {
+                let (site, mine) = (author.site(), self.me.site());
+                if (site.superior() == Some(mine) || site == mine)
+                    && may_vouch(self.me, author)
+                    && matches!(self.trust.membership(author), Membership::Revoked { .. })
+                {
+                    self.vouch_for_others(doc, author, store)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Vouches for the items of a document that `which` picks and nobody has vouched for yet. Returns for how many.
     fn vouch<S: Store>(
         &mut self,
