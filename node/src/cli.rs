@@ -9,6 +9,7 @@ mod files;
 mod findings;
 mod import;
 mod papers;
+mod progress;
 mod replica;
 mod run;
 mod screen;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use certs::{BoxKey, RecoveryKey, recovery};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::progress::Progress;
 use super::{Cli, Session, show};
 use crate::backup::{Backup, Restore, VAULT_DAYS, restore, take};
 use crate::daemon::now_ms;
@@ -41,25 +41,6 @@ fn unreadable(e: &certs::FileError) -> Failure {
     Failure::new(FailureKind::Configuration, "the recovery key cannot be read").because(e)
 }
 
-/// A bar over the bytes of the node's files, from the second second on, on a terminal.
-fn bar(length: Option<u64>) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
-    let shape =
-        if length.is_some() { "{bar:40} {percent}%  {bytes}  {eta} left" } else { "{spinner} {bytes}" };
-    if let Ok(style) = ProgressStyle::with_template(shape) {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// Moves a bar, and shows it when the work takes longer than a second.
-fn moved(bar: &ProgressBar, bytes: u64) {
-    bar.inc(bytes);
-    if bar.is_hidden() && bar.elapsed().as_secs() >= 1 {
-        bar.set_draw_target(ProgressDrawTarget::stderr());
-    }
-}
-
 fn size(dir: &Path) -> u64 {
     ["node.db", "vault.db"]
         .iter()
@@ -89,9 +70,9 @@ impl BackupArgs {
             keep: self.keep.map(|keep| keep.min(u64::from(u32::MAX)) as usize),
             now: (now_ms() / 1000) as i64,
         };
-        let bar = bar(Some(size(&dir)));
-        let said = take(&backup, &mut open, |request| session.ask(request), |bytes| moved(&bar, bytes));
-        bar.finish_and_clear();
+        let bar = Progress::new(Some(size(&dir)));
+        let said = take(&backup, &mut open, |request| session.ask(request), |bytes| bar.inc(bytes));
+        drop(bar);
         drop(session);
         let said = said?;
         cli.print(&said);
@@ -114,10 +95,10 @@ impl RestoreArgs {
             Some(file) => Some(RecoveryKey::load(file).map_err(|e| unreadable(&e))?),
             None => None,
         };
-        let bar = bar(None);
+        let bar = Progress::new(None);
         let wanted = Restore { src: &self.src, key: key.as_ref() };
-        let said = restore(&wanted, &dir, self.check, |bytes| moved(&bar, bytes));
-        bar.finish_and_clear();
+        let said = restore(&wanted, &dir, self.check, |bytes| bar.inc(bytes));
+        drop(bar);
         let said = said?;
         cli.print(&said);
         if cli.json {

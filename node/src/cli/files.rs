@@ -4,11 +4,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
+use super::progress::Progress;
 use super::{Cli, Session};
 use crate::files::FileRequest;
 use crate::hex::{hex, unhex};
@@ -25,34 +24,6 @@ fn session(cli: &Cli) -> Result<Session, Failure> {
 
 fn ask(session: &mut Session, request: FileRequest) -> Reply {
     session.ask(&Request::File(request))
-}
-
-/// A bar on a terminal, from the second second on.
-struct Progress {
-    bar: ProgressBar,
-    began: Instant,
-}
-
-impl Progress {
-    fn new(bytes: u64) -> Progress {
-        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
-        let shape = "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
-        let style = ProgressStyle::with_template(shape).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Progress { bar: bar.with_style(style), began: Instant::now() }
-    }
-
-    fn is_at(&self, bytes: u64) {
-        if self.bar.is_hidden() && self.began.elapsed() > Duration::from_secs(1) {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.bar.set_position(bytes);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
 }
 
 fn unreadable(path: &Path, e: std::io::Error) -> Failure {
@@ -100,7 +71,7 @@ pub(super) fn attach(cli: &Cli, what: &Attach<'_>) -> Reply {
         return Err(Failure::new(FailureKind::Failed, "the node's answer is not understood"));
     };
     let mut file = File::open(path).map_err(|e| unreadable(path, e))?;
-    let progress = Progress::new(meta.len());
+    let progress = Progress::new(Some(meta.len()));
     let mut at = 0;
     loop {
         let mut bytes = Vec::new();
@@ -127,7 +98,7 @@ pub(super) fn fetch(cli: &Cli, request: FileRequest, out: &Path) -> Reply {
         false => out.to_owned(),
     };
     let saved = Saving::begin(&to)?;
-    let progress = Progress::new(size);
+    let progress = Progress::new(Some(size));
     let mut at = 0;
     loop {
         let part = ask(&mut session, FileRequest::FetchPart { download, at })?;
