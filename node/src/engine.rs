@@ -209,8 +209,9 @@ pub struct Engine {
     idles: bool,
     /// What is erased when its time is over.
     retention: Retention,
-    /// Until when the databases' files stay as they are, for somebody copies them.
+    /// Until when the databases' files stay as they are, for somebody copies them, and how often somebody began to.
     held: Option<u64>,
+    holds: u64,
     now: u64,
 }
 
@@ -305,6 +306,7 @@ impl Engine {
             idles: false,
             retention: Retention::default(),
             held: None,
+            holds: 0,
             index_key: None,
             swept: 0,
             met: None,
@@ -427,8 +429,8 @@ impl Engine {
     }
 
     /// Indexes a few of the words that were put aside, else a few of the persons, else looks for a few tickets whose time
-    /// is over; in a transaction, which may hold several calls. Whether there was anything. From the first call on, everything else relies on further ones and waits for
-    /// nothing.
+    /// is over; in a transaction, which may hold several calls. Whether there was anything. From the first call on,
+    /// everything else relies on further ones and waits for nothing.
     pub fn catch_up(&mut self) -> Result<bool, Failure> {
         self.idles = true;
         match projection::catch_up(self.store.connection(), CAUGHT_UP)? {

@@ -216,8 +216,8 @@ pub enum Request {
         hex: String,
     },
     /// Holds the databases' files still while they are copied, for a minute from each step on. Replies with
-    /// `{"node","cuts","logs":{FILE:BYTES}}`: when `cuts` differs between two steps, something was erased and the copy is
-    /// worth nothing.
+    /// `{"node","hold","cuts","logs":{FILE:BYTES}}`: when `hold` or `cuts` differs between two steps, the copy is worth
+    /// nothing: the hold had lapsed, or something was erased.
     Hold {
         /// The step.
         step: Hold,

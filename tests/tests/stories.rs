@@ -1,6 +1,6 @@
 //! The scenarios that must hold, on real directories.
 
-use node::request::{Act, Language, Request};
+use node::request::{Act, FailureKind, Hold, Language, Request};
 use serde_json::json;
 use sync::replica::Event;
 use world::town::Town;
@@ -340,4 +340,20 @@ fn a_data_directory_is_its_owners_alone() {
     let town = Town::new(&["370100"]);
     let mode = std::fs::metadata(town.path("370100".parse().unwrap())).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn who_slept_over_a_hold_of_the_files_is_told_that_another_has_begun() {
+    let mut town = Town::new(&["370100"]);
+    let hold = |town: &mut Town, step| town.ask("370100", Request::Hold { step });
+    let first = hold(&mut town, Hold::Begin).unwrap();
+    let busy = hold(&mut town, Hold::Begin).unwrap_err();
+    assert_eq!(busy.kind, FailureKind::TryAgain, "one at a time");
+    town.now += 30_000;
+    assert_eq!(hold(&mut town, Hold::Mark).unwrap()["hold"], first["hold"]);
+    town.now += 61_000;
+    assert_eq!(hold(&mut town, Hold::Mark).unwrap_err().kind, FailureKind::TryAgain, "it lapsed");
+    let second = hold(&mut town, Hold::Begin).unwrap();
+    assert_ne!(second["hold"], first["hold"], "the first, if it wakes up, sees that this is not its own");
+    assert_eq!(hold(&mut town, Hold::End).unwrap()["hold"], second["hold"]);
 }

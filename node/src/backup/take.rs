@@ -14,7 +14,7 @@ use super::rotation::rotate;
 use super::{LAST, Named, Part, failed};
 use crate::request::{Failure, FailureKind, Hold, Reply, Request};
 
-/// How often it is begun again when something was erased meanwhile.
+/// How often it is begun again when the copy was worth nothing.
 const TRIES: usize = 3;
 
 /// How often the hold is renewed.
@@ -57,8 +57,9 @@ pub fn take(
             return Ok(said);
         }
     }
-    Err(Failure::new(FailureKind::TryAgain, "callers' data was erased again and again while it was copied")
-        .hint("take the backup when nobody erases"))
+    Err(Failure::new(FailureKind::TryAgain, "the files changed again and again while they were copied")
+        .because("callers' data was erased, or another backup began")
+        .hint("take the backup when nobody erases, and one at a time"))
 }
 
 fn make_dest(dest: &Path) -> Result<(), Failure> {
@@ -106,7 +107,7 @@ impl Copy<'_, '_> {
         (self.ask)(&Request::Hold { step })
     }
 
-    /// `None` when something was erased meanwhile.
+    /// `None` when something was erased meanwhile, or the files were not held still all the time.
     fn make(&mut self) -> Result<Option<Value>, Failure> {
         let begun = self.hold(Hold::Begin)?;
         let node = begun["node"].as_str().unwrap_or_default().to_owned();
@@ -143,7 +144,8 @@ impl Copy<'_, '_> {
         for path in self.others().map_err(|e| failed("the data directory cannot be read", e))? {
             self.add(&mut main, &path, None)?;
         }
-        if self.hold(Hold::End)?["cuts"] != begun["cuts"] {
+        let ended = self.hold(Hold::End)?;
+        if ["hold", "cuts"].iter().any(|what| ended[what] != begun[what]) {
             return Ok(None);
         }
         let mut bytes = 0;

@@ -11,7 +11,8 @@
 //! end          unless something was erased meanwhile, which cuts the vault's log, the copy is that moment's
 //! ```
 //!
-//! A hold that nobody renews ends by itself after a minute.
+//! A hold that nobody renews ends by itself after a minute. Every answer names its hold, so whoever slept over it sees that
+//! another has begun.
 
 use serde_json::{Map, Value, json};
 
@@ -33,7 +34,10 @@ impl Engine {
                 return Err(Failure::new(FailureKind::TryAgain, "another backup is being taken")
                     .hint("try again when it has ended; one that was killed ends after a minute"));
             }
-            Hold::Begin => self.held = Some(self.now + LASTS),
+            Hold::Begin => {
+                self.held = Some(self.now + LASTS);
+                self.holds += 1;
+            }
             Hold::Mark | Hold::End if !self.is_held() => {
                 return Err(Failure::new(
                     FailureKind::TryAgain,
@@ -56,6 +60,8 @@ impl Engine {
             };
             logs.insert(log, Value::from(length));
         }
-        Ok(json!({ "node": self.me(), "cuts": self.store.cuts(), "logs": logs }))
+        // Names this hold: one that lapsed, and was begun again by somebody else or after a restart, is another.
+        let hold = format!("{}-{}", self.replica.incarnation(), self.holds);
+        Ok(json!({ "node": self.me(), "hold": hold, "cuts": self.store.cuts(), "logs": logs }))
     }
 }
