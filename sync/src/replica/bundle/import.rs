@@ -187,10 +187,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     /// Moves the scan of everything on, past stretches all batches of which are answered.
     pub(super) fn note_scanned<S: Store>(&mut self, peer: NodeName, store: &mut S) -> store::Result<()> {
         let since = self.exchanged(peer, store)?.since;
-        let mut stretches: Vec<(u64, u64, Scanned)> = Vec::new();
-        for (batch, number, scanned) in store.scanned(peer)? {
-            stretches.push((batch, number, scanned));
-        }
+        let stretches: Vec<(u64, u64, Scanned)> = store.scanned(peer)?;
         let everything = self.pairs.get(&peer).and_then(|p| p.everything);
         let mut now_at = everything;
         while let Some((at, until)) = now_at {
