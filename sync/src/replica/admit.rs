@@ -121,7 +121,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let mut verdicts: Vec<Option<Verdict>> = vec![None; incoming.len()];
         let mut taken = Taken::default();
         let mut changes: Vec<(usize, Witnessed)> = Vec::new();
-        for (i, item) in incoming.iter().enumerate() {
+        // Vouches first: whether a change counts is asked of what is here.
+        let (vouches, others): (Vec<_>, Vec<_>) =
+            incoming.iter().enumerate().partition(|(_, item)| item.kind == Kind::VOUCH);
+        for (i, item) in vouches.into_iter().chain(others) {
             if let Some(state) = store.state(&item.hash)? {
                 // Two batches may bring the same; a refused one stays refused. Under two seals it keeps the first.
                 if store.item(&item.hash)?.is_some_and(|here| here.sealed != item.sealed) {

@@ -251,6 +251,37 @@ fn a_superior_vouches_for_what_others_cannot_know_to_count() {
 }
 
 #[test]
+fn what_a_vouch_of_the_same_batch_names_counts() {
+    let mut w = World::new(&["370000", "370100", "370200"]);
+    w.link("370000", "370100");
+    w.link("370000", "370200");
+    let docs: Vec<DocId> = (0..6).map(|n| w.write("370100", None, "subject", &format!("call {n}"))).collect();
+    for doc in &docs {
+        w.write("370100", Some(*doc), "to", "370200");
+    }
+    w.settle();
+    w.write("370100", None, "subject", "at home"); // 370200 never sees this seal
+    w.settle();
+    let last = w.nodes[&name("370100")].replica.chain().1.unwrap();
+    let list = format!("370100 {last}");
+    w.at(name("370000"), |r, s, _| r.put_directory(Kind::REVOCATION, list.as_bytes(), s, &mut Desk).unwrap());
+    w.settle();
+    // A repair brings changes and vouches back in no order of theirs.
+    w.cut("370000", "370200");
+    w.at(name("370200"), |r, s, _| {
+        let all: Vec<_> = docs.iter().flat_map(|doc| s.items_of(doc).unwrap()).collect();
+        let lost = all.iter().filter(|i| i.hash != ItemHash::from(i.doc.unwrap()));
+        r.lose(&lost.map(|i| i.hash).collect::<Vec<_>>(), s).unwrap()
+    });
+    w.link("370000", "370200");
+    w.settle();
+    for node in ["370000", "370200"] {
+        docs.iter().for_each(|doc| assert_eq!(counted(&mut w, node, *doc), 2, "{node} {doc}"));
+    }
+    assert!(w.nodes[&name("370200")].replica.link(name("370000")).digest_equal);
+}
+
+#[test]
 fn a_document_past_what_is_loaded_is_passed_on_unread() {
     let mut w = World::new(&["000000", "370000", "370100"]);
     w.link("000000", "370000");
