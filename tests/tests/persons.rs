@@ -400,6 +400,32 @@ fn a_mark_that_rests_on_words_which_fell_is_taken_everywhere() {
 }
 
 #[test]
+fn what_a_mark_emptied_that_counts_no_more_comes_back_from_whoever_kept_it() {
+    let nodes = ["000000", "370000", "370000-b", "370100"];
+    let mut town = linked(&nodes);
+    town.link("370000-b", "370100");
+    let (id, _) = call(&mut town, "370000-b", json!({}));
+    town.act("370000-b", &id, assign("370100")).unwrap();
+    town.settle();
+    let last = town.last_seal("370000-b");
+    town.cut_all();
+    town.link("370000-b", "370100");
+    erase(&mut town, "370000-b", &id).unwrap(); // whoever stole the node does
+    town.settle();
+    assert!(reveal(&mut town, "370100", &id).is_err(), "the mark counts until the revocation is heard");
+
+    town.cut_all();
+    town.revoke("370000-b", &[last], "370000");
+    // The city hears of the revocation where everybody still has what it gave up, or only stubs: neither is the end.
+    town.link("370100", "370000");
+    town.settle();
+    days_later(&mut town);
+    assert_eq!(who_sees(&mut town, &id, &["370000", "370100"]), ["370000", "370100"]);
+    assert_eq!(town.show("370100", &id).unwrap()["erased"], json!(null));
+    town.assert_converged();
+}
+
+#[test]
 fn a_confidential_report_is_seen_by_two_desks_and_never_by_the_unit_it_is_about() {
     let mut town = linked(&ALL);
     let (id, made) = call(

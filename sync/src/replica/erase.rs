@@ -2,8 +2,9 @@
 //!
 //! A mark that stands empties every grant of its document, those that are here and those that come later, from
 //! whomever they come. An emptied item stays in set, digest and seals by its hash; to a peer that lacks it goes the
-//! stub that its hash is made of, and it is taken only where a mark is held: so nobody can pass a grant over by
-//! calling it erased, and a repair that asks for an emptied item ends.
+//! stub that its hash is made of, and it is taken only where a mark counts: so nobody can pass a grant over by
+//! calling it erased, and a repair that asks for an emptied item ends. Where a mark counts no more, after a revocation,
+//! what it emptied is given up as lost, and comes back from whoever heard of the revocation first.
 //!
 //! Contents of files go too: each belongs to the one document that its manifest came under. The manifests stay; they
 //! are hashes of sealed bytes.
@@ -52,14 +53,14 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 Some(Ruling::Waits) => return Ok(Verdict::Waiting),
             }
         } else if item.kind.is_erasable() {
-            let marks = store.items_of_kind(&doc, Kind::ERASED)?;
-            let held = marks.iter().any(|m| m.state != State::Refused);
-            if item.emptied && !held {
-                return Ok(Verdict::Waiting);
-            }
-            if item.emptied || marks.iter().any(|m| m.state == State::Counted) {
-                state = State::Emptied;
-                item.bytes = if item.emptied { item.bytes } else { stub(&item.bytes).to_vec() };
+            match Self::is_erased(doc, store)? {
+                // The mark comes, or the sender hears that it counts no more.
+                false if item.emptied => return Ok(Verdict::Waiting),
+                false => {}
+                true => {
+                    state = State::Emptied;
+                    item.bytes = if item.emptied { item.bytes } else { stub(&item.bytes).to_vec() };
+                }
             }
         }
         self.keep_item(doc, &item, state, taken, store)?;
@@ -103,7 +104,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(marks.iter().any(|mark| mark.state == State::Counted))
     }
 
-    /// Empties and removes what a standing mark of this document wants gone.
+    /// Empties and removes what a standing mark of this document wants gone; without one wants it back.
     pub(super) fn enforce_erased<S, D>(
         &mut self,
         doc: DocId,
@@ -121,6 +122,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                     self.know_file(doc, &manifest.bytes, None, store)?;
                 }
             }
+            let grants = store.items_of_kind(&doc, Kind::GRANT)?.into_iter();
+            let emptied: Vec<ItemHash> =
+                grants.filter(|g| g.state == State::Emptied).map(|g| g.hash).collect();
+            self.lose(&emptied, store)?;
             return Ok(());
         }
         for manifest in store.items_of_kind(&doc, Kind::FILE)? {

@@ -239,6 +239,12 @@ impl World {
                     return broken(ERASED, detail);
                 }
             }
+            // Whoever was told that a grant is saved was told later that it is erased; a mark that counts no more may have
+            // emptied it everywhere.
+            let grants = machine.disk.items_of_kind(&doc, Kind::GRANT).expect("memory reads");
+            for grant in grants.iter().filter(|g| g.state == State::Emptied) {
+                self.oracle.acked.remove(&grant.hash);
+            }
             let may = |c: &super::oracle::Called| c.may_see(node.site());
             if opens && !self.oracle.callers.get(&doc).is_some_and(may) {
                 return broken(SHOWN, format!("{} opens the caller of {doc}", called(self, m)));
