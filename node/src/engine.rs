@@ -21,6 +21,7 @@ mod bundles;
 mod confirm;
 mod conflicts;
 mod create;
+mod deadlines;
 mod erase;
 mod files;
 mod grants;
@@ -82,6 +83,9 @@ const CLOCK: &str = "clock";
 const SERIALS: &str = "serials.json";
 const DATABASE: &str = "node.db";
 
+/// Tables in this folder of a data directory replace those of the same name that were compiled in.
+const REFERENCE: &str = "reference";
+
 /// The identity's directory in a data directory.
 pub const IDENTITY: &str = "identity";
 
@@ -121,6 +125,7 @@ struct Desk {
     kept: BTreeSet<DocId>,
     /// How many more tickets of this transaction have their words indexed in it.
     prompt: usize,
+    reference: Arc<Reference>,
 }
 
 impl Domain<Sqlite> for Desk {
@@ -147,7 +152,7 @@ impl Domain<Sqlite> for Desk {
         self.touched.push(*doc);
         let indexing = if self.prompt > 0 { Indexing::Now } else { Indexing::Later };
         self.prompt = self.prompt.saturating_sub(1);
-        projection::put(store.connection(), doc, &row, indexing)
+        projection::put(store.connection(), doc, &row, indexing, &self.reference)
     }
 
     fn keep(&mut self, store: &mut Sqlite, item: &Item) -> store::Result<()> {
@@ -233,6 +238,16 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// The reference tables that were compiled in, or the ones that lie in the data directory instead.
+fn reference_of(dir: &Path) -> Result<Reference, Failure> {
+    let own = dir.join(REFERENCE);
+    Reference::load(own.is_dir().then_some(own.as_path())).map_err(|e| {
+        Failure::new(FailureKind::Configuration, "the node's reference tables cannot be read")
+            .because(e)
+            .hint("mend the table, or move it away: then the one that was compiled in counts")
+    })
+}
+
 fn failed(what: &str, cause: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Failed, what).because(cause)
 }
@@ -261,6 +276,7 @@ impl Engine {
         let block = Block::new(own_character(identity.node()), drawn[0]);
         store.begin()?;
         store.put_meta(BLOCK, block.to_string().as_bytes())?;
+        store.put_meta(deadlines::RULES, &Reference::built_in().rules)?;
         store.commit()?;
         Ok(())
     }
@@ -298,11 +314,18 @@ impl Engine {
             None => CertificateClock::new(),
         };
         store.commit()?;
+        let reference = Arc::new(reference_of(dir)?);
         let mut engine = Engine {
             dir: dir.to_owned(),
             store,
             replica,
-            desk: Desk { me, touched: Vec::new(), kept: BTreeSet::new(), prompt: 0 },
+            desk: Desk {
+                me,
+                touched: Vec::new(),
+                kept: BTreeSet::new(),
+                prompt: 0,
+                reference: reference.clone(),
+            },
             idles: false,
             retention: Retention::default(),
             held: None,
@@ -311,9 +334,7 @@ impl Engine {
             swept: 0,
             met: None,
             rounds: true,
-            reference: Arc::new(
-                Reference::load(None).map_err(|e| failed("the reference data cannot be read", e))?,
-            ),
+            reference,
             clock_stored: clock.clone(),
             clock,
             clock_changes: 0,
@@ -339,6 +360,7 @@ impl Engine {
                 engine.desk.project(&mut engine.store, &doc, row)?;
             }
         }
+        engine.date_again()?;
         let record = identity.record().bytes().clone();
         engine.replica.put_directory(Kind::RECORD, &record, &mut engine.store, &mut engine.desk)?;
         engine.replica.seal_backlog(&mut engine.store)?;

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod daemon;
+pub mod deadline;
 pub mod demo;
 pub mod doctor;
 pub mod engine;

@@ -13,6 +13,8 @@ use sync::id::DocId;
 use sync::store::{Result, StoreError};
 
 use crate::content::Content;
+use crate::deadline::{self, Timing};
+use crate::reference::Reference;
 use crate::search::query;
 use crate::ticket::times::times;
 use crate::ticket::{Folded, TicketMatter};
@@ -33,7 +35,7 @@ CREATE TABLE IF NOT EXISTS ticket(
   row INTEGER PRIMARY KEY, doc BLOB NOT NULL, number TEXT NOT NULL, custodian TEXT NOT NULL,
   taken_by TEXT NOT NULL, offered_to TEXT, stage TEXT NOT NULL, subject TEXT NOT NULL, at TEXT NOT NULL,
   returns INTEGER NOT NULL, superseded INTEGER NOT NULL, alarms INTEGER NOT NULL, state BLOB NOT NULL,
-  clock TEXT NOT NULL, searched BLOB NOT NULL);
+  clock TEXT NOT NULL, searched BLOB NOT NULL, due TEXT);
 CREATE UNIQUE INDEX IF NOT EXISTS ticket_doc ON ticket(doc);
 CREATE INDEX IF NOT EXISTS ticket_number ON ticket(number);
 CREATE INDEX IF NOT EXISTS ticket_held ON ticket(custodian) WHERE stage NOT IN {DONE};
@@ -43,15 +45,24 @@ CREATE INDEX IF NOT EXISTS ticket_returned ON ticket(custodian) WHERE returns > 
 CREATE INDEX IF NOT EXISTS ticket_offered ON ticket(offered_to) WHERE offered_to IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ticket_offering ON ticket(custodian) WHERE offered_to IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ticket_conflict ON ticket(row) WHERE superseded > 0 OR alarms > 0;
+CREATE INDEX IF NOT EXISTS ticket_deadline ON ticket(due) WHERE due IS NOT NULL AND stage NOT IN {DONE};
 CREATE TABLE IF NOT EXISTS ticket_count(
   custodian TEXT NOT NULL, stage TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(custodian, stage)) WITHOUT ROWID;
 ";
+
+/// What a listing shows of a ticket.
+const COLUMNS: &str = "row, doc, number, subject, custodian, stage, at, offered_to, due";
 
 /// What stands for the subject of a confidential report.
 const CONFIDENTIAL: &str = "(举报人保密)";
 
 /// Makes the tables where they are not.
 pub fn prepare(db: &Connection) -> Result<()> {
+    let columns = "SELECT coalesce(sum(name = 'due'), 0), count(*) FROM pragma_table_info('ticket')";
+    let (due, all): (i64, i64) = db.query_row(columns, [], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    if all > 0 && due == 0 {
+        db.execute_batch("ALTER TABLE ticket ADD COLUMN due TEXT")?; // of a version that knew no deadlines
+    }
     db.execute_batch(&TABLES.replace("{DONE}", DONE))?;
     text::prepare(db)
 }
@@ -65,13 +76,14 @@ pub fn clear(db: &Connection) -> Result<()> {
 /// A fingerprint of all rows, for comparing before and after a rebuild.
 pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     let mut query = db.prepare(
-        "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state, clock
+        "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state, clock,
+           coalesce(due, '')
          FROM ticket ORDER BY doc",
     )?;
     let mut rows = query.query([])?;
     let mut hasher = blake3::Hasher::new();
     while let Some(row) = rows.next()? {
-        for column in 0..13 {
+        for column in 0..14 {
             let value = row.get_ref(column)?;
             let bytes = match value {
                 rusqlite::types::ValueRef::Integer(n) => n.to_be_bytes().to_vec(),
@@ -121,7 +133,7 @@ pub struct Row {
     superseded: i64,
     alarms: i64,
     state: [u8; 32],
-    clock: String,
+    timing: Timing,
     text: String,
     searched: [u8; 32],
     names: String,
@@ -137,11 +149,12 @@ impl Row {
             None if folded.created.confidential => CONFIDENTIAL,
             None => "",
         };
+        let stage = folded.stage.name();
         let place = content.facts.get("place").and_then(Value::as_str).unwrap_or_default();
         let text = searchable(folded, &content);
         Some(Row {
             number: folded.created.number.clone(),
-            stands: (folded.stand.custodian.to_string(), folded.stage.name().to_owned()),
+            stands: (folded.stand.custodian.to_string(), stage.to_owned()),
             taken_by: folded.stand.taken_by.to_string(),
             offered_to: folded.open_offer().map(|o| o.to.to_string()),
             at: clock["began"][0]["at"].as_str().unwrap_or_default().to_owned(),
@@ -149,7 +162,7 @@ impl Row {
             superseded: (folded.superseded.len() + folded.proposals.len()) as i64,
             alarms: folded.alarms.len() as i64,
             state: state_hash(folded, &content),
-            clock: clock.to_string(),
+            timing: Timing::of(&clock, &content.facts, is_done(stage)),
             searched: *blake3::hash(text.as_bytes()).as_bytes(),
             text,
             names: format!("{subject}\n{place}"),
@@ -158,8 +171,13 @@ impl Row {
     }
 }
 
+/// Whether nobody has to work on a ticket of this stage any more.
+pub fn is_done(stage: &str) -> bool {
+    DONE.contains(&format!("'{stage}'"))
+}
+
 /// Brings a ticket's rows up to date.
-pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing) -> Result<()> {
+pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing, reference: &Reference) -> Result<()> {
     let known: Option<Known> = db
         .prepare_cached("SELECT row, searched, custodian, stage FROM ticket WHERE doc = ?1")?
         .query_row([doc.as_bytes()], |r| {
@@ -180,17 +198,19 @@ pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing) -> Resul
         row.superseded,
         row.alarms,
         row.state,
-        row.clock,
-        row.searched
+        serde_json::to_string(&row.timing).expect("times and texts are always written to memory"),
+        row.searched,
+        due(&row.timing, reference)
     ];
     db.prepare_cached(match known {
         None => {
-            "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+            "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched, due)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
         }
         Some(_) => {
             "UPDATE ticket SET doc = ?2, number = ?3, custodian = ?4, taken_by = ?5, offered_to = ?6, stage = ?7, subject = ?8,
-               at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15 WHERE row = ?1"
+               at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15, due = ?16
+             WHERE row = ?1"
         }
     })?
     .execute(values)?;
@@ -207,6 +227,41 @@ pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing) -> Resul
             text::index(db, key, known, text, names)
         }
     }
+}
+
+/// The last moment of a ticket as it is stored and compared.
+fn due(timing: &Timing, reference: &Reference) -> Option<String> {
+    timing.deadline(reference)?.due.map(deadline::shown)
+}
+
+/// Computes the deadlines of open tickets anew, of those after row `after`, at most `limit`. Returns the last row looked
+/// at, and the documents whose row was written by a version that knew no deadlines: they have to be projected again.
+pub fn date_again(
+    db: &Connection,
+    reference: &Reference,
+    after: i64,
+    limit: usize,
+) -> Result<Option<(i64, Vec<DocId>)>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT row, doc, clock FROM ticket INDEXED BY ticket_open WHERE stage NOT IN {DONE} AND row > ?1 ORDER BY row LIMIT ?2"
+    ))?;
+    let page: Vec<(i64, Vec<u8>, String)> = query
+        .query_map(params![after, limit as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let Some(last) = page.last().map(|(row, ..)| *row) else { return Ok(None) };
+    let mut write = db.prepare_cached("UPDATE ticket SET due = ?2 WHERE row = ?1 AND due IS NOT ?2")?;
+    let mut unread = Vec::new();
+    for (row, doc, clock) in page {
+        match serde_json::from_str::<Timing>(&clock) {
+            Ok(timing) => drop(write.execute(params![row, due(&timing, reference)])?),
+            Err(_) => unread.push(id(&doc)?),
+        }
+    }
+    Ok(Some((last, unread)))
+}
+
+fn id(bytes: &[u8]) -> Result<DocId> {
+    DocId::try_from(bytes).map_err(|_| StoreError::Damaged("a ticket's id".to_owned()))
 }
 
 /// What a row says of a ticket before it is brought up to date.
@@ -267,12 +322,9 @@ pub fn ended(
     let rows = query.query_map(params![after, site.to_string(), before, limit as i64], |r| {
         Ok((r.get::<_, i64>(0)?, r.get::<_, Option<Vec<u8>>>(1)?))
     })?;
-    let read = |bytes: Vec<u8>| {
-        DocId::try_from(bytes.as_slice()).map_err(|_| StoreError::Damaged("a ticket's id".to_owned()))
-    };
     rows.map(|row| {
         let (row, doc) = row?;
-        Ok((row, doc.map(read).transpose()?))
+        Ok((row, doc.map(|doc| id(&doc)).transpose()?))
     })
     .collect()
 }
@@ -303,10 +355,37 @@ fn listing(queue: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!(
-        "SELECT row, doc, number, subject, custodian, stage, at, offered_to FROM ticket
+        "SELECT {COLUMNS} FROM ticket
          WHERE {} AND row < ?2 AND ?1 = ?1 ORDER BY row DESC LIMIT ?3",
         which.replace("{DONE}", DONE)
     ))
+}
+
+/// Open tickets whose deadline lies between two moments, the first to end first; after the row `after` of an earlier page.
+/// Moments as [`deadline::shown`] writes them.
+pub fn due_between(
+    db: &Connection,
+    (from, to): (&str, &str),
+    limit: usize,
+    after: Option<i64>,
+) -> Result<Vec<Value>> {
+    let sql = due_listing();
+    rows(db, &sql, params![from, to, limit as i64, after])
+}
+
+fn due_listing() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM ticket WHERE due IS NOT NULL AND stage NOT IN {DONE} AND due >= ?1 AND due < ?2
+         AND (?4 IS NULL OR (due, row) > (SELECT due, row FROM ticket WHERE row = ?4)) ORDER BY due, row LIMIT ?3"
+    )
+}
+
+/// How many open tickets are past their deadline, counted up to `most`.
+pub fn overdue(db: &Connection, now: &str, most: usize) -> Result<u64> {
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM ticket WHERE due IS NOT NULL AND stage NOT IN {DONE} AND due < ?1 LIMIT ?2)"
+    );
+    Ok(db.prepare_cached(&sql)?.query_row(params![now, most as i64], |r| r.get::<_, i64>(0))? as u64)
 }
 
 /// With fewer hits than this the best come first; ranking more would take longer than anybody waits.
@@ -325,12 +404,12 @@ pub fn search(db: &Connection, typed: &str, limit: usize) -> Result<std::result:
         )?
         .query_row(params![expression.as_str(), RANKED], |r| r.get(0))?;
     let sql = if hits < RANKED {
-        "SELECT row, doc, number, subject, custodian, stage, at, offered_to
+        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, due
          FROM (SELECT rowid AS hit, rank AS place FROM ticket_text WHERE ticket_text MATCH ?1
                ORDER BY rank, rowid DESC LIMIT ?2)
          JOIN ticket ON row = hit ORDER BY place, row DESC"
     } else {
-        "SELECT row, doc, number, subject, custodian, stage, at, offered_to FROM ticket
+        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, due FROM ticket
          WHERE row IN (SELECT rowid FROM ticket_text WHERE ticket_text MATCH ?1 ORDER BY rowid DESC LIMIT ?2)
          ORDER BY row DESC"
     };
@@ -339,8 +418,8 @@ pub fn search(db: &Connection, typed: &str, limit: usize) -> Result<std::result:
 
 /// One ticket in the shape of a listing.
 pub fn one(db: &Connection, doc: &DocId) -> Result<Option<Value>> {
-    let sql = "SELECT row, doc, number, subject, custodian, stage, at, offered_to FROM ticket WHERE doc = ?1";
-    Ok(rows(db, sql, [doc.as_bytes()])?.pop())
+    let sql = format!("SELECT {COLUMNS} FROM ticket WHERE doc = ?1");
+    Ok(rows(db, &sql, [doc.as_bytes()])?.pop())
 }
 
 fn rows(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Value>> {
@@ -356,6 +435,7 @@ fn rows(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec
             "stage": r.get::<_, String>(5)?,
             "at": r.get::<_, String>(6)?,
             "offered_to": r.get::<_, Option<String>>(7)?,
+            "due": r.get::<_, Option<String>>(8)?,
         }))
     })?;
     rows.map(|row| row.map_err(StoreError::from)).collect()
@@ -365,10 +445,7 @@ fn rows(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec
 pub fn numbered(db: &Connection, number: &str) -> Result<Vec<DocId>> {
     let mut query = db.prepare_cached("SELECT doc FROM ticket WHERE number = ?1 ORDER BY doc")?;
     let rows = query.query_map([number], |r| r.get::<_, Vec<u8>>(0))?;
-    rows.map(|row| {
-        DocId::try_from(row?.as_slice()).map_err(|_| StoreError::Damaged("a ticket's id".to_owned()))
-    })
-    .collect()
+    rows.map(|row| id(&row?)).collect()
 }
 
 /// The highest number of each day and block among those that begin with `prefix`, found by one look each: from the
@@ -409,7 +486,7 @@ mod tests {
         prepare(&db).unwrap();
         for (number, custodian, stage) in rows {
             db.execute(
-                "INSERT INTO ticket VALUES(NULL, ?1, ?1, ?2, '370100', NULL, ?3, '', '', 0, 0, 0, x'', '', x'')",
+                "INSERT INTO ticket VALUES(NULL, CAST(?1 AS BLOB), ?1, ?2, '370100', NULL, ?3, '', '', 0, 0, 0, x'', '', x'', NULL)",
                 [number, custodian, stage],
             )
             .unwrap();
@@ -450,8 +527,41 @@ mod tests {
     }
 
     #[test]
+    fn deadlines_are_listed_by_their_end_and_page_by_page() {
+        let db = with_tickets(&[
+            ("1", "370100", "in_hand"),
+            ("2", "370100", "in_hand"),
+            ("3", "370200", "offered"),
+            ("4", "370100", "closed"),
+            ("5", "370100", "in_hand"),
+        ]);
+        for (row, due) in [
+            (1, Some("2026-11-03")),
+            (2, Some("2026-11-02")),
+            (3, Some("2026-11-03")),
+            (4, Some("2026-11-01")),
+        ] {
+            db.execute("UPDATE ticket SET due = ?2 WHERE row = ?1", params![row, due]).unwrap();
+        }
+        let listed = |to: &str, limit: usize, after: Option<i64>| -> Vec<i64> {
+            let rows = due_between(&db, ("", to), limit, after).unwrap();
+            rows.iter().map(|row| row["row"].as_i64().unwrap()).collect()
+        };
+        assert_eq!(listed("2026-11-09", 9, None), [2, 1, 3]);
+        assert_eq!(listed("2026-11-09", 2, None), [2, 1]);
+        assert_eq!(listed("2026-11-09", 2, Some(1)), [3]);
+        assert_eq!(listed("2026-11-03", 9, None), [2]);
+        assert_eq!((overdue(&db, "2026-11-09", 9).unwrap(), overdue(&db, "2026-11-09", 2).unwrap()), (3, 2));
+    }
+
+    #[test]
     fn every_queue_walks_an_index_of_its_own() {
         let db = with_tickets(&[]);
+        let plan = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Vec<String> {
+            let mut query = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let rows = query.query_map(values, |r| r.get(3)).unwrap();
+            rows.map(|row| row.unwrap()).collect()
+        };
         for (queue, index) in [
             ("held", "ticket_held"),
             ("to-accept", "ticket_offered"),
@@ -461,14 +571,11 @@ mod tests {
             ("closed", "ticket_closed"),
             ("conflicts", "ticket_conflict"),
         ] {
-            let sql = format!("EXPLAIN QUERY PLAN {}", listing(queue).unwrap());
-            let mut query = db.prepare(&sql).unwrap();
-            let plan: Vec<String> = query
-                .query_map(params!["370100", 9, 9], |r| r.get(3))
-                .unwrap()
-                .map(|row| row.unwrap())
-                .collect();
+            let plan = plan(&listing(queue).unwrap(), params!["370100", 9, 9]);
             assert!(plan.len() == 1 && plan[0].contains(index), "{queue}: {plan:?}");
         }
+        let plan = plan(&due_listing(), params!["", "9", 9, None::<i64>]);
+        assert!(plan[0].contains("SEARCH ticket USING INDEX ticket_deadline"), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
     }
 }

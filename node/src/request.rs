@@ -116,13 +116,15 @@ pub enum Request {
         /// In which language.
         language: Language,
     },
-    /// Newest first: `[{"id","number","subject","custodian","stage","at"}]`.
+    /// Newest first: `[{"id","number","subject","custodian","stage","at","due"}]`; `overdue` and `due-soon` with the first
+    /// to end first.
     List {
-        /// Only this queue: `held`, `to-accept`, `offered`, `returned`, `open`, `closed`, `conflicts`, `all`.
+        /// Only this queue: `held`, `to-accept`, `offered`, `returned`, `open`, `overdue`, `due-soon`, `closed`,
+        /// `conflicts`, `all`.
         queue: String,
         /// At most so many.
         limit: usize,
-        /// Only older than this row of an earlier page.
+        /// Only what comes after this row of an earlier page.
         before: Option<i64>,
     },
     /// Full text; the shape of `List`.

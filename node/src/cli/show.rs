@@ -83,6 +83,9 @@ fn card(ticket: &Value) -> String {
     if ticket["confidential"] == true {
         text += "   举报人保密";
     }
+    if let Some(deadline) = ticket["deadline"]["text"]["en"].as_str() {
+        text += &format!("\n{deadline}");
+    }
     let looks = count("superseded") + count("proposals") + count("alarms");
     if looks > 0 {
         text += &format!("\n{looks} things to look at: hotline ticket history {}", part("number"));

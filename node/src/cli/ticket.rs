@@ -23,9 +23,9 @@ pub(super) enum Ticket {
     New(Box<NewArgs>),
     /// Takes the calls of a file of JSON lines.
     Import(import::ImportArgs),
-    /// A queue, the newest first.
+    /// A queue, the newest first; by deadlines, the first to end first.
     List {
-        /// held, to-accept, offered, returned, open, closed, conflicts, all.
+        /// held, to-accept, offered, returned, open, overdue, due-soon, closed, conflicts, all.
         #[arg(long, default_value = "all")]
         queue: String,
         /// At most so many.

@@ -95,6 +95,7 @@ fn text(status: &Value) -> String {
         ("refused", "Items refused."),
         ("waiting", "Items that wait for something."),
         ("not_counted", "Items past their author's revocation."),
+        ("overdue", "Open tickets past their deadline, counted up to 10000."),
         ("unindexed", "Tickets whose words search does not find yet, counted up to 10000."),
         ("clock_doubt", "1 while this machine's date is in doubt."),
     ] {

@@ -70,6 +70,7 @@ impl Engine {
             .into_iter()
             .map(|(stage, n)| (stage, Value::from(n)))
             .collect();
+        let overdue = self.overdue()?;
         let held = projection::held(self.store.connection(), self.me().site())?;
         let expiring: Vec<Value> = self
             .replica
@@ -98,6 +99,7 @@ impl Engine {
             "unindexed": projection::waiting(self.store.connection(), UNINDEXED)?,
             "unmarked_persons": vault::index::unread_count(self.store.apart())?,
             "custody": held,
+            "overdue": overdue,
             "stages": stages,
             "last_seal": { "number": number, "hash": last.map(|h| h.to_string()) },
             "clock_doubt": self.clock.doubt().is_some(),
@@ -294,7 +296,7 @@ impl Engine {
                     continue;
                 }
                 if let Some(row) = self.with_document(doc, Row::of)? {
-                    projection::put(self.store.connection(), &doc, &row, Indexing::Now)?;
+                    projection::put(self.store.connection(), &doc, &row, Indexing::Now, &self.reference)?;
                     documents += 1;
                 }
             }

@@ -21,6 +21,9 @@ impl Engine {
             let why = format!("no ticket {} is here: what came under this id was refused", doc.short());
             Failure::new(FailureKind::Failed, why).hint("`hotline replica events` tells by whom and why")
         })?;
+        if let (Some(facts), Some(stage)) = (shown["facts"].as_object(), shown["stage"].as_str()) {
+            shown["deadline"] = self.deadline_of(&shown["clock"], facts, stage);
+        }
         if let Some(reason) = reveal {
             self.reveal(doc, reason, user, &mut shown)?;
         }
@@ -34,28 +37,41 @@ impl Engine {
         let doc = self.find(id)?;
         let reference = self.reference.clone();
         let names = |site: certs::Site| reference.centres.name(site).into_owned();
-        let language = match language {
+        let in_words = match language {
             Language::Zh => story::Language::Chinese,
             Language::En => story::Language::English,
         };
-        self.with_document(doc, |_, matter| {
+        let (mut story, facts, clock, stage) = self.with_document(doc, |document, matter| {
             let (Some(folded), Some(trail)) = (matter.folded(), matter.trail()) else {
                 return Err(Failure::new(
                     FailureKind::NeedsPerson,
                     "the ticket's beginning does not count: its author was revoked",
                 ));
             };
-            let lines: Vec<Value> = story(folded, &trail, &names, language).iter().map(told).collect();
-            Ok(json!({ "id": doc.to_string(), "number": folded.created.number, "lines": lines }))
-        })?
+            let lines: Vec<Value> = story(folded, &trail, &names, in_words).iter().map(told).collect();
+            let story = json!({ "id": doc.to_string(), "number": folded.created.number, "lines": lines });
+            let clock = times(folded, matter.entries());
+            Ok((story, Content::read(document).facts, clock, folded.stage.name()))
+        })??;
+        let deadline = self.deadline_of(&clock, &facts, stage);
+        if let (Some(line), Some(lines)) =
+            (Engine::deadline_line(&deadline, language), story["lines"].as_array_mut())
+        {
+            lines.push(line);
+        }
+        Ok(story)
     }
 
     pub(super) fn list(&mut self, queue: &str, limit: usize, before: Option<i64>) -> Reply {
+        if let "overdue" | "due-soon" = queue {
+            return self.list_due(queue == "overdue", limit.min(MAX_ROWS), before).map(Value::from);
+        }
         let me = self.me().site();
         let rows = projection::list(self.store.connection(), me, queue, limit.min(MAX_ROWS), before)?;
         rows.map(Value::from).ok_or_else(|| {
-            Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`"))
-                .hint("queues: held, to-accept, offered, returned, open, closed, conflicts, all")
+            Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`")).hint(
+                "queues: held, to-accept, offered, returned, open, overdue, due-soon, closed, conflicts, all",
+            )
         })
     }
 

@@ -10,14 +10,18 @@
 //! division_changes.csv  year,old_code,old_name,current_code         places of yesterday
 //! categories.csv        code,parent_code,name,kind                  domains and their topics
 //! redirects.csv         number,name,scope,mode                      hotlines that are not ours
+//! holidays.csv          date,kind,name                              days off, and weekends that are worked
+//! time_limits.csv       version,business,...,amount,unit,basis      how long a ticket may take
 //! ```
 //!
 //! Nothing here decides: tier and superior of a site are functions of its name ([`certs::Site`]), and a table that
 //! disagrees with the name is refused. A code that no table knows is shown as the code itself.
 
+mod calendar;
 mod categories;
 mod centres;
 mod divisions;
+mod limits;
 mod redirects;
 mod table;
 
@@ -26,9 +30,11 @@ use std::sync::LazyLock;
 
 use certs::Site;
 
+pub use calendar::{Calendar, Exception};
 pub use categories::{Categories, Category, CategoryCode, CategoryError, CategoryKind};
 pub use centres::{Centre, CentreKind, Centres};
 pub use divisions::{Division, DivisionCode, DivisionCodeError, Divisions, Level, Place};
+pub use limits::{Limit, Limits, Matter, Unit};
 pub use redirects::{Redirect, RedirectMode, Redirects};
 pub use table::ReferenceError;
 
@@ -45,6 +51,12 @@ pub struct Reference {
     pub categories: Categories,
     /// Other hotlines.
     pub redirects: Redirects,
+    /// Working days.
+    pub calendar: Calendar,
+    /// How long tickets may take.
+    pub limits: Limits,
+    /// A fingerprint of the tables that deadlines follow: when it changes they are computed anew.
+    pub rules: [u8; 32],
 }
 
 impl Reference {
@@ -65,6 +77,8 @@ impl Reference {
             })?;
         }
         let source = |name, built_in| Source::open(dir, name, built_in);
+        let holidays = source("holidays.csv", include_str!("../../../fixtures/holidays.csv"))?;
+        let time_limits = source("time_limits.csv", include_str!("../../../fixtures/time_limits.csv"))?;
         Ok(Reference {
             centres: Centres::parse(&source("centres.csv", include_str!("../../../fixtures/centres.csv"))?)?,
             divisions: Divisions::parse(
@@ -79,6 +93,9 @@ impl Reference {
                 "redirects.csv",
                 include_str!("../../../fixtures/redirects.csv"),
             )?)?,
+            calendar: Calendar::parse(&holidays)?,
+            limits: Limits::parse(&time_limits)?,
+            rules: *blake3::hash(&[holidays.hash(), time_limits.hash()].concat()).as_bytes(),
         })
     }
 

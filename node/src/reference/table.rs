@@ -119,6 +119,11 @@ impl Source {
         }
     }
 
+    /// A fingerprint of the text.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        *blake3::hash(self.text.as_bytes()).as_bytes()
+    }
+
     #[cfg(test)]
     pub(super) fn test(text: &'static str) -> Source {
         Source { file: "test.csv".to_owned(), text: Cow::Borrowed(text) }

@@ -17,7 +17,9 @@
 use std::path::Path;
 
 use certs::{Identity, NodeName, Site};
+use node::deadline::{self, Timing};
 use node::engine::Engine;
+use node::reference::Reference;
 use node::request::{Act, Request};
 use node::search::{index_tokens, pinyin_tokens};
 use node::ticket::number::{Block, Day, TicketNumber};
@@ -262,11 +264,13 @@ fn project(db: &Connection, taken: &Value, doc: &DocId, number: &str, subject: &
     let at = taken["trail"][0]["at"].as_str().expect("a time");
     let mut facts = taken["facts"].as_object().expect("facts").clone();
     facts.insert("subject".to_owned(), json!(subject));
+    let timing = Timing::of(&taken["clock"], &facts, false);
+    let due = timing.deadline(Reference::built_in()).and_then(|d| d.due).map(deadline::shown);
     let shown: Vec<&str> = facts.values().filter_map(Value::as_str).collect();
     let searched = format!("{number}\n{}\n{text}", shown.join("\n"));
     db.prepare_cached(
-        "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, x'', '{}', x'')",
+        "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched, due)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, x'', ?8, x'', ?9)",
     )
     .and_then(|mut q| {
         q.execute(params![
@@ -276,7 +280,9 @@ fn project(db: &Connection, taken: &Value, doc: &DocId, number: &str, subject: &
             said("taken_by"),
             said("stage"),
             subject,
-            at
+            at,
+            serde_json::to_string(&timing).expect("plain values are always written to memory"),
+            due
         ])
     })
     .expect("a row");

@@ -1,0 +1,86 @@
+//! Deadlines as a person reads them, and computed anew when rules or calendar changed.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use sync::store::Store;
+
+use super::{Desk, Engine};
+use crate::deadline::{self, Timing};
+use crate::projection;
+use crate::request::{Failure, Language};
+
+/// The tables that the stored deadlines follow.
+pub(super) const RULES: &str = "rules of deadlines";
+
+/// Rows looked at in one go.
+const PAGE: usize = 1_000;
+
+/// Overdue tickets are counted up to so many.
+const COUNTED: usize = 10_000;
+
+impl Engine {
+    /// This moment, as deadlines are compared with.
+    fn moment(&self) -> Timestamp {
+        Timestamp::from_millisecond(i64::try_from(self.now).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Computes the deadlines of open tickets anew when the tables are others than those that they were computed with.
+    /// Within the first transaction after opening.
+    pub(super) fn date_again(&mut self) -> Result<(), Failure> {
+        let rules = self.reference.rules;
+        if self.store.meta(RULES)?.is_some_and(|stored| stored == rules) {
+            return Ok(());
+        }
+        let mut after = 0;
+        while let Some((last, unread)) =
+            projection::date_again(self.store.connection(), &self.reference, after, PAGE)?
+        {
+            after = last;
+            for doc in unread {
+                if let Some((document, matter)) =
+                    self.replica.open_document(doc, &mut self.store, &self.desk)?
+                {
+                    let row = <Desk as sync::matter::Domain<_>>::row(document, matter);
+                    sync::matter::Domain::project(&mut self.desk, &mut self.store, &doc, row)?;
+                }
+            }
+        }
+        Ok(self.store.put_meta(RULES, &rules)?)
+    }
+
+    /// Open tickets by their deadlines: those that are over, or those that end on the next working day or before.
+    pub(super) fn list_due(
+        &mut self,
+        over: bool,
+        limit: usize,
+        after: Option<i64>,
+    ) -> Result<Vec<Value>, Failure> {
+        let now = self.moment();
+        let (past, soon) = (deadline::shown(now), deadline::soon(&self.reference.calendar, now));
+        let soon = format!("{}~", deadline::shown(soon)); // its last second too
+        let between = if over { ("", past.as_str()) } else { (past.as_str(), soon.as_str()) };
+        Ok(projection::due_between(self.store.connection(), between, limit, after)?)
+    }
+
+    /// How many open tickets are overdue here, counted up to ten thousand.
+    pub(super) fn overdue(&mut self) -> Result<u64, Failure> {
+        let now = deadline::shown(self.moment());
+        Ok(projection::overdue(self.store.connection(), &now, COUNTED)?)
+    }
+
+    /// A ticket's deadline as `ticket show` prints it; null when its rules set none.
+    pub(super) fn deadline_of(&self, clock: &Value, facts: &Map<String, Value>, stage: &str) -> Value {
+        let timing = Timing::of(clock, facts, projection::is_done(stage));
+        let deadline = timing.deadline(&self.reference);
+        deadline.map_or(Value::Null, |deadline| deadline.shown(&timing, self.moment()))
+    }
+
+    /// The line that closes a ticket's story.
+    pub(super) fn deadline_line(deadline: &Value, language: Language) -> Option<Value> {
+        let text = match language {
+            Language::Zh => format!("办理时限：{}。", deadline["text"]["zh"].as_str()?),
+            Language::En => format!("deadline: {}", deadline["text"]["en"].as_str()?),
+        };
+        Some(json!({ "entry": null, "at": null, "text": text, "mark": "in force" }))
+    }
+}

@@ -1,0 +1,173 @@
+//! Time limits (办理时限): how long a ticket may take. Every row belongs to a version of the rules, and a ticket keeps the
+//! version that it was made under, so a new rule never moves an old deadline.
+//!
+//! A column that is empty holds for everything. Of the rows that fit a ticket, one that names its urgency goes before one
+//! that names its topic, that before one of its domain, and that before one of its business.
+
+use std::fmt;
+
+use super::table::{ReferenceError, Source};
+
+/// The longest limit that a row may set.
+const MOST: u32 = 365;
+
+/// In what a limit is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// 工作日: days that are worked, from the day after on.
+    WorkingDays,
+    /// 自然日: days, from the day after on.
+    CalendarDays,
+    /// 小时.
+    Hours,
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unit::WorkingDays => "working days",
+            Unit::CalendarDays => "calendar days",
+            Unit::Hours => "hours",
+        })
+    }
+}
+
+/// What of a ticket a limit may depend on; texts as in its facts, empty where nothing is said.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Matter<'a> {
+    /// 业务类型.
+    pub business: &'a str,
+    /// Code of the domain.
+    pub domain: &'a str,
+    /// Code of the topic.
+    pub topic: &'a str,
+    /// 紧急程度.
+    pub urgency: &'a str,
+}
+
+/// One limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    version: String,
+    /// Business, domain, topic, urgency: in the order in which they weigh.
+    when: [String; 4],
+    amount: u32,
+    unit: Unit,
+    basis: String,
+}
+
+impl Limit {
+    /// How long.
+    pub fn amount(&self) -> u32 {
+        self.amount
+    }
+
+    /// In what it is counted.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// On what it rests, in a person's words.
+    pub fn basis(&self) -> &str {
+        &self.basis
+    }
+
+    /// For which matters it holds, in their own words: `投诉举报 D0401`; empty when for all.
+    pub fn holds_for(&self) -> String {
+        let [business, domain, topic, urgency] = &self.when;
+        let place = if topic.is_empty() { domain } else { topic };
+        let words: Vec<&str> =
+            [business, place, urgency].into_iter().filter(|w| !w.is_empty()).map(String::as_str).collect();
+        words.join(" ")
+    }
+
+    /// How closely it fits; `None` when it does not.
+    fn fits(&self, matter: Matter<'_>) -> Option<u8> {
+        let said = [matter.business, matter.domain, matter.topic, matter.urgency];
+        let mut weight = 0;
+        for (place, (wanted, said)) in self.when.iter().zip(said).enumerate() {
+            match wanted {
+                any if any.is_empty() => {}
+                same if same == said => weight |= 1 << place,
+                _ => return None,
+            }
+        }
+        Some(weight)
+    }
+}
+
+/// All limits of all versions of the rules.
+#[derive(Clone, Debug)]
+pub struct Limits(Vec<Limit>);
+
+impl Limits {
+    pub(super) fn parse(source: &Source) -> Result<Limits, ReferenceError> {
+        let mut limits: Vec<Limit> = Vec::new();
+        let columns = ["version", "business", "domain", "topic", "urgency", "amount", "unit", "basis"];
+        for row in source.rows(columns)? {
+            let amount: u32 = row.parsed(5, "is not a number of days or hours")?;
+            if !(1..=MOST).contains(&amount) {
+                return Err(row.wrong(5, format!("is not between 1 and {MOST}")));
+            }
+            let units = [Unit::WorkingDays, Unit::CalendarDays, Unit::Hours].map(|u| (u.to_string(), u));
+            let units: Vec<(&str, Unit)> = units.iter().map(|(word, unit)| (word.as_str(), *unit)).collect();
+            let limit = Limit {
+                version: row.text(0)?.to_owned(),
+                when: [1, 2, 3, 4].map(|i| row.fields[i].to_owned()),
+                amount,
+                unit: row.one_of(6, &units)?,
+                basis: row.text(7)?.to_owned(),
+            };
+            if limits.iter().any(|l| l.version == limit.version && l.when == limit.when) {
+                return Err(row.wrong(0, "has a row for the same matters already"));
+            }
+            limits.push(limit);
+        }
+        Ok(Limits(limits))
+    }
+
+    /// The limit of a matter under a version of the rules; `None` when the version is not known, or says nothing.
+    pub fn of(&self, version: &str, matter: Matter<'_>) -> Option<&Limit> {
+        let fitting = self.0.iter().filter(|l| l.version == version);
+        fitting.filter_map(|l| Some((l.fits(matter)?, l))).max_by_key(|(weight, _)| *weight).map(|(_, l)| l)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::Reference;
+
+    #[test]
+    fn the_row_that_says_most_decides() {
+        let limits = &Reference::built_in().limits;
+        let check = |business, domain, topic, urgency, expected: &str| {
+            let limit = limits.of("built-in 1", Matter { business, domain, topic, urgency }).unwrap();
+            assert_eq!(format!("{} {}", limit.amount(), limit.unit()), expected);
+        };
+        check("投诉举报", "D03", "D0301", "一般", "10 working days");
+        check("投诉举报", "D04", "D0401", "一般", "10 calendar days");
+        check("投诉举报", "D04", "D0401", "特急", "2 hours");
+        check("信息咨询", "", "", "", "1 working days");
+        check("其他", "D01", "", "紧急", "1 working days");
+        check("其他", "", "", "一般", "5 working days");
+        assert!(limits.of("of the year 2099", Matter::default()).is_none());
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_refused() {
+        let check = |row: &str, why: &str| {
+            let text = format!("version,business,domain,topic,urgency,amount,unit,basis\n{row}").leak();
+            assert_eq!(Limits::parse(&Source::test(text)).unwrap_err().to_string(), why);
+        };
+        check("1,,,,,0,hours,x", "test.csv, line 2, column `amount`: `0` is not between 1 and 365");
+        check(
+            "1,,,,,9,weeks,x",
+            "test.csv, line 2, column `unit`: `weeks` is none of working days, calendar days, hours",
+        );
+        check(
+            "1,,,,,9,hours,x\n1,,,,,8,hours,x",
+            "test.csv, line 3, column `version`: `1` has a row for the same matters already",
+        );
+    }
+}
