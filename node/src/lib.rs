@@ -15,6 +15,7 @@ pub mod hex;
 pub mod import;
 pub mod log;
 pub mod others;
+pub mod plan;
 pub mod projection;
 pub mod reference;
 pub mod request;
