@@ -191,3 +191,78 @@ fn what_is_wrong_is_said_with_a_next_step() {
     assert!(said.contains("this is no part of a bundle") && !said.contains("notes.txt"), "{said}");
     fails(&["bundle", "inspect", text(&there.join("notes.hlb"))], 1, "no part of a bundle");
 }
+
+/// An office as `init --office` makes it, beside a city that has never heard of it.
+fn new_office(knows_its_city: bool) -> (Town, Value) {
+    let town = Town::new(&[CITY]);
+    town.enrol(OFFICE);
+    let (office, identity) = (town.at(OFFICE), town.at(&format!("id-{OFFICE}")));
+    let record = town.path(CITY).join("identity/record");
+    let mut args = vec!["init", "--office", "--dir", &office, "--identity", &identity];
+    if knows_its_city {
+        args.extend(["--record", text(&record)]);
+    }
+    let said = json(&args);
+    (town, said)
+}
+
+/// From the office to its city and back, with nothing but the two commands.
+fn a_first_stick(town: &Town) {
+    let id = call(town, OFFICE, "路灯不亮");
+    let (there, back) = (stick(town, "there"), stick(town, "back"));
+    export(town, OFFICE, CITY, &there);
+    let taken = import(town, CITY, &there);
+    assert_eq!(taken["files"][0]["outcome"], "taken", "{taken}");
+    assert_eq!(json(&["ticket", "show", &id, "--dir", &town.at(CITY)])["id"], *id);
+    export(town, CITY, OFFICE, &back);
+    let answered = import(town, OFFICE, &back);
+    assert!(answered["settled"].as_u64().unwrap() > 0, "{answered}");
+    assert_eq!(answered["equal"][CITY], true, "{answered}");
+    assert_eq!(owes(town, OFFICE, CITY), 0);
+}
+
+#[test]
+fn an_office_that_knows_its_city_needs_nothing_for_its_first_stick() {
+    let (town, said) = new_office(true);
+    assert_eq!(said["knows"], serde_json::json!([CITY]), "{said}");
+    assert!(said["next"][0].as_str().unwrap().contains("bundle export --to 370100 "), "{said}");
+    // The pair is kept from the start: what the office owes is counted before the first stick.
+    call(&town, OFFICE, "公交晚点");
+    assert!(owes(&town, OFFICE, CITY) > 0);
+    a_first_stick(&town);
+    // It runs as it is: no peer, and nothing that listens to the outside.
+    let checked = json(&["config", "check", "--dir", &town.at(OFFICE)]);
+    let listens = checked["values"].as_array().unwrap().iter().find(|v| v["key"] == "links.listen").unwrap();
+    assert_eq!(listens["value"], "127.0.0.1:0", "{checked}");
+}
+
+#[test]
+fn an_office_that_knows_nobody_begins_with_a_stick_from_its_city() {
+    let (town, said) = new_office(false);
+    assert_eq!(said["knows"], serde_json::json!([]));
+    assert!(said["next"][1].as_str().unwrap().contains("cert admit record"), "{said}");
+    // As the steps say: the office's record by hand to the city, and the city's with its first bundle.
+    knows(&town, CITY, OFFICE);
+    let first = stick(&town, "first");
+    export(&town, CITY, OFFICE, &first);
+    assert_eq!(import(&town, OFFICE, &first)["files"][0]["outcome"], "taken");
+    a_first_stick(&town);
+}
+
+#[test]
+fn only_an_office_is_made_as_one_and_only_of_records_that_hold() {
+    let town = Town::new(&[]);
+    town.enrol(CITY);
+    town.enrol(OFFICE);
+    let (city, city_id) = (town.at(CITY), town.at(&format!("id-{CITY}")));
+    let of_a_city = ["init", "--office", "--dir", &city, "--identity", &city_id];
+    fails(&of_a_city, 2, "370100 is a city, and --office is for offices, such as 370100-01");
+    fails(&of_a_city, 2, "next: leave --office out");
+    assert!(!town.path(CITY).exists(), "nothing was made");
+    let other = Town::new(&["370200"]);
+    let (office, office_id) = (town.at(OFFICE), town.at(&format!("id-{OFFICE}")));
+    let record = other.path("370200").join("identity/record");
+    let args = ["init", "--office", "--dir", &office, "--identity", &office_id, "--record", text(&record)];
+    fails(&args, 1, "is no record that holds here");
+    assert!(!town.path(OFFICE).exists(), "nothing was made");
+}
