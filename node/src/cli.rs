@@ -204,12 +204,25 @@ fn ask(dir: &Path, request: &Request) -> Reply {
 struct Session {
     dir: PathBuf,
     engine: Option<Engine>,
+    /// The directory is so damaged that no node starts on it: questions are answered, and nothing is written.
+    looks: bool,
 }
 
 impl Session {
     fn open(dir: &Path) -> Result<Session, Failure> {
         let engine = if is_running(dir) { None } else { Some(Engine::open(dir, &Options::drawn()?)?) };
-        Ok(Session { dir: dir.to_owned(), engine })
+        Ok(Session { dir: dir.to_owned(), engine, looks: false })
+    }
+
+    /// The same for somebody who wants to know what is damaged.
+    fn open_damaged(dir: &Path) -> Result<Session, Failure> {
+        match Session::open(dir) {
+            Err(failure) if failure.kind == FailureKind::Integrity => {
+                let engine = Some(Engine::look(dir, &Options::drawn()?)?);
+                Ok(Session { dir: dir.to_owned(), engine, looks: true })
+            }
+            other => other,
+        }
     }
 
     /// Keeps pairs with these nodes, on a directory that nobody else works on.
@@ -230,8 +243,15 @@ impl Session {
         };
         engine.begin(now_ms())?;
         let reply = engine.ask(request);
-        engine.commit()?;
-        reply
+        if self.looks {
+            return reply;
+        }
+        match (engine.commit(), reply) {
+            (Ok(_), reply) => reply,
+            // What a question found damaged says more than where the commit behind it stumbled.
+            (Err(_), Err(found)) if found.kind == FailureKind::Integrity => Err(found),
+            (Err(failure), _) => Err(failure),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Cli, findings, ticket, watch};
+use super::{Cli, Session, findings, ticket, watch};
 use crate::request::{Failure, Request};
 
 #[derive(Debug, Subcommand)]
@@ -58,7 +58,10 @@ impl Replica {
             Replica::ConfirmClock => Request::ConfirmClock,
             Replica::Watch => return watch::watch(&cli.dir()?, cli.json),
         };
-        let value = cli.ask(&request)?;
+        let value = match self {
+            Replica::Verify => Session::open_damaged(&cli.dir()?)?.ask(&request)?,
+            _ => cli.ask(&request)?,
+        };
         match self {
             Replica::Peers => cli.print(&value["peers"]),
             Replica::Conflicts if !cli.json => findings::conflicts(&value),
