@@ -69,6 +69,7 @@ pub fn examine(look: &Look) -> Vec<Finding> {
             dates(look, status, &mut found);
             for peer in status["peers"].as_array().into_iter().flatten() {
                 link(look, peer, &mut found);
+                version(status, peer, &mut found);
             }
             content(look, status, &mut found);
         }
@@ -315,6 +316,40 @@ fn link(look: &Look, peer: &Value, found: &mut Findings) {
     }
 }
 
+/// A peer whose link is up runs another program. Nodes of several versions are the ordinary state of a country, and only
+/// frames of another version keep something from somebody.
+fn version(status: &Value, peer: &Value, found: &mut Findings) {
+    use Severity::{Notice, Warning};
+    let (Some(ours), Some(theirs)) = (status["protocol"].as_u64(), peer["protocol"].as_u64()) else { return };
+    let node = peer["node"].as_str().unwrap_or_default();
+    let (own, program) = (status["program"].as_str().unwrap_or("?"), peer["program"].as_str());
+    let runs = program
+        .map_or_else(|| "a program that does not say its version".to_owned(), |p| format!("program {p}"));
+    if ours != theirs {
+        let (older, next) = match ours < theirs {
+            true => (
+                "this node",
+                "update this program; until then both speak the older version, and nothing is lost",
+            ),
+            false => (
+                "it",
+                "have its program updated; until then both speak the older version, and nothing is lost",
+            ),
+        };
+        let what = format!(
+            "{node} runs {runs} and speaks version {theirs} on links; this node runs {own} and speaks {ours}: {older} is older"
+        );
+        found.add("version", Warning, what, Some(next));
+    } else if program != Some(own) {
+        found.add(
+            "version",
+            Notice,
+            format!("{node} runs {runs}, this node {own}; both speak version {ours} on links"),
+            Some("update the older one when it suits; nothing is kept back until then"),
+        );
+    }
+}
+
 fn content(look: &Look, status: &Value, found: &mut Findings) {
     use Severity::{Notice, Warning};
     let count = |field: &str| status[field].as_u64().unwrap_or(0);
@@ -400,7 +435,8 @@ mod tests {
             damaged: Some(None),
             status: Ok(json!({
                 "node": "370100", "clock_doubt": false, "expiring": [], "revoked": [], "other_kinds": {},
-                "peers": [{ "node": "370000", "connected": true, "outbox": 0, "items": 9, "last_seen": at(0), "proved_at": at(HOUR) }],
+                "program": "0.1.0", "protocol": 1,
+                "peers": [{ "program": "0.1.0", "protocol": 1, "node": "370000", "connected": true, "outbox": 0, "items": 9, "last_seen": at(0), "proved_at": at(HOUR) }],
             })),
         }
     }
@@ -423,6 +459,12 @@ mod tests {
             if let Ok(status) = &mut look.status {
                 change(status);
             }
+        };
+        let speaks = |look: &mut Look, protocol: u64, program: Value| {
+            status(look, &|s| {
+                s["peers"][0]["protocol"] = json!(protocol);
+                s["peers"][0]["program"] = program.clone();
+            });
         };
         type Case<'a> = (Severity, &'static str, &'a dyn Fn(&mut Look));
         let cases: &[Case<'_>] = &[
@@ -467,6 +509,10 @@ mod tests {
             (Warning, "proof", &|l| status(l, &|s| s["peers"][0]["proved_at"] = json!(at(2 * DAY)))),
             (Critical, "proof", &|l| status(l, &|s| s["peers"][0]["proved_at"] = json!(at(9 * DAY)))),
             (Warning, "items", &|l| status(l, &|s| s["waiting"] = json!(2))),
+            (Warning, "version", &|l| speaks(l, 2, json!("0.9.0"))),
+            (Warning, "version", &|l| speaks(l, 0, Value::Null)),
+            (Notice, "version", &|l| speaks(l, 1, json!("0.2.0"))),
+            (Notice, "version", &|l| speaks(l, 1, Value::Null)),
             (Warning, "version", &|l| status(l, &|s| s["other_kinds"] = json!({ "article": 4 }))),
             (Notice, "node", &|l| status(l, &|s| s["restored"] = json!({ "at": at(0), "of": "x" }))),
         ];

@@ -313,7 +313,8 @@ impl Engine {
         let me = identity.node();
         let roll = Roll::new(identity.clone());
         store.begin()?;
-        let replica = Replica::open(me, roll, options.seed, SHELF, &mut store)?;
+        let mut replica = Replica::open(me, roll, options.seed, SHELF, &mut store)?;
+        replica.runs_program(env!("CARGO_PKG_VERSION"));
         let block = match store.meta(BLOCK)? {
             Some(bytes) => String::from_utf8_lossy(&bytes)
                 .parse()
