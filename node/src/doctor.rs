@@ -264,7 +264,17 @@ fn link(look: &Look, peer: &Value, found: &mut Findings) {
     let outbox = peer["outbox"].as_u64().unwrap_or(0);
     let waits =
         if outbox == 0 { "nothing waits for it".to_owned() } else { format!("{outbox} changes wait for it") };
+    // A site without a line is met by sticks: days between them are as they should be.
+    let by_stick = peer["connected"] != true
+        && ago("stick_at").is_some_and(|stick| ago("last_seen").is_none_or(|seen| stick <= seen + MINUTE));
     match (peer["connected"] == true, ago("last_seen")) {
+        _ if by_stick => {
+            let age = ago("stick_at").unwrap_or(0);
+            let severity = stick_severity(age);
+            let what = format!("{node} is met by sticks, the last came {} ago; {waits}", span(age));
+            let next = "a stick is due: hotline bundle export; what became of the last ones: hotline bundle log";
+            found.add("link", severity, what, (severity != Fine).then_some(next));
+        }
         (true, _) => found.add("link", Fine, format!("{node} is linked; {waits}"), None),
         (false, None) => found.add(
             "link",
@@ -299,7 +309,9 @@ fn link(look: &Look, peer: &Value, found: &mut Findings) {
             Some("hotline replica diff NODE tells what it lacks"),
         ),
         Some(age) => {
-            let severity = if age > 7 * DAY {
+            let severity = if by_stick {
+                stick_severity(age)
+            } else if age > 7 * DAY {
                 Critical
             } else if age > DAY {
                 Warning
@@ -313,6 +325,15 @@ fn link(look: &Look, peer: &Value, found: &mut Findings) {
                 (severity != Fine).then_some("hotline replica diff NODE tells what it lacks"),
             );
         }
+    }
+}
+
+/// Sticks that come every week or two are no trouble.
+fn stick_severity(age: i64) -> Severity {
+    match age {
+        _ if age <= 15 * DAY => Severity::Fine,
+        _ if age <= 31 * DAY => Severity::Warning,
+        _ => Severity::Critical,
     }
 }
 
@@ -460,6 +481,16 @@ mod tests {
                 change(status);
             }
         };
+        let sticks = |look: &mut Look, age: i64| {
+            status(look, &|s| {
+                s["peers"][0]["connected"] = json!(false);
+                s["peers"][0]["last_seen"] = json!(at(age));
+                s["peers"][0]["stick_at"] = json!(at(age));
+            });
+        };
+        let mut look = healthy();
+        sticks(&mut look, 10 * DAY);
+        assert_eq!(worst(&look).0, Severity::Fine, "a stick of last week is in order");
         let speaks = |look: &mut Look, protocol: u64, program: Value| {
             status(look, &|s| {
                 s["peers"][0]["protocol"] = json!(protocol);
@@ -505,6 +536,8 @@ mod tests {
                     s["peers"][0]["last_seen"] = json!(at(2 * DAY));
                 })
             }),
+            (Warning, "link", &|l| sticks(l, 20 * DAY)),
+            (Critical, "link", &|l| sticks(l, 40 * DAY)),
             (Warning, "outbox", &|l| l.stuck.push("370000".to_owned())),
             (Warning, "proof", &|l| status(l, &|s| s["peers"][0]["proved_at"] = json!(at(2 * DAY)))),
             (Critical, "proof", &|l| status(l, &|s| s["peers"][0]["proved_at"] = json!(at(9 * DAY)))),

@@ -256,6 +256,7 @@ impl Engine {
         let mut store = Sqlite::open(&dir.join(DATABASE))?;
         projection::prepare(store.connection())?;
         others::prepare(store.connection())?;
+        crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let mut drawn = [0; 1];
         getrandom::fill(&mut drawn).map_err(|e| failed("the system gives no random numbers", e))?;
@@ -308,6 +309,7 @@ impl Engine {
         })?;
         projection::prepare(store.connection())?;
         others::prepare(store.connection())?;
+        crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let identity = Arc::new(identity);
         let me = identity.node();

@@ -142,11 +142,27 @@ fn the_outside_is_read_without_a_key_and_the_inside_with_one() {
     assert_eq!((&outside["from"], &outside["to"][0]), (&OFFICE.into(), &CITY.into()), "{outside}");
     assert_eq!((&outside["whole"], &outside["part"]), (&true.into(), &1.into()));
     assert!(outside["holds"].is_null() && outside["made"].is_string());
+    // Whose signature it is cannot be known without a root, and that is said.
+    let signature = |said: &Value| said["signature"].as_str().unwrap().to_owned();
+    assert!(
+        signature(&outside).contains("is only said by the bundle itself: it was checked against no root")
+    );
     let own = json(&["bundle", "inspect", text(file), "--dir", &town.at(OFFICE)]);
     assert_eq!((&own["readable"], &own["sender"]), (&false.into(), &"a member".into()), "{own}");
     let inside = json(&["bundle", "inspect", text(file), "--dir", &town.at(CITY)]);
     assert_eq!(inside["readable"], true);
     assert_eq!(inside["holds"]["documents"], 1, "{inside}");
+    let root = json(&["cert", "show", &town.at("root")])["root"].as_str().unwrap().to_owned();
+    for checked in [&own, &inside] {
+        let words = signature(checked);
+        assert!(words.contains("the key in the record of 370100-01; the record was checked"), "{words}");
+        assert!(words.contains(&root), "{words}");
+    }
+    // A node of another country sees that it proves nothing.
+    let foreign = Town::new(&[CITY]);
+    let stranger = json(&["bundle", "inspect", text(file), "--dir", &foreign.at(CITY)]);
+    assert!(signature(&stranger).starts_with("it does not prove 370100-01"), "{stranger}");
+    assert_eq!(stranger["readable"], false);
     let said = says(&["bundle", "inspect", text(file)]);
     assert!(
         said.contains("370100-01") && said.contains("whole\tyes") || said.contains("whole\ttrue"),
@@ -265,4 +281,48 @@ fn only_an_office_is_made_as_one_and_only_of_records_that_hold() {
     let args = ["init", "--office", "--dir", &office, "--identity", &office_id, "--record", text(&record)];
     fails(&args, 1, "is no record that holds here");
     assert!(!town.path(OFFICE).exists(), "nothing was made");
+}
+
+#[test]
+fn what_became_of_every_stick_is_kept_on_the_node() {
+    for way in WAYS {
+        let town = office_and_city();
+        let (_office, mut running) = (town.way(way, OFFICE), town.way(way, CITY));
+        call(&town, OFFICE, "路灯不亮");
+        let there = stick(&town, "there");
+        export(&town, OFFICE, CITY, &there);
+        let said = import(&town, CITY, &there);
+        let log = |node: &str| json(&["bundle", "log", "--dir", &town.at(node)]).as_array().unwrap().clone();
+        let out = &log(OFFICE)[0];
+        assert_eq!((&out["way"], &out["with"]), (&"out".into(), &serde_json::json!([CITY])), "{out}");
+        assert_eq!((&out["files"], &out["medium"]), (&1.into(), &text(&there).into()), "{out}");
+        assert!(out["items"].as_u64().unwrap() > 0 && out["at"].is_string(), "{out}");
+        let read = &log(CITY)[0];
+        assert_eq!((&read["way"], &read["with"]), (&"in".into(), &serde_json::json!([OFFICE])), "{read}");
+        assert_eq!((&read["items"], &read["words"]), (&said["taken"], &said["words"]), "{read}");
+        assert!(read["next"].as_str().unwrap().contains("bundle export --to 370100-01"), "{read}");
+        // What failed is in it as well, with what to do: a stick without a bundle, and one that is torn.
+        let empty = stick(&town, "empty");
+        fails(&["bundle", "import", text(&empty), "--dir", &town.at(CITY)], 1, "no bundle");
+        assert!(log(CITY)[0]["words"].as_str().unwrap().contains("no bundle"), "{:?}", log(CITY)[0]);
+        let torn = stick(&town, "torn");
+        let bytes = fs::read(&files(&there)[0]).unwrap();
+        fs::write(torn.join("torn.hlb"), &bytes[..bytes.len() * 3 / 4]).unwrap();
+        run(&["bundle", "import", text(&torn), "--dir", &town.at(CITY)]);
+        assert_eq!(log(CITY)[0]["odd"], 1, "{:?}", log(CITY)[0]);
+        // It outlives the process, and the status tells the last of it, the newest first.
+        running = running.map(|node| {
+            drop(node);
+            town.start(CITY, &[])
+        });
+        let all = log(CITY);
+        let status = json(&["replica", "status", "--dir", &town.at(CITY)]);
+        assert_eq!(status["bundle_log"].as_array().unwrap(), &all);
+        assert_eq!((all.len(), &all[2]["items"]), (3, &said["taken"]));
+        let office = status["peers"].as_array().unwrap().iter().find(|p| p["node"] == OFFICE).unwrap();
+        assert!(office["stick_at"].is_string(), "{status}");
+        let words = says(&["bundle", "log", "--limit", "1", "--dir", &town.at(CITY)]);
+        assert!(words.contains("torn") && !words.contains("empty"), "{words}");
+        drop(running);
+    }
 }

@@ -9,6 +9,7 @@ use sync::store::Store;
 use sync::store::bundles::Bundles;
 
 use super::{Engine, hex, shown_time, text};
+use crate::bundles::log;
 use crate::others;
 use crate::projection::{self, Indexing, Row};
 use crate::request::{Failure, FailureKind, Reply};
@@ -19,6 +20,9 @@ const OTHER_KINDS: usize = 32;
 
 /// Batches that bundles took along and nobody has answered are counted up to here.
 const HANDED_OUT: usize = 10_000;
+
+/// How many of the last sticks the status tells.
+const LAST_TRIPS: usize = 5;
 
 /// Tickets whose words search does not find yet are counted up to here.
 const UNINDEXED: usize = 10_000;
@@ -85,6 +89,15 @@ impl Engine {
                 .map(|(kind, n)| (kind, Value::from(n)))
                 .collect();
         let (number, last) = self.replica.chain();
+        // Who was met by a stick, and when last.
+        let trips = self.last_trips(log::KEPT)?;
+        for peer in &mut shown {
+            let met = trips.iter().find(|trip| {
+                let with = trip["with"].as_array();
+                trip["way"] == "in" && with.is_some_and(|with| with.contains(&peer["node"]))
+            });
+            peer["stick_at"] = met.map_or(Value::Null, |trip| trip["at"].clone());
+        }
         let mut status = json!({
             "node": self.me(),
             "site": self.me().site(),
@@ -110,6 +123,7 @@ impl Engine {
             "backup": self.last_backup(),
             "restored": self.last_restored()?,
             "carried_parcels": self.replica.parcels(&mut self.store)?.iter().filter(|p| p.from != self.me()).count(),
+            "bundle_log": trips.into_iter().take(LAST_TRIPS).collect::<Vec<_>>(),
             "peers": shown,
         });
         self.file_status(&mut status)?;
