@@ -67,7 +67,9 @@ impl InitArgs {
             session.ask(&Request::Admit { kind: "record".to_owned(), hex: hex(bytes) })?;
         }
         let superiors = records.iter().map(|(node, _)| *node).filter(|node| node.site().is_above(me.site()));
-        let known: Vec<NodeName> = superiors.collect();
+        let mut known: Vec<NodeName> = superiors.collect();
+        // Its city first, whichever way they were named: sticks go there.
+        known.sort_by_key(|node| std::cmp::Reverse(node.site().tier()));
         let mut said = json!({ "node": me, "dir": dir });
         if self.office {
             session.keep_pairs(&known)?;
