@@ -3,15 +3,17 @@
 //! ```text
 //! request   what is asked of a node, page by page      medium   files of a stick: found, opened, written
 //! write     an export into files                       part     one file, read page by page, whatever became of it
-//! read      files into a node, and what became of them
+//! read      files into a node, and what became of them      log      what became of the last sticks, kept on the node
 //! ```
 
+pub(crate) mod log;
 mod medium;
 mod part;
 mod read;
 mod request;
 mod write;
 
+pub use log::{Direction, Trip};
 pub use medium::Opened;
 pub use part::{PageAt, Part, Unreadable};
 pub use read::{FileReport, Report, read};

@@ -8,6 +8,7 @@ mod doctor;
 mod files;
 mod findings;
 mod import;
+mod init;
 mod papers;
 mod progress;
 mod replica;
@@ -55,11 +56,7 @@ enum Command {
     #[command(subcommand)]
     Cert(cert::Cert),
     /// Makes a data directory for an identity.
-    Init {
-        /// The identity's directory, as `hotline cert node` made it.
-        #[arg(long, value_name = "DIR")]
-        identity: PathBuf,
-    },
+    Init(init::InitArgs),
     /// Runs the node until SIGTERM or Ctrl-C.
     Run(run::RunArgs),
     /// Tickets.
@@ -165,7 +162,7 @@ impl Cli {
         match &self.command {
             Command::Demo(args) => demo::demo(args, self.dir.as_deref(), self.json),
             Command::Cert(command) => command.run(self),
-            Command::Init { identity } => self.init(identity),
+            Command::Init(args) => args.run(self),
             Command::Run(args) => run::run(self.config(args.flags()?)?),
             Command::Ticket(command) => command.run(self),
             Command::Replica(command) => command.run(self),
@@ -178,22 +175,6 @@ impl Cli {
             Command::Completions { shell } => papers::completions(*shell),
             Command::Man { out } => papers::man(out.as_deref()),
         }
-    }
-
-    /// Makes a data directory, and takes in the revocation lists that came with the identity.
-    fn init(&self, from: &Path) -> Result<(), Failure> {
-        let dir = self.dir()?;
-        let mut identity = certs::Identity::load(from).map_err(|e| {
-            Failure::new(FailureKind::Configuration, "the identity cannot be read")
-                .because(e)
-                .hint("what is wrong with it: hotline cert check DIR")
-        })?;
-        Engine::init(&dir, &mut identity)?;
-        for list in cert::waiting_lists(from)? {
-            ask(&dir, &list)?;
-        }
-        self.print(&json!({ "node": identity.node(), "dir": dir }));
-        Ok(())
     }
 
     fn print(&self, value: &Value) {
@@ -223,12 +204,34 @@ fn ask(dir: &Path, request: &Request) -> Reply {
 struct Session {
     dir: PathBuf,
     engine: Option<Engine>,
+    /// The directory is so damaged that no node starts on it: questions are answered, and nothing is written.
+    looks: bool,
 }
 
 impl Session {
     fn open(dir: &Path) -> Result<Session, Failure> {
         let engine = if is_running(dir) { None } else { Some(Engine::open(dir, &Options::drawn()?)?) };
-        Ok(Session { dir: dir.to_owned(), engine })
+        Ok(Session { dir: dir.to_owned(), engine, looks: false })
+    }
+
+    /// The same for somebody who wants to know what is damaged.
+    fn open_damaged(dir: &Path) -> Result<Session, Failure> {
+        match Session::open(dir) {
+            Err(failure) if failure.kind == FailureKind::Integrity => {
+                let engine = Some(Engine::look(dir, &Options::drawn()?)?);
+                Ok(Session { dir: dir.to_owned(), engine, looks: true })
+            }
+            other => other,
+        }
+    }
+
+    /// Keeps pairs with these nodes, on a directory that nobody else works on.
+    fn keep_pairs(&mut self, peers: &[certs::NodeName]) -> Result<(), Failure> {
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        engine.begin(now_ms())?;
+        peers.iter().try_for_each(|peer| engine.add_peer(*peer))?;
+        engine.commit()?;
+        Ok(())
     }
 
     fn ask(&mut self, request: &Request) -> Reply {
@@ -240,8 +243,15 @@ impl Session {
         };
         engine.begin(now_ms())?;
         let reply = engine.ask(request);
-        engine.commit()?;
-        reply
+        if self.looks {
+            return reply;
+        }
+        match (engine.commit(), reply) {
+            (Ok(_), reply) => reply,
+            // What a question found damaged says more than where the commit behind it stumbled.
+            (Err(_), Err(found)) if found.kind == FailureKind::Integrity => Err(found),
+            (Err(failure), _) => Err(failure),
+        }
     }
 }
 

@@ -69,6 +69,7 @@ pub fn examine(look: &Look) -> Vec<Finding> {
             dates(look, status, &mut found);
             for peer in status["peers"].as_array().into_iter().flatten() {
                 link(look, peer, &mut found);
+                version(status, peer, &mut found);
             }
             content(look, status, &mut found);
         }
@@ -263,7 +264,17 @@ fn link(look: &Look, peer: &Value, found: &mut Findings) {
     let outbox = peer["outbox"].as_u64().unwrap_or(0);
     let waits =
         if outbox == 0 { "nothing waits for it".to_owned() } else { format!("{outbox} changes wait for it") };
+    // A site without a line is met by sticks: days between them are as they should be.
+    let by_stick = peer["connected"] != true
+        && ago("stick_at").is_some_and(|stick| ago("last_seen").is_none_or(|seen| stick <= seen + MINUTE));
     match (peer["connected"] == true, ago("last_seen")) {
+        _ if by_stick => {
+            let age = ago("stick_at").unwrap_or(0);
+            let severity = stick_severity(age);
+            let what = format!("{node} is met by sticks, the last came {} ago; {waits}", span(age));
+            let next = "a stick is due: hotline bundle export; what became of the last ones: hotline bundle log";
+            found.add("link", severity, what, (severity != Fine).then_some(next));
+        }
         (true, _) => found.add("link", Fine, format!("{node} is linked; {waits}"), None),
         (false, None) => found.add(
             "link",
@@ -298,7 +309,9 @@ fn link(look: &Look, peer: &Value, found: &mut Findings) {
             Some("hotline replica diff NODE tells what it lacks"),
         ),
         Some(age) => {
-            let severity = if age > 7 * DAY {
+            let severity = if by_stick {
+                stick_severity(age)
+            } else if age > 7 * DAY {
                 Critical
             } else if age > DAY {
                 Warning
@@ -312,6 +325,49 @@ fn link(look: &Look, peer: &Value, found: &mut Findings) {
                 (severity != Fine).then_some("hotline replica diff NODE tells what it lacks"),
             );
         }
+    }
+}
+
+/// Sticks that come every week or two are no trouble.
+fn stick_severity(age: i64) -> Severity {
+    match age {
+        _ if age <= 15 * DAY => Severity::Fine,
+        _ if age <= 31 * DAY => Severity::Warning,
+        _ => Severity::Critical,
+    }
+}
+
+/// A peer whose link is up runs another program. Nodes of several versions are the ordinary state of a country, and only
+/// frames of another version keep something from somebody.
+fn version(status: &Value, peer: &Value, found: &mut Findings) {
+    use Severity::{Notice, Warning};
+    let (Some(ours), Some(theirs)) = (status["protocol"].as_u64(), peer["protocol"].as_u64()) else { return };
+    let node = peer["node"].as_str().unwrap_or_default();
+    let (own, program) = (status["program"].as_str().unwrap_or("?"), peer["program"].as_str());
+    let runs = program
+        .map_or_else(|| "a program that does not say its version".to_owned(), |p| format!("program {p}"));
+    if ours != theirs {
+        let (older, next) = match ours < theirs {
+            true => (
+                "this node",
+                "update this program; until then both speak the older version, and nothing is lost",
+            ),
+            false => (
+                "it",
+                "have its program updated; until then both speak the older version, and nothing is lost",
+            ),
+        };
+        let what = format!(
+            "{node} runs {runs} and speaks version {theirs} on links; this node runs {own} and speaks {ours}: {older} is older"
+        );
+        found.add("version", Warning, what, Some(next));
+    } else if program != Some(own) {
+        found.add(
+            "version",
+            Notice,
+            format!("{node} runs {runs}, this node {own}; both speak version {ours} on links"),
+            Some("update the older one when it suits; nothing is kept back until then"),
+        );
     }
 }
 
@@ -400,7 +456,8 @@ mod tests {
             damaged: Some(None),
             status: Ok(json!({
                 "node": "370100", "clock_doubt": false, "expiring": [], "revoked": [], "other_kinds": {},
-                "peers": [{ "node": "370000", "connected": true, "outbox": 0, "items": 9, "last_seen": at(0), "proved_at": at(HOUR) }],
+                "program": "0.1.0", "protocol": 1,
+                "peers": [{ "program": "0.1.0", "protocol": 1, "node": "370000", "connected": true, "outbox": 0, "items": 9, "last_seen": at(0), "proved_at": at(HOUR) }],
             })),
         }
     }
@@ -423,6 +480,22 @@ mod tests {
             if let Ok(status) = &mut look.status {
                 change(status);
             }
+        };
+        let sticks = |look: &mut Look, age: i64| {
+            status(look, &|s| {
+                s["peers"][0]["connected"] = json!(false);
+                s["peers"][0]["last_seen"] = json!(at(age));
+                s["peers"][0]["stick_at"] = json!(at(age));
+            });
+        };
+        let mut look = healthy();
+        sticks(&mut look, 10 * DAY);
+        assert_eq!(worst(&look).0, Severity::Fine, "a stick of last week is in order");
+        let speaks = |look: &mut Look, protocol: u64, program: Value| {
+            status(look, &|s| {
+                s["peers"][0]["protocol"] = json!(protocol);
+                s["peers"][0]["program"] = program.clone();
+            });
         };
         type Case<'a> = (Severity, &'static str, &'a dyn Fn(&mut Look));
         let cases: &[Case<'_>] = &[
@@ -463,10 +536,16 @@ mod tests {
                     s["peers"][0]["last_seen"] = json!(at(2 * DAY));
                 })
             }),
+            (Warning, "link", &|l| sticks(l, 20 * DAY)),
+            (Critical, "link", &|l| sticks(l, 40 * DAY)),
             (Warning, "outbox", &|l| l.stuck.push("370000".to_owned())),
             (Warning, "proof", &|l| status(l, &|s| s["peers"][0]["proved_at"] = json!(at(2 * DAY)))),
             (Critical, "proof", &|l| status(l, &|s| s["peers"][0]["proved_at"] = json!(at(9 * DAY)))),
             (Warning, "items", &|l| status(l, &|s| s["waiting"] = json!(2))),
+            (Warning, "version", &|l| speaks(l, 2, json!("0.9.0"))),
+            (Warning, "version", &|l| speaks(l, 0, Value::Null)),
+            (Notice, "version", &|l| speaks(l, 1, json!("0.2.0"))),
+            (Notice, "version", &|l| speaks(l, 1, Value::Null)),
             (Warning, "version", &|l| status(l, &|s| s["other_kinds"] = json!({ "article": 4 }))),
             (Notice, "node", &|l| status(l, &|s| s["restored"] = json!({ "at": at(0), "of": "x" }))),
         ];

@@ -31,6 +31,7 @@ mod persons;
 mod restored;
 mod retention;
 mod side_by_side;
+mod verify;
 mod view;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -270,6 +271,7 @@ impl Engine {
         let mut store = Sqlite::open(&dir.join(DATABASE))?;
         projection::prepare(store.connection())?;
         others::prepare(store.connection())?;
+        crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let mut drawn = [0; 1];
         getrandom::fill(&mut drawn).map_err(|e| failed("the system gives no random numbers", e))?;
@@ -283,6 +285,34 @@ impl Engine {
 
     /// Opens a data directory; only one process may at a time.
     pub fn open(dir: &Path, options: &Options) -> Result<Engine, Failure> {
+        let mut engine = Engine::look(dir, options)?;
+        engine.read_serials()?;
+        engine.set_file_limits(FileLimits::default());
+        engine.store.collect()?;
+        engine.store.begin()?;
+        engine.bring_together()?;
+        for doc in others::take(engine.store.connection(), KIND)? {
+            let open = engine.replica.open_document(doc, &mut engine.store, &engine.desk)?;
+            if let Some((document, matter)) = open {
+                let row = Desk::row(document, matter);
+                engine.desk.project(&mut engine.store, &doc, row)?;
+            }
+        }
+        engine.date_again()?;
+        let record = engine.identity().record().bytes().clone();
+        engine.replica.put_directory(Kind::RECORD, &record, &mut engine.store, &mut engine.desk)?;
+        engine.replica.seal_backlog(&mut engine.store)?;
+        engine.replica.flush(0, &mut engine.store, &mut engine.desk)?;
+        engine.store.commit()?;
+        engine.replica.effects();
+        engine.desk.touched.clear();
+        engine.desk.kept.clear();
+        Ok(engine)
+    }
+
+    /// Opens a data directory without the work of a start, which reads more and writes: so a damaged one can still be
+    /// looked into. Ask it questions, and end without a commit.
+    pub fn look(dir: &Path, options: &Options) -> Result<Engine, Failure> {
         must_be_usable(dir)?;
         let identity = Identity::load(&dir.join(IDENTITY)).map_err(|e| {
             Failure::new(FailureKind::Configuration, "the node's identity cannot be read").because(e)
@@ -296,12 +326,14 @@ impl Engine {
         })?;
         projection::prepare(store.connection())?;
         others::prepare(store.connection())?;
+        crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let identity = Arc::new(identity);
         let me = identity.node();
         let roll = Roll::new(identity.clone());
         store.begin()?;
-        let replica = Replica::open(me, roll, options.seed, SHELF, &mut store)?;
+        let mut replica = Replica::open(me, roll, options.seed, SHELF, &mut store)?;
+        replica.runs_program(env!("CARGO_PKG_VERSION"));
         let block = match store.meta(BLOCK)? {
             Some(bytes) => String::from_utf8_lossy(&bytes)
                 .parse()
@@ -315,7 +347,7 @@ impl Engine {
         };
         store.commit()?;
         let reference = Arc::new(reference_of(dir)?);
-        let mut engine = Engine {
+        Ok(Engine {
             dir: dir.to_owned(),
             store,
             replica,
@@ -347,29 +379,7 @@ impl Engine {
             file_limits: FileLimits::default(),
             events: VecDeque::new(),
             now: 0,
-        };
-        engine.read_serials()?;
-        engine.set_file_limits(FileLimits::default());
-        engine.store.collect()?;
-        engine.store.begin()?;
-        engine.bring_together()?;
-        for doc in others::take(engine.store.connection(), KIND)? {
-            let open = engine.replica.open_document(doc, &mut engine.store, &engine.desk)?;
-            if let Some((document, matter)) = open {
-                let row = Desk::row(document, matter);
-                engine.desk.project(&mut engine.store, &doc, row)?;
-            }
-        }
-        engine.date_again()?;
-        let record = identity.record().bytes().clone();
-        engine.replica.put_directory(Kind::RECORD, &record, &mut engine.store, &mut engine.desk)?;
-        engine.replica.seal_backlog(&mut engine.store)?;
-        engine.replica.flush(0, &mut engine.store, &mut engine.desk)?;
-        engine.store.commit()?;
-        engine.replica.effects();
-        engine.desk.touched.clear();
-        engine.desk.kept.clear();
-        Ok(engine)
+        })
     }
 
     /// The own identity.

@@ -5,6 +5,7 @@
 //! carries one (a sample, a ticket's key) shows neither in its `Debug`, and errors quote no content.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
@@ -13,6 +14,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::request::{Failure, FailureKind};
+
+#[cfg(feature = "otlp")]
+mod otlp;
 
 /// What is logged unless somebody says otherwise.
 pub const LEVEL: &str = "info,quinn=warn";
@@ -52,11 +56,43 @@ pub struct LogOptions {
     pub level: String,
     /// The form.
     pub format: Format,
+    /// The collector on this machine that spans go to, if the program is built with it.
+    pub otlp: Option<SocketAddr>,
+}
+
+/// Spans go to a collector until it is dropped; then what is left of them goes out.
+#[derive(Default)]
+#[must_use = "what it holds ends with it"]
+pub struct Spans {
+    #[cfg(feature = "otlp")]
+    _exporting: Option<otlp::Exporting>,
+}
+
+/// Reads the address of a collector: `off`, or `http://127.0.0.1:PORT`.
+pub fn collector(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let wrong = || format!("`{text}` is neither `off` nor like http://127.0.0.1:4318");
+    let address: SocketAddr = text
+        .strip_prefix("http://")
+        .and_then(|rest| rest.trim_end_matches('/').parse().ok())
+        .ok_or_else(wrong)?;
+    if !address.ip().is_loopback() {
+        return Err(format!(
+            "{address} is not a loopback address; traces are neither encrypted nor signed: use a local collector, and let it \
+             carry them on"
+        ));
+    }
+    if !cfg!(feature = "otlp") {
+        return Err("this program was built without traces; build it with `--features otlp`".to_owned());
+    }
+    Ok(Some(address))
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        LogOptions { level: LEVEL.to_owned(), format: Format::Auto }
+        LogOptions { level: LEVEL.to_owned(), format: Format::Auto, otlp: None }
     }
 }
 
@@ -86,8 +122,8 @@ fn chosen(format: Format, terminal: bool, journal: bool) -> Format {
     }
 }
 
-/// Begins to log. Once a process; a second call fails.
-pub fn begin(options: &LogOptions) -> Result<(), Failure> {
+/// Begins to log. Once a process; a second call fails. `instance` is what a collector calls this node.
+pub fn begin(options: &LogOptions, instance: Option<&str>) -> Result<Spans, Failure> {
     let wrong =
         |why: String| Failure::new(FailureKind::Configuration, "the log cannot be set up").because(why);
     let stderr = std::fs::metadata("/proc/self/fd/2").ok().map(|m| (m.dev(), m.ino()));
@@ -104,10 +140,9 @@ pub fn begin(options: &LogOptions) -> Result<(), Failure> {
             Format::Json | Format::Auto => lines().json().boxed(),
         };
     let filter = EnvFilter::try_new(&options.level).map_err(|e| wrong(e.to_string()))?;
-    tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
-        .try_init()
-        .map_err(|e| wrong(e.to_string()))?;
+    let layers = vec![layer.with_filter(filter).boxed()];
+    let (layers, spans) = with_spans(layers, options, instance).map_err(wrong)?;
+    tracing_subscriber::registry().with(layers).try_init().map_err(|e| wrong(e.to_string()))?;
     // automerge panics on some hostile changes; the gate contains that, and a contained panic is no news here.
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -116,7 +151,28 @@ pub fn begin(options: &LogOptions) -> Result<(), Failure> {
             before(panic);
         }
     }));
-    Ok(())
+    Ok(spans)
+}
+
+type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
+
+/// The layers with the one for spans, if a collector is named.
+#[cfg(feature = "otlp")]
+fn with_spans(
+    mut layers: Layers,
+    options: &LogOptions,
+    instance: Option<&str>,
+) -> Result<(Layers, Spans), String> {
+    let Some(to) = options.otlp else { return Ok((layers, Spans::default())) };
+    let (layer, exporting) = otlp::layer(to, instance)?;
+    layers.push(layer);
+    Ok((layers, Spans { _exporting: Some(exporting) }))
+}
+
+/// [`collector`] takes no address then.
+#[cfg(not(feature = "otlp"))]
+fn with_spans(layers: Layers, _: &LogOptions, _: Option<&str>) -> Result<(Layers, Spans), String> {
+    Ok((layers, Spans::default()))
 }
 
 #[cfg(test)]
@@ -130,6 +186,21 @@ mod tests {
         }
         for wrong in ["inof", "info,quin", "sync=loud", ""] {
             assert!(check_level(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_collector_is_on_this_machine() {
+        assert_eq!(collector("off"), Ok(None));
+        for wrong in
+            ["", "127.0.0.1:4318", "https://127.0.0.1:4318", "http://localhost:4318", "http://127.0.0.1"]
+        {
+            assert!(collector(wrong).unwrap_err().contains("neither"), "{wrong}");
+        }
+        assert!(collector("http://10.0.0.1:4318").unwrap_err().contains("loopback"));
+        match cfg!(feature = "otlp") {
+            true => assert_eq!(collector("http://127.0.0.1:4318/"), Ok(Some(([127, 0, 0, 1], 4318).into()))),
+            false => assert!(collector("http://127.0.0.1:4318").unwrap_err().contains("--features otlp")),
         }
     }
 

@@ -230,6 +230,39 @@ pub enum Request {
     Events,
 }
 
+impl Request {
+    /// Its name, as the socket has it: all that a trace says of a request.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Request::New { .. } => "new",
+            Request::Act { .. } => "act",
+            Request::Note { .. } => "note",
+            Request::File(_) => "file",
+            Request::Bundle(_) => "bundle",
+            Request::Show { .. } => "show",
+            Request::History { .. } => "history",
+            Request::List { .. } => "list",
+            Request::Search { .. } => "search",
+            Request::Lookup { .. } => "lookup",
+            Request::Grant { .. } => "grant",
+            Request::Erase { .. } => "erase",
+            Request::Reveals { .. } => "reveals",
+            Request::Export { .. } => "export",
+            Request::Status => "status",
+            Request::Digest { .. } => "digest",
+            Request::Diff { .. } => "diff",
+            Request::Conflicts => "conflicts",
+            Request::TakeIn { .. } => "take-in",
+            Request::Verify => "verify",
+            Request::Rebuild => "rebuild",
+            Request::Admit { .. } => "admit",
+            Request::Hold { .. } => "hold",
+            Request::ConfirmClock => "confirm-clock",
+            Request::Events => "events",
+        }
+    }
+}
+
 /// Why a request was not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -37,6 +37,11 @@ fn a_node_in_order_is_said_to_be_so_and_trouble_is_named_with_a_next_step() {
         let (_city, province) = town.pair("370100", "370000");
         json(&["ticket", "new", "--dir", &city, "--text", "公交晚点", "--phone", "13800000001"]);
         town.proved("370100");
+        // What the other end runs is known by its greeting; it is the same program here.
+        let status = json(&["replica", "status", "--dir", &city]);
+        let peer = &status["peers"][0];
+        assert_eq!(peer["program"], env!("CARGO_PKG_VERSION"), "{status}");
+        assert_eq!((&peer["program"], &peer["protocol"]), (&status["program"], &status["protocol"]));
         let (said, output) = doctor(&city, &[]);
         assert_eq!(output.status.code(), Some(6));
         assert_eq!(

@@ -6,7 +6,7 @@ mod harness;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use harness::{Running, Town, WAYS, both, fails, hotline, json, run, says, until};
+use harness::{Running, Town, WAYS, both, fails, hotline, json, run, samples, says, text, until};
 
 #[test]
 fn an_operator_looks_into_a_replica_both_ways() {
@@ -270,4 +270,83 @@ fn every_exit_code_of_the_contract() {
     let said: serde_json::Value =
         serde_json::from_slice(&said.stdout).expect("a failure is one document, too");
     assert_eq!(said["error"]["kind"], "integrity");
+}
+
+/// The leaves below a page of a table: SQLite numbers pages from 1, and the first begins with the file's own head.
+fn leaves(file: &[u8], size: usize, page: usize, found: &mut Vec<usize>) {
+    let bytes = &file[(page - 1) * size..page * size];
+    if bytes[0] == 13 {
+        return found.push(page);
+    }
+    let child = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let cells = usize::from(u16::from_be_bytes([bytes[3], bytes[4]]));
+    for cell in 0..cells {
+        let at = 12 + 2 * cell;
+        let at = usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+        leaves(file, size, child(at), found);
+    }
+    leaves(file, size, child(8), found);
+}
+
+/// Overwrites the page of the database that holds the row of an item.
+fn spoil_page_of(database: &std::path::Path, root: usize, hash: &[u8]) {
+    let mut bytes = std::fs::read(database).unwrap();
+    let size = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    let mut pages = Vec::new();
+    leaves(&bytes, size, root, &mut pages);
+    let mut pages = pages.into_iter().map(|page| (page - 1) * size..page * size);
+    let page = pages.find(|page| bytes[page.clone()].windows(hash.len()).any(|w| w == hash)).unwrap();
+    bytes[page].fill(0xa5);
+    std::fs::write(database, bytes).unwrap();
+}
+
+#[test]
+fn a_page_that_cannot_be_read_hides_nothing_else() {
+    // On a directory that a node still starts on, and on one where already the seal of the import fails.
+    for starts in [true, false] {
+        let town = Town::new(&["370100"]);
+        let city = town.at("370100");
+        json(&["ticket", "import", text(&samples()), "--dir", &city]);
+        if starts {
+            json(&["replica", "verify", "--dir", &city]);
+        }
+        // An item in the middle, beside whatever else its page holds; and one far away that is altered, too.
+        let database = town.path("370100").join("node.db");
+        let db = rusqlite::Connection::open(&database).unwrap();
+        let items = db.query_row("SELECT count(*) FROM item", [], |r| r.get::<_, i64>(0)).unwrap() as u64;
+        let row = |at: u64| -> (i64, Vec<u8>) {
+            let sql = format!("SELECT id, hash FROM item WHERE id >= {at} AND kind = 1 ORDER BY id LIMIT 1");
+            db.query_row(&sql, [], |r| Ok((r.get(0)?, r.get(1)?))).unwrap()
+        };
+        let ((_, lost), (altered, altered_hash)) = (row(items / 2), row(items - 9));
+        db.execute("UPDATE item SET bytes = zeroblob(length(bytes)) WHERE id = ?1", [altered]).unwrap();
+        let root = db
+            .query_row("SELECT rootpage FROM sqlite_master WHERE name = 'item'", [], |r| r.get::<_, i64>(0))
+            .unwrap();
+        drop(db);
+        spoil_page_of(&database, usize::try_from(root).unwrap(), &lost);
+
+        let args = ["replica", "verify", "--dir", &city, "--json"];
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(5), "{}", both(&output));
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let hint = said["error"]["hint"].as_str().unwrap();
+        assert!(hint.contains("hotline restore") && hint.contains("Everything that is not named"), "{hint}");
+        let report: serde_json::Value =
+            serde_json::from_str(said["error"]["causes"][0].as_str().unwrap()).unwrap();
+        let hex = |hash: &[u8]| hash.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let damaged = report["damaged"].as_array().unwrap();
+        let gap = damaged.iter().find(|d| d["rows"].is_string()).unwrap();
+        let names: Vec<&str> = gap["items"].as_array().unwrap().iter().filter_map(|i| i.as_str()).collect();
+        assert!(names.contains(&hex(&lost).as_str()), "{gap}");
+        assert!(!gap["documents"].as_array().unwrap().is_empty(), "{gap}");
+        // Nothing but the page is missing: what can be read and what is named are all there was.
+        assert_eq!(report["items"].as_u64().unwrap() + names.len() as u64, items, "{report}");
+        assert!(
+            damaged.iter().any(|d| d["item"] == hex(&altered_hash)),
+            "the far one is found as well: {report}"
+        );
+        let seals = damaged.iter().filter(|d| d["seal"].is_string()).count();
+        assert!(damaged.len() <= 4 + seals, "{report}");
+    }
 }

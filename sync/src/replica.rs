@@ -51,7 +51,7 @@ use crate::item::{Audience, Class, Item, Kind, State};
 use crate::matter::{Domain, Matter};
 use crate::store::{self, Debt, Peer, Position, Store};
 use crate::trust::{Admission, Membership, Trust};
-use crate::wire::Lane;
+use crate::wire::{Lane, Program};
 use admit::{Incoming, Taken as Admitted};
 pub use beginning::Beginning;
 pub use bundle::{Basis, Export, Letter, MAX_CARRIED, MAX_CARRIED_BYTES, Taken, distance};
@@ -331,6 +331,8 @@ pub struct LinkView {
     pub parked: u64,
     /// Whether a repair is under way.
     pub repairing: bool,
+    /// The newest version of frames that the peer speaks, and its program as far as it says that.
+    pub speaks: Option<(u16, Program)>,
 }
 
 /// A node's own end of its seal chain.
@@ -362,6 +364,8 @@ impl Chance {
 pub struct Replica<T, M> {
     me: NodeName,
     incarnation: Incarnation,
+    /// What this node calls its program.
+    program: Program,
     trust: T,
     chance: Chance,
     chain: Chain,
@@ -407,6 +411,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let mut replica = Replica {
             me,
             incarnation,
+            program: Program::default(),
             trust,
             chance,
             chain,
@@ -458,6 +463,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     /// The peers that this node keeps a pair with.
     pub fn peers(&self) -> impl Iterator<Item = (NodeName, &Peer)> {
         self.pairs.iter().map(|(name, row)| (*name, row))
+    }
+
+    /// Says in every hello from now on which version of its program this node runs.
+    pub fn runs_program(&mut self, version: &str) {
+        self.program = Program::new(version);
     }
 
     /// What the operator sees of a link.

@@ -105,6 +105,36 @@ pub struct Hello {
     pub clock: u64,
     /// The sender owes more than it sent in this flight: its digest is not to be compared.
     pub more: bool,
+    /// The sender's program, for operators. It came later than the rest and stands behind it: a node of before does not
+    /// say it, and skips it.
+    #[serde(skip)]
+    pub program: Program,
+}
+
+/// The version of a program, as its node says it: shown, never used. Empty when nothing was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program(String);
+
+impl Program {
+    /// The longest in bytes.
+    pub const MAX: usize = 32;
+
+    /// Of a text what may stand in a version: letters, digits, dots, pluses and hyphens, up to [`Program::MAX`].
+    pub fn new(text: &str) -> Program {
+        let fits = |c: &char| c.is_ascii_alphanumeric() || ".+-".contains(*c);
+        Program(text.chars().filter(fits).take(Program::MAX).collect())
+    }
+
+    /// What was said; `None` for nothing.
+    pub fn said(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// What a frame has behind the fields that every version knows.
+    fn read(tail: &[u8]) -> Program {
+        postcard::take_from_bytes::<&str>(tail)
+            .map_or_else(|_| Program::default(), |(text, _)| Program::new(text))
+    }
 }
 
 /// A fingerprint and when it was true.
@@ -488,7 +518,13 @@ impl Frame {
     /// The frame's bytes, without the length that goes before it on a stream.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
-            Frame::Hello(b) => frame(1, b),
+            Frame::Hello(b) => {
+                let bytes = frame(1, b);
+                match b.program.said() {
+                    None => bytes,
+                    Some(text) => postcard::to_extend(text, bytes).expect("a text has a byte form"),
+                }
+            }
             Frame::Batch { id, load } => {
                 let mut bytes = Vec::with_capacity(9 + load.len());
                 bytes.push(2);
@@ -529,7 +565,12 @@ impl Frame {
         }
         let Some((kind, rest)) = bytes.split_first() else { return Err(FrameError::Length(0)) };
         Ok(match kind {
-            1 => Frame::Hello(body(rest)?),
+            1 => {
+                let (mut hello, tail) =
+                    postcard::take_from_bytes::<Hello>(rest).map_err(|_| FrameError::Body)?;
+                hello.program = Program::read(tail);
+                Frame::Hello(hello)
+            }
             2 => {
                 let (id, load) = rest.split_first_chunk::<8>().ok_or(FrameError::Body)?;
                 Frame::Batch { id: u64::from_be_bytes(*id), load: load.to_vec() }
@@ -607,7 +648,7 @@ mod tests {
         fn frames_are_read_as_they_are_written(batch in any::<u64>(), sent in any::<u64>(), key in any::<[u8; 16]>()) {
             let digest = DigestBody { sent, received: 3, count: 4, fingerprint: [5; 32] };
             for frame in [
-                Frame::Hello(Hello { version: 1, incarnation: Incarnation::from_bytes([1; 8]), highest: Some((7, SealHash::from_bytes([2; 32]))), digest, clock: 9, more: true }),
+                Frame::Hello(Hello { version: 1, incarnation: Incarnation::from_bytes([1; 8]), highest: Some((7, SealHash::from_bytes([2; 32]))), digest, clock: 9, more: true, program: Program::new("1.2.3-rc+4") }),
                 Frame::Batch { id: batch, load: vec![1, 2, 3] },
                 Frame::Answer(Answer { batch, exceptions: vec![(1, Exception::Waiting), (2, Exception::Refused("no".into()))] }),
                 Frame::Digest(digest),
@@ -692,7 +733,49 @@ mod tests {
             digest,
             clock: 1_800_000_000_000,
             more: false,
+            program: Program::new("10.11.12"),
         };
         assert!(Frame::Hello(hello).to_bytes().len() < 128);
+    }
+
+    #[test]
+    fn a_program_is_skipped_by_older_nodes_and_not_missed_by_newer_ones() {
+        // As it was before programs were said.
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Before {
+            version: u16,
+            incarnation: Incarnation,
+            highest: Option<(u64, SealHash)>,
+            digest: DigestBody,
+            clock: u64,
+            more: bool,
+        }
+        let digest = DigestBody { sent: 1, received: 2, count: 3, fingerprint: [4; 32] };
+        let incarnation = Incarnation::from_bytes([1; 8]);
+        let before = Before { version: 1, incarnation, highest: None, digest, clock: 9, more: true };
+        let with = |program: &str| {
+            let program = Program::new(program);
+            Frame::Hello(Hello {
+                version: 1,
+                incarnation,
+                highest: None,
+                digest,
+                clock: 9,
+                more: true,
+                program,
+            })
+        };
+        // The older node reads what the newer one says, and the newer one what the older one says.
+        assert_eq!(body::<Before>(&with("0.2.0").to_bytes()[1..]), Ok(before));
+        assert_eq!(Frame::from_bytes(&with("").to_bytes()), Ok(with("")));
+        assert_eq!(Frame::from_bytes(&with("0.2.0").to_bytes()), Ok(with("0.2.0")));
+        // What stands behind it some day, and what is no version, hurts nobody.
+        let later = [with("0.2.0").to_bytes(), vec![255; 40]].concat();
+        assert_eq!(Frame::from_bytes(&later), Ok(with("0.2.0")));
+        for odd in [&[255u8; 40][..], &[3, 0xff, 0xfe, 0xfd], &[200, 1, b'x']] {
+            assert_eq!(Frame::from_bytes(&[with("").to_bytes().as_slice(), odd].concat()), Ok(with("")));
+        }
+        assert_eq!(Program::new("1.0\n<script>").said(), Some("1.0script"));
+        assert_eq!(Program::new(&"9".repeat(400)).said().map(str::len), Some(Program::MAX));
     }
 }

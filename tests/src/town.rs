@@ -40,10 +40,25 @@ fn name(text: &str) -> NodeName {
 impl Town {
     /// A town of these nodes, none of them linked.
     pub fn new(nodes: &[&str]) -> Town {
+        Town::built(nodes, tempfile::tempdir().expect("a directory"))
+    }
+
+    /// The same where fsync costs nothing, if this machine has such a place: for tests of thousands of commits.
+    pub fn in_memory(nodes: &[&str]) -> Town {
+        let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Town::built(nodes, memory.expect("a directory"))
+    }
+
+    /// Where its directories are.
+    pub fn place(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    fn built(nodes: &[&str], dir: TempDir) -> Town {
         let now = UnixTime::from_secs(START_MS / 1000);
         let root = Authority::root(SecretKey::from_seed(&[1; 32], "root"), now).expect("a root");
         let mut town = Town {
-            dir: tempfile::tempdir().expect("a directory"),
+            dir,
             root,
             provinces: BTreeMap::new(),
             engines: BTreeMap::new(),

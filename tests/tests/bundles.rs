@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use node::bundles::{Exported, FileReport, MIN_PART, PART, Report, read, write};
 use node::files::FileRequest;
 use node::request::{Act, Request};
+use serde_json::json;
 use sync::replica::Basis;
 use tempfile::TempDir;
 use world::city::Program;
@@ -434,18 +435,75 @@ fn a_full_stick_keeps_what_fitted_and_forgets_nothing() {
     assert_converged(&mut town, OFFICE, CITY);
 }
 
+/// Many tickets; their ids.
+fn calls(town: &mut Town, node: &str, count: usize) -> Vec<String> {
+    let ticket =
+        |n: &usize| json!({ "text": format!("路灯不亮 {n}"), "type": "咨询", "caller_phone": "13800000001" });
+    let all: Vec<usize> = (0..count).collect();
+    let mut ids = Vec::new();
+    for some in all.chunks(1_000) {
+        let tickets = some.iter().map(ticket).collect();
+        let made = town.ask(node, Request::New { tickets, user: None }).expect("tickets");
+        ids.extend(
+            made.as_array().expect("rows").iter().map(|r| r["id"].as_str().expect("an id").to_owned()),
+        );
+    }
+    ids
+}
+
 #[test]
-fn thousands_of_small_parts_are_read_at_once() {
-    let parts: usize = std::env::var("PARTS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+fn of_a_stick_cut_in_half_custody_and_urgent_matters_are_there() {
     let mut town = town();
+    round(&mut town, OFFICE, CITY);
+    knows(&mut town, CITY, OFFICE);
+    // The urgent ones are the oldest: by age alone they would stand at the end.
+    let old = calls(&mut town, OFFICE, 40);
+    for id in &old[..20] {
+        let offer = Act::Offer { to: CITY.to_owned(), reason: "市级路段".to_owned() };
+        town.act(OFFICE, id, offer).expect("it is granted");
+    }
+    for id in &old[20..] {
+        town.act(OFFICE, id, Act::Urge { text: "请尽快".to_owned() }).expect("it is granted");
+    }
+    let ordinary = calls(&mut town, OFFICE, 3_000);
     let dir = stick();
+    let exported = export(&mut town, OFFICE, CITY, dir.path());
+    let whole = fs::read(file_of(&exported, dir.path())).expect("a file");
+    let half = stick();
+    fs::write(half.path().join("half.hlb"), &whole[..whole.len() / 2]).expect("a file");
+    let report = import(&mut town, CITY, half.path());
+    assert_eq!(one(&report).outcome(), "torn", "{report:?}");
+    assert_eq!(report.waiting(), 0, "what is urgent has along what it rests on: {report:?}");
+    let here = ids(&mut town, CITY);
+    let missing: Vec<_> = old.iter().filter(|id| !here.contains(*id)).collect();
+    assert!(missing.is_empty(), "{} urgent ones are missing", missing.len());
+    for (n, id) in old.iter().enumerate() {
+        let there = town.show(OFFICE, id).expect("a ticket");
+        assert_eq!(town.show(CITY, id).expect("a ticket")["state_hash"], there["state_hash"], "{n}");
+    }
+    let came = ordinary.iter().filter(|id| here.contains(*id)).count();
+    assert!(came > 0 && came < ordinary.len(), "about half of the rest: {came} of {}", ordinary.len());
+}
+
+#[test]
+fn ten_thousand_small_parts_are_read_at_once() {
+    let parts: usize = std::env::var("PARTS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    // Half a minute where fsync costs nothing; a disk would be what is measured.
+    let mut town = Town::in_memory(&[OFFICE, CITY]);
+    knows(&mut town, OFFICE, CITY);
+    let dir = tempfile::tempdir_in(town.place()).expect("a directory");
+    // Most of them say only how things stand, as sticks do in quiet weeks.
+    let mut tickets = 0;
     for n in 0..parts {
-        town.call(OFFICE, &format!("路灯不亮 {n}"));
+        if n % 100 == 0 {
+            town.call(OFFICE, &format!("路灯不亮 {n}"));
+            tickets += 1;
+        }
         export_with(&mut town, OFFICE, CITY, dir.path(), PART, Basis::HandedOut);
     }
     let report = import(&mut town, CITY, dir.path());
     assert_eq!((report.files.len(), report.odd(), report.waiting()), (parts, 0, 0));
-    assert_eq!(held(&mut town, CITY).len(), parts);
+    assert_eq!(held(&mut town, CITY).len(), tickets);
     assert_converged(&mut town, OFFICE, CITY);
 }
 

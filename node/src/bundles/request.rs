@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use sync::replica::Basis;
 
+use super::log::Trip;
+
 /// The smallest bound of a part: one page, however full, fits with both heads.
 pub const MIN_PART: u64 = 1 << 20;
 
@@ -48,6 +50,16 @@ pub enum BundleRequest {
     },
     /// All pages of an import have been taken in. Replies with `{"answers":[{"to","count"}]}`: for whom answers wait.
     Taken,
+    /// What became of a stick, said by whoever read or wrote it, is kept.
+    Keep {
+        /// What became of it.
+        trip: Box<Trip>,
+    },
+    /// The last sticks, the newest first: `[{"at","way","medium","with","files","items",..,"words","next"}]`.
+    Log {
+        /// At most so many.
+        limit: usize,
+    },
     /// What a head says and what a page holds; nothing is taken in.
     Inspect {
         /// The parcel's head in hexadecimal.

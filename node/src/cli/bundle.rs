@@ -1,8 +1,9 @@
-//! `hotline bundle export|import|inspect`: the outbox in files, for sites without a line.
+//! `hotline bundle export|import|log|inspect`: the outbox in files, for sites without a line.
 
 mod export;
 mod import;
 mod inspect;
+mod log;
 
 use std::path::PathBuf;
 
@@ -36,6 +37,12 @@ pub(super) enum Bundle {
         #[arg(value_name = "PATH", required = true)]
         paths: Vec<PathBuf>,
     },
+    /// What became of the last sticks, the newest first.
+    Log {
+        /// At most so many; 500 are kept.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
     /// Says what is written on the outside of a bundle, and with --dir what is in it, if this node can read it.
     Inspect {
         #[arg(value_name = "PATH", required = true)]
@@ -68,6 +75,7 @@ impl Bundle {
                 export::export(cli, to, out, *max_size, (*basis).into())
             }
             Bundle::Import { paths } => import::import(cli, paths),
+            Bundle::Log { limit } => log::log(cli, *limit),
             Bundle::Inspect { paths } => inspect::inspect(cli, paths),
         }
     }

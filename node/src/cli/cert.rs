@@ -97,7 +97,7 @@ fn failed(e: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Failed, "the authority could not do that").because(e)
 }
 
-fn unreadable(path: &Path, e: impl std::fmt::Display) -> Failure {
+pub(super) fn unreadable(path: &Path, e: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Failed, format!("{} cannot be read", path.display())).because(e)
 }
 

@@ -54,7 +54,7 @@ pub(super) fn demo(args: &DemoArgs, dir: Option<&Path>, as_json: bool) -> Result
         return Ok(());
     }
     let level = std::env::var("HOTLINE_LOG").unwrap_or_else(|_| "error".to_owned());
-    log::begin(&LogOptions { level, ..LogOptions::default() })?;
+    let _spans = log::begin(&LogOptions { level, ..LogOptions::default() }, None)?;
     let fresh = told.is_none();
     let dir = told.unwrap_or_else(usual);
     if fresh {

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Cli, findings, ticket, watch};
+use super::{Cli, Session, findings, ticket, watch};
 use crate::request::{Failure, Request};
 
 #[derive(Debug, Subcommand)]
@@ -58,9 +58,17 @@ impl Replica {
             Replica::ConfirmClock => Request::ConfirmClock,
             Replica::Watch => return watch::watch(&cli.dir()?, cli.json),
         };
-        let value = cli.ask(&request)?;
+        let mut value = match self {
+            Replica::Verify => Session::open_damaged(&cli.dir()?)?.ask(&request)?,
+            _ => cli.ask(&request)?,
+        };
         match self {
             Replica::Peers => cli.print(&value["peers"]),
+            Replica::Status if !cli.json => {
+                // `bundle log` shows these as people read them.
+                value.as_object_mut().and_then(|fields| fields.remove("bundle_log"));
+                cli.print(&value);
+            }
             Replica::Conflicts if !cli.json => findings::conflicts(&value),
             Replica::Diff { .. } if !cli.json => findings::diff(&value),
             _ => cli.print(&value),

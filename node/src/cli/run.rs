@@ -48,6 +48,10 @@ pub(super) struct RunArgs {
     /// auto, human, json or journald [default: auto] [env: HOTLINE_LOG_FORMAT].
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
+    /// A collector on this machine that spans go to by OTLP, like http://127.0.0.1:4318, or `off`; only in programs that
+    /// were built with the feature `otlp` [default: off] [env: HOTLINE_LOG_OTLP].
+    #[arg(long, value_name = "URL")]
+    log_otlp: Option<String>,
 }
 
 impl RunArgs {
@@ -64,6 +68,7 @@ impl RunArgs {
             ("retention.days", &self.retention_days),
             ("log.level", &self.log_level),
             ("log.format", &self.log_format),
+            ("log.otlp", &self.log_otlp),
         ];
         let mut flags: Vec<(String, String)> =
             single.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?))).collect();
@@ -114,7 +119,9 @@ pub(super) fn not_its_own_peer(config: &Config) -> Result<(), Failure> {
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     let dir = config.dir.clone().ok_or_else(super::no_directory)?;
     not_its_own_peer(&config)?;
-    log::begin(&config.log)?;
+    let instance =
+        certs::Identity::load(&dir.join(crate::engine::IDENTITY)).map(|i| i.node().to_string()).ok();
+    let _spans = log::begin(&config.log, instance.as_deref())?;
     let options = RunOptions {
         dir,
         listen: config.listen,

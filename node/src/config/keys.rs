@@ -142,6 +142,13 @@ pub const KEYS: &[Key] = &[
         default: "auto",
         set: |c, text| text.parse().map(|f| c.log.format = f),
     },
+    Key {
+        name: "log.otlp",
+        flag: "--log-otlp",
+        variable: "HOTLINE_LOG_OTLP",
+        default: "off",
+        set: |c, text| log::collector(text).map(|to| c.log.otlp = to),
+    },
     // Peers are keys of their own, `peers.NODE`; this row stands for their table.
     Key {
         name: PEER_TABLE,

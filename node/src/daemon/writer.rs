@@ -8,6 +8,7 @@ use certs::NodeName;
 use sync::quic::{Driver, LinkEvent};
 use sync::replica::{Effect, Input};
 use tokio::sync::{mpsc, oneshot};
+use tracing::field::Empty;
 
 use super::expiry::Warnings;
 use super::{LinkTime, Work, now_ms};
@@ -140,6 +141,8 @@ impl Writer {
         group: Vec<Work>,
         nobody_waits: impl Fn() -> bool,
     ) -> Result<Option<oneshot::Sender<()>>, Failure> {
+        // Names and numbers only: what somebody said is in no span.
+        let _span = tracing::debug_span!("transaction", works = group.len()).entered();
         let mut answers: Vec<(oneshot::Sender<Reply>, Reply)> = Vec::new();
         let mut pulses = Vec::new();
         let mut stop = None;
@@ -156,7 +159,10 @@ impl Writer {
         for work in group {
             match work {
                 Work::Ask(request, answer) => {
+                    let span = tracing::debug_span!("request", ask = request.name(), granted = Empty);
+                    let _span = span.enter();
                     let reply = self.engine.ask(&request).map(|value| self.with_traffic(&request, value));
+                    span.record("granted", reply.is_ok());
                     answers.push((answer, reply));
                 }
                 Work::Link(event) => {

@@ -14,13 +14,13 @@ mod import;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use certs::NodeName;
-use serde_json::json;
+use serde_json::{Value, json};
 use sync::parcel::{BodyKey, Head, Label, ParcelError, Sealer};
 use sync::replica::Letter;
 use sync::store::bundles::Bundles as _;
 
-use super::{Engine, failed};
-use crate::bundles::BundleRequest;
+use super::{Engine, failed, shown_time};
+use crate::bundles::{BundleRequest, log};
 use crate::request::{Failure, FailureKind, Reply};
 
 use export::Outgoing;
@@ -66,8 +66,22 @@ impl Engine {
             BundleRequest::Ended { export, lost } => self.end_bundle(*export, lost),
             BundleRequest::Take { head, page } => self.take_page(head, page),
             BundleRequest::Taken => self.bundles_taken(),
+            BundleRequest::Keep { trip } => {
+                log::keep(self.store.connection(), self.now, (**trip).clone())?;
+                Ok(json!({}))
+            }
+            BundleRequest::Log { limit } => Ok(json!(self.last_trips(*limit)?)),
             BundleRequest::Inspect { head, page } => self.inspect_page(head, page.as_deref()),
         }
+    }
+
+    /// The last sticks, the newest first.
+    pub(super) fn last_trips(&self, limit: usize) -> Result<Vec<Value>, Failure> {
+        let trips = log::last(self.store.connection(), limit)?.into_iter().map(|(at, mut trip)| {
+            trip["at"] = shown_time(at).into();
+            trip
+        });
+        Ok(trips.collect())
     }
 
     /// Bytes that nobody else draws, not even a copy of this node.

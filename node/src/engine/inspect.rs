@@ -3,14 +3,13 @@
 use certs::NodeName;
 use serde_json::{Value, json};
 use sync::id::ItemHash;
-use sync::item::{Kind, STUB, State};
+use sync::item::{Kind, State};
 use sync::replica::{Lacking, Why};
-use sync::seal;
+use sync::store::Store;
 use sync::store::bundles::Bundles;
-use sync::store::{Position, Store, StoreError};
-use sync::trust::Trust;
 
 use super::{Engine, hex, shown_time, text};
+use crate::bundles::log;
 use crate::others;
 use crate::projection::{self, Indexing, Row};
 use crate::request::{Failure, FailureKind, Reply};
@@ -21,6 +20,9 @@ const OTHER_KINDS: usize = 32;
 
 /// Batches that bundles took along and nobody has answered are counted up to here.
 const HANDED_OUT: usize = 10_000;
+
+/// How many of the last sticks the status tells.
+const LAST_TRIPS: usize = 5;
 
 /// Tickets whose words search does not find yet are counted up to here.
 const UNINDEXED: usize = 10_000;
@@ -57,6 +59,8 @@ impl Engine {
                 "digest_equal": link.digest_equal,
                 "repairing": link.repairing,
                 "parked": link.parked,
+                "protocol": link.speaks.as_ref().map(|(version, _)| *version),
+                "program": link.speaks.as_ref().and_then(|(_, program)| program.said()),
                 "items": count,
                 "last_seal": seal.map(|(_, hash)| hash.to_string()),
                 "proved_at": proved_at.map(shown_time),
@@ -86,10 +90,21 @@ impl Engine {
                 .map(|(kind, n)| (kind, Value::from(n)))
                 .collect();
         let (number, last) = self.replica.chain();
+        // Who was met by a stick, and when last.
+        let trips = self.last_trips(log::KEPT)?;
+        for peer in &mut shown {
+            let met = trips.iter().find(|trip| {
+                let with = trip["with"].as_array();
+                trip["way"] == "in" && with.is_some_and(|with| with.contains(&peer["node"]))
+            });
+            peer["stick_at"] = met.map_or(Value::Null, |trip| trip["at"].clone());
+        }
         let mut status = json!({
             "node": self.me(),
             "site": self.me().site(),
             "incarnation": text(self.replica.incarnation()),
+            "program": env!("CARGO_PKG_VERSION"),
+            "protocol": sync::wire::VERSION,
             "documents": totals.documents,
             "items": totals.items,
             "refused": totals.refused,
@@ -110,6 +125,7 @@ impl Engine {
             "backup": self.last_backup(),
             "restored": self.last_restored()?,
             "carried_parcels": self.replica.parcels(&mut self.store)?.iter().filter(|p| p.from != self.me()).count(),
+            "bundle_log": trips.into_iter().take(LAST_TRIPS).collect::<Vec<_>>(),
             "peers": shown,
         });
         self.file_status(&mut status)?;
@@ -199,76 +215,6 @@ impl Engine {
             });
         }
         Ok(row)
-    }
-
-    pub(super) fn verify(&mut self) -> Reply {
-        let mut damaged: Vec<Value> = Vec::new();
-        let mut pieces = 0;
-        let (mut items, mut seals) = (0u64, std::collections::BTreeMap::new());
-        let mut at = Position(0);
-        loop {
-            let page = self.store.scan(at, 1_000)?;
-            let Some((last, ..)) = page.last() else { break };
-            at = *last;
-            for (_, hash, doc) in page {
-                items += 1;
-                let item = match self.store.item(&hash) {
-                    Ok(Some(item)) => item,
-                    Ok(None) => continue,
-                    Err(StoreError::Damaged(why)) => {
-                        damaged.push(json!({ "item": hash.to_string(), "document": doc.map(|d| d.to_string()), "what": why }));
-                        continue;
-                    }
-                    Err(e) => return Err(e.into()),
-                };
-                let right = match <&[u8; STUB]>::try_from(item.bytes.as_slice()) {
-                    Ok(stub) if item.state == State::Emptied => item.kind.hash_of_stub(stub),
-                    _ => item.kind.hash(&item.bytes),
-                };
-                if right != hash {
-                    damaged.push(json!({ "item": hash.to_string(), "document": doc.map(|d| d.to_string()), "what": "its bytes are not those that were stored" }));
-                }
-                if item.kind == Kind::FILE {
-                    pieces += self.verify_content(&hash, &item.bytes, &mut damaged)?;
-                }
-                if let Some(sealed) = item.sealed {
-                    *seals.entry(sealed.seal).or_insert(0u64) += 1;
-                } else if item.kind.is_sealed() && item.author != self.me() && item.state != State::Refused {
-                    damaged
-                        .push(json!({ "item": hash.to_string(), "what": "no seal of its author covers it" }));
-                }
-            }
-        }
-        let context = self.replica.trust().context();
-        for hash in seals.keys() {
-            let Some(stored) = self.store.seal(hash)? else {
-                damaged.push(json!({ "seal": hash.to_string(), "what": "it is gone" }));
-                continue;
-            };
-            let words = stored.seal.words();
-            let keys = self.replica.trust().keys(words.node);
-            let mut tree = sync::merkle::Tree::new(words.count);
-            for (place, item, doc) in self.store.leaves(hash)? {
-                tree.know(place, seal::leaf(&doc, &item));
-            }
-            stored.twigs.iter().for_each(|t| tree.know_twig(*t));
-            if let Err(e) = stored.seal.verify(&context, keys) {
-                damaged.push(json!({ "seal": hash.to_string(), "what": e.to_string() }));
-            } else if tree.root() != Some(words.root) {
-                damaged.push(json!({ "seal": hash.to_string(), "what": "its items do not make its root" }));
-            }
-        }
-        let documents = self.store.totals()?.documents;
-        let report = json!({ "items": items, "documents": documents, "seals": seals.len(), "pieces": pieces, "damaged": damaged });
-        if damaged.is_empty() {
-            return Ok(report);
-        }
-        Err(Failure::new(
-            FailureKind::Integrity,
-            format!("{} of {items} items or seals are not what was stored", damaged.len()),
-        )
-        .because(report)
-        .hint("leave the node running: what its peers hold comes back by repair; then look at the disk"))
     }
 
     pub(super) fn rebuild(&mut self) -> Reply {

@@ -25,7 +25,7 @@ use crate::id::{DocId, ItemHash, SealHash};
 use crate::matter::{Domain, Matter};
 use crate::store::{self, Position, Store};
 use crate::trust::Trust;
-use crate::wire::{Bye, DigestBody, Frame, Hello, Lane, VERSION};
+use crate::wire::{Bye, DigestBody, Frame, Hello, Lane, Program, VERSION};
 
 /// A batch on its way, and what it carries.
 #[derive(Clone, Debug)]
@@ -73,6 +73,8 @@ pub(super) struct Link {
     pub(super) received: u64,
     greeted: bool,
     heard: bool,
+    /// The version of frames and the program that the peer's hello names.
+    speaks: Option<(u16, Program)>,
     /// The set or the outbox has changed since the last digest went out.
     dirty: bool,
     theirs: Option<DigestBody>,
@@ -100,6 +102,7 @@ impl Link {
             digest_equal: self.equal,
             parked: self.parked.len() as u64,
             repairing: self.repair.is_some(),
+            speaks: self.speaks.clone(),
         }
     }
 
@@ -180,6 +183,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             digest,
             clock: now,
             more,
+            program: self.program.clone(),
         };
         let bytes = Frame::Hello(hello).to_bytes();
         self.effects.insert(place, Effect::Send { peer, lane: Lane::Control, bytes });
@@ -272,6 +276,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         }
         if let Some(link) = self.links.get_mut(&peer) {
             link.heard = true;
+            link.speaks = Some((hello.version, hello.program));
         }
         self.look_for_files();
         self.look_at_parcels();

@@ -24,12 +24,14 @@ use crate::id::{DocId, ItemHash, SealHash};
 use crate::item::{Class, Item, Kind, Sealed, State, stub};
 
 mod apart;
+mod around;
 mod audiences;
 mod bundles;
 mod folder;
 
 use apart::Apart;
 pub use apart::Parted;
+pub use around::{Gap, Stretch};
 use audiences::Audiences;
 use folder::Folder;
 pub use folder::Staged;

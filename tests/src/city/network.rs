@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{Daemon, Harm, Hostile, Program, Said, free, until};
+use super::{Daemon, Env, Harm, Hostile, Program, Said, free, until};
 use crate::relay::{Impairment, Relay};
 
 /// Some nodes, each with an identity and a directory that the program itself made, and what runs of them.
@@ -207,6 +207,15 @@ impl Network {
         self.daemons.insert(name(node), started);
     }
 
+    /// The same with something before it, such as a wrong clock.
+    ///
+    /// # Panics
+    /// When it ends instead.
+    pub fn start_with(&mut self, node: &str, env: &Env) {
+        let started = self.start_in(node, &self.at(node), self.address(node), env);
+        self.daemons.insert(name(node), started);
+    }
+
     /// The peers that links were laid to, and where their relays are.
     fn peers(&self, node: &str) -> Vec<(String, SocketAddr)> {
         let me = name(node);
@@ -224,9 +233,13 @@ impl Network {
     /// # Panics
     /// When it ends at once.
     pub fn start_copy(&self, node: &str, dir: &Path, listen: SocketAddr) -> Daemon {
+        self.start_in(node, dir, listen, &[])
+    }
+
+    fn start_in(&self, node: &str, dir: &Path, listen: SocketAddr, env: &Env) -> Daemon {
         let peers = self.peers(node);
         let log = dir.with_extension("log");
-        let mut daemon = Daemon::start(&self.program, dir, listen, &peers, &log, &[]);
+        let mut daemon = Daemon::start(&self.program, dir, listen, &peers, &log, env);
         assert!(daemon.ready(), "{node} does not run: {}", daemon.log());
         daemon
     }
@@ -319,13 +332,15 @@ impl Network {
     /// Waits until every link that is not cut is up and proved equal at both ends, and nothing is owed on it.
     pub fn settle(&self) {
         until("every link is proved equal", || {
-            let open: Vec<String> = self.daemons.keys().flat_map(|node| self.unproved(*node)).collect();
+            let open: Vec<String> =
+                self.daemons.keys().flat_map(|node| self.unproved(&node.to_string())).collect();
             if open.is_empty() { Ok(()) } else { Err(open.join("; ")) }
         });
     }
 
-    fn unproved(&self, node: NodeName) -> Vec<String> {
-        let status = self.ask(&node.to_string(), &["replica", "status"]);
+    /// The links of a node that are not cut and not proved equal at this end, or on which something is owed.
+    pub fn unproved(&self, node: &str) -> Vec<String> {
+        let (status, node) = (self.ask(node, &["replica", "status"]), name(node));
         let up = |peer: &NodeName| {
             self.daemons.contains_key(peer)
                 && self.relays.contains_key(&(node, *peer))

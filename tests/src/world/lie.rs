@@ -181,6 +181,7 @@ impl World {
                 digest,
                 clock: u64::MAX,
                 more: chance.hits(50),
+                program: Default::default(),
             })),
             Lie::FalseDigest => one(Frame::Digest(digest)),
             Lie::FalseAnswer => {

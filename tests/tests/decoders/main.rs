@@ -135,6 +135,7 @@ fn frames(material: &Material) -> Vec<Vec<u8>> {
         digest,
         clock: NOW.secs() * 1000,
         more: true,
+        program: wire::Program::new("0.1.0"),
     };
     let want = |outcome| Frame::Want(WantBody { key: [1; 16], bits: 2, prefix: 1, outcome });
     let all = [

@@ -6,9 +6,12 @@ use serde_json::{Value, json};
 use sync::replica::Basis;
 
 use super::super::{Cli, Session, show};
-use super::bytes;
-use crate::bundles::{Exported, counted, write};
+use super::{bytes, log};
+use crate::bundles::{Direction, Exported, Trip, counted, write};
 use crate::request::{Failure, Request};
+
+/// What an operator does with a stick that is written.
+const NEXT: &str = "unmount the stick, carry it there, and run `hotline bundle import` on it";
 
 pub(super) fn export(
     cli: &Cli,
@@ -18,9 +21,22 @@ pub(super) fn export(
     basis: Basis,
 ) -> Result<(), Failure> {
     let mut session = Session::open(&cli.dir()?)?;
-    let mut exported =
-        write(&mut |request| session.ask(&Request::Bundle(request)), to, out, max_size, basis)?;
+    let trip = Trip { way: Direction::Out, with: to.to_vec(), ..log::begin(&[out]) };
+    let written = write(&mut |request| session.ask(&Request::Bundle(request)), to, out, max_size, basis);
+    let mut exported = written.inspect_err(|e| log::keep(&mut session, log::failed(trip.clone(), e)))?;
     let stopped = exported.stopped.take();
+    let number = |name: &str| exported.ended[name].as_u64().unwrap_or(0);
+    let trip = Trip {
+        files: exported.files.len() as u64,
+        items: number("items"),
+        answers: number("answers"),
+        carried: number("carried"),
+        words: words(&exported),
+        next: Some(NEXT.to_owned()),
+        ..trip
+    };
+    let trip = stopped.as_ref().map_or_else(|| trip.clone(), |failure| log::failed(trip.clone(), failure));
+    log::keep(&mut session, trip);
     if stopped.is_none() || !exported.files.is_empty() {
         say(cli, &exported, out, basis);
     }
@@ -44,6 +60,13 @@ fn say(cli: &Cli, exported: &Exported, out: &Path, basis: Basis) {
         }));
     }
     show::table(&files);
+    show::aside(&words(exported));
+    show::aside(&format!("next: {NEXT}"));
+}
+
+/// What was written, and what becomes of it.
+fn words(exported: &Exported) -> String {
+    let Exported { files: written, ended, .. } = exported;
     let number = |name: &str| ended[name].as_u64().unwrap_or(0);
     let size: u64 = written.iter().map(|w| w.size).sum();
     let mut words = format!(
@@ -70,6 +93,5 @@ fn say(cli: &Cli, exported: &Exported, out: &Path, basis: Basis) {
             "What it holds stays in the outbox until the answer is back, with a stick from there or over any link."
         }
     };
-    show::aside(&format!("{words}. {stays}"));
-    show::aside("next: unmount the stick, carry it there, and run `hotline bundle import` on it");
+    format!("{words}. {stays}")
 }

@@ -1,17 +1,22 @@
 //! `hotline bundle import`: files page by page to the node, and one paragraph about what became of them.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::super::{Cli, Session, show};
-use crate::bundles::{FileReport, Report, counted, read};
+use super::log;
+use crate::bundles::{FileReport, Report, Trip, counted, read};
 use crate::request::{Failure, FailureKind, Request};
 
 pub(super) fn import(cli: &Cli, paths: &[PathBuf]) -> Result<(), Failure> {
     let mut session = Session::open(&cli.dir()?)?;
-    let report = read(&mut |request| session.ask(&Request::Bundle(request)), paths)?;
+    let places: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    let trip = log::begin(&places);
+    let read = read(&mut |request| session.ask(&Request::Bundle(request)), paths);
+    let report = read.inspect_err(|e| log::keep(&mut session, log::failed(trip.clone(), e)))?;
+    log::keep(&mut session, told(trip, &report));
     say(cli, &report);
     if report.odd() == 0 {
         return Ok(());
@@ -19,6 +24,27 @@ pub(super) fn import(cli: &Cli, paths: &[PathBuf]) -> Result<(), Failure> {
     let files = counted(report.files.len() as u64, "file was", "files were");
     Err(Failure::new(FailureKind::Failed, format!("{} of {files} not taken as a whole", report.odd()))
         .hint("nothing wrong was applied; the sender sends again what was lost, with its next bundle"))
+}
+
+/// What became of the stick, for the node's log.
+fn told(trip: Trip, report: &Report) -> Trip {
+    let from: BTreeSet<&String> = report.files.iter().filter_map(|f| f.from.as_ref()).collect();
+    let odd = report.odd();
+    let again = || "the sender sends again what was lost, with its next bundle".to_owned();
+    Trip {
+        with: from.into_iter().cloned().collect(),
+        files: report.files.len() as u64,
+        items: report.taken(),
+        answers: report.answers,
+        settled: report.settled,
+        carried: report.files.iter().filter(|f| f.carried > 0).count() as u64,
+        waiting: report.waiting(),
+        refused: report.refused.len() as u64,
+        odd,
+        words: paragraph(report),
+        next: next_step(report).or_else(|| (odd > 0).then(again)),
+        ..trip
+    }
 }
 
 fn say(cli: &Cli, report: &Report) {
@@ -127,11 +153,16 @@ fn paragraph(report: &Report) -> String {
             false => format!(" This node and {from} hold different things; the next bundles find out which."),
         };
     }
-    if !report.answers_for.is_empty() {
-        let to = report.answers_for.join(",");
-        words += &format!(
-            " Next: answers wait for {to}; `hotline bundle export --to {to} --out DIR` takes them along."
-        );
+    if let Some(next) = next_step(report) {
+        words += &format!(" Next: {next}.");
     }
     words
+}
+
+/// What goes back.
+fn next_step(report: &Report) -> Option<String> {
+    let to = report.answers_for.join(",");
+    let step =
+        || format!("answers wait for {to}; `hotline bundle export --to {to} --out DIR` takes them along");
+    (!to.is_empty()).then(step)
 }

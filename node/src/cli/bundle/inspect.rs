@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use sync::parcel::Head;
 
 use super::super::{Cli, Session};
 use crate::bundles::{BundleRequest, Opened, Part, find, open};
@@ -35,6 +36,15 @@ pub(super) fn inspect(cli: &Cli, paths: &[PathBuf]) -> Result<(), Failure> {
     }
 }
 
+/// Without a root only this is known: who wrote the head wrote the pages.
+fn unchecked(head: &Head) -> String {
+    let (from, key) = (head.label.from, head.key);
+    format!(
+        "head and pages are signed with one key, {key:?}, and nothing was altered since; that it is the key of {from} is only \
+         said by the bundle itself: it was checked against no root. Name a node to check it against its root: --dir DIR"
+    )
+}
+
 fn inspect_file(mut session: Option<&mut Session>, path: &std::path::Path) -> Result<Value, Failure> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let wrong = |why: String| Ok(json!({ "file": name, "wrong": why }));
@@ -58,10 +68,14 @@ fn inspect_file(mut session: Option<&mut Session>, path: &std::path::Path) -> Re
     let readable = match ask(None)? {
         Some(outside) => {
             said["sender"] = outside["sender"].clone();
+            said["signature"] = outside["signature"].clone();
             said["readable"] = outside["readable"].clone();
             outside["readable"] == true
         }
-        None => false,
+        None => {
+            said["signature"] = unchecked(&part.head).into();
+            false
+        }
     };
     let (mut seen, mut ended) = (BTreeSet::new(), false);
     let mut holds = serde_json::Map::new();

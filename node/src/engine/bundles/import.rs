@@ -148,16 +148,30 @@ impl Engine {
     pub(super) fn inspect_page(&mut self, head: &str, page: Option<&str>) -> Reply {
         let head_bytes = bytes_of(head)?;
         let head = Head::read(&head_bytes).map_err(|e| refused(&e))?;
-        let sender = match self.verify_sender(&head) {
-            Ok(()) => "a member".to_owned(),
-            Err(failure) => failure.to_string(),
+        let (from, me) = (head.label.from, self.me());
+        let root = self.replica.trust().directory().root().fingerprint();
+        let (sender, signature) = match self.verify_sender(&head) {
+            Ok(()) => (
+                "a member".to_owned(),
+                format!(
+                    "head and pages are signed with the key in the record of {from}; the record was checked against the root \
+                     of {me} ({root}), and neither it nor {from} is revoked as far as {me} knows"
+                ),
+            ),
+            Err(failure) => {
+                let causes = failure.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
+                let why = format!(
+                    "it does not prove {from}: checked against the root of {me} ({root}), {failure}{causes}"
+                );
+                (failure.to_string(), why)
+            }
         };
         let identity = self.identity().clone();
         let open = |info: &[u8], aad: &[u8], sealed: &[u8]| identity.open(info, aad, sealed).ok();
         let key = head.open(self.me(), open);
         let mut said = json!({
             "from": head.label.from, "to": head.label.to, "made": shown_time(head.label.made),
-            "sender": sender, "readable": key.is_ok(), "why_not": key.as_ref().err().map(ToString::to_string),
+            "sender": sender, "signature": signature, "readable": key.is_ok(), "why_not": key.as_ref().err().map(ToString::to_string),
         });
         if let (Some(page), Ok(key)) = (page, key) {
             let bytes = bytes_of(page)?;

@@ -173,6 +173,7 @@ fn a_false_claim_about_our_seals_changes_nothing() {
         digest,
         clock: 0,
         more: false,
+        program: Default::default(),
     };
     w.at(name("370100"), |r, s, now| {
         let bytes = crate::wire::Frame::Hello(hello).to_bytes();

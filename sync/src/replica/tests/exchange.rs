@@ -222,3 +222,23 @@ fn what_was_taken_before_the_first_link_travels_once() {
     w.assert_equal("370000", "370100");
     assert_eq!(sent, 41);
 }
+
+#[test]
+fn nodes_of_two_versions_tell_each_other_apart_and_go_on() {
+    let mut w = World::new(&["370000", "370100"]);
+    // The city is of a version that says nothing of its program.
+    w.nodes.get_mut(&name("370000")).unwrap().replica.runs_program("0.2.0");
+    let doc = w.write("370100", None, "subject", "one");
+    w.link("370000", "370100");
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert_eq!(w.value("370000", doc, "subject").unwrap(), "one");
+    let speaks = |w: &World, who: &str, of: &str| {
+        let (version, program) = w.nodes[&name(who)].replica.link(name(of)).speaks?;
+        Some((version, program.said().map(str::to_owned)))
+    };
+    assert_eq!(speaks(&w, "370100", "370000"), Some((1, Some("0.2.0".to_owned()))));
+    assert_eq!(speaks(&w, "370000", "370100"), Some((1, None)));
+    w.cut("370000", "370100");
+    assert_eq!(speaks(&w, "370100", "370000"), None, "only of a link that is up");
+}
