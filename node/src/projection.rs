@@ -13,6 +13,7 @@ use sync::id::DocId;
 use sync::store::{Result, StoreError};
 
 use crate::content::Content;
+use crate::import::Urgency;
 use crate::search::query;
 use crate::ticket::times::times;
 use crate::ticket::{Folded, TicketMatter};
@@ -33,7 +34,7 @@ CREATE TABLE IF NOT EXISTS ticket(
   row INTEGER PRIMARY KEY, doc BLOB NOT NULL, number TEXT NOT NULL, custodian TEXT NOT NULL,
   taken_by TEXT NOT NULL, offered_to TEXT, stage TEXT NOT NULL, subject TEXT NOT NULL, at TEXT NOT NULL,
   returns INTEGER NOT NULL, superseded INTEGER NOT NULL, alarms INTEGER NOT NULL, state BLOB NOT NULL,
-  clock TEXT NOT NULL, searched BLOB NOT NULL);
+  clock TEXT NOT NULL, searched BLOB NOT NULL, urgency TEXT NOT NULL DEFAULT '');
 CREATE UNIQUE INDEX IF NOT EXISTS ticket_doc ON ticket(doc);
 CREATE INDEX IF NOT EXISTS ticket_number ON ticket(number);
 CREATE INDEX IF NOT EXISTS ticket_held ON ticket(custodian) WHERE stage NOT IN {DONE};
@@ -53,6 +54,14 @@ const CONFIDENTIAL: &str = "(举报人保密)";
 /// Makes the tables where they are not.
 pub fn prepare(db: &Connection) -> Result<()> {
     db.execute_batch(&TABLES.replace("{DONE}", DONE))?;
+    // Tables of before this column: their rows learn it at the ticket's next change, or by a rebuild.
+    let known: i64 =
+        db.query_row("SELECT count(*) FROM pragma_table_info('ticket') WHERE name = 'urgency'", [], |r| {
+            r.get(0)
+        })?;
+    if known == 0 {
+        db.execute_batch("ALTER TABLE ticket ADD COLUMN urgency TEXT NOT NULL DEFAULT '';")?;
+    }
     text::prepare(db)
 }
 
@@ -65,13 +74,13 @@ pub fn clear(db: &Connection) -> Result<()> {
 /// A fingerprint of all rows, for comparing before and after a rebuild.
 pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     let mut query = db.prepare(
-        "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state, clock
+        "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state, clock, urgency
          FROM ticket ORDER BY doc",
     )?;
     let mut rows = query.query([])?;
     let mut hasher = blake3::Hasher::new();
     while let Some(row) = rows.next()? {
-        for column in 0..13 {
+        for column in 0..14 {
             let value = row.get_ref(column)?;
             let bytes = match value {
                 rusqlite::types::ValueRef::Integer(n) => n.to_be_bytes().to_vec(),
@@ -122,6 +131,8 @@ pub struct Row {
     alarms: i64,
     state: [u8; 32],
     clock: String,
+    /// Empty for the ordinary one.
+    urgency: String,
     text: String,
     searched: [u8; 32],
     names: String,
@@ -138,6 +149,8 @@ impl Row {
             None => "",
         };
         let place = content.facts.get("place").and_then(Value::as_str).unwrap_or_default();
+        let urgency = content.facts.get("urgency").and_then(Value::as_str);
+        let urgency = urgency.filter(|u| *u != Urgency::Ordinary.word()).unwrap_or_default();
         let text = searchable(folded, &content);
         Some(Row {
             number: folded.created.number.clone(),
@@ -152,6 +165,7 @@ impl Row {
             clock: clock.to_string(),
             searched: *blake3::hash(text.as_bytes()).as_bytes(),
             text,
+            urgency: urgency.to_owned(),
             names: format!("{subject}\n{place}"),
             subject: subject.to_owned(),
         })
@@ -181,16 +195,17 @@ pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing) -> Resul
         row.alarms,
         row.state,
         row.clock,
-        row.searched
+        row.searched,
+        row.urgency
     ];
     db.prepare_cached(match known {
         None => {
-            "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+            "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched, urgency)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
         }
         Some(_) => {
             "UPDATE ticket SET doc = ?2, number = ?3, custodian = ?4, taken_by = ?5, offered_to = ?6, stage = ?7, subject = ?8,
-               at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15 WHERE row = ?1"
+               at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15, urgency = ?16 WHERE row = ?1"
         }
     })?
     .execute(values)?;
@@ -303,7 +318,7 @@ fn listing(queue: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!(
-        "SELECT row, doc, number, subject, custodian, stage, at, offered_to FROM ticket
+        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, urgency FROM ticket
          WHERE {} AND row < ?2 AND ?1 = ?1 ORDER BY row DESC LIMIT ?3",
         which.replace("{DONE}", DONE)
     ))
@@ -325,12 +340,12 @@ pub fn search(db: &Connection, typed: &str, limit: usize) -> Result<std::result:
         )?
         .query_row(params![expression.as_str(), RANKED], |r| r.get(0))?;
     let sql = if hits < RANKED {
-        "SELECT row, doc, number, subject, custodian, stage, at, offered_to
+        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, urgency
          FROM (SELECT rowid AS hit, rank AS place FROM ticket_text WHERE ticket_text MATCH ?1
                ORDER BY rank, rowid DESC LIMIT ?2)
          JOIN ticket ON row = hit ORDER BY place, row DESC"
     } else {
-        "SELECT row, doc, number, subject, custodian, stage, at, offered_to FROM ticket
+        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, urgency FROM ticket
          WHERE row IN (SELECT rowid FROM ticket_text WHERE ticket_text MATCH ?1 ORDER BY rowid DESC LIMIT ?2)
          ORDER BY row DESC"
     };
@@ -339,7 +354,7 @@ pub fn search(db: &Connection, typed: &str, limit: usize) -> Result<std::result:
 
 /// One ticket in the shape of a listing.
 pub fn one(db: &Connection, doc: &DocId) -> Result<Option<Value>> {
-    let sql = "SELECT row, doc, number, subject, custodian, stage, at, offered_to FROM ticket WHERE doc = ?1";
+    let sql = "SELECT row, doc, number, subject, custodian, stage, at, offered_to, urgency FROM ticket WHERE doc = ?1";
     Ok(rows(db, sql, [doc.as_bytes()])?.pop())
 }
 
@@ -347,7 +362,7 @@ fn rows(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec
     let mut query = db.prepare_cached(sql)?;
     let rows = query.query_map(values, |r| {
         let doc: Vec<u8> = r.get(1)?;
-        Ok(json!({
+        let mut row = json!({
             "row": r.get::<_, i64>(0)?,
             "id": doc.iter().map(|b| format!("{b:02x}")).collect::<String>(),
             "number": r.get::<_, String>(2)?,
@@ -356,7 +371,12 @@ fn rows(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec
             "stage": r.get::<_, String>(5)?,
             "at": r.get::<_, String>(6)?,
             "offered_to": r.get::<_, Option<String>>(7)?,
-        }))
+        });
+        let urgency: String = r.get(8)?;
+        if !urgency.is_empty() {
+            row["urgency"] = urgency.into();
+        }
+        Ok(row)
     })?;
     rows.map(|row| row.map_err(StoreError::from)).collect()
 }
@@ -384,6 +404,29 @@ pub fn highest_numbers(db: &Connection, prefix: &str) -> Result<Vec<String>> {
     Ok(highest)
 }
 
+/// How many tickets bear a number that begins so: a site's and a day's.
+pub fn count_numbered(db: &Connection, prefix: &str) -> Result<u64> {
+    let mut query = db.prepare_cached("SELECT count(*) FROM ticket WHERE number > ?1 AND number < ?2")?;
+    Ok(query.query_row([prefix, &format!("{prefix}~")], |r| r.get::<_, i64>(0))? as u64)
+}
+
+/// How many of them began in each hour.
+pub fn by_hour(db: &Connection, prefix: &str) -> Result<[u64; 24]> {
+    let mut query = db.prepare_cached(
+        "SELECT CAST(substr(at, 12, 2) AS INTEGER) AS hour, count(*) FROM ticket WHERE number > ?1 AND number < ?2
+         GROUP BY hour",
+    )?;
+    let mut hours = [0; 24];
+    let mut rows = query.query([prefix, &format!("{prefix}~")])?;
+    while let Some(row) = rows.next()? {
+        let (hour, count): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if let Some(slot) = usize::try_from(hour).ok().and_then(|hour| hours.get_mut(hour)) {
+            *slot = count as u64;
+        }
+    }
+    Ok(hours)
+}
+
 /// How many tickets stand in each stage.
 pub fn by_stage(db: &Connection) -> Result<Vec<(String, u64)>> {
     let mut query = db.prepare_cached(
@@ -409,7 +452,7 @@ mod tests {
         prepare(&db).unwrap();
         for (number, custodian, stage) in rows {
             db.execute(
-                "INSERT INTO ticket VALUES(NULL, ?1, ?1, ?2, '370100', NULL, ?3, '', '', 0, 0, 0, x'', '', x'')",
+                "INSERT INTO ticket VALUES(NULL, ?1, ?1, ?2, '370100', NULL, ?3, '', '', 0, 0, 0, x'', '', x'', '')",
                 [number, custodian, stage],
             )
             .unwrap();
