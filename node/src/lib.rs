@@ -20,6 +20,7 @@ pub mod request;
 pub mod roll;
 pub mod search;
 pub mod ticket;
+pub mod users;
 pub mod vault;
 
 /// Documents are many small pieces: with glibc's allocator a fifth of the time of a first sync went into it.
