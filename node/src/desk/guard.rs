@@ -79,14 +79,15 @@ pub(super) fn shown(headers: &HeaderMap, secure: bool, name: &str) -> Option<Str
 /// The name of the session's cookie.
 pub(super) const SESSION: &str = "hotline";
 
-/// Whether a browser says that another site sent this. Those that say nothing are old; their form's token decides.
+/// Whether a browser says that another site sent this. Those that say nothing are old; their form's token decides. Under
+/// our own policy of no referrer, browsers give `null` as the origin of a form of ours.
 pub(super) fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
         return true;
     }
     match (text("origin"), text("host")) {
-        (None, _) => false,
+        (None | Some("null"), _) => false,
         (Some(origin), Some(host)) => origin.split_once("://").is_none_or(|(_, from)| from != host),
         (Some(_), None) => true,
     }
@@ -356,7 +357,8 @@ mod tests {
         check(&[("host", "desk:1"), ("origin", "https://desk:1"), ("sec-fetch-site", "same-origin")], false);
         check(&[("host", "desk:1")], false);
         check(&[("host", "desk:1"), ("origin", "https://evil")], true);
-        check(&[("host", "desk:1"), ("origin", "null")], true);
+        check(&[("host", "desk:1"), ("origin", "null"), ("sec-fetch-site", "same-origin")], false);
+        check(&[("host", "desk:1"), ("origin", "null"), ("sec-fetch-site", "cross-site")], true);
         check(&[("host", "desk:1"), ("sec-fetch-site", "cross-site")], true);
         check(&[("host", "desk:1"), ("sec-fetch-site", "same-site")], true);
         check(&[("origin", "https://desk:1")], true);

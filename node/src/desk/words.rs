@@ -84,6 +84,7 @@ words! {
     number: "工单号", "Number";
     subject: "主题", "Subject";
     stage: "阶段", "Stage";
+    count: "数量", "Count";
     custodian: "承办单位", "Held by";
     urgency: "紧急程度", "Urgency";
     age: "受理时间", "Taken";

@@ -104,10 +104,6 @@ impl Browser {
         Ok(Page { status, head: head.to_owned(), body: body.to_owned() })
     }
 
-    pub fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
-    }
-
     /// The head of a request up to its own lines.
     pub fn head(&self, method: &str, path: &str) -> String {
         let cookies: Vec<String> = self.cookies.iter().map(|(k, v)| format!("{k}={v}")).collect();
@@ -155,9 +151,8 @@ impl Browser {
         let form = self.form.clone();
         let mut body = form_urlencoded::Serializer::new(String::new());
         body.append_pair("form", &form).extend_pairs(fields);
-        let origin =
-            format!("Origin: {}://{}\r\nSec-Fetch-Site: same-origin\r\n", self.scheme(), self.address);
-        self.send(path, &origin, &body.finish())
+        // As Chromium does under a policy of no referrer.
+        self.send(path, "Origin: null\r\nSec-Fetch-Site: same-origin\r\n", &body.finish())
     }
 
     /// Sends a form and goes where it leads.

@@ -73,11 +73,9 @@ fn words_of(w: &Words, me: &str, peer: &str, row: &Value, now: u64) -> LinkRow {
         }
         (Language::En, false, None) => format!("{me} {} {peer}{waits}. {}", w.never_heard, w.service_fine),
     };
-    let proof = match (row["digest_equal"] == true, ago(&row["proved_at"])) {
+    let proof = match (row["digest_equal"] == true, row["proved_at"].as_str()) {
         (true, _) => w.proved.to_owned(),
-        (false, Some(ms)) => {
-            format!("{}: {}", w.last_proved, w.span(ms))
-        }
+        (false, Some(at)) => format!("{}: {}", w.last_proved, w.ago(at, now)),
         (false, None) => format!("{}: {}", w.last_proved, w.never),
     };
     LinkRow { up, text, proof }
