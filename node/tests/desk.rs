@@ -66,7 +66,7 @@ fn guessing_is_slowed_down_and_a_locked_account_is_out_at_once() {
     thief.sign_in("li", OWN).is(403).says("账号已锁定");
     let log = json(&["audit", "--limit", "100", "--dir", &city]).to_string();
     assert!(
-        log.contains("sign-in failed") && log.contains("too many attempts") && !log.contains("nobody"),
+        log.contains("sign-in failed") && log.contains("waits 1 min") && !log.contains("nobody"),
         "{log}"
     );
 }
@@ -233,6 +233,9 @@ fn a_ticket_lives_its_whole_life_through_forms() {
     leader.follow(&format!("/ticket/{id}/note"), &[("note", "一条备注")]).says("备注已添加").says("一条备注");
 
     let trail = leader.get(&format!("/ticket/{id}")).body;
+    let (_, cannot) = trail.split_once("id=\"cannot\"").unwrap();
+    let answered = trail.matches("<details id=\"act-").count() + cannot.matches("<dt>").count();
+    assert_eq!(answered, 26, "every action is a form, or has its reason: {trail}");
     let words = [
         "受理来电",
         "交办 客运管理处",
@@ -327,6 +330,7 @@ fn two_desks_hand_a_ticket_over() {
     until("both hold all of it, and the page says so", || {
         here.get(&page).body.contains("370200 青岛市 — 已全部收到")
     });
+    here.get(&page).says("应持有的单位： 370000 山东省、370100 济南市、370200 青岛市");
     there.act(&id, "close", &[("result", "已修好")]).is(303);
     until("the end is seen at both", || here.get("/queue/closed").body.contains("青岛的公交车没有空调"));
     here.get("/wall").is(200).says("济南市 与 青岛市 线路正常");

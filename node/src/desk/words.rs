@@ -135,6 +135,7 @@ words! {
     who_may: "可以办理的单位：", "may do it:";
     your_role: "您的角色没有这项权限，可以办理的角色：", "Your role does not include it; roles that may:";
     copies: "谁持有副本", "Who holds a copy";
+    audience: "应持有的单位：", "Sites that are to hold it:";
     all_has: "已全部收到", "has all of it";
     still_lacks: "尚缺变更", "changes still to come";
     being_sent: "正在核对", "being compared";

@@ -128,6 +128,21 @@ pub(in super::super) async fn enter(State(app): State<Arc<App>>, request: Reques
     }
     let (name, typed) = (fields.text("name").to_owned(), fields.secret("password").to_owned());
     let address = guard::address(&parts);
+    let waits = |wait: Wait| format!("{} {} {}", w.wait_before, wait.minutes(), w.wait_after);
+    // Who has to wait takes nobody's turn at hashing; whoever gets a turn is asked again in it, so guesses at the same
+    // time are counted one by one.
+    let early = {
+        let (name, address) = (name.clone(), address.clone());
+        app.on_users(move |users| users.may_try(&name, &address, now_ms())).await
+    };
+    match early {
+        Ok(Ok(())) => {}
+        Ok(Err(wait)) => {
+            return form(&app, language, &name, waits(wait), StatusCode::TOO_MANY_REQUESTS)
+                .unwrap_or_else(|e| frame::broken(&e));
+        }
+        Err(failure) => return frame::broken(&failure),
+    }
     let Ok(_turn) = app.hashing.acquire().await else {
         return frame::plain(StatusCode::SERVICE_UNAVAILABLE, w.busy);
     };
@@ -136,7 +151,6 @@ pub(in super::super) async fn enter(State(app): State<Arc<App>>, request: Reques
         app.on_users(move |users| {
             let now = now_ms();
             if let Err(wait) = users.may_try(&name, &address, now)? {
-                users.append(now, None, &address, "sign-in refused", None, "too many attempts")?;
                 return Ok(Tried::Waits(wait));
             }
             match users.verify(&name, &typed)? {
@@ -152,8 +166,11 @@ pub(in super::super) async fn enter(State(app): State<Arc<App>>, request: Reques
                 Err(stays) => {
                     // A name that nobody has may be a password in the wrong field: it is not written down.
                     let known = users.named(&name).ok().map(|account| account.name);
-                    users.append(now, known.as_deref(), &address, "sign-in failed", None, "")?;
-                    Ok(match (users.failed(&name, &address, now)?, stays) {
+                    let wait = users.failed(&name, &address, now)?;
+                    let detail =
+                        wait.map_or_else(String::new, |wait| format!("waits {} min", wait.minutes()));
+                    users.append(now, known.as_deref(), &address, "sign-in failed", None, &detail)?;
+                    Ok(match (wait, stays) {
                         (Some(wait), _) => Tried::Waits(wait),
                         (None, Stays::Locked) => Tried::Locked,
                         (None, Stays::Wrong) => Tried::Wrong,
@@ -170,9 +187,7 @@ pub(in super::super) async fn enter(State(app): State<Arc<App>>, request: Reques
                 with_cookie(Redirect::to(to).into_response(), &cookie(app.secure, SESSION, Some(&token)));
             return with_cookie(response, &cookie(app.secure, FORM, None));
         }
-        Ok(Tried::Waits(wait)) => {
-            (StatusCode::TOO_MANY_REQUESTS, format!("{} {} {}", w.wait_before, wait.minutes(), w.wait_after))
-        }
+        Ok(Tried::Waits(wait)) => (StatusCode::TOO_MANY_REQUESTS, waits(wait)),
         Ok(Tried::Locked) => (StatusCode::FORBIDDEN, w.account_locked.to_owned()),
         Ok(Tried::Wrong) => (StatusCode::FORBIDDEN, w.wrong_password.to_owned()),
         Err(failure) => return frame::broken(&failure),

@@ -160,6 +160,8 @@ pub(super) struct Ticket {
     cannot: Vec<Cannot>,
     replies: Vec<Reply>,
     copies: Vec<Copy>,
+    /// The sites that are to hold it.
+    audience: String,
     /// What fields for a site choose from: one list for all of them.
     sites: Vec<(String, String)>,
     problems: Vec<Problem>,
@@ -259,6 +261,13 @@ impl Ticket {
                 })
                 .collect(),
             copies: copies(w, &given.choices["peers"]),
+            audience: shown["audience"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|site| app.site_name(&text(site)))
+                .collect::<Vec<_>>()
+                .join("、"),
             problems: tried
                 .problems
                 .iter()
