@@ -1,7 +1,7 @@
 //! Backups: a data directory, copied while its node works, in files that outlive the machine.
 //!
 //! ```text
-//! DEST/hotline-370100-20261128T135301Z-node.tar.zst     database, identity, configuration, contents of files
+//! DEST/hotline-370100-20261128T135301Z-node.tar.zst     database, identity, configuration, contents of files, desk
 //! DEST/hotline-370100-20261128T135301Z-vault.tar.zst    what opens callers' data: for 30 days at most
 //! ```
 //!
@@ -9,7 +9,8 @@
 //! entry is a manifest with length and BLAKE3 of every other. A backup counts when it was read again and agreed with
 //! its manifest; only then it gets its name, and only then older ones go.
 //!
-//! The two parts are of one moment. A restored node draws a new number block and, as at every start, a new
+//! The two parts are of one moment; the desk's accounts and its audit log, which nothing else refers to, are of one a
+//! little later, and nobody is signed in in them. A restored node draws a new number block and, as at every start, a new
 //! incarnation; what it wrote after the backup comes back from its peers by repair.
 
 mod archive;

@@ -16,6 +16,7 @@ mod run;
 mod screen;
 mod show;
 mod ticket;
+mod user;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -76,6 +77,11 @@ enum Command {
     /// Bundles: files on a stick for and from sites without a line.
     #[command(subcommand)]
     Bundle(bundle::Bundle),
+    /// Accounts of the desk.
+    #[command(subcommand)]
+    User(user::User),
+    /// What was done at the desk: a log that only grows.
+    Audit(user::AuditArgs),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -171,6 +177,8 @@ impl Cli {
             Command::Doctor(args) => args.run(self),
             Command::Check => Ok(()), // it has exit codes of its own: see `main`
             Command::Bundle(command) => command.run(self),
+            Command::User(command) => command.run(self),
+            Command::Audit(args) => args.run(self),
             Command::Config(ConfigCommand::Check(args)) => self.check(args),
             Command::Completions { shell } => papers::completions(*shell),
             Command::Man { out } => papers::man(out.as_deref()),

@@ -20,6 +20,7 @@ use certs::NodeName;
 use serde_json::{Value, json};
 use sync::quic::Congestion;
 
+use crate::desk::DeskOptions;
 use crate::files::FileLimits;
 use crate::log::LogOptions;
 use crate::request::{Failure, FailureKind};
@@ -75,6 +76,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// What files may cost.
     pub files: FileLimits,
+    /// Where agents work in their browsers, if anywhere.
+    pub desk: DeskOptions,
     /// After how many days what callers said of themselves, and their recordings, are erased; never if `None`.
     pub retention: Option<u32>,
     /// What is logged, and how.
@@ -139,6 +142,9 @@ impl Config {
             }
         }
         config.effective = effective.into_values().collect();
+        if let Err(why) = config.desk.check() {
+            problems.push(format!("{}: {why}", config.origin("desk.listen")));
+        }
         if problems.is_empty() {
             return Ok(config);
         }
@@ -160,6 +166,7 @@ impl Config {
             congestion: Congestion::default(),
             http: None,
             files: FileLimits::default(),
+            desk: DeskOptions::default(),
             retention: None,
             log: LogOptions::default(),
             file: None,

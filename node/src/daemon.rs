@@ -25,9 +25,10 @@ use certs::NodeName;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 use sync::quic::{Config, Congestion, Driver, LinkEvent};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::bundles::BundleRequest;
+use crate::desk::{Desk, DeskOptions};
 use crate::engine::{Engine, Options};
 use crate::files::FileLimits;
 use crate::request::{Failure, FailureKind, Reply, Request};
@@ -50,6 +51,8 @@ pub struct RunOptions {
     pub congestion: Congestion,
     /// What files may cost.
     pub files: FileLimits,
+    /// Where agents work in their browsers, if anywhere.
+    pub desk: DeskOptions,
     /// After how many days callers' data of ended tickets is erased; never if `None`.
     pub retention: Option<u32>,
 }
@@ -86,7 +89,21 @@ pub struct Node {
     work: mpsc::Sender<Work>,
     driver: Driver,
     socket: PathBuf,
+    changes: broadcast::Sender<Arc<Changes>>,
+    desk: Option<Arc<Desk>>,
 }
+
+/// What a commit changed, for whoever watches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Tickets, by their ids.
+    pub tickets: Vec<String>,
+    /// A link came up or went down.
+    pub links: bool,
+}
+
+/// How many changes a watcher may be behind; one that is further behind is told so.
+const BEHIND: usize = 64;
 
 /// The time that links are judged by: the own clock, and never before the newest time that an authority has signed
 /// or a person has confirmed.
@@ -141,12 +158,16 @@ impl Node {
         })
         .map_err(|e| Failure::new(FailureKind::Configuration, e))?;
         let (work, queue) = mpsc::channel(1024);
-        writer::spawn(engine, driver.clone(), time, queue)?;
+        let (changes, _) = broadcast::channel(BEHIND);
+        writer::spawn(engine, driver.clone(), time, queue, changes.clone())?;
         let socket = options.dir.join(SOCKET);
-        let node = Node { me, work: work.clone(), driver, socket };
+        let mut node = Node { me, work: work.clone(), driver, socket, changes, desk: None };
         clients::serve(&node.socket, node.clone())?;
         if let Some(address) = options.http {
             health::serve(address, node.clone()).await?;
+        }
+        if options.desk.listen.is_some() {
+            node.desk = Some(Arc::new(Desk::start(&options.desk, &options.dir, node.clone()).await?));
         }
         tokio::spawn(async move {
             while let Some(event) = links.recv().await {
@@ -171,6 +192,11 @@ impl Node {
         reply.await.map_err(|_| stopping())?
     }
 
+    /// Hears of what every commit changed from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Arc<Changes>> {
+        self.changes.subscribe()
+    }
+
     /// Holds a link down, or lets it come up again.
     pub async fn hold(&self, peer: NodeName, down: bool) {
         let _ = self.work.send(Work::Hold(peer, down)).await;
@@ -178,6 +204,9 @@ impl Node {
 
     /// Says goodbye to the peers, finishes what was begun and closes the database.
     pub async fn stop(self) {
+        if let Some(desk) = &self.desk {
+            desk.stop().await;
+        }
         self.driver.shutdown().await;
         let (done, wait) = oneshot::channel();
         if self.work.send(Work::Stop(done)).await.is_ok() {

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use sync::quic::Congestion;
 
 use crate::daemon::{Node, RunOptions, now_ms};
+use crate::desk::DeskOptions;
 use crate::engine::{Engine, IDENTITY};
 use crate::files::FileLimits;
 use crate::hex::hex;
@@ -74,6 +75,7 @@ impl Demo {
                 http: None,
                 congestion: Congestion::Bbr,
                 files: FileLimits::default(),
+                desk: DeskOptions::default(),
                 retention: None,
             };
             nodes.insert(*node, Node::start(options).await?);

@@ -18,6 +18,7 @@
 mod act;
 mod again;
 mod bundles;
+mod choices;
 mod confirm;
 mod conflicts;
 mod create;
@@ -215,6 +216,8 @@ pub struct Engine {
     idles: bool,
     /// What is erased when its time is over.
     retention: Retention,
+    /// The documents that the last commit changed.
+    changed: BTreeSet<DocId>,
     /// Until when the databases' files stay as they are, for somebody copies them, and how often somebody began to.
     held: Option<u64>,
     holds: u64,
@@ -360,6 +363,7 @@ impl Engine {
             },
             idles: false,
             retention: Retention::default(),
+            changed: BTreeSet::new(),
             held: None,
             holds: 0,
             index_key: None,
@@ -492,6 +496,11 @@ impl Engine {
             Request::Bundle(request) => self.bundle(request),
             Request::Show { id, reveal, user } => self.show(id, reveal.as_deref(), user.as_deref()),
             Request::History { id, language } => self.history(id, *language),
+            Request::Choices { id, language } => self.choices(id, *language),
+            Request::Reveal { id, reason, desk, user } => {
+                self.show_person(id, reason, *desk, user.as_deref())
+            }
+            Request::Volume { days } => self.volume(*days),
             Request::List { queue, limit, before } => self.list(queue, *limit, *before),
             Request::Search { text, limit } => self.search(text, *limit),
             Request::Lookup { phone, name, desk, reveal, user, limit } => {
@@ -562,17 +571,19 @@ impl Engine {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         }
         let touched = std::mem::take(&mut self.desk.touched);
+        let mut changed: BTreeSet<DocId> = touched.iter().copied().collect();
         let wrote = self.confirm(&touched)?;
         if self.tend(touched)? || wrote {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         }
-        self.desk.touched.clear();
-        self.desk.kept.clear();
+        changed.extend(self.desk.touched.drain(..));
+        changed.extend(std::mem::take(&mut self.desk.kept));
         if self.clock != self.clock_stored {
             let bytes = postcard::to_stdvec(&self.clock).expect("plain values have a byte form");
             self.store.put_meta(CLOCK, &bytes)?;
         }
         self.store.commit()?;
+        self.changed = changed;
         self.clock_stored.clone_from(&self.clock);
         if std::mem::take(&mut self.numbered) {
             self.keep_serials();
@@ -645,6 +656,11 @@ impl Engine {
         self.rounds = true;
         self.bundles = bundles::Traffic::default();
         Ok(())
+    }
+
+    /// The documents that the last commit changed, or that something was kept of.
+    pub fn changed(&self) -> &BTreeSet<DocId> {
+        &self.changed
     }
 
     /// Moves the write-ahead log into the database, unless the files are held still; call it now and then, outside a

@@ -8,6 +8,7 @@ pub mod content;
 pub mod daemon;
 pub mod deadline;
 pub mod demo;
+pub mod desk;
 pub mod doctor;
 pub mod engine;
 pub mod files;
@@ -22,6 +23,7 @@ pub mod request;
 pub mod roll;
 pub mod search;
 pub mod ticket;
+pub mod users;
 pub mod vault;
 
 /// Documents are many small pieces: with glibc's allocator a fifth of the time of a first sync went into it.

@@ -14,6 +14,7 @@ use sync::store::{Result, StoreError};
 
 use crate::content::Content;
 use crate::deadline::{self, Timing};
+use crate::import::Urgency;
 use crate::reference::Reference;
 use crate::search::query;
 use crate::ticket::times::times;
@@ -35,7 +36,7 @@ CREATE TABLE IF NOT EXISTS ticket(
   row INTEGER PRIMARY KEY, doc BLOB NOT NULL, number TEXT NOT NULL, custodian TEXT NOT NULL,
   taken_by TEXT NOT NULL, offered_to TEXT, stage TEXT NOT NULL, subject TEXT NOT NULL, at TEXT NOT NULL,
   returns INTEGER NOT NULL, superseded INTEGER NOT NULL, alarms INTEGER NOT NULL, state BLOB NOT NULL,
-  clock TEXT NOT NULL, searched BLOB NOT NULL, due TEXT);
+  clock TEXT NOT NULL, searched BLOB NOT NULL, due TEXT, urgency TEXT NOT NULL DEFAULT '');
 CREATE UNIQUE INDEX IF NOT EXISTS ticket_doc ON ticket(doc);
 CREATE INDEX IF NOT EXISTS ticket_number ON ticket(number);
 CREATE INDEX IF NOT EXISTS ticket_held ON ticket(custodian) WHERE stage NOT IN {DONE};
@@ -51,20 +52,28 @@ CREATE TABLE IF NOT EXISTS ticket_count(
 ";
 
 /// What a listing shows of a ticket.
-const COLUMNS: &str = "row, doc, number, subject, custodian, stage, at, offered_to, due";
+const COLUMNS: &str = "row, doc, number, subject, custodian, stage, at, offered_to, due, urgency";
 
 /// What stands for the subject of a confidential report.
 const CONFIDENTIAL: &str = "(举报人保密)";
 
 /// Makes the tables where they are not.
 pub fn prepare(db: &Connection) -> Result<()> {
-    let columns = "SELECT coalesce(sum(name = 'due'), 0), count(*) FROM pragma_table_info('ticket')";
-    let (due, all): (i64, i64) = db.query_row(columns, [], |r| Ok((r.get(0)?, r.get(1)?)))?;
-    if all > 0 && due == 0 {
-        db.execute_batch("ALTER TABLE ticket ADD COLUMN due TEXT")?; // of a version that knew no deadlines
-    }
+    add_columns(db)?;
     db.execute_batch(&TABLES.replace("{DONE}", DONE))?;
     text::prepare(db)
+}
+
+/// Adds what a table of an earlier version lacks; [`date_again`] says whose rows have to be made anew for it.
+fn add_columns(db: &Connection) -> Result<()> {
+    let mut query = db.prepare("SELECT name FROM pragma_table_info('ticket')")?;
+    let known: Vec<String> = query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for (column, what) in [("due", "TEXT"), ("urgency", "TEXT NOT NULL DEFAULT ''")] {
+        if !known.is_empty() && !known.iter().any(|name| name == column) {
+            db.execute_batch(&format!("ALTER TABLE ticket ADD COLUMN {column} {what}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets every row, before a rebuild.
@@ -77,13 +86,13 @@ pub fn clear(db: &Connection) -> Result<()> {
 pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     let mut query = db.prepare(
         "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state, clock,
-           coalesce(due, '')
+           coalesce(due, ''), urgency
          FROM ticket ORDER BY doc",
     )?;
     let mut rows = query.query([])?;
     let mut hasher = blake3::Hasher::new();
     while let Some(row) = rows.next()? {
-        for column in 0..14 {
+        for column in 0..15 {
             let value = row.get_ref(column)?;
             let bytes = match value {
                 rusqlite::types::ValueRef::Integer(n) => n.to_be_bytes().to_vec(),
@@ -134,6 +143,8 @@ pub struct Row {
     alarms: i64,
     state: [u8; 32],
     timing: Timing,
+    /// Empty for the ordinary one.
+    urgency: String,
     text: String,
     searched: [u8; 32],
     names: String,
@@ -151,6 +162,8 @@ impl Row {
         };
         let stage = folded.stage.name();
         let place = content.facts.get("place").and_then(Value::as_str).unwrap_or_default();
+        let urgency = content.facts.get("urgency").and_then(Value::as_str);
+        let urgency = urgency.filter(|u| *u != Urgency::Ordinary.word()).unwrap_or_default();
         let text = searchable(folded, &content);
         Some(Row {
             number: folded.created.number.clone(),
@@ -165,6 +178,7 @@ impl Row {
             timing: Timing::of(&clock, &content.facts, is_done(stage)),
             searched: *blake3::hash(text.as_bytes()).as_bytes(),
             text,
+            urgency: urgency.to_owned(),
             names: format!("{subject}\n{place}"),
             subject: subject.to_owned(),
         })
@@ -200,16 +214,17 @@ pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing, referenc
         row.state,
         serde_json::to_string(&row.timing).expect("times and texts are always written to memory"),
         row.searched,
-        due(&row.timing, reference)
+        due(&row.timing, reference),
+        row.urgency
     ];
     db.prepare_cached(match known {
         None => {
-            "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched, due)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+            "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched, due, urgency)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
         }
         Some(_) => {
             "UPDATE ticket SET doc = ?2, number = ?3, custodian = ?4, taken_by = ?5, offered_to = ?6, stage = ?7, subject = ?8,
-               at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15, due = ?16
+               at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15, due = ?16, urgency = ?17
              WHERE row = ?1"
         }
     })?
@@ -404,12 +419,12 @@ pub fn search(db: &Connection, typed: &str, limit: usize) -> Result<std::result:
         )?
         .query_row(params![expression.as_str(), RANKED], |r| r.get(0))?;
     let sql = if hits < RANKED {
-        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, due
+        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, due, urgency
          FROM (SELECT rowid AS hit, rank AS place FROM ticket_text WHERE ticket_text MATCH ?1
                ORDER BY rank, rowid DESC LIMIT ?2)
          JOIN ticket ON row = hit ORDER BY place, row DESC"
     } else {
-        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, due FROM ticket
+        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, due, urgency FROM ticket
          WHERE row IN (SELECT rowid FROM ticket_text WHERE ticket_text MATCH ?1 ORDER BY rowid DESC LIMIT ?2)
          ORDER BY row DESC"
     };
@@ -426,7 +441,7 @@ fn rows(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec
     let mut query = db.prepare_cached(sql)?;
     let rows = query.query_map(values, |r| {
         let doc: Vec<u8> = r.get(1)?;
-        Ok(json!({
+        let mut row = json!({
             "row": r.get::<_, i64>(0)?,
             "id": doc.iter().map(|b| format!("{b:02x}")).collect::<String>(),
             "number": r.get::<_, String>(2)?,
@@ -436,7 +451,12 @@ fn rows(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec
             "at": r.get::<_, String>(6)?,
             "offered_to": r.get::<_, Option<String>>(7)?,
             "due": r.get::<_, Option<String>>(8)?,
-        }))
+        });
+        let urgency: String = r.get(9)?;
+        if !urgency.is_empty() {
+            row["urgency"] = urgency.into();
+        }
+        Ok(row)
     })?;
     rows.map(|row| row.map_err(StoreError::from)).collect()
 }
@@ -459,6 +479,29 @@ pub fn highest_numbers(db: &Connection, prefix: &str) -> Result<Vec<String>> {
         highest.push(number);
     }
     Ok(highest)
+}
+
+/// How many tickets bear a number that begins so: a site's and a day's.
+pub fn count_numbered(db: &Connection, prefix: &str) -> Result<u64> {
+    let mut query = db.prepare_cached("SELECT count(*) FROM ticket WHERE number > ?1 AND number < ?2")?;
+    Ok(query.query_row([prefix, &format!("{prefix}~")], |r| r.get::<_, i64>(0))? as u64)
+}
+
+/// How many of them began in each hour.
+pub fn by_hour(db: &Connection, prefix: &str) -> Result<[u64; 24]> {
+    let mut query = db.prepare_cached(
+        "SELECT CAST(substr(at, 12, 2) AS INTEGER) AS hour, count(*) FROM ticket WHERE number > ?1 AND number < ?2
+         GROUP BY hour",
+    )?;
+    let mut hours = [0; 24];
+    let mut rows = query.query([prefix, &format!("{prefix}~")])?;
+    while let Some(row) = rows.next()? {
+        let (hour, count): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if let Some(slot) = usize::try_from(hour).ok().and_then(|hour| hours.get_mut(hour)) {
+            *slot = count as u64;
+        }
+    }
+    Ok(hours)
 }
 
 /// How many tickets stand in each stage.
@@ -486,7 +529,7 @@ mod tests {
         prepare(&db).unwrap();
         for (number, custodian, stage) in rows {
             db.execute(
-                "INSERT INTO ticket VALUES(NULL, CAST(?1 AS BLOB), ?1, ?2, '370100', NULL, ?3, '', '', 0, 0, 0, x'', '', x'', NULL)",
+                "INSERT INTO ticket VALUES(NULL, CAST(?1 AS BLOB), ?1, ?2, '370100', NULL, ?3, '', '', 0, 0, 0, x'', '', x'', NULL, '')",
                 [number, custodian, stage],
             )
             .unwrap();

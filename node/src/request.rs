@@ -1,4 +1,4 @@
-//! What can be asked of a node: the one vocabulary of command line, local socket and, later, the desk.
+//! What can be asked of a node: the one vocabulary of command line, local socket and desk.
 //!
 //! A request is one JSON object; so is its reply. The socket carries them as lines. What a request may do is
 //! checked where the data is, in the engine, never by whoever asks.
@@ -116,8 +116,35 @@ pub enum Request {
         /// In which language.
         language: Language,
     },
-    /// Newest first: `[{"id","number","subject","custodian","stage","at","due"}]`; `overdue` and `due-soon` with the first
-    /// to end first.
+    /// What this site may do with a ticket now, by the rules that grant an action, and who holds how much of it:
+    /// `{"id","choices":[{"do","may","why","who":[{"site","name"}],"of":[entry]}],"replies":[{"entry","text","by"}],
+    /// "peers":[{"node","name","connected","owed","scan"}]}`. `replies` are superseded ones that this site may confirm;
+    /// `owed` counts what of the ticket a peer of its audience has not acknowledged.
+    Choices {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// The language of `why`.
+        language: Language,
+    },
+    /// A ticket with the caller's person, in the shape of `Show`; it is logged.
+    Reveal {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// Why.
+        reason: String,
+        /// A confidential report too: for the confidential desk.
+        desk: bool,
+        /// Who asks.
+        user: Option<String>,
+    },
+    /// How many tickets this site has numbered, by day, the newest first, and today's by hour of China's time:
+    /// `{"days":[{"day","count"}],"hours":[24 counts]}`.
+    Volume {
+        /// So many days, today among them; at most 31.
+        days: usize,
+    },
+    /// Newest first: `[{"row","id","number","subject","custodian","stage","at","offered_to","due","urgency"}]`; `overdue` and
+    /// `due-soon` with the first to end first. `urgency` is there when it is not the ordinary one.
     List {
         /// Only this queue: `held`, `to-accept`, `offered`, `returned`, `open`, `overdue`, `due-soon`, `closed`,
         /// `conflicts`, `all`.
@@ -241,6 +268,9 @@ impl Request {
             Request::Bundle(_) => "bundle",
             Request::Show { .. } => "show",
             Request::History { .. } => "history",
+            Request::Choices { .. } => "choices",
+            Request::Reveal { .. } => "reveal",
+            Request::Volume { .. } => "volume",
             Request::List { .. } => "list",
             Request::Search { .. } => "search",
             Request::Lookup { .. } => "lookup",

@@ -27,6 +27,7 @@ fn a_node_comes_back_from_a_backup_both_ways() {
         let photo = town.at("photo.txt");
         std::fs::write(&photo, "一张照片").unwrap();
         json(&["ticket", "attach", id, &photo, "--dir", &city]);
+        json(&["user", "add", "li", "--role", "auditor", "--dir", &city]);
         let said = json(&["backup", &dest, "--dir", &city]);
         assert_eq!((said["verified"].as_bool(), said["sealed"].as_bool()), (Some(true), Some(false)));
         // What came later is not in it.
@@ -46,6 +47,8 @@ fn a_node_comes_back_from_a_backup_both_ways() {
         let out = town.at("out.txt");
         json(&["ticket", "fetch", id, "photo.txt", "--out", &out, "--dir", &again]);
         assert_eq!(std::fs::read_to_string(&out).unwrap(), "一张照片");
+        assert_eq!(json(&["user", "list", "--dir", &again])[0]["role"], "auditor");
+        assert_eq!(json(&["audit", "--verify", "--dir", &again])["lines"], 1);
         assert!(json(&["replica", "verify", "--dir", &again])["damaged"].as_array().unwrap().is_empty());
         assert_eq!(json(&["replica", "status", "--dir", &again])["restored"]["of"], said["taken"]);
         // Numbers given after the backup are known elsewhere: another block gives the next.

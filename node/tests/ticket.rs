@@ -275,3 +275,57 @@ fn an_import_names_bad_lines_and_stops_or_goes_on_as_asked() {
         fails(&["ticket", "import", "/nowhere", "--dir", &city], 1, "/nowhere cannot be read");
     }
 }
+
+#[test]
+fn choices_are_what_the_actions_then_grant() {
+    let town = Town::new(&["370100"]);
+    let city = town.at("370100");
+    let id =
+        json(&["ticket", "new", "--dir", &city, "--text", "公交晚点"])["id"].as_str().unwrap().to_owned();
+    let choices = || json(&["ticket", "choices", &id, "--dir", &city])["choices"].as_array().unwrap().clone();
+    let commands: &[(&str, &[&str])] = &[
+        ("accept", &[]),
+        ("decline", &["--reason", "r"]),
+        ("withdraw", &[]),
+        ("progress", &["t"]),
+        ("follow-up", &["t"]),
+        ("urge", &["t"]),
+        ("supervise", &["t"]),
+        ("escalate", &["--reason", "r"]),
+        ("recall", &["--reason", "r"]),
+        ("unmerge", &["--reason", "r"]),
+        ("release", &["--reason", "r"]),
+        ("reopen", &["--reason", "r"]),
+    ];
+    // Before anything, while an offer is open, and when it is closed: each said no is a no, each yes a yes.
+    let mut seen = std::collections::BTreeSet::new();
+    for step in
+        [&["progress", "t"][..], &["offer", "--to", "370200", "--reason", "r"], &["close", "--result", "r"]]
+    {
+        if step[0] == "close" {
+            json(&[&["ticket", "withdraw", &id, "--dir", &city], &[][..]].concat());
+        }
+        json(&[&["ticket", step[0], &id, "--dir", &city], &step[1..]].concat());
+        for (name, args) in commands {
+            let said = choices();
+            let choice =
+                said.iter().find(|c| c["do"] == *name).unwrap_or_else(|| panic!("{name} in {said:?}"));
+            let may = choice["may"] == true;
+            assert!(may || !choice["why"].as_str().unwrap().is_empty(), "{choice}");
+            seen.insert((*name, may));
+            // What would change the state under the test is believed when it says no, and asked when it says no only.
+            if may && matches!(*name, "withdraw" | "reopen") {
+                continue;
+            }
+            let done = run(&[&["ticket", name, &id, "--dir", &city], *args].concat());
+            assert_eq!(done.status.success(), may, "{name} after {}: {choice}", step[0]);
+        }
+    }
+    for both in ["withdraw", "reopen"] {
+        assert!(seen.contains(&(both, true)) && seen.contains(&(both, false)), "{both}: {seen:?}");
+    }
+    let names: Vec<String> = choices().iter().map(|c| c["do"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names.len(), 26, "every action is answered for once: {names:?}");
+    let table = says(&["ticket", "choices", &id, "--lang", "en", "--dir", &city]);
+    assert!(table.contains("supervise") && table.contains("only a superior of 370100"), "{table}");
+}

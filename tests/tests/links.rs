@@ -53,6 +53,7 @@ async fn start(
         http: None,
         congestion,
         files: FileLimits::default(),
+        desk: node::desk::DeskOptions::default(),
         retention: None,
     };
     Node::start(options).await.unwrap()

@@ -10,6 +10,7 @@ use certs::{BoxKey, RecoveryKey};
 use super::sealed::{Opener, Opening, Sealing, StreamKey};
 use super::{Entry, FORMAT, MANIFEST, Manifest, Part, damaged, failed};
 use crate::request::Failure;
+use crate::users;
 
 /// How hard zstd tries: databases of compressed items gain nothing from more.
 const LEVEL: i32 = 1;
@@ -251,9 +252,17 @@ fn shown(name: &str) -> String {
 
 /// Whether a path is one that a data directory has: nothing leaves the directory that is restored.
 fn is_of_a_data_directory(path: &str) -> bool {
-    const FILES: [&str; 6] =
-        ["node.db", "node.db-wal", "vault.db", "vault.db-wal", "serials.json", "hotline.toml"];
-    let inside = path.starts_with("identity/") || path.starts_with("files/");
+    const FILES: [&str; 8] = [
+        "node.db",
+        "node.db-wal",
+        "vault.db",
+        "vault.db-wal",
+        "serials.json",
+        "hotline.toml",
+        users::DATABASE,
+        users::HEAD,
+    ];
+    let inside = ["identity/", "files/", "desk/"].iter().any(|folder| path.starts_with(folder));
     let normal = Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
     FILES.contains(&path) || inside && normal && path.len() < 200
 }
@@ -304,7 +313,9 @@ mod tests {
     #[test]
     fn nothing_but_files_of_a_data_directory_comes_out() {
         let dir = tempfile::tempdir().unwrap();
-        for (n, name) in ["../node.db", "files/../../x", "etc/passwd", "identity/../../y"].iter().enumerate()
+        for (n, name) in ["../node.db", "files/../../x", "etc/passwd", "identity/../../y", "desk/../../z"]
+            .iter()
+            .enumerate()
         {
             let path = dir.path().join(n.to_string());
             // tar's own writer refuses `..`; an attacker's does not.

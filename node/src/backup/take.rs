@@ -13,6 +13,7 @@ use super::archive::{self, Key, Writer};
 use super::rotation::rotate;
 use super::{LAST, Named, Part, failed};
 use crate::request::{Failure, FailureKind, Hold, Reply, Request};
+use crate::users::{self, Users};
 
 /// How often it is begun again when the copy was worth nothing.
 const TRIES: usize = 3;
@@ -144,6 +145,7 @@ impl Copy<'_, '_> {
         for path in self.others().map_err(|e| failed("the data directory cannot be read", e))? {
             self.add(&mut main, &path, None)?;
         }
+        self.add_desk(&mut main)?;
         let ended = self.hold(Hold::End)?;
         if ["hold", "cuts"].iter().any(|what| ended[what] != begun[what]) {
             return Ok(None);
@@ -192,6 +194,34 @@ impl Copy<'_, '_> {
         Ok(())
     }
 
+    /// Adds the desk's accounts and audit log, if there is a desk. Its database is open to others all the time, so SQLite
+    /// itself makes the copy; sessions and drafts stay out of it.
+    fn add_desk(&mut self, writer: &mut Writer) -> Result<(), Failure> {
+        let dir = self.backup.dir;
+        if !dir.join(users::DATABASE).exists() {
+            return Ok(());
+        }
+        let beside = |name: &str| Partial(dir.join(format!("{name}.copy-{}", std::process::id())));
+        // The note of the newest line first: it may be older than the log, and never newer.
+        let head = beside(users::HEAD);
+        let noted = match fs::copy(dir.join(users::HEAD), &head.0) {
+            Ok(_) => true,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+            Err(e) => return Err(failed(format!("{} cannot be copied", users::HEAD), e)),
+        };
+        let copy = beside(users::DATABASE);
+        let _ = fs::remove_file(&copy.0); // of a backup that was killed, by a process of the same number
+        Users::open(dir)?.copy_to(&copy.0)?;
+        for (name, partial) in [(users::DATABASE, Some(&copy)), (users::HEAD, noted.then_some(&head))] {
+            let Some(partial) = partial else { continue };
+            let unread = |e: io::Error| failed(format!("the copy of {name} cannot be read"), e);
+            let file = File::open(&partial.0).map_err(unread)?;
+            let bytes = file.metadata().map_err(unread)?.len();
+            writer.add(name, bytes, Watched(&file, self))?;
+        }
+        Ok(())
+    }
+
     /// What else a data directory has, by its paths.
     fn others(&self) -> io::Result<Vec<String>> {
         let dir = self.backup.dir;
@@ -200,7 +230,7 @@ impl Copy<'_, '_> {
             .filter(|name| dir.join(name).is_file())
             .map(str::to_owned)
             .collect();
-        let mut inside = vec!["identity".to_owned(), "files".to_owned()];
+        let mut inside = vec!["identity".to_owned(), "files".to_owned(), "desk".to_owned()];
         while let Some(folder) = inside.pop() {
             let entries = match fs::read_dir(dir.join(&folder)) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,

@@ -42,6 +42,18 @@ pub(super) struct RunArgs {
     /// [default: off] [env: HOTLINE_RETENTION_DAYS].
     #[arg(long, value_name = "DAYS")]
     retention_days: Option<String>,
+    /// Where agents work in their browsers (TCP), or `off`; HTTPS unless it is loopback [default: off] [env: HOTLINE_DESK].
+    #[arg(long, value_name = "ADDR")]
+    desk: Option<String>,
+    /// The names and addresses by which browsers reach the desk, between commas [env: HOTLINE_DESK_NAMES].
+    #[arg(long, value_name = "NAMES")]
+    desk_names: Option<String>,
+    /// A certificate chain of one's own for the desk, as PEM [env: HOTLINE_DESK_CERTIFICATE].
+    #[arg(long, value_name = "FILE")]
+    desk_certificate: Option<String>,
+    /// Its key, as PEM [env: HOTLINE_DESK_KEY].
+    #[arg(long, value_name = "FILE")]
+    desk_key: Option<String>,
     /// What is logged: a level, or several for parts of the program [env: HOTLINE_LOG].
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -60,6 +72,10 @@ impl RunArgs {
         let single = [
             ("links.listen", &self.listen),
             ("http.listen", &self.http),
+            ("desk.listen", &self.desk),
+            ("desk.names", &self.desk_names),
+            ("desk.certificate", &self.desk_certificate),
+            ("desk.key", &self.desk_key),
             ("links.congestion", &self.congestion),
             ("files.rate", &self.files_rate),
             ("files.max_size", &self.files_max_size),
@@ -88,6 +104,7 @@ impl RunArgs {
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .max_blocking_threads(64) // the desk's accounts; the unit allows 512 tasks in all
         .enable_all()
         .build()
         .map_err(|e| Failure::new(FailureKind::Failed, "the runtime could not be started").because(e))
@@ -129,6 +146,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
         http: config.http,
         congestion: config.congestion,
         files: config.files,
+        desk: config.desk,
         retention: config.retention,
     };
     runtime()?.block_on(async {

@@ -124,6 +124,25 @@ pub(super) fn story(story: &Value, as_json: bool) {
     }
 }
 
+/// What may be done with a ticket, a row an action; then what peers lack of it.
+pub(super) fn choices(choices: &Value, as_json: bool) {
+    if as_json {
+        return line(&choices.to_string());
+    }
+    let row = |choice: &Value| {
+        let who = choice["who"].as_array().into_iter().flatten();
+        let who: Vec<String> = who.map(|s| format!("{} {}", cell(&s["site"]), cell(&s["name"]))).collect();
+        json!({ "name": choice["do"], "may": choice["may"], "why": choice["why"], "who": who.join(", ") })
+    };
+    table(&choices["choices"].as_array().into_iter().flatten().map(row).collect::<Vec<_>>());
+    for key in ["replies", "peers"] {
+        match choices[key].as_array() {
+            Some(rows) if !rows.is_empty() => table(rows),
+            _ => {}
+        }
+    }
+}
+
 /// A time of RFC 3339 to the minute.
 pub(super) fn moment(at: &str) -> String {
     at.get(..16).map_or_else(|| at.to_owned(), |minute| minute.replace('T', " "))

@@ -17,6 +17,15 @@ pub(super) enum Lang {
     En,
 }
 
+impl Lang {
+    fn language(self) -> Language {
+        match self {
+            Lang::Zh => Language::Zh,
+            Lang::En => Language::En,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Ticket {
     /// Takes a call.
@@ -82,6 +91,14 @@ pub(super) enum Ticket {
         /// Shows the caller's personal data too, for this reason; it is logged.
         #[arg(long, value_name = "REASON")]
         reveal: Option<String>,
+    },
+    /// What this site may do with a ticket now, why not the rest and who may, and which peers lack something of it.
+    Choices {
+        /// Id, unambiguous prefix or number.
+        id: String,
+        /// In which language.
+        #[arg(long, value_enum, default_value_t = Lang::Zh)]
+        lang: Lang,
     },
     /// What happened to a ticket, who holds it and why.
     History {
@@ -371,12 +388,13 @@ impl Ticket {
                 show::ticket(&shown, cli.json);
                 return Ok(());
             }
+            Ticket::Choices { id, lang } => {
+                let choices = cli.ask(&Request::Choices { id: id.clone(), language: lang.language() })?;
+                show::choices(&choices, cli.json);
+                return Ok(());
+            }
             Ticket::History { id, lang } => {
-                let language = match lang {
-                    Lang::Zh => Language::Zh,
-                    Lang::En => Language::En,
-                };
-                let story = cli.ask(&Request::History { id: id.clone(), language })?;
+                let story = cli.ask(&Request::History { id: id.clone(), language: lang.language() })?;
                 show::story(&story, cli.json);
                 return Ok(());
             }

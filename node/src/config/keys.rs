@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use sync::quic::CongestionError;
 
 use super::Config;
+use crate::desk;
 use crate::log;
 
 /// What a peer's key begins with.
@@ -112,6 +113,46 @@ pub const KEYS: &[Key] = &[
                         || format!("`{text}` is neither `off` nor a number of days from 30 to 36500"),
                     )?),
                 };
+            Ok(())
+        },
+    },
+    Key {
+        name: "desk.listen",
+        flag: "--desk",
+        variable: "HOTLINE_DESK",
+        default: "off",
+        set: |c, text| {
+            c.desk.listen = match text {
+                "off" => None,
+                text => Some(address(text)?),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "desk.names",
+        flag: "--desk-names",
+        variable: "HOTLINE_DESK_NAMES",
+        default: "",
+        set: |c, text| desk::names(text).map(|names| c.desk.names = names),
+    },
+    Key {
+        name: "desk.certificate",
+        flag: "--desk-certificate",
+        variable: "HOTLINE_DESK_CERTIFICATE",
+        default: "",
+        set: |c, text| {
+            c.desk.certificate = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from);
+            Ok(())
+        },
+    },
+    Key {
+        name: "desk.key",
+        flag: "--desk-key",
+        variable: "HOTLINE_DESK_KEY",
+        default: "",
+        set: |c, text| {
+            c.desk.key = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from);
             Ok(())
         },
     },

@@ -7,11 +7,11 @@ use std::time::Duration;
 use certs::NodeName;
 use sync::quic::{Driver, LinkEvent};
 use sync::replica::{Effect, Input};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tracing::field::Empty;
 
 use super::expiry::Warnings;
-use super::{LinkTime, Work, now_ms};
+use super::{Changes, LinkTime, Work, now_ms};
 use crate::engine::Engine;
 use crate::request::{Failure, FailureKind, Reply, Request};
 
@@ -45,13 +45,19 @@ struct Writer {
     rechecked: u64,
     /// The engine's count of written rows when the log was last moved.
     moved: u64,
+    /// Whoever watches hears of every commit that changed something.
+    changes: broadcast::Sender<Arc<Changes>>,
 }
+
+/// Most tickets that are named to watchers at once: a page shows fewer, and looks anew when it hears of so many.
+const NAMED: usize = 256;
 
 pub(super) fn spawn(
     engine: Engine,
     driver: Driver,
     time: Arc<LinkTime>,
     queue: mpsc::Receiver<Work>,
+    changes: broadcast::Sender<Arc<Changes>>,
 ) -> Result<(), Failure> {
     let writer = Writer {
         trust: engine.trust_changes(),
@@ -62,6 +68,7 @@ pub(super) fn spawn(
         warnings: Warnings::default(),
         rechecked: now_ms(),
         moved: 0,
+        changes,
     };
     let runtime = tokio::runtime::Handle::current();
     std::thread::Builder::new()
@@ -146,6 +153,9 @@ impl Writer {
         let mut answers: Vec<(oneshot::Sender<Reply>, Reply)> = Vec::new();
         let mut pulses = Vec::new();
         let mut stop = None;
+        let links = group.iter().any(|work| {
+            matches!(work, Work::Link(LinkEvent::Opened { .. } | LinkEvent::Disconnected { .. }))
+        });
         self.engine.begin(now_ms())?;
         let mut failed = None;
         let mut steps = 0;
@@ -197,6 +207,10 @@ impl Writer {
                 return Err(failure);
             }
         };
+        if self.changes.receiver_count() > 0 && (links || !self.engine.changed().is_empty()) {
+            let tickets = self.engine.changed().iter().take(NAMED).map(ToString::to_string).collect();
+            let _ = self.changes.send(Arc::new(Changes { tickets, links })); // the last watcher may just have gone
+        }
         for (answer, reply) in answers {
             let _ = answer.send(reply); // whoever asked may have gone
         }

@@ -144,9 +144,14 @@ impl Engine {
     }
 }
 
-type Said = Option<String>;
+pub(super) type Said = Option<String>;
 
-fn entry_of(act: &Act, folded: &Folded, me: Site, into: Option<DocId>) -> Result<(Op, Said, Said), Failure> {
+pub(super) fn entry_of(
+    act: &Act,
+    folded: &Folded,
+    me: Site,
+    into: Option<DocId>,
+) -> Result<(Op, Said, Said), Failure> {
     let custody = folded.custody();
     let site = |given: &str| {
         let node: certs::NodeName = given.parse().map_err(|e| Failure::new(FailureKind::Usage, e))?;

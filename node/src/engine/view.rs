@@ -33,6 +33,41 @@ impl Engine {
         Ok(shown)
     }
 
+    /// A ticket with its caller. A confidential report's only for the confidential desk.
+    pub(super) fn show_person(&mut self, id: &str, reason: &str, desk: bool, user: Option<&str>) -> Reply {
+        let doc = self.find(id)?;
+        if !desk && self.folded(doc)?.created.confidential {
+            return Err(Failure::new(
+                FailureKind::Failed,
+                "this is a confidential report: who made it is shown at the confidential desk only",
+            )
+            .hint("ask the shift leader, who may look for a reason"));
+        }
+        self.show(&doc.to_string(), Some(reason), user)
+    }
+
+    /// What this site has numbered, by day, and today's by hour. Days are China's, as those of the numbers.
+    pub(super) fn volume(&mut self, days: usize) -> Reply {
+        let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+        let now = jiff::Timestamp::from_millisecond(self.now as i64)
+            .map_err(|e| super::failed("this machine's date makes no sense", e))?
+            .to_zoned(china);
+        let mut day = now.date();
+        let prefix = |day: jiff::civil::Date, code: u32| format!("JT{code:06}{}", day.strftime("%Y%m%d"));
+        let code = self.me().site().code();
+        let hours = projection::by_hour(self.store.connection(), &prefix(day, code))?;
+        let mut shown = Vec::new();
+        for _ in 0..days.min(31) {
+            let count = projection::count_numbered(self.store.connection(), &prefix(day, code))?;
+            shown.push(json!({ "day": day.to_string(), "count": count }));
+            match day.yesterday() {
+                Ok(before) => day = before,
+                Err(_) => break,
+            }
+        }
+        Ok(json!({ "days": shown, "hours": hours }))
+    }
+
     pub(super) fn history(&mut self, id: &str, language: Language) -> Reply {
         let doc = self.find(id)?;
         let reference = self.reference.clone();

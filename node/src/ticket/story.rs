@@ -102,7 +102,7 @@ impl Teller<'_> {
         } else if let Some(u) = self.folded.unentitled.iter().find(|u| u.entry == a.id) {
             standing = Standing::Unentitled;
             text += &self.say(
-                format!("【无权，不产生效力：{}】", self.refusal_in_chinese(&u.refusal)),
+                format!("【无权，不产生效力：{}】", refusal_in_chinese(&u.refusal, &|s| self.site(s))),
                 format!("  [not entitled, no effect: {}]", u.refusal),
             );
         }
@@ -281,45 +281,46 @@ impl Teller<'_> {
             ),
         }
     }
+}
 
-    fn refusal_in_chinese(&self, refusal: &Refusal) -> String {
-        match refusal {
-            Refusal::NotOfThisTicket => "不以本工单首条记录为基础".into(),
-            Refusal::SecondCreate => "工单已存在".into(),
-            Refusal::Newer => "新版本软件改动过此工单".into(),
-            Refusal::Frozen => "流转轨迹过长，已冻结".into(),
-            Refusal::NotCustodian { custodian } => format!("仅承办单位 {} 可以", self.site(*custodian)),
-            Refusal::NotSuperior { custodian } => format!("仅 {} 的上级可以", self.site(*custodian)),
-            Refusal::NotAnySuperior => "仅历任承办单位的上级可以".into(),
-            Refusal::NotCustodianOrSuperior { custodian } => {
-                format!("仅 {} 及其上级可以", self.site(*custodian))
-            }
-            Refusal::NotConcerned { custodian, taken_by } => {
-                format!("仅 {} 及其上级和受理单位 {} 可以", self.site(*custodian), self.site(*taken_by))
-            }
-            Refusal::NotTakingSite { taken_by } => format!("仅受理单位 {} 可以", self.site(*taken_by)),
-            Refusal::NotTakingSiteOrSuperior { custodian, taken_by } => {
-                format!("仅受理单位 {} 和 {} 的上级可以", self.site(*taken_by), self.site(*custodian))
-            }
-            Refusal::NotTarget { to } => format!("仅转办对象 {} 可以", self.site(*to)),
-            Refusal::NotInAudience => "该单位与本工单无关".into(),
-            Refusal::NotThisCustody => "所指承办已不是当前承办".into(),
-            Refusal::NoSuchOffer => "所指转办已不在等待签收".into(),
-            Refusal::NoSuchClose => "所指办结不计入".into(),
-            Refusal::NoSuchRequest => "所指延期申请不属于当前承办".into(),
-            Refusal::ToItself => "工单已在该单位".into(),
-            Refusal::OutsideJurisdiction { to } => format!("{} 不在其辖区", self.site(*to)),
-            Refusal::OfferOpen { to } => format!("已转办至 {}，须先等待答复或撤回", self.site(*to)),
-            Refusal::TwoDeclines => "已两次被退回，须由上级指派".into(),
-            Refusal::OnlyBackTo { superior } => {
-                format!("由 {} 指派，只能转办回该上级", self.site(*superior))
-            }
-            Refusal::Closed => "工单已办结，须先重新打开".into(),
-            Refusal::NobodyAbove => "工单在部级，没有上级".into(),
-            Refusal::NotIntoSmaller => "只能并入编号较小的工单".into(),
-            Refusal::AlreadyJoined => "工单已并入其他工单".into(),
-            Refusal::NotJoined => "工单未并入其他工单".into(),
+/// Why an action is not granted, in Chinese; English is the refusal's own. `site` names a site for people.
+pub fn refusal_in_chinese(refusal: &Refusal, site: &dyn Fn(Site) -> String) -> String {
+    match refusal {
+        Refusal::NotOfThisTicket => "不以本工单首条记录为基础".into(),
+        Refusal::SecondCreate => "工单已存在".into(),
+        Refusal::Newer => "新版本软件改动过此工单".into(),
+        Refusal::Frozen => "流转轨迹过长，已冻结".into(),
+        Refusal::NotCustodian { custodian } => format!("仅承办单位 {} 可以", site(*custodian)),
+        Refusal::NotSuperior { custodian } => format!("仅 {} 的上级可以", site(*custodian)),
+        Refusal::NotAnySuperior => "仅历任承办单位的上级可以".into(),
+        Refusal::NotCustodianOrSuperior { custodian } => {
+            format!("仅 {} 及其上级可以", site(*custodian))
         }
+        Refusal::NotConcerned { custodian, taken_by } => {
+            format!("仅 {} 及其上级和受理单位 {} 可以", site(*custodian), site(*taken_by))
+        }
+        Refusal::NotTakingSite { taken_by } => format!("仅受理单位 {} 可以", site(*taken_by)),
+        Refusal::NotTakingSiteOrSuperior { custodian, taken_by } => {
+            format!("仅受理单位 {} 和 {} 的上级可以", site(*taken_by), site(*custodian))
+        }
+        Refusal::NotTarget { to } => format!("仅转办对象 {} 可以", site(*to)),
+        Refusal::NotInAudience => "该单位与本工单无关".into(),
+        Refusal::NotThisCustody => "所指承办已不是当前承办".into(),
+        Refusal::NoSuchOffer => "所指转办已不在等待签收".into(),
+        Refusal::NoSuchClose => "所指办结不计入".into(),
+        Refusal::NoSuchRequest => "所指延期申请不属于当前承办".into(),
+        Refusal::ToItself => "工单已在该单位".into(),
+        Refusal::OutsideJurisdiction { to } => format!("{} 不在其辖区", site(*to)),
+        Refusal::OfferOpen { to } => format!("已转办至 {}，须先等待答复或撤回", site(*to)),
+        Refusal::TwoDeclines => "已两次被退回，须由上级指派".into(),
+        Refusal::OnlyBackTo { superior } => {
+            format!("由 {} 指派，只能转办回该上级", site(*superior))
+        }
+        Refusal::Closed => "工单已办结，须先重新打开".into(),
+        Refusal::NobodyAbove => "工单在部级，没有上级".into(),
+        Refusal::NotIntoSmaller => "只能并入编号较小的工单".into(),
+        Refusal::AlreadyJoined => "工单已并入其他工单".into(),
+        Refusal::NotJoined => "工单未并入其他工单".into(),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Nothing here sleeps for a time that was guessed: [`until`] polls a condition and gives up after a minute.
 #![allow(dead_code, unreachable_pub, reason = "every test binary takes the part it needs")]
 
+pub mod browser;
+
 use std::io::Write;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};

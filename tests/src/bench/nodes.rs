@@ -161,6 +161,7 @@ pub async fn start(dir: &Path, listen: SocketAddr, peer: Option<(&str, SocketAdd
         http: None,
         congestion: sync::quic::Congestion::Bbr,
         files: Default::default(),
+        desk: node::desk::DeskOptions::default(),
         retention: None,
     };
     Node::start(options).await.expect("the node runs")

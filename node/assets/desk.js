@@ -1,0 +1,196 @@
+// What the pages cannot do without a script: drafts, live parts, keys. Everything else works with this file missing.
+"use strict";
+(() => {
+  const user = document.body.dataset.user || "";
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // ---- drafts: at once in the browser, a moment later on the node ----
+  const store = (() => { try { return window.localStorage; } catch { return null; } })();
+  const place = (of) => `hotline draft ${user} ${of}`;
+  const forget = (of) => { try { store && store.removeItem(place(of)); } catch { /* nothing is kept then */ } };
+  const DAY = 24 * 60 * 60 * 1000;
+
+  if ($("[data-forget]") && store) {
+    Object.keys(store).filter((key) => key.startsWith("hotline draft ")).forEach((key) => store.removeItem(key));
+  }
+  const dropped = $("[data-drop-draft]");
+  if (dropped) forget(dropped.dataset.dropDraft);
+  if (new URLSearchParams(location.search).get("said") === "dropped") forget("call");
+
+  const draft = $("form[data-draft]");
+  if (draft) {
+    const of = draft.dataset.draft;
+    const state = $("[data-draft-state]", draft);
+    const token = draft.elements.form.value;
+    const fields = () => $$("input, select, textarea", draft)
+      .filter((field) => field.name && field.type !== "hidden" && (!/^(checkbox|radio)$/.test(field.type) || field.checked));
+    const typed = () => Object.fromEntries(fields().map((field) => [field.name, field.value]));
+    let timer = 0;
+    let sent = false;
+    let saving = Promise.resolve();
+    const save = (text) => {
+      const body = new URLSearchParams({ form: token, of, text });
+      saving = saving.then(() => fetch("/draft", { method: "POST", body, keepalive: text.length < 20000 }))
+        .then((answer) => { if (answer.ok && state) state.textContent = draft.dataset.saved; })
+        .catch(() => { /* the browser has it; the next letter tries again */ });
+    };
+    draft.addEventListener("input", () => {
+      if (sent) return;
+      const text = JSON.stringify({ at: Date.now(), fields: typed() });
+      try { store && store.setItem(place(of), text); } catch { /* the node keeps it */ }
+      if (state) state.textContent = "";
+      clearTimeout(timer);
+      timer = setTimeout(() => save(text), 700);
+    });
+    draft.addEventListener("submit", (event) => {
+      const then = event.submitter && event.submitter.value;
+      if (then === "lookup" && window.fetch) {
+        event.preventDefault();
+        lookup();
+        return;
+      }
+      if (sent) { event.preventDefault(); return; } // a second Enter makes no second ticket
+      sent = true;
+      clearTimeout(timer);
+      setTimeout(() => $$("button", draft).forEach((button) => { button.disabled = true; }), 0);
+    });
+    addEventListener("pageshow", () => { sent = false; $$("button", draft).forEach((button) => { button.disabled = false; }); });
+    try {
+      const kept = JSON.parse((store && store.getItem(place(of))) || "null");
+      const known = Number(draft.dataset.draftAt || 0);
+      if (kept && kept.at > known && Date.now() - kept.at < DAY && !$(".problem[data-focus]")) {
+        for (const [name, value] of Object.entries(kept.fields)) {
+          const field = draft.elements[name];
+          if (!field || name === "form") continue;
+          if (field.type === "checkbox") field.checked = true;
+          else field.value = value;
+        }
+      } else if (kept && Date.now() - kept.at >= DAY) forget(of);
+    } catch { forget(of); }
+
+    // ---- earlier tickets of a number, while it is typed ----
+    const phone = $("[data-lookup]", draft);
+    let asked = "";
+    async function lookup() {
+      const number = phone.value.replace(/\D/g, "");
+      if (number === asked || number.length < 7) return;
+      asked = number;
+      const body = new URLSearchParams({ form: token, then: "lookup", caller_phone: phone.value });
+      try {
+        const answer = await fetch("/new", { method: "POST", body });
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("earlier");
+        if (fresh && asked === number) $("#earlier").replaceChildren(...fresh.childNodes);
+      } catch { asked = ""; }
+    }
+    let soon = 0;
+    phone.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(lookup, 400); });
+  }
+  // One click, one action, on every other form as well.
+  $$("form[method=post]:not([data-draft])").forEach((form) => {
+    let once = false;
+    form.addEventListener("submit", (event) => { if (once) event.preventDefault(); once = true; });
+    addEventListener("pageshow", () => { once = false; });
+  });
+
+  // ---- live parts: an event says that something changed, and the page looks anew ----
+  const live = document.body.dataset.live;
+  const touched = (part) => $$("input, textarea, select", part)
+    .some((field) => field.type !== "hidden" && (field === document.activeElement || field.value !== (field.tagName === "SELECT"
+      ? ($("option[selected]", field) || field.options[0] || {}).value : field.defaultValue)));
+  if (live && window.EventSource) {
+    let source = null;
+    let due = new Set();
+    let timer = 0;
+    const refresh = async () => {
+      timer = 0;
+      const kinds = due;
+      due = new Set();
+      const parts = $$("[data-part]").filter((part) => part.dataset.on.split(" ").some((kind) => kinds.has(kind)));
+      if (!parts.length) return;
+      let page;
+      try {
+        const answer = await fetch(location.pathname + location.search, { headers: { "X-Live": "1" } });
+        if (!answer.ok) return;
+        page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      } catch { return; }
+      for (const part of parts) {
+        const fresh = page.getElementById(part.id);
+        if (!fresh || fresh.innerHTML === part.innerHTML) continue;
+        if (touched(part)) { // what somebody is typing is not taken from under their hands
+          const changed = $("[data-changed]");
+          if (changed) changed.hidden = false;
+          continue;
+        }
+        const open = $$("details[open]", part).map((one) => one.id);
+        const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+        part.replaceChildren(...fresh.childNodes);
+        open.forEach((id) => { const one = id && document.getElementById(id); if (one) one.open = true; });
+        if (focused) { const one = $$("a", part).find((a) => a.getAttribute("href") === focused); if (one) one.focus(); }
+        part.classList.add("fresh");
+        setTimeout(() => part.classList.remove("fresh"), 1300);
+      }
+    };
+    const soon = (kind) => {
+      due.add(kind);
+      // Pages do not all ask in the same moment.
+      if (!timer) timer = setTimeout(refresh, 100 + Math.random() * 400);
+    };
+    const listen = () => {
+      if (source || document.hidden) return;
+      source = new EventSource(live);
+      ["ticket", "queue", "links"].forEach((kind) => source.addEventListener(kind, () => soon(kind)));
+      source.addEventListener("ended", () => { source.close(); source = null; });
+    };
+    // A page that nobody sees holds no connection: browsers open only six to one place.
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) { if (source) source.close(); source = null; } else { listen(); ["ticket", "queue", "links"].forEach(soon); }
+    });
+    listen();
+  }
+
+  // ---- keys: never while an input method composes, never in a field ----
+  const inField = (target) => target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName || "");
+  const help = $("#keys");
+  const label = (one) => one.dataset.keyLabel || one.textContent.trim();
+  const showKeys = () => {
+    const list = $("dl", help);
+    const rows = $$("[data-key]").filter((one) => one.dataset.key !== "?" && !one.hidden).map((one) => [one.dataset.key, label(one)]);
+    if ($("[data-row]")) rows.push(["j", list.dataset.nextLabel], ["k", list.dataset.previousLabel], ["Enter", list.dataset.openLabel]);
+    rows.push(["Esc", list.dataset.leaveLabel], ["?", list.dataset.helpLabel]);
+    list.replaceChildren(...rows.flatMap(([key, text]) => {
+      const dt = document.createElement("dt");
+      const dd = document.createElement("dd");
+      dt.textContent = key;
+      dd.textContent = text;
+      return [dt, dd];
+    }));
+    help.showModal();
+  };
+  $$("[data-help]").forEach((one) => { one.hidden = false; one.addEventListener("click", showKeys); });
+  $$("[data-print]").forEach((one) => { one.hidden = false; one.addEventListener("click", () => print()); });
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.keyCode === 229 || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (event.key === "Escape" && inField(event.target)) { event.target.blur(); return; }
+    if (inField(event.target) || help.open || event.repeat) return;
+    if (event.key === "?" && user) { event.preventDefault(); showKeys(); return; }
+    if (event.key === "j" || event.key === "k") {
+      const rows = $$("[data-row]");
+      if (!rows.length) return;
+      const at = rows.indexOf(document.activeElement);
+      const next = event.key === "j" ? Math.min(at + 1, rows.length - 1) : Math.max(at - 1, 0);
+      rows[next].focus();
+      event.preventDefault();
+      return;
+    }
+    const one = $$("[data-key]").find((found) => found.dataset.key === event.key && !found.hidden);
+    if (!one) return;
+    event.preventDefault();
+    if (inField(one)) { one.focus(); return; }
+    one.click();
+    const opened = one.tagName === "SUMMARY" && one.parentElement.open && $("textarea, select, input:not([type=hidden]), button", one.nextElementSibling);
+    if (opened) opened.focus();
+  });
+  const problem = $("[data-focus]");
+  if (problem) problem.focus();
+})();

@@ -1,0 +1,105 @@
+//! The desk: pages that agents work in, served by the node itself over the LAN, with or without a link.
+//!
+//! ```text
+//! browser ─TLS─> listen ─> headers ─> page: reads the form, makes a Request ─> guard ─> Node::ask
+//!                                                                              │ who may: users::rights, in one place
+//!                                                                              └ what was asked: users::audit, before it is done
+//! ```
+//!
+//! It is a thin shell. Whether a person may ask is `users::rights`' answer, whether the site may act is the engine's;
+//! a page shows both and decides neither. *Never*: a page asks the node but through the guard; anything is
+//! requested from outside; a caller's data stands in an address, a log, or a cache.
+
+mod acts;
+mod assets;
+mod certificate;
+mod forms;
+mod frame;
+mod guard;
+mod listen;
+mod live;
+mod options;
+mod pages;
+mod plot;
+mod words;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use certs::NodeName;
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::task::JoinHandle;
+
+pub use options::{DeskOptions, names};
+
+use crate::daemon::Node;
+use crate::reference::Reference;
+use crate::request::{Failure, FailureKind};
+use crate::users::Users;
+
+/// How many passwords are hashed at once: each takes 19 MiB.
+const HASHED: usize = 2;
+
+/// What every page reaches.
+struct App {
+    node: Node,
+    me: NodeName,
+    users: Arc<Users>,
+    reference: &'static Reference,
+    /// Whether browsers come over HTTPS.
+    secure: bool,
+    hashing: Semaphore,
+    /// Pages that listen for changes.
+    listeners: AtomicUsize,
+    stopping: watch::Receiver<bool>,
+}
+
+/// A desk that is served.
+pub struct Desk {
+    stop: watch::Sender<bool>,
+    served: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Desk {
+    /// Begins to serve. Must be called within a tokio runtime.
+    pub async fn start(options: &DeskOptions, dir: &Path, node: Node) -> Result<Desk, Failure> {
+        let Some(address) = options.listen else {
+            return Err(Failure::new(FailureKind::Configuration, "the desk has no address: desk.listen"));
+        };
+        let users = Arc::new(Users::open(dir)?);
+        let keeper = match options.is_secure() {
+            true => Some(certificate::Keeper::open(options, dir, node.name())?),
+            false => None,
+        };
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| {
+            Failure::new(FailureKind::Configuration, format!("cannot listen on {address} (TCP)")).because(e)
+        })?;
+        let (stop, stopping) = watch::channel(false);
+        let app = Arc::new(App {
+            me: node.name(),
+            node,
+            users,
+            reference: Reference::built_in(),
+            secure: keeper.is_some(),
+            hashing: Semaphore::new(HASHED),
+            listeners: AtomicUsize::new(0),
+            stopping: stopping.clone(),
+        });
+        if app.users.list()?.is_empty() {
+            tracing::warn!("nobody can sign in at the desk yet: hotline user add NAME --role administrator");
+        }
+        let router = pages::router(app);
+        let served = tokio::spawn(listen::serve(listener, keeper, router, stopping));
+        tracing::info!(%address, https = options.is_secure(), "the desk is served");
+        Ok(Desk { stop, served: Mutex::new(Some(served)) })
+    }
+
+    /// Takes nobody in any more, answers what was asked, and ends.
+    pub async fn stop(&self) {
+        let _ = self.stop.send(true);
+        if let Some(served) = self.served.lock().await.take() {
+            let _ = served.await;
+        }
+    }
+}

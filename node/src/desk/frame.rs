@@ -1,0 +1,179 @@
+//! What surrounds every page: head, navigation, who is signed in; and pages that only say something.
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::App;
+use super::assets::{ASSETS, Assets};
+use super::guard::{Signed, is_denied, sentence};
+use super::words::Words;
+use crate::request::{Failure, FailureKind, Language};
+use crate::users::rights::{self, Right};
+
+/// One entry of the navigation.
+pub(super) struct Link {
+    pub(super) href: &'static str,
+    pub(super) label: &'static str,
+    pub(super) key: &'static str,
+    pub(super) current: bool,
+}
+
+/// What the template of all pages needs.
+pub(super) struct Frame {
+    pub(super) w: &'static Words,
+    pub(super) assets: &'static Assets,
+    pub(super) title: String,
+    /// The centre, for people.
+    pub(super) site: String,
+    /// Who is signed in, and as what; empty for nobody.
+    pub(super) user: String,
+    pub(super) role: &'static str,
+    /// What forms carry.
+    pub(super) form: String,
+    pub(super) nav: Vec<Link>,
+    /// What was done just now.
+    pub(super) notice: String,
+    /// Where the page hears of changes; empty for nowhere.
+    pub(super) live: String,
+    /// The address of this page, for the switch of the language.
+    pub(super) here: String,
+}
+
+impl Frame {
+    /// For somebody who is signed in; `here` is the page's address, which names the entry of the navigation too.
+    pub(super) fn new(app: &App, who: &Signed, title: impl Into<String>, here: &str) -> Frame {
+        let w = who.words();
+        let may = |right| rights::may_use(&who.session.account, right).is_ok();
+        let all = [
+            (Right::Read, "/queue/held", w.queues, "q"),
+            (Right::Take, "/new", w.new_ticket, "n"),
+            (Right::Watch, "/wall", w.wall, "w"),
+            (Right::Accounts, "/accounts", w.accounts, "u"),
+            (Right::Audit, "/audit", w.audit, "l"),
+        ];
+        let first = here.split('/').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
+        let nav = all.into_iter().filter(|(right, ..)| may(*right)).map(|(_, href, label, key)| Link {
+            href,
+            label,
+            key,
+            current: href.split('/').nth(1) == Some(first),
+        });
+        Frame {
+            w,
+            assets: &ASSETS,
+            title: title.into(),
+            site: app.site_name(&app.me.site().to_string()),
+            user: who.name().to_owned(),
+            role: w.role(who.session.account.role),
+            form: who.session.form.clone(),
+            nav: nav.collect(),
+            notice: String::new(),
+            live: String::new(),
+            here: here.to_owned(),
+        }
+    }
+
+    /// For somebody who is not.
+    pub(super) fn outside(app: &App, language: Language, title: &str) -> Frame {
+        Frame {
+            w: Words::of(language),
+            assets: &ASSETS,
+            title: title.to_owned(),
+            site: app.site_name(&app.me.site().to_string()),
+            user: String::new(),
+            role: "",
+            form: String::new(),
+            nav: Vec::new(),
+            notice: String::new(),
+            live: String::new(),
+            here: String::new(),
+        }
+    }
+
+    /// With a sentence about what was done.
+    pub(super) fn notice(mut self, notice: impl Into<String>) -> Frame {
+        self.notice = notice.into();
+        self
+    }
+
+    /// A page that follows changes.
+    pub(super) fn live(mut self, live: impl Into<String>) -> Frame {
+        self.live = live.into();
+        self
+    }
+}
+
+impl App {
+    /// A site for people: its code and what it is called.
+    pub(super) fn site_name(&self, code: &str) -> String {
+        match code.parse::<certs::NodeName>() {
+            Ok(node) => {
+                let name = self.reference.centres.name(node.site());
+                if name == code { name.into_owned() } else { format!("{code} {name}") }
+            }
+            Err(_) => code.to_owned(),
+        }
+    }
+}
+
+/// A page, never kept by a cache.
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(text) => {
+            let mut response = (status, Html(text)).into_response();
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// A page that only says something.
+#[derive(Template)]
+#[template(path = "message.html")]
+struct Message {
+    w: &'static Words,
+    assets: &'static Assets,
+    text: String,
+    more: Vec<String>,
+}
+
+/// A sentence, for whoever it is.
+pub(super) fn plain(status: StatusCode, text: &str) -> Response {
+    let message =
+        Message { w: Words::of(Language::Zh), assets: &ASSETS, text: text.to_owned(), more: Vec::new() };
+    page(status, &message)
+}
+
+/// A sentence in a signed-in person's language.
+pub(super) fn refused(status: StatusCode, who: &Signed, text: &str) -> Response {
+    page(status, &Message { w: who.words(), assets: &ASSETS, text: text.to_owned(), more: Vec::new() })
+}
+
+/// A failure that no page can show in its place.
+pub(super) fn failure(who: &Signed, failure: &Failure) -> Response {
+    let more = failure.causes.iter().chain(&failure.hint).cloned().collect();
+    let text = format!("{}: {}", who.words().failed, sentence(failure));
+    page(status_of(failure), &Message { w: who.words(), assets: &ASSETS, text, more })
+}
+
+/// A failure before anybody's language is known.
+pub(super) fn broken(failure: &Failure) -> Response {
+    tracing::error!(%failure, causes = ?failure.causes, "a page failed");
+    plain(status_of(failure), &format!("{}: {}", Words::of(Language::Zh).failed, failure.message))
+}
+
+/// What a failure is in HTTP.
+pub(super) fn status_of(failure: &Failure) -> StatusCode {
+    match failure.kind {
+        _ if is_denied(failure) => StatusCode::FORBIDDEN,
+        FailureKind::Usage => StatusCode::UNPROCESSABLE_ENTITY,
+        FailureKind::Failed | FailureKind::NeedsPerson => StatusCode::CONFLICT,
+        FailureKind::TryAgain | FailureKind::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+        FailureKind::Configuration | FailureKind::Integrity => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

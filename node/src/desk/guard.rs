@@ -1,0 +1,379 @@
+//! Who asks, and whether they may: the one door between pages and node.
+//!
+//! Every page gets its [`Signed`] from here, every form its [`Posted`], and every request goes through [`App::ask`], where
+//! the table of rights is read and the audit log written. A page cannot forget any of it: it has no other way to the node.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request as HttpRequest};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::App;
+use super::forms::{Fields, MAX_FORM};
+use super::frame;
+use super::listen::Client;
+use super::words::Words;
+use crate::daemon::now_ms;
+use crate::request::{Failure, FailureKind, Language, Reply, Request};
+use crate::users::{Session, Users, rights};
+
+/// Sent by the page itself and not by a person: it keeps nobody signed in.
+const LIVE: &str = "x-live";
+
+/// What a refusal of a person, not of a site, begins with; pages say it in the reader's language.
+const DENIED: &str = "denied: ";
+
+/// Somebody who is signed in, at an address.
+#[derive(Clone, Debug)]
+pub(super) struct Signed {
+    pub(super) session: Session,
+    pub(super) address: String,
+}
+
+impl Signed {
+    /// The account's name.
+    pub(super) fn name(&self) -> &str {
+        &self.session.account.name
+    }
+
+    /// The words of their language.
+    pub(super) fn words(&self) -> &'static Words {
+        Words::of(self.session.language)
+    }
+
+    /// Their language.
+    pub(super) fn language(&self) -> Language {
+        self.session.language
+    }
+}
+
+/// The name of the session's cookie: with the prefix, browsers take it over HTTPS only, for this host and every path.
+pub(super) fn cookie_name(secure: bool, of: &str) -> String {
+    if secure { format!("__Host-{of}") } else { of.to_owned() }
+}
+
+/// A cookie of this desk; without a value it is dropped.
+pub(super) fn cookie(secure: bool, name: &str, value: Option<&str>) -> String {
+    let name = cookie_name(secure, name);
+    let secure = if secure { "; Secure" } else { "" };
+    match value {
+        Some(value) => format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}"),
+        None => format!("{name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}"),
+    }
+}
+
+/// The value of a cookie.
+pub(super) fn shown(headers: &HeaderMap, secure: bool, name: &str) -> Option<String> {
+    let name = cookie_name(secure, name);
+    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|line| line.split(';'))
+        .filter_map(|one| one.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+/// The name of the session's cookie.
+pub(super) const SESSION: &str = "hotline";
+
+/// Whether a browser says that another site sent this. Those that say nothing are old; their form's token decides. Under
+/// our own policy of no referrer, browsers give `null` as the origin of a form of ours.
+pub(super) fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
+        return true;
+    }
+    match (text("origin"), text("host")) {
+        (None | Some("null"), _) => false,
+        (Some(origin), Some(host)) => origin.split_once("://").is_none_or(|(_, from)| from != host),
+        (Some(_), None) => true,
+    }
+}
+
+/// Compares in a time that says nothing.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    blake3::hash(a.as_bytes()) == blake3::hash(b.as_bytes()) // their comparison takes the same time always
+}
+
+pub(super) fn address(parts: &Parts) -> String {
+    parts.extensions.get::<Client>().map_or_else(|| "?".to_owned(), |client| client.0.to_string())
+}
+
+/// The session that a request shows, whatever its holder may do.
+async fn session(app: &Arc<App>, parts: &Parts) -> Result<Option<Signed>, Failure> {
+    let Some(token) = shown(&parts.headers, app.secure, SESSION) else { return Ok(None) };
+    let used = !parts.headers.contains_key(LIVE);
+    let session = app.on_users(move |users| users.session(&token, used, now_ms())).await?;
+    Ok(session.map(|session| Signed { session, address: address(parts) }))
+}
+
+/// Somebody who is signed in and may still have to change the first password.
+pub(super) struct Newcomer(pub(super) Signed);
+
+impl FromRequestParts<Arc<App>> for Newcomer {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Newcomer, Response> {
+        match session(app, parts).await {
+            Ok(Some(signed)) => Ok(Newcomer(signed)),
+            Ok(None) if parts.method == Method::GET && !parts.headers.contains_key(LIVE) => {
+                Err(Redirect::to("/sign-in?said=ended").into_response())
+            }
+            Ok(None) => Err(frame::plain(StatusCode::UNAUTHORIZED, Words::of(Language::Zh).session_ended)),
+            Err(failure) => Err(frame::broken(&failure)),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Signed {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Signed, Response> {
+        let Newcomer(signed) = Newcomer::from_request_parts(parts, app).await?;
+        match signed.session.account.must_change {
+            true => Err(Redirect::to("/password").into_response()),
+            false => Ok(signed),
+        }
+    }
+}
+
+/// A form that somebody sent from a page of their own session.
+pub(super) struct Posted {
+    pub(super) who: Signed,
+    pub(super) fields: Fields,
+}
+
+/// The same of somebody who may still have to change the first password.
+pub(super) struct NewcomerPosted {
+    pub(super) who: Signed,
+    pub(super) fields: Fields,
+}
+
+impl FromRequest<Arc<App>> for NewcomerPosted {
+    type Rejection = Response;
+
+    async fn from_request(request: HttpRequest, app: &Arc<App>) -> Result<NewcomerPosted, Response> {
+        let (mut parts, body) = request.into_parts();
+        let Newcomer(who) = Newcomer::from_request_parts(&mut parts, app).await?;
+        let fields = read_form(&parts.headers, body).await?;
+        let token = fields.text("form");
+        if comes_from_elsewhere(&parts.headers) || !same(token, &who.session.form) {
+            let path = parts.uri.path().to_owned();
+            app.note(&who, "refused", None, &format!("a form of elsewhere: {path}")).await.ok();
+            return Err(frame::refused(StatusCode::FORBIDDEN, &who, who.words().form_of_elsewhere));
+        }
+        Ok(NewcomerPosted { who, fields })
+    }
+}
+
+impl FromRequest<Arc<App>> for Posted {
+    type Rejection = Response;
+
+    async fn from_request(request: HttpRequest, app: &Arc<App>) -> Result<Posted, Response> {
+        let NewcomerPosted { who, fields } = NewcomerPosted::from_request(request, app).await?;
+        match who.session.account.must_change {
+            true => Err(Redirect::to("/password").into_response()),
+            false => Ok(Posted { who, fields }),
+        }
+    }
+}
+
+/// Reads a form's body, which is no larger than a form can be.
+pub(super) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Fields, Response> {
+    let words = Words::of(Language::Zh);
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Err(frame::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, words.not_a_form));
+    }
+    let bytes: Bytes = axum::body::to_bytes(body, MAX_FORM)
+        .await
+        .map_err(|_| frame::plain(StatusCode::PAYLOAD_TOO_LARGE, words.too_large))?;
+    Fields::read(&bytes).ok_or_else(|| frame::plain(StatusCode::PAYLOAD_TOO_LARGE, words.too_large))
+}
+
+impl App {
+    /// Works on the accounts away from the threads that serve: the disk may take its time.
+    pub(super) async fn on_users<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Users) -> Result<R, Failure> + Send + 'static,
+    ) -> Result<R, Failure> {
+        let users = self.users.clone();
+        tokio::task::spawn_blocking(move || work(&users))
+            .await
+            .map_err(|e| Failure::new(FailureKind::Failed, "the desk's database failed").because(e))?
+    }
+
+    /// Writes a line of the audit log.
+    pub(super) async fn note(
+        &self,
+        who: &Signed,
+        what: &str,
+        ticket: Option<&str>,
+        detail: &str,
+    ) -> Result<(), Failure> {
+        let (name, address) = (who.name().to_owned(), who.address.clone());
+        let (what, ticket, detail) = (what.to_owned(), ticket.map(str::to_owned), detail.to_owned());
+        self.on_users(move |users| {
+            users.append(now_ms(), Some(&name), &address, &what, ticket.as_deref(), &detail)
+        })
+        .await
+    }
+
+    /// Asks the node, if this account may: in its name, and written down before it is done.
+    pub(super) async fn ask(&self, who: &Signed, request: Request) -> Reply {
+        let request = named(request, who.name());
+        let (what, ticket, detail) = described(&request);
+        if let Err(denied) = rights::may(&who.session.account, &request) {
+            self.note(who, "refused", ticket.as_deref(), &format!("{what}: {denied}")).await?;
+            let roles: Vec<&str> =
+                rights::who_may(&request).into_iter().map(|role| who.words().role(role)).collect();
+            let words = who.words();
+            let mut failure = Failure::new(FailureKind::NeedsPerson, format!("{DENIED}{}", words.may_not));
+            if !roles.is_empty() {
+                failure = failure.hint(format!("{} {}", words.these_roles_may, roles.join("、")));
+            }
+            return Err(failure);
+        }
+        let audited = rights::is_audited(&request);
+        if audited {
+            self.note(who, &what, ticket.as_deref(), &detail).await?;
+        }
+        let taken = matches!(request, Request::New { .. });
+        let reply = self.node.ask(request).await;
+        match &reply {
+            Err(failure) if audited => {
+                self.note(who, "failed", ticket.as_deref(), &format!("{what}: {}", failure.message)).await?;
+            }
+            Ok(made) if taken => {
+                for number in made.as_array().into_iter().flatten().filter_map(|t| t["number"].as_str()) {
+                    // It is made and has its number; a log that is full now must not say that it failed.
+                    if let Err(failure) = self.note(who, "made", Some(number), "").await {
+                        tracing::error!(%failure, number, "a new ticket is not in the audit log");
+                    }
+                }
+            }
+            _ => {}
+        }
+        reply
+    }
+}
+
+/// Whether a request was refused because of the person's role.
+pub(super) fn is_denied(failure: &Failure) -> bool {
+    failure.message.starts_with(DENIED)
+}
+
+/// A failure's sentence for a page.
+pub(super) fn sentence(failure: &Failure) -> &str {
+    failure.message.strip_prefix(DENIED).unwrap_or(&failure.message)
+}
+
+/// The request in this account's name, whatever the page said.
+fn named(mut request: Request, name: &str) -> Request {
+    use crate::files::FileRequest as File;
+    let name = Some(name.to_owned());
+    match &mut request {
+        Request::New { user, .. }
+        | Request::Act { user, .. }
+        | Request::Note { user, .. }
+        | Request::Show { user, .. }
+        | Request::Reveal { user, .. }
+        | Request::Lookup { user, .. }
+        | Request::Grant { user, .. }
+        | Request::Erase { user, .. }
+        | Request::File(File::Attach { user, .. } | File::List { user, .. } | File::Fetch { user, .. }) => {
+            *user = name
+        }
+        _ => {}
+    }
+    request
+}
+
+/// What the audit log says of a request: what, on which ticket, and a few words. No caller's data is in any of them.
+fn described(request: &Request) -> (String, Option<String>, String) {
+    let json = serde_json::to_value(request).unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let act = match json["act"].is_object() {
+        true => json["act"].clone(),
+        false => json.clone(),
+    };
+    let what = format!("{} {}", text(&json["ask"]), text(&act["do"])).trim().to_owned();
+    let ticket = json["id"].as_str().map(str::to_owned);
+    let detail = match request {
+        Request::Reveal { reason, .. } => reason.clone(),
+        Request::Show { reveal: Some(reason), .. } | Request::Lookup { reveal: Some(reason), .. } => {
+            reason.clone()
+        }
+        Request::File(_) => text(&json["name"]),
+        _ => ["to", "into", "department"]
+            .into_iter()
+            .map(|key| text(&act[key]))
+            .find(|t| !t.is_empty())
+            .unwrap_or_default(),
+    };
+    (what, ticket, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Act;
+
+    #[test]
+    fn a_page_cannot_speak_in_another_name() {
+        let request = Request::Note { id: "x".into(), text: "t".into(), user: Some("boss".into()) };
+        assert_eq!(
+            named(request, "li"),
+            Request::Note { id: "x".into(), text: "t".into(), user: Some("li".into()) }
+        );
+    }
+
+    #[test]
+    fn the_log_names_what_was_done_and_no_caller() {
+        let act = Act::Offer { to: "370200".into(), reason: "他叫张三".into() };
+        let request = Request::Act { id: "JT1".into(), act, user: None };
+        assert_eq!(described(&request), ("act offer".into(), Some("JT1".into()), "370200".into()));
+        let lookup = Request::Lookup {
+            phone: Some("13800000000".into()),
+            name: None,
+            desk: false,
+            reveal: None,
+            user: None,
+            limit: 1,
+        };
+        assert_eq!(described(&lookup), ("lookup".into(), None, String::new()));
+    }
+
+    #[test]
+    fn another_sites_form_is_seen() {
+        let check = |pairs: &[(&'static str, &'static str)], elsewhere: bool| {
+            let mut headers = HeaderMap::new();
+            pairs.iter().for_each(|(k, v)| drop(headers.insert(*k, v.parse().unwrap())));
+            assert_eq!(comes_from_elsewhere(&headers), elsewhere, "{pairs:?}");
+        };
+        check(&[("host", "desk:1"), ("origin", "https://desk:1"), ("sec-fetch-site", "same-origin")], false);
+        check(&[("host", "desk:1")], false);
+        check(&[("host", "desk:1"), ("origin", "https://evil")], true);
+        check(&[("host", "desk:1"), ("origin", "null"), ("sec-fetch-site", "same-origin")], false);
+        check(&[("host", "desk:1"), ("origin", "null"), ("sec-fetch-site", "cross-site")], true);
+        check(&[("host", "desk:1"), ("sec-fetch-site", "cross-site")], true);
+        check(&[("host", "desk:1"), ("sec-fetch-site", "same-site")], true);
+        check(&[("origin", "https://desk:1")], true);
+    }
+
+    #[test]
+    fn cookies_are_bound_to_this_host() {
+        assert_eq!(
+            cookie(true, SESSION, Some("x")),
+            "__Host-hotline=x; Path=/; HttpOnly; SameSite=Strict; Secure"
+        );
+        assert!(cookie(false, SESSION, None).contains("Max-Age=0"));
+        let mut headers = HeaderMap::new();
+        headers.insert("cookie", "a=b; __Host-hotline=x; hotline=y".parse().unwrap());
+        assert_eq!(shown(&headers, true, SESSION).as_deref(), Some("x"));
+        assert_eq!(shown(&headers, false, SESSION).as_deref(), Some("y"));
+    }
+}

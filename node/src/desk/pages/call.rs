@@ -1,0 +1,364 @@
+//! A call: the form that an agent fills in while somebody speaks. One button answers at once, one makes a ticket.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::{Value, json};
+
+use super::super::App;
+use super::super::forms::Fields;
+use super::super::frame::{self, Frame};
+use super::super::guard::{Posted, Signed, sentence};
+use super::super::words::Words;
+use super::draft::CALL;
+use super::queue::{self, Row};
+use super::ticket;
+use crate::daemon::now_ms;
+use crate::reference::RedirectMode;
+use crate::request::{Act, Request};
+
+/// Earlier tickets that are shown beside the form.
+const EARLIER: usize = 10;
+
+/// The fields that a draft keeps, by their names in the form.
+const FIELDS: [&str; 17] = [
+    "caller_phone",
+    "caller_name",
+    "caller_kind",
+    "kind",
+    "domain",
+    "region",
+    "place",
+    "happened_at",
+    "plate",
+    "unit",
+    "subject",
+    "text",
+    "urgency",
+    "confidential",
+    "against",
+    "answer",
+    "redirect",
+];
+
+struct Choice {
+    value: String,
+    label: String,
+    chosen: bool,
+}
+
+struct Hotline {
+    number: String,
+    name: String,
+    scope: String,
+    now: bool,
+    chosen: bool,
+}
+
+#[derive(Default)]
+struct Typed {
+    caller_phone: String,
+    caller_name: String,
+    caller_kind: String,
+    region: String,
+    place: String,
+    happened_at: String,
+    plate: String,
+    unit: String,
+    subject: String,
+    text: String,
+    confidential: bool,
+    against: String,
+    answer: String,
+}
+
+/// A field that has to be mended.
+pub(super) struct Problem {
+    pub(super) href: String,
+    pub(super) text: String,
+}
+
+#[derive(Template)]
+#[template(path = "call.html")]
+struct Call {
+    f: Frame,
+    problems: Vec<Problem>,
+    wrong_text: bool,
+    wrong_answer: bool,
+    restored: bool,
+    /// When the draft was typed, by the browser's clock.
+    draft_at: String,
+    typed: Typed,
+    kinds: Vec<Choice>,
+    domains: Vec<Choice>,
+    urgencies: Vec<Choice>,
+    regions: Vec<Choice>,
+    sites: Vec<Choice>,
+    hotlines: Vec<Hotline>,
+    asked: bool,
+    earlier: Vec<Row>,
+}
+
+fn typed(fields: &Fields) -> Typed {
+    let text = |name: &str| fields.text(name).to_owned();
+    Typed {
+        caller_phone: text("caller_phone"),
+        caller_name: text("caller_name"),
+        caller_kind: text("caller_kind"),
+        region: text("region"),
+        place: text("place"),
+        happened_at: text("happened_at"),
+        plate: text("plate"),
+        unit: text("unit"),
+        subject: text("subject"),
+        text: text("text"),
+        confidential: fields.text("confidential") == "yes",
+        against: text("against"),
+        answer: text("answer"),
+    }
+}
+
+fn choices(all: &[(&str, &str)], chosen: &str) -> Vec<Choice> {
+    let choice = |(value, label): &(&str, &str)| Choice {
+        value: (*value).to_owned(),
+        label: (*label).to_owned(),
+        chosen: *value == chosen,
+    };
+    all.iter().map(choice).collect()
+}
+
+impl App {
+    /// The divisions that a call here is likely about: those of the own city or province.
+    fn regions(&self) -> Vec<Choice> {
+        let code = format!("{:06}", self.me.site().code());
+        let own = match (code.as_str(), code.strip_suffix("0000"), code.strip_suffix("00")) {
+            ("000000", ..) => "",
+            (_, Some(province), _) => province,
+            (_, None, Some(city)) => city,
+            _ => &code,
+        };
+        let all = self.reference.divisions.iter().map(|d| (d.code().to_string(), d.name()));
+        let near = all.filter(|(code, _)| match own {
+            "" => code.ends_with("0000"),
+            own => code.starts_with(own),
+        });
+        near.map(|(value, name)| Choice { value, label: name.to_owned(), chosen: false }).collect()
+    }
+
+    /// All sites, for lists to choose from.
+    pub(super) fn sites(&self) -> Vec<(String, String)> {
+        self.reference.centres.iter().map(|c| (c.site().to_string(), c.name().to_owned())).collect()
+    }
+}
+
+/// What is shown with the form.
+#[derive(Default)]
+struct Around {
+    problems: Vec<Problem>,
+    restored: bool,
+    draft_at: String,
+    asked: bool,
+    earlier: Vec<Row>,
+}
+
+fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: StatusCode) -> Response {
+    let w = who.words();
+    let mut typed = typed(fields);
+    if typed.region.is_empty() {
+        typed.region = format!("{:06}", app.me.site().code());
+    }
+    let kind = fields.given("kind").unwrap_or_else(|| "投诉举报".to_owned());
+    let urgency = fields.given("urgency").unwrap_or_else(|| "一般".to_owned());
+    let domains = app.reference.categories.domains().map(|d| Choice {
+        value: d.code().to_string(),
+        label: d.name().to_owned(),
+        chosen: d.code().to_string() == fields.text("domain"),
+    });
+    let mut hotlines: Vec<Hotline> = app
+        .reference
+        .redirects
+        .iter()
+        .map(|r| Hotline {
+            number: r.number().to_owned(),
+            name: r.name().to_owned(),
+            scope: r.scope().to_owned(),
+            now: r.mode() == RedirectMode::Transfer,
+            chosen: r.number() == fields.text("redirect"),
+        })
+        .collect();
+    hotlines.sort_by_key(|hotline| !hotline.now); // whoever is in danger is not looked for in a list
+    let wrong = |field: &str| around.problems.iter().any(|p| p.href == format!("#{field}"));
+    let template = Call {
+        f: Frame::new(app, who, w.call, "/new"),
+        wrong_text: wrong("text"),
+        wrong_answer: wrong("answer"),
+        problems: around.problems,
+        restored: around.restored,
+        draft_at: around.draft_at,
+        typed,
+        kinds: choices(
+            &[("信息咨询", w.kind_consult), ("投诉举报", w.kind_complaint), ("意见建议", w.kind_suggestion)],
+            &kind,
+        ),
+        domains: domains.collect(),
+        urgencies: choices(
+            &[("一般", w.urgency_ordinary), ("紧急", w.urgency_urgent), ("特急", w.urgency_critical)],
+            &urgency,
+        ),
+        regions: app.regions(),
+        sites: app.sites().into_iter().map(|(value, label)| Choice { value, label, chosen: false }).collect(),
+        hotlines,
+        asked: around.asked,
+        earlier: around.earlier,
+    };
+    frame::page(status, &template)
+}
+
+/// A form as a draft kept it: `{"at", "fields": {name: text}}`.
+fn from_draft(text: &str) -> Option<(Fields, String)> {
+    let draft: Value = serde_json::from_str(text).ok()?;
+    let mut fields = Fields::default();
+    for name in FIELDS {
+        if let Some(said) = draft["fields"][name].as_str() {
+            fields.put(name, said);
+        }
+    }
+    Some((fields, draft["at"].as_u64().unwrap_or_default().to_string()))
+}
+
+pub(in super::super) async fn show(State(app): State<Arc<App>>, who: Signed) -> Response {
+    // Whoever may not take calls learns it here and not after typing.
+    let nothing = Request::New { tickets: Vec::new(), user: None };
+    if crate::users::rights::may(&who.session.account, &nothing).is_err() {
+        return match app.ask(&who, nothing).await {
+            Err(failure) => frame::failure(&who, &failure),
+            Ok(_) => frame::refused(StatusCode::FORBIDDEN, &who, who.words().may_not),
+        };
+    }
+    let account = who.session.account.clone();
+    let draft = match app.on_users(move |users| users.draft(&account, CALL)).await {
+        Ok(draft) => draft.as_deref().and_then(from_draft),
+        Err(failure) => return frame::failure(&who, &failure),
+    };
+    match draft {
+        Some((fields, at)) => {
+            let around = Around { restored: true, draft_at: at, ..Around::default() };
+            form(&app, &who, &fields, around, StatusCode::OK)
+        }
+        None => form(&app, &who, &Fields::default(), Around::default(), StatusCode::OK),
+    }
+}
+
+/// The ticket that the form asks for, in the shape of a sample line.
+fn sample(fields: &Fields) -> Value {
+    let text = |name: &str| fields.text(name).to_owned();
+    // Lists offer `370102 历下区`; the code is what counts.
+    let code = |name: &str| fields.text(name).split_whitespace().next().unwrap_or_default().to_owned();
+    let mut sample = json!({
+        "text": text("text"), "type": text("kind"), "domain": text("domain"), "region_code": code("region"),
+        "caller_phone": text("caller_phone"), "caller_name": text("caller_name"), "caller_type": text("caller_kind"),
+        "channel": "电话", "priority": text("urgency"), "confidential": fields.text("confidential") == "yes",
+        "subject": text("subject"), "place": text("place"), "happened_at": text("happened_at"),
+        "plate": text("plate"), "unit": text("unit"),
+    });
+    if !code("against").is_empty() {
+        sample["against"] = code("against").into();
+    }
+    sample
+}
+
+fn problems(w: &Words, fields: &Fields, then: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut need = |field: &str, missing: &str| {
+        if fields.text(field).is_empty() {
+            problems.push(Problem { href: format!("#{field}"), text: missing.to_owned() });
+        }
+    };
+    need("text", w.text_missing);
+    match then {
+        "answer" => need("answer", w.answer_missing),
+        "reject" => need("answer", w.reject_missing),
+        "redirect" => need("redirect", w.redirect_missing),
+        _ => {}
+    }
+    problems
+}
+
+pub(in super::super) async fn take(State(app): State<Arc<App>>, posted: Posted) -> Response {
+    let Posted { who, fields } = posted;
+    let w = who.words();
+    let then = fields.text("then");
+    let account = who.session.account.clone();
+    let drop_draft = app.on_users(move |users| users.save_draft(&account, CALL, "", now_ms()));
+    if then == "drop" {
+        return match drop_draft.await {
+            Ok(()) => Redirect::to("/new?said=dropped").into_response(),
+            Err(failure) => frame::failure(&who, &failure),
+        };
+    }
+    if then == "lookup" {
+        let phone = fields.text("caller_phone").to_owned();
+        if phone.is_empty() {
+            return form(&app, &who, &fields, Around::default(), StatusCode::OK);
+        }
+        let lookup = Request::Lookup {
+            phone: Some(phone),
+            name: None,
+            desk: false,
+            reveal: None,
+            user: None,
+            limit: EARLIER,
+        };
+        return match app.ask(&who, lookup).await {
+            Ok(list) => {
+                let earlier = queue::rows(&app, w, &list, now_ms());
+                form(
+                    &app,
+                    &who,
+                    &fields,
+                    Around { asked: true, earlier, ..Around::default() },
+                    StatusCode::OK,
+                )
+            }
+            Err(failure) => frame::failure(&who, &failure),
+        };
+    }
+    let problems = problems(w, &fields, then);
+    if !problems.is_empty() {
+        let around = Around { problems, ..Around::default() };
+        return form(&app, &who, &fields, around, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let made = match app.ask(&who, Request::New { tickets: vec![sample(&fields)], user: None }).await {
+        Ok(made) => made,
+        Err(failure) => {
+            let more = failure.causes.iter().chain(&failure.hint);
+            let text = [sentence(&failure)].into_iter().chain(more.map(String::as_str)).collect::<Vec<_>>();
+            let problem = Problem { href: "#text".to_owned(), text: text.join(" — ") };
+            let around = Around { problems: vec![problem], ..Around::default() };
+            return form(&app, &who, &fields, around, frame::status_of(&failure));
+        }
+    };
+    let id = made[0]["id"].as_str().unwrap_or_default().to_owned();
+    if let Err(failure) = drop_draft.await {
+        tracing::warn!(%failure, "the draft of a ticket that was made stays for a week");
+    }
+    let answer = fields.text("answer").to_owned();
+    let act = match then {
+        "answer" => Some(Act::Answer { text: answer }),
+        "reject" => Some(Act::Reject { reason: answer }),
+        "redirect" => Some(Act::Redirect { to: fields.text("redirect").to_owned(), text: answer }),
+        _ => None,
+    };
+    let acted = match act {
+        Some(act) => app.ask(&who, Request::Act { id: id.clone(), act, user: None }).await.map(drop),
+        None => Ok(()),
+    };
+    match acted {
+        Ok(()) => Redirect::to(&format!("/ticket/{id}?said=new")).into_response(),
+        // The ticket is made; its page says what was not done with it.
+        Err(failure) => ticket::after_failure(&app, &who, &id, then, &fields, &failure).await,
+    }
+}

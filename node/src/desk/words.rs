@@ -1,0 +1,515 @@
+//! Every word of the pages, in both languages, in one table: a page names a word, and the compiler knows whether it is there.
+
+use crate::request::Language;
+use crate::users::Role;
+
+macro_rules! words {
+    ($($name:ident: $zh:literal, $en:literal;)+) => {
+        /// The words of one language.
+        #[derive(Debug)]
+        pub(super) struct Words {
+            pub(super) language: Language,
+            $(pub(super) $name: &'static str,)+
+        }
+
+        static ZH: Words = Words { language: Language::Zh, $($name: $zh,)+ };
+        static EN: Words = Words { language: Language::En, $($name: $en,)+ };
+
+        #[cfg(test)]
+        const TABLE: &[(&str, &str, &str)] = &[$((stringify!($name), $zh, $en),)+];
+    };
+}
+
+words! {
+    tag: "zh-CN", "en";
+    product: "12328 热线工作台", "12328 hotline desk";
+    skip: "跳到正文", "Skip to the content";
+    other_language: "English", "中文";
+    navigation: "导航", "Navigation";
+    queues: "工单列表", "Queues";
+    new_ticket: "新来电", "New call";
+    wall: "运行大屏", "Wall";
+    accounts: "账号管理", "Accounts";
+    audit: "审计日志", "Audit log";
+    sign_in: "登录", "Sign in";
+    sign_out: "退出登录", "Sign out";
+    name: "账号", "Account";
+    password: "密码", "Password";
+    change_password: "修改密码", "Change password";
+    old_password: "当前密码", "Present password";
+    new_password: "新密码", "New password";
+    again: "再输入一次新密码", "New password once more";
+    password_rule: "至少 12 个字符。建议用四个互不相关的词，汉字也可以；不要求大小写或符号，也不会过期。", "At least 12 characters. Four words that do not belong together are good, and Chinese ones count; nothing is demanded of capitals or signs, and it does not expire.";
+    must_change: "首次登录，请先设置自己的密码。", "This is your first sign-in: please choose a password of your own first.";
+    not_the_same: "两次输入的新密码不一致。", "The two new passwords differ.";
+    wrong_password: "账号或密码不正确。", "Account or password is not right.";
+    account_locked: "账号已锁定，请联系管理员解锁。", "This account is locked; an administrator unlocks it.";
+    wait_before: "尝试次数过多，请等待", "Too many attempts; wait";
+    wait_after: "分钟后再试，或请管理员解锁。", "minutes and try again, or ask an administrator to unlock the account.";
+    signed_out: "已退出登录。", "You have signed out.";
+    session_ended: "登录已失效，请重新登录。未提交的草稿已保存。", "Your session has ended; please sign in again. Drafts are kept.";
+    first_account: "还没有账号？管理员在服务器上运行 hotline user add。", "No account yet? Whoever runs the node makes one: hotline user add.";
+    form_of_elsewhere: "表单已过期或来自其他页面，未执行任何操作。请返回后重新提交。", "The form is out of date or came from another page; nothing was done. Go back and send it again.";
+    not_a_form: "这不是表单。", "This is not a form.";
+    too_large: "提交的内容过大。", "What was sent is too large.";
+    busy: "当前连接过多，请稍后再试。", "Too many pages are open at the moment; try again soon.";
+    too_slow: "节点未及时答复，请稍后再试；已确认的内容不会丢失。", "The node did not answer in time; try again. What was acknowledged is kept.";
+    not_found: "没有这个页面。", "There is no such page.";
+    failed: "操作未完成", "It was not done";
+    problem: "请先更正以下问题", "Please mend this first";
+    may_not: "您的角色没有这项权限。", "Your role does not include this.";
+    these_roles_may: "可以办理的角色：", "Roles that may:";
+    fill_in: "请填写", "please fill this in";
+    days_wanted: "请填 1 到 365 的天数", "a number of days from 1 to 365 is wanted";
+    required: "必填", "required";
+    optional: "可不填", "optional";
+    keys: "快捷键", "Keys";
+    keys_hint: "按 ? 查看快捷键", "Press ? for the keys";
+    close_dialog: "关闭", "Close";
+    footer: "数据保存在本节点，断网时照常工作。", "Data is kept on this node, which works with every line down.";
+    search: "搜索", "Search";
+    search_hint: "关键词、拼音首字母、工单号、车牌", "Words, pinyin initials, number, plate";
+    results_for: "搜索结果", "Results";
+    nothing_here: "这里没有工单。", "No tickets here.";
+    older: "更早的工单", "Older tickets";
+    newest: "最新的工单", "Newest tickets";
+    queue_held: "本单位承办", "Held here";
+    queue_to_accept: "待签收", "To accept";
+    queue_offered: "已转办待签收", "Offered away";
+    queue_returned: "被退回", "Returned";
+    queue_open: "全部未办结", "Open";
+    queue_closed: "已办结", "Closed";
+    queue_conflicts: "需要人工查看", "Conflicts";
+    queue_all: "全部", "All";
+    number: "工单号", "Number";
+    subject: "主题", "Subject";
+    stage: "阶段", "Stage";
+    count: "数量", "Count";
+    custodian: "承办单位", "Held by";
+    urgency: "紧急程度", "Urgency";
+    age: "受理时间", "Taken";
+    no_subject: "（无主题）", "(no subject)";
+    offered_to: "已转办至", "offered to";
+    stage_in_hand: "办理中", "in hand";
+    stage_dispatched: "已交办部门", "dispatched";
+    stage_fed_back: "部门已反馈", "fed back";
+    stage_offered: "转办待签收", "offered";
+    stage_redirected: "已告知", "redirected";
+    stage_rejected: "不予受理", "rejected";
+    stage_answered: "已当场答复", "answered";
+    stage_replied: "已回复", "replied";
+    stage_joined: "已并单", "joined";
+    stage_closed: "已办结", "closed";
+    stage_unknown: "未知阶段", "unknown";
+    just_now: "刚刚", "just now";
+    minutes_ago: "分钟前", "min ago";
+    hours_ago: "小时前", "h ago";
+    days_ago: "天前", "days ago";
+    held_by_now: "现在由谁承办", "Who holds it now";
+    taken_by: "受理单位", "Taken by";
+    waiting_for: "等待签收：", "waiting for";
+    confidential: "举报人保密", "Confidential reporter";
+    confidential_note: "举报人身份和内容已加密，仅保密席可以在说明理由后查看。", "Who made this report, and what was said, is sealed: only the confidential desk sees it, for a reason.";
+    erased_note: "来电人信息和文件已永久删除。", "The caller's data and the files were erased for ever.";
+    not_counted_note: "该工单的首条记录未被计入：其作者的证书已被吊销。", "This ticket's beginning does not count: its author was revoked.";
+    ticket: "工单", "Ticket";
+    facts: "基本情况", "Facts";
+    body: "来电内容", "What the caller said";
+    both_values: "同时改成了不同的值：", "set to different values at once:";
+    caller: "来电人", "Caller";
+    caller_hidden: "来电人信息已加密。查看须说明理由，并会记入日志。", "The caller's data is sealed. Seeing it needs a reason, and is logged.";
+    caller_none: "没有登记来电人信息。", "Nothing is known of the caller.";
+    reveal: "查看来电人", "Show the caller";
+    reveal_reason: "查看理由", "Reason";
+    reveal_shown: "以下为来电人信息，本次查看已记入日志。离开本页后不再显示。", "This is the caller; that you looked is logged. It is gone when you leave the page.";
+    notes: "备注", "Notes";
+    add_note: "添加备注", "Add a note";
+    note_text: "备注内容", "Note";
+    files: "附件", "Files";
+    trail: "流转轨迹", "Trail";
+    mark_superseded: "未生效", "superseded";
+    mark_unentitled: "无效", "no effect";
+    actions: "可以办理", "What you can do now";
+    no_actions: "现在没有您可以办理的操作，原因见下。", "There is nothing that you can do now; the reasons are below.";
+    not_now: "现在不能办理的操作及原因", "What cannot be done now, and why";
+    who_may: "可以办理的单位：", "may do it:";
+    your_role: "您的角色没有这项权限，可以办理的角色：", "Your role does not include it; roles that may:";
+    copies: "谁持有副本", "Who holds a copy";
+    audience: "应持有的单位：", "Sites that are to hold it:";
+    all_has: "已全部收到", "has all of it";
+    still_lacks: "尚缺变更", "changes still to come";
+    being_sent: "正在核对", "being compared";
+    link_up: "线路正常", "link up";
+    link_down: "线路中断", "link down";
+    no_peers: "没有其他单位需要持有这张工单的副本，或线路尚未配置。", "No linked site is to hold a copy.";
+    confirm_reply: "此前的回复未生效，可以确认为本单位的回复：", "An earlier reply was superseded; you can confirm it as yours:";
+    confirm_this: "确认此回复", "Confirm this reply";
+    print: "打印工单", "Print";
+    work_order: "工单（A4）", "Work order";
+    printed: "打印时间", "Printed";
+    signature: "承办人签字", "Signature";
+    done_note: "备注已添加。", "The note was added.";
+    done_act: "已完成：", "Done:";
+    done_new: "工单已生成。", "The ticket was made.";
+    act_accept: "签收", "Accept";
+    act_decline: "退回", "Decline";
+    act_answer: "当场答复", "Answer at once";
+    act_redirect: "告知或转接", "Redirect";
+    act_reject: "不予受理", "Reject";
+    act_dispatch: "交办部门", "Dispatch to a department";
+    act_feedback: "登记部门反馈", "Enter the department's answer";
+    act_progress: "报告进展", "Report progress";
+    act_reply: "回复来电人", "Reply to the caller";
+    act_close: "办结", "Close";
+    act_follow_up: "回访", "Follow up";
+    act_reopen: "重新办理", "Reopen";
+    act_offer: "转办其他单位", "Offer to another site";
+    act_withdraw: "撤回转办", "Withdraw the offer";
+    act_assign: "指派", "Assign";
+    act_recall: "收回自办", "Recall";
+    act_urge: "催办", "Urge";
+    act_supervise: "督办", "Supervise";
+    act_escalate: "提请上级指派", "Escalate";
+    act_pause: "暂停计时", "Pause the clock";
+    act_extend: "申请延期", "Ask for an extension";
+    act_grant_extension: "批准延期", "Grant an extension";
+    act_merge: "并入其他工单", "Join to another ticket";
+    act_unmerge: "取消并单", "Undo the joining";
+    act_keep: "保全来电人信息", "Keep the caller's data";
+    act_release: "解除保全", "Release what is kept";
+    field_reason: "理由", "Reason";
+    field_text: "内容", "Text";
+    field_to: "单位", "Site";
+    field_department: "部门", "Department";
+    field_result: "办结情况", "Result";
+    field_days: "天数", "Days";
+    field_satisfied: "是否满意", "Satisfied?";
+    field_into: "并入的工单号", "Number of the ticket to join";
+    field_grant: "延期申请", "Request";
+    field_redirect: "告知号码", "Hotline";
+    yes: "满意", "yes";
+    no: "不满意", "no";
+    not_said: "未表态", "not said";
+    fact_channel: "来源", "Channel";
+    fact_business: "业务类型", "Kind";
+    fact_domain: "业务领域", "Domain";
+    fact_topic: "事项", "Topic";
+    fact_region: "区划", "Region";
+    fact_place: "地点", "Place";
+    fact_happened_at: "发生时间", "Happened";
+    fact_subject: "主题", "Subject";
+    fact_plate: "车牌号", "Plate";
+    fact_unit: "被反映单位", "Unit";
+    fact_object_person: "被反映人", "Person";
+    fact_urgency: "紧急程度", "Urgency";
+    fact_external_numbers: "外部编号", "Other numbers";
+    person_name: "姓名", "Name";
+    person_phone: "电话", "Telephone";
+    person_address: "地址", "Address";
+    person_kind: "身份", "Who";
+    call: "来电登记", "A call";
+    caller_phone: "来电号码", "Caller's number";
+    caller_name: "来电人姓名", "Caller's name";
+    caller_kind: "来电人身份", "Who calls";
+    look_up: "查历史来电", "Earlier calls";
+    earlier: "该号码此前的工单", "Earlier tickets of this number";
+    earlier_none: "该号码此前没有工单。", "This number has no earlier tickets.";
+    earlier_hint: "输入号码后，这里显示该来电人此前的工单。", "Type a number: earlier tickets of the caller show here.";
+    kind: "业务类型", "Kind";
+    kind_consult: "信息咨询", "Consultation";
+    kind_complaint: "投诉举报", "Complaint or report";
+    kind_suggestion: "意见建议", "Suggestion";
+    domain: "业务领域", "Domain";
+    choose: "请选择", "choose";
+    region: "所属区划", "Region";
+    region_hint: "六位区划代码，可输入名称查找", "Six-digit code; type a name to find it";
+    place: "地点", "Place";
+    happened_at: "发生时间", "When it happened";
+    plate: "车牌号", "Plate";
+    text: "来电内容", "What the caller says";
+    text_hint: "正文中的电话号码会自动遮蔽；请勿在正文中写来电人姓名。", "Telephone numbers in the text are masked; leave the caller's name out of it.";
+    subject_hint: "不填则取正文第一句", "The first sentence of the text if left empty";
+    urgency_ordinary: "一般", "ordinary";
+    urgency_urgent: "紧急", "urgent";
+    urgency_critical: "特急", "critical";
+    make_confidential: "举报人要求保密", "The reporter asks for confidentiality";
+    against: "被举报的热线单位（保密举报时）", "Unit of the hotline that the report is about";
+    answer_text: "答复内容", "Answer given";
+    answer_button: "当场答复并登记", "Answer at once";
+    make_button: "生成工单", "Make the ticket";
+    redirect_button: "告知并登记", "Redirect";
+    reject_button: "不予受理并登记", "Reject";
+    redirects: "非本热线业务：告知或立即转接", "Not our matter: tell, or connect now";
+    connect_now: "立即转接", "connect now";
+    tell_number: "告知号码", "tell the number";
+    nothing_chosen: "不转", "none";
+    draft_restored: "已恢复上次未提交的草稿。", "An unsent draft was restored.";
+    draft_drop: "放弃草稿", "Discard the draft";
+    draft_saved: "草稿已保存", "Draft saved";
+    text_missing: "来电内容：请填写来电人说了什么", "Text: write what the caller said";
+    answer_missing: "答复内容：当场答复时请填写", "Answer: fill in what was answered";
+    reject_missing: "答复内容：不予受理时请写明理由", "Answer: say why it is not taken up";
+    redirect_missing: "请选择告知的号码", "Choose the hotline that the caller is told of";
+    links: "线路", "Links";
+    links_fine: "所有线路正常。", "All links are up.";
+    no_links: "本节点没有配置线路，独立工作。", "This node has no peers and works alone.";
+    not_heard_a: "已有", "has not heard from";
+    never_heard: "尚未收到过", "has never heard from";
+    service_fine: "本地受理不受影响。", "Service here is not affected.";
+    changes_wait: "项变更等待发送", "changes wait to be sent";
+    proved: "已核对一致", "proved equal";
+    last_proved: "上次核对一致", "last proved equal";
+    never: "从未", "never";
+    today: "今日受理", "Taken today";
+    last_days: "近七日受理", "Taken in the last seven days";
+    waiting: "待办理", "Waiting";
+    by_stage: "各阶段工单", "Tickets by stage";
+    clock_doubt: "本机日期存疑，请核对日期后由运维人员确认。", "This machine's date is in doubt; whoever runs the node confirms it.";
+    hour: "时", "h";
+    role: "角色", "Role";
+    state: "状态", "State";
+    state_active: "正常", "active";
+    state_locked: "已锁定", "locked";
+    state_fresh: "待改初始密码", "first password not changed";
+    last_sign_in: "最近登录", "Last sign-in";
+    add_account: "新建账号", "New account";
+    lock: "锁定", "Lock";
+    unlock: "解锁", "Unlock";
+    reset: "重设密码", "New password";
+    remove: "删除", "Remove";
+    set_role: "改为此角色", "Set role";
+    first_password_for: "初始密码（只显示一次，请当面告知）：", "First password (shown once; hand it over in person):";
+    removed: "账号已删除。", "The account was removed.";
+    changed: "已修改，该账号已全部退出登录。", "Changed; the account was signed out everywhere.";
+    not_yourself: "不能对自己的账号执行此操作。", "This cannot be done to your own account.";
+    confirm_remove: "确认删除：删除后账号名永不再用", "Yes, remove it; the name is never given again";
+    role_agent: "话务员", "agent";
+    role_shift_leader: "班长", "shift leader";
+    role_handler: "业务部门", "handler";
+    role_follow_up: "回访员", "follow-up";
+    role_supervisor: "督办", "supervisor";
+    role_auditor: "审计", "auditor";
+    role_administrator: "管理员", "administrator";
+    time: "时间", "Time";
+    who: "账号", "Who";
+    from: "来自", "From";
+    what: "操作", "What";
+    detail: "说明", "Detail";
+    audit_whole: "日志链完整，共", "The chain is whole; lines:";
+    audit_broken: "日志链不完整：", "The chain is broken:";
+    audit_head: "最新一行的哈希（建议另行记录）：", "Hash of the newest line (note it elsewhere):";
+    reveals: "来电人信息查看记录", "Log of reveals";
+    key_help: "显示快捷键", "Show the keys";
+    key_search: "搜索", "Search";
+    key_next: "下一条", "Next row";
+    key_previous: "上一条", "Previous row";
+    key_open: "打开选中的工单", "Open the chosen ticket";
+    key_leave: "离开输入框", "Leave a field";
+    ticket_changed: "工单已有新变化，您填写的内容仍保留。", "The ticket has changed; what you typed is kept.";
+    reload: "刷新", "Reload";
+}
+
+impl Words {
+    /// The words of a language.
+    pub(super) fn of(language: Language) -> &'static Words {
+        match language {
+            Language::Zh => &ZH,
+            Language::En => &EN,
+        }
+    }
+
+    /// What a role is called.
+    pub(super) fn role(&self, role: Role) -> &'static str {
+        match role {
+            Role::Agent => self.role_agent,
+            Role::ShiftLeader => self.role_shift_leader,
+            Role::Handler => self.role_handler,
+            Role::FollowUp => self.role_follow_up,
+            Role::Supervisor => self.role_supervisor,
+            Role::Auditor => self.role_auditor,
+            Role::Administrator => self.role_administrator,
+        }
+    }
+
+    /// What a stage is called.
+    pub(super) fn stage(&self, name: &str) -> &'static str {
+        match name {
+            "in_hand" => self.stage_in_hand,
+            "dispatched" => self.stage_dispatched,
+            "fed_back" => self.stage_fed_back,
+            "offered" => self.stage_offered,
+            "redirected" => self.stage_redirected,
+            "rejected" => self.stage_rejected,
+            "answered" => self.stage_answered,
+            "replied" => self.stage_replied,
+            "joined" => self.stage_joined,
+            "closed" => self.stage_closed,
+            _ => self.stage_unknown,
+        }
+    }
+
+    /// What an action is called; nothing for one that there is not.
+    pub(super) fn act(&self, name: &str) -> &'static str {
+        match name {
+            "accept" => self.act_accept,
+            "decline" => self.act_decline,
+            "answer" => self.act_answer,
+            "redirect" => self.act_redirect,
+            "reject" => self.act_reject,
+            "dispatch" => self.act_dispatch,
+            "feedback" => self.act_feedback,
+            "progress" => self.act_progress,
+            "reply" => self.act_reply,
+            "close" => self.act_close,
+            "follow-up" => self.act_follow_up,
+            "reopen" => self.act_reopen,
+            "offer" => self.act_offer,
+            "withdraw" => self.act_withdraw,
+            "assign" => self.act_assign,
+            "recall" => self.act_recall,
+            "urge" => self.act_urge,
+            "supervise" => self.act_supervise,
+            "escalate" => self.act_escalate,
+            "pause" => self.act_pause,
+            "extend" => self.act_extend,
+            "grant-extension" => self.act_grant_extension,
+            "merge" => self.act_merge,
+            "unmerge" => self.act_unmerge,
+            "keep" => self.act_keep,
+            "release" => self.act_release,
+            _ => "",
+        }
+    }
+
+    /// What an action's field is called.
+    pub(super) fn field(&self, name: &str) -> &'static str {
+        match name {
+            "reason" => self.field_reason,
+            "to" => self.field_to,
+            "department" => self.field_department,
+            "result" => self.field_result,
+            "days" => self.field_days,
+            "satisfied" => self.field_satisfied,
+            "into" => self.field_into,
+            "grant" => self.field_grant,
+            _ => self.field_text,
+        }
+    }
+
+    /// What a fact is called; an extra field by its own name.
+    pub(super) fn fact<'a>(&self, name: &'a str) -> &'a str {
+        match name {
+            "channel" => self.fact_channel,
+            "business" => self.fact_business,
+            "domain" => self.fact_domain,
+            "topic" => self.fact_topic,
+            "region" => self.fact_region,
+            "place" => self.fact_place,
+            "happened_at" => self.fact_happened_at,
+            "subject" => self.fact_subject,
+            "plate" => self.fact_plate,
+            "unit" => self.fact_unit,
+            "object_person" => self.fact_object_person,
+            "urgency" => self.fact_urgency,
+            "external_numbers" => self.fact_external_numbers,
+            other => other.strip_prefix("x.").unwrap_or(other),
+        }
+    }
+
+    /// What a part of a caller's person is called.
+    pub(super) fn person<'a>(&self, name: &'a str) -> &'a str {
+        match name {
+            "name" => self.person_name,
+            "phone" => self.person_phone,
+            "address" => self.person_address,
+            "kind" => self.person_kind,
+            other => other,
+        }
+    }
+
+    /// An urgency, which is stored in Chinese.
+    pub(super) fn urgency<'a>(&self, word: &'a str) -> &'a str {
+        match word {
+            "紧急" => self.urgency_urgent,
+            "特急" => self.urgency_critical,
+            "一般" => self.urgency_ordinary,
+            other => other,
+        }
+    }
+
+    /// How long ago a time of RFC 3339 was, in words.
+    pub(super) fn ago(&self, at: &str, now_ms: u64) -> String {
+        let Ok(at) = at.parse::<jiff::Timestamp>() else { return String::new() };
+        let minutes = (now_ms as i64 - at.as_millisecond()) / 60_000;
+        match minutes {
+            i64::MIN..1 => self.just_now.to_owned(),
+            1..60 => format!("{minutes} {}", self.minutes_ago),
+            60..2880 => format!("{} {}", minutes / 60, self.hours_ago),
+            _ => format!("{} {}", minutes / 1440, self.days_ago),
+        }
+    }
+
+    /// A span of time in words.
+    pub(super) fn span(&self, ms: u64) -> String {
+        let minutes = ms / 60_000;
+        let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
+        match (self.language, days, hours) {
+            (Language::Zh, 0, 0) => format!("{minutes} 分钟"),
+            (Language::Zh, 0, _) => format!("{hours} 小时 {minutes} 分钟"),
+            (Language::Zh, ..) => format!("{days} 天 {hours} 小时"),
+            (Language::En, 0, 0) => format!("{minutes} min"),
+            (Language::En, 0, _) => format!("{hours} h {minutes} min"),
+            (Language::En, ..) => format!("{days} d {hours} h"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::acts::ACTS;
+    use super::*;
+    use crate::users::rights::ROLES;
+
+    #[test]
+    fn both_columns_are_full_and_in_their_language() {
+        let chinese = |text: &str| text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+        for (name, zh, en) in TABLE {
+            assert!(!zh.trim().is_empty() && !en.trim().is_empty(), "{name}");
+            let crosses = matches!(*name, "tag" | "other_language");
+            assert!(crosses || (chinese(zh) && !chinese(en)), "{name}: {zh} / {en}");
+        }
+    }
+
+    #[test]
+    fn every_action_role_and_fact_has_its_word() {
+        for words in [&ZH, &EN] {
+            for (act, fields) in ACTS {
+                assert!(!words.act(act).is_empty(), "{act}");
+                for (field, ..) in *fields {
+                    assert_eq!(words.field(field) == words.field_text, *field == "text", "{field}");
+                }
+            }
+            ROLES.into_iter().for_each(|role| assert!(!words.role(role).is_empty()));
+            assert_eq!(words.fact("x.lane"), "lane");
+            assert_ne!(words.stage("replied"), words.stage("nothing"));
+        }
+    }
+
+    #[test]
+    fn ages_in_words() {
+        let now = "2026-11-29T12:00:00+08:00".parse::<jiff::Timestamp>().unwrap().as_millisecond() as u64;
+        for (at, words) in [
+            ("2026-11-29T11:59:40+08:00", "刚刚"),
+            ("2026-11-29T13:00:00+08:00", "刚刚"),
+            ("2026-11-29T11:15:00+08:00", "45 分钟前"),
+            ("2026-11-28T11:00:00+08:00", "25 小时前"),
+            ("2026-11-20T12:00:00+08:00", "9 天前"),
+            ("gestern", ""),
+        ] {
+            assert_eq!(ZH.ago(at, now), words, "{at}");
+        }
+        assert_eq!(ZH.span(130 * 60_000), "2 小时 10 分钟");
+        assert_eq!(EN.span(130 * 60_000), "2 h 10 min");
+        assert_eq!(EN.span(50 * 3_600_000), "2 d 2 h");
+    }
+}

@@ -1,0 +1,569 @@
+//! The desk as agents meet it: a real node, real HTTP, real forms.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod harness;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use harness::browser::{Browser, OWN};
+use harness::{Town, fails, json, port, run, tcp_port, until};
+
+#[test]
+fn whoever_comes_in_chooses_a_password_first_and_a_session_ends_with_sign_out() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let first = town.account("370100", "li", "agent");
+    let mut li = Browser::new(&desk);
+    li.get("/").leads_to("/sign-in?said=ended");
+    li.sign_in("li", &first).leads_to("/password");
+    for page in ["/", "/queue/held", "/new", "/wall"] {
+        li.get(page).leads_to("/password");
+    }
+    li.get("/password").is(200).says("首次登录");
+    let change = |li: &mut Browser, old: &str, new: &str, again: &str| {
+        li.post("/password", &[("old", old), ("new", new), ("again", again)])
+    };
+    change(&mut li, &first, OWN, "something else").is(422).says("不一致");
+    change(&mut li, &first, "too short", "too short").is(422).says("at least 12 characters");
+    change(&mut li, "not the first one", OWN, OWN).is(403);
+    let before = li.clone();
+    change(&mut li, &first, OWN, OWN).leads_to("/");
+    li.get("/").leads_to("/queue/held");
+    let page = li.get("/queue/held").is(200);
+    assert!(page.body.contains("lang=\"zh-CN\"") && page.body.contains("话务员"));
+    before.clone().get("/queue/held").leads_to("/sign-in?said=ended");
+
+    li.follow("/language", &[("here", "/queue/closed")]).is(200).says("<h1>Closed</h1>");
+    let mut stolen = li.clone();
+    let out = li.post("/sign-out", &[]).leads_to("/sign-in?said=out");
+    assert!(out.header("clear-site-data").contains("storage"));
+    stolen.get("/queue/held").leads_to("/sign-in?said=ended");
+    stolen.post("/new", &[("text", "x"), ("then", "make")]).is(401);
+    assert_eq!(json(&["ticket", "list", "--dir", &town.at("370100")]).as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn guessing_is_slowed_down_and_a_locked_account_is_out_at_once() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    let mut thief = Browser::new(&desk);
+    for _ in 0..4 {
+        thief.sign_in("li", "password1234").is(403).says("账号或密码不正确");
+        thief.sign_in("nobody", "password1234").is(403).says("账号或密码不正确");
+    }
+    thief.sign_in("li", "password1234").is(429).says("尝试次数过多，请等待 1 分钟");
+    thief.sign_in("li", OWN).is(429);
+    thief.sign_in("nobody", "x").is(429).says("请等待 1 分钟");
+    li.get("/queue/held").is(200); // who is in stays in
+    let city = town.at("370100");
+    json(&["user", "unlock", "li", "--dir", &city]);
+    thief.sign_in("li", OWN).leads_to("/");
+    json(&["user", "lock", "li", "--dir", &city]);
+    thief.get("/queue/held").leads_to("/sign-in?said=ended");
+    thief.sign_in("li", OWN).is(403).says("账号已锁定");
+    let log = json(&["audit", "--limit", "100", "--dir", &city]).to_string();
+    assert!(
+        log.contains("sign-in failed") && log.contains("waits 1 min") && !log.contains("nobody"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_form_that_comes_from_elsewhere_does_nothing() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    li.get("/new").is(200);
+    let form = li.form.clone();
+    let body = |form: &str| format!("form={form}&text=forged&then=make");
+    let own = format!("Origin: http://{desk}\r\n");
+    for (what, lines, body) in [
+        ("no token", own.as_str(), "text=forged&then=make".to_owned()),
+        ("another token", &own, body(&"0".repeat(64))),
+        ("another site", "Origin: http://evil.example\r\n", body(&form)),
+        ("another site, as browsers say", "Sec-Fetch-Site: cross-site\r\n", body(&form)),
+    ] {
+        let page = li.send("/new", lines, &body);
+        assert_eq!(page.status, 403, "{what}: {}", page.body);
+    }
+    let sign_in = Browser::new(&desk).send("/sign-in", &own, "name=li&password=x&form=");
+    assert_eq!(sign_in.status, 403);
+    let city = town.at("370100");
+    assert_eq!(json(&["ticket", "list", "--dir", &city]).as_array().unwrap().len(), 0);
+    assert!(json(&["audit", "--dir", &city]).to_string().contains("a form of elsewhere: /new"));
+    li.send("/new", &own, &body(&form)).is(303);
+}
+
+#[test]
+fn every_role_writes_what_its_row_of_the_table_says() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let city = town.at("370100");
+    let made = json(&["ticket", "new", "--dir", &city, "--text", "公交晚点", "--phone", "13800000001"]);
+    let id = made["id"].as_str().unwrap();
+    let act = format!("/ticket/{id}/act");
+    let (note, reveal) = (format!("/ticket/{id}/note"), format!("/ticket/{id}/reveal"));
+    // The letters are those of the roles, in the order below.
+    type Write<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let writes: &[Write<'_>] = &[
+        ("/new", &[("text", "一次来电"), ("then", "make")], "AL"),
+        ("/draft", &[("of", "call"), ("text", "{}")], "ALHFSDM"),
+        (&note, &[("note", "已核实")], "ALHFS"),
+        (&reveal, &[("reveal", "回访")], "LHF"),
+        (&act, &[("do", "dispatch"), ("department", "公交处")], "AL"),
+        (&act, &[("do", "feedback"), ("text", "已查")], "LH"),
+        (&act, &[("do", "reply"), ("text", "已答复")], "LH"),
+        (&act, &[("do", "follow-up"), ("text", "已回访")], "F"),
+        (&act, &[("do", "urge"), ("text", "请快")], "ALFS"),
+        (&act, &[("do", "supervise"), ("text", "督办")], "S"),
+        (&act, &[("do", "offer"), ("to", "370200"), ("reason", "属地")], "L"),
+        (&act, &[("do", "withdraw")], "L"),
+        (&act, &[("do", "keep"), ("reason", "诉讼")], "LS"),
+        (&act, &[("do", "escalate"), ("reason", "超出职权")], "ALS"),
+        (&act, &[("do", "close"), ("result", "办结")], "L"),
+        (&act, &[("do", "reopen"), ("reason", "未解决")], "LFS"),
+        ("/accounts", &[("do", "lock"), ("name", "nobody")], "M"),
+    ];
+    let roles = ["agent", "shift-leader", "handler", "follow-up", "supervisor", "auditor", "administrator"];
+    let mut staff: Vec<(Browser, char)> = Vec::new();
+    for (role, letter) in roles.into_iter().zip("ALHFSDM".chars()) {
+        staff.push((town.staff("370100", &desk, &format!("{role}.1"), role), letter));
+    }
+    for (path, fields, who) in writes {
+        for (browser, letter) in &mut staff {
+            let page = browser.post(path, fields);
+            assert_eq!(
+                page.status != 403,
+                who.contains(*letter),
+                "{letter} {path} {fields:?}: {}",
+                page.body
+            );
+            assert!(page.status < 500 && page.status != 404, "{path} {fields:?}: {}", page.body);
+        }
+    }
+    for (path, who) in [
+        ("/queue/all", "ALHFS"),
+        ("/queue/all?q=%E5%85%AC%E4%BA%A4", "ALHFS"),
+        (&format!("/ticket/{id}"), "ALHFS"),
+        ("/new", "AL"),
+        ("/wall", "ALHFSDM"),
+        ("/accounts", "M"),
+        ("/audit", "D"),
+    ] {
+        for (browser, letter) in &mut staff {
+            let page = browser.get(path);
+            assert_eq!(page.status == 200, who.contains(*letter), "{letter} {path}: {}", page.body);
+            assert!(page.status == 200 || page.status == 403, "{letter} {path}: {}", page.body);
+        }
+    }
+    let log = json(&["audit", "--limit", "500", "--dir", &city]);
+    let lines: Vec<&str> = log.as_array().unwrap().iter().map(|l| l["what"].as_str().unwrap()).collect();
+    for what in ["new", "made", "note", "reveal", "act offer", "act close", "refused", "failed", "user lock"]
+    {
+        assert!(lines.contains(&what), "{what} is not in {lines:?}");
+    }
+    assert!(!log.to_string().contains("13800000001"));
+    assert_eq!(json(&["audit", "--verify", "--dir", &city])["wrong"], serde_json::Value::Null);
+    let reveals = json(&["ticket", "reveals", id, "--dir", &city]);
+    assert_eq!(reveals["lines"].as_array().unwrap().len(), 3, "and the engine's own log has them: {reveals}");
+}
+
+#[test]
+fn a_ticket_lives_its_whole_life_through_forms() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut agent = town.staff("370100", &desk, "zhang.wei", "agent");
+    let mut leader = town.staff("370100", &desk, "王芳", "shift-leader");
+    let mut handler = town.staff("370100", &desk, "gongjiao", "handler");
+    let mut after = town.staff("370100", &desk, "huifang", "follow-up");
+
+    agent.get("/new").is(200).says("立即转接");
+    let call = [
+        ("caller_phone", "13800000001"),
+        ("caller_name", "赵六"),
+        ("kind", "投诉举报"),
+        ("urgency", "紧急"),
+        ("region", "370102 历下区"),
+        ("place", "火车站东广场"),
+        ("plate", "鲁A00001"),
+        ("domain", "D04"),
+        ("text", "出租车拒载，司机电话 13900000002"),
+        ("then", "make"),
+    ];
+    let page =
+        agent.follow("/new", &call).is(200).says("工单已生成").says("出租车拒载").says("紧急").says("历下区");
+    assert!(
+        !page.body.contains("13800000001")
+            && !page.body.contains("赵六")
+            && !page.body.contains("13900000002")
+    );
+    let id = page.body.split("/events?ticket=").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    agent.get("/queue/held").is(200).says("出租车拒载").says("紧急").says("办理中");
+    let earlier = agent.post("/new", &[("caller_phone", "138 0000 0001"), ("then", "lookup")]).is(200);
+    assert!(earlier.body.contains("出租车拒载"), "the caller's earlier tickets show: {}", earlier.body);
+    agent.get("/queue/all?q=%E6%8B%92%E8%BD%BD").is(200).says("出租车拒载");
+    agent.get("/queue/all?q=%E8%B5%B5%E5%85%AD").is(200).says("这里没有工单");
+
+    let done = |page: harness::browser::Page, act: &str| page.leads_to(&format!("/ticket/{id}?done={act}"));
+    done(agent.act(&id, "dispatch", &[("department", "客运管理处"), ("text", "请核实")]), "dispatch");
+    handler.act(&id, "reply", &[("text", "")]).is(422).says("href=\"#reply-text\"").says("aria-invalid");
+    done(handler.act(&id, "feedback", &[("text", "已约谈司机")]), "feedback");
+    done(handler.act(&id, "reply", &[("text", "已向来电人致歉")]), "reply");
+    handler.get(&format!("/ticket/{id}")).says("您的角色没有这项权限，可以办理的角色： 班长");
+    after.get(&format!("/ticket/{id}")).is(200);
+    after.post(&format!("/ticket/{id}/reveal"), &[("reveal", "")]).is(422);
+    after
+        .post(&format!("/ticket/{id}/reveal"), &[("reveal", "回访")])
+        .is(200)
+        .says("13800000001")
+        .says("赵六");
+    after.get(&format!("/ticket/{id}")).is(200).says("来电人信息已加密");
+    done(after.act(&id, "follow-up", &[("satisfied", "yes"), ("text", "来电人满意")]), "follow-up");
+    done(leader.act(&id, "close", &[("result", "已处理并回访")]), "close");
+    leader.get("/queue/closed").says("出租车拒载").says("已办结");
+    leader
+        .act(&id, "offer", &[("to", "370200"), ("reason", "属地")])
+        .is(409)
+        .says("工单已办结，须先重新打开");
+    done(leader.act(&id, "reopen", &[("reason", "又有新情况")]), "reopen");
+    leader.get(&format!("/ticket/{id}")).is(200);
+    leader.follow(&format!("/ticket/{id}/note"), &[("note", "一条备注")]).says("备注已添加").says("一条备注");
+
+    let trail = leader.get(&format!("/ticket/{id}")).body;
+    let (_, cannot) = trail.split_once("id=\"cannot\"").unwrap();
+    let answered = trail.matches("<details id=\"act-").count() + cannot.matches("<dt>").count();
+    assert_eq!(answered, 26, "every action is a form, or has its reason: {trail}");
+    let words = [
+        "受理来电",
+        "交办 客运管理处",
+        "收到部门反馈",
+        "回复来电人",
+        "回访：满意",
+        "办结：已处理并回访",
+        "重新打开",
+    ];
+    let at: Vec<usize> =
+        words.iter().map(|w| trail.find(w).unwrap_or_else(|| panic!("{w}: {trail}"))).collect();
+    assert!(at.is_sorted(), "in the order in which it was done: {at:?}");
+    for name in ["zhang.wei", "gongjiao", "huifang", "王芳"] {
+        assert!(trail.contains(name), "{name} stands beside what they did");
+    }
+    let shown = json(&["ticket", "show", &id, "--dir", &town.at("370100")]);
+    assert_eq!(shown["trail"][0]["user"], "zhang.wei", "the same entries that the command line shows");
+    assert_eq!(shown["stage"], "in_hand");
+}
+
+#[test]
+fn a_call_is_answered_redirected_or_rejected_at_once() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut agent = town.staff("370100", &desk, "li", "agent");
+    agent.get("/new").is(200);
+    agent.post("/new", &[("text", ""), ("then", "make")]).is(422).says("href=\"#text\"");
+    agent
+        .post("/new", &[("text", "几点的末班车"), ("then", "answer")])
+        .is(422)
+        .says("答复内容：")
+        .says("几点的末班车");
+    agent.post("/new", &[("text", "想改签火车票"), ("then", "redirect")]).is(422).says("选择告知的号码");
+    for (then, fields, stage) in [
+        ("answer", [("answer", "二十二点三十分"), ("redirect", "")], "已当场答复"),
+        ("redirect", [("answer", ""), ("redirect", "12306")], "已告知"),
+        ("reject", [("answer", "不属于交通运输职责"), ("redirect", "")], "不予受理"),
+    ] {
+        let page = agent.follow("/new", &[&[("text", "一次来电"), ("then", then)][..], &fields].concat());
+        page.is(200).says(stage);
+    }
+    let all = json(&["ticket", "list", "--dir", &town.at("370100")]);
+    assert_eq!(all.as_array().unwrap().len(), 3, "what was not filled in made nothing");
+}
+
+#[test]
+fn who_made_a_confidential_report_is_for_the_confidential_desk() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut agent = town.staff("370100", &desk, "li", "agent");
+    let mut handler = town.staff("370100", &desk, "gongjiao", "handler");
+    let mut leader = town.staff("370100", &desk, "wang", "shift-leader");
+    agent.get("/new").is(200);
+    let report = [
+        ("text", "站长私分票款"),
+        ("caller_name", "钱七"),
+        ("caller_phone", "13800000007"),
+        ("confidential", "yes"),
+        ("then", "make"),
+    ];
+    let page = agent.follow("/new", &report).is(200).says("举报人保密");
+    assert!(!page.body.contains("私分票款") && !page.body.contains("钱七"));
+    let id = page.body.split("/events?ticket=").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let reveal = format!("/ticket/{id}/reveal");
+    let refused = handler.post(&reveal, &[("reveal", "想知道")]);
+    assert!(refused.status == 409 && !refused.body.contains("钱七"), "{}", refused.body);
+    leader.post(&reveal, &[("reveal", "核实举报")]).is(200).says("钱七").says("私分票款");
+}
+
+#[test]
+fn two_desks_hand_a_ticket_over() {
+    let town = Town::new(&["370100", "370200"]);
+    let (x, y) = (format!("127.0.0.1:{}", port()), format!("127.0.0.1:{}", port()));
+    let (_a, jinan) = town.desk("370100", &["--listen", &x, "--peer", &format!("370200={y}")]);
+    let (_b, qingdao) = town.desk("370200", &["--listen", &y, "--peer", &format!("370100={x}")]);
+    town.proved("370100");
+    let mut here = town.staff("370100", &jinan, "li", "shift-leader");
+    let mut there = town.staff("370200", &qingdao, "wang", "shift-leader");
+    let id = here.call("青岛的公交车没有空调");
+    let page = format!("/ticket/{id}");
+    here.act(&id, "offer", &[("to", "370200 青岛市"), ("reason", "车在青岛")]).is(303);
+    here.get(&page).says("等待签收： 370200 青岛市").says("已转办至 370200 青岛市，须先等待答复或撤回");
+    here.get("/queue/offered").says("青岛的公交车没有空调");
+    until("the offer arrives", || there.get("/queue/to-accept").body.contains("青岛的公交车没有空调"));
+    there.get(&page).is(200).says("id=\"act-accept\"");
+    here.act(&id, "accept", &[]).is(409).says("仅转办对象 370200 青岛市 可以");
+    there.act(&id, "accept", &[]).is(303);
+    there.get("/queue/held").says("青岛的公交车没有空调");
+    until("the first desk sees who holds it now", || {
+        here.get(&page).body.contains("<strong>370200 青岛市</strong>")
+    });
+    until("both hold all of it, and the page says so", || {
+        here.get(&page).body.contains("370200 青岛市 — 已全部收到")
+    });
+    here.get(&page).says("应持有的单位： 370000 山东省、370100 济南市、370200 青岛市");
+    there.act(&id, "close", &[("result", "已修好")]).is(303);
+    until("the end is seen at both", || here.get("/queue/closed").body.contains("青岛的公交车没有空调"));
+    here.get("/wall").is(200).says("济南市 与 青岛市 线路正常");
+}
+
+#[test]
+fn pages_hear_of_changes_and_a_stop_ends_them_in_time() {
+    let town = Town::new(&["370100"]);
+    let (mut node, desk) = town.desk("370100", &[]);
+    let li = town.staff("370100", &desk, "li", "agent");
+    let city = town.at("370100");
+    let made = json(&["ticket", "new", "--dir", &city, "--text", "第一件"]);
+    let id = made["id"].as_str().unwrap();
+    let mut stream = TcpStream::connect(&desk).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(stream, "{}\r\n", li.head("GET", &format!("/events?ticket={id}"))).unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains("200"));
+    assert!(lines.any(|line| line.starts_with("retry")));
+    json(&["ticket", "new", "--dir", &city, "--text", "第二件"]);
+    // A change of another ticket is one of the queue alone.
+    assert_eq!(lines.find(|line| line.starts_with("event")).unwrap(), "event: queue");
+    json(&["ticket", "note", id, "一条备注", "--dir", &city]);
+    assert_eq!(lines.find(|line| line.starts_with("event")).unwrap(), "event: ticket");
+    let began = Instant::now();
+    node.signal("TERM");
+    assert!(node.0.wait().unwrap().success());
+    assert!(began.elapsed() < Duration::from_secs(30), "an open page holds nobody up");
+    let nobody = Browser::new(&desk).raw(b"GET / HTTP/1.1\r\n\r\n");
+    assert!(nobody.is_err());
+}
+
+#[test]
+fn https_with_the_desks_own_authority() {
+    let town = Town::new(&["370100"]);
+    let (node, desk) = town.desk("370100", &["--desk-names", "localhost,127.0.0.1"]);
+    let ca = town.path("370100").join("desk/ca.crt");
+    let first = town.account("370100", "li", "agent");
+    let mut li = Browser::secure(&desk, &ca, "localhost");
+    let page = li.sign_in("li", &first).leads_to("/password");
+    let cookie = page.head.lines().find(|l| l.contains("__Host-hotline=")).unwrap();
+    for part in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert!(!cookie.contains("Domain"), "{cookie}");
+    assert!(li.get("/password").is(200).header("strict-transport-security").contains("max-age="));
+    Browser::secure(&desk, &ca, "127.0.0.1").get("/sign-in").is(200);
+    assert!(Browser::secure(&desk, &ca, "example.com").raw(b"GET / HTTP/1.1\r\n\r\n").is_err());
+    let plain = Browser::new(&desk).raw(b"GET /sign-in HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(!plain.is_ok_and(|page| page.status == 200), "nothing is served in clear");
+    // The machines' trust outlives the node's life.
+    drop(node);
+    let (_node, desk) = town.desk("370100", &["--desk-names", "localhost"]);
+    Browser::secure(&desk, &ca, "localhost").get("/sign-in").is(200);
+}
+
+#[test]
+fn browsers_are_told_to_guard_the_page_and_caps_hold() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    for path in ["/sign-in", "/queue/held", "/new", "/wall", "/nothing/here", "/password"] {
+        let page = li.get(path);
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(page.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(page.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(page.header("cache-control"), "no-store", "{path}");
+        assert!(page.header("strict-transport-security").is_empty(), "not without HTTPS");
+        for inline in ["<style", " style=", "onclick=", "<script>", "javascript:"] {
+            assert!(!page.body.contains(inline), "{path} has {inline}");
+        }
+        for address in page.body.split(['"', '\'']).filter(|s| s.contains("://")) {
+            assert!(!address.starts_with("http"), "{path} asks for {address}");
+        }
+    }
+    let body = li.get("/queue/held").body;
+    for asset in body.split('"').filter(|s| s.starts_with("/assets/")) {
+        let page = Browser::new(&desk).get(asset).is(200);
+        assert!(page.header("cache-control").contains("immutable"), "{asset}");
+    }
+    li.get("/assets/..%2f..%2fnode.db").is(404);
+    li.get("/queue/nothing").is(422);
+    li.get("/ticket/JT37010000000000").is(422);
+    let large = format!("form={}&text={}", li.form, "x".repeat(300 << 10));
+    li.send("/new", "", &large).is(413);
+    let many = format!("form={}{}", li.form, "&a=b".repeat(200));
+    li.send("/new", "", &many).is(413);
+    let lines = (0..100).map(|i| format!("X-{i}: y\r\n")).collect::<String>();
+    let page = li.raw(format!("{}{lines}\r\n", li.head("GET", "/sign-in")).as_bytes()).unwrap();
+    assert_eq!(page.status, 431);
+    li.get("/queue/held").is(200);
+}
+
+#[test]
+fn what_somebody_writes_is_shown_and_never_run() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "shift-leader");
+    let evil = "<script>alert(1)</script>\"'><img src=x onerror=y>";
+    li.get("/new").is(200);
+    let fields = [
+        ("text", evil),
+        ("subject", "<script>x</script>"),
+        ("place", evil),
+        ("plate", "<b>"),
+        ("then", "make"),
+    ];
+    let page = li.follow("/new", &fields).is(200);
+    let id = page.body.split("/events?ticket=").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    li.act(&id, "progress", &[("text", evil)]).is(303);
+    li.follow(&format!("/ticket/{id}/note"), &[("note", evil)]).is(200);
+    li.act(&id, "dispatch", &[("department", evil), ("text", evil)]).is(303);
+    let pages = [
+        li.get(&format!("/ticket/{id}")),
+        li.get("/queue/held"),
+        li.get("/queue/all?q=%3Cscript%3Ealert(1)%3C%2Fscript%3E"),
+        li.post("/new", &[("text", evil), ("answer", evil), ("caller_name", evil), ("then", "redirect")]),
+        li.act(&id, "offer", &[("to", evil), ("reason", evil)]),
+    ];
+    for page in pages {
+        assert!(!page.body.contains("<script>") && !page.body.contains("<img src=x"), "{}", page.body);
+    }
+    assert!(li.get(&format!("/ticket/{id}")).body.contains("&#60;script&#62;"));
+}
+
+#[test]
+fn an_audit_log_that_somebody_altered_shows() {
+    let town = Town::new(&["370100"]);
+    let (node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    li.call("一次来电");
+    let city = town.at("370100");
+    let whole = json(&["audit", "--verify", "--dir", &city]);
+    assert!(whole["lines"].as_u64().unwrap() >= 5 && whole["wrong"].is_null(), "{whole}");
+    drop(node);
+    let db = rusqlite::Connection::open(town.path("370100").join("desk.db")).unwrap();
+    assert!(
+        db.execute("DELETE FROM audit WHERE row = 2", []).unwrap_err().to_string().contains("only grows")
+    );
+    db.execute_batch(
+        "DROP TRIGGER audit_stays; UPDATE audit SET line = (SELECT line FROM audit WHERE row = 1) WHERE row = 3;",
+    )
+    .unwrap();
+    drop(db);
+    fails(&["audit", "--verify", "--dir", &city], 5, "line 3");
+}
+
+#[test]
+fn a_draft_outlives_a_kill() {
+    let town = Town::new(&["370100"]);
+    let (node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    li.get("/new").is(200);
+    let draft = r#"{"at":1764000000000,"fields":{"text":"说到一半的来电","caller_phone":"13800000001","kind":"信息咨询"}}"#;
+    li.post("/draft", &[("of", "call"), ("text", draft)]).is(204);
+    drop(node); // kill -9
+    let _node = town.start("370100", &["--desk", &desk]);
+    until("the desk is back", || TcpStream::connect(&desk).is_ok());
+    let page = li.get("/new").is(200).says("说到一半的来电").says("已恢复上次未提交的草稿");
+    assert!(page.body.contains("value=\"13800000001\"") && page.body.contains("value=\"信息咨询\" selected"));
+    let mut wang = town.staff("370100", &desk, "wang", "agent");
+    assert!(!wang.get("/new").body.contains("说到一半"), "a draft is its writer's");
+    li.follow("/new", &[("text", "说完了的来电"), ("then", "make")]).is(200);
+    assert!(!li.get("/new").body.contains("说到一半"), "it became a ticket");
+}
+
+#[test]
+fn files_of_a_ticket_are_streamed_and_run_nothing() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    let id = li.call("附照片");
+    let (city, page) = (town.at("370100"), town.at("page.html"));
+    std::fs::write(&page, "<script>alert(1)</script>".repeat(100_000)).unwrap();
+    json(&["ticket", "attach", &id, &page, "--dir", &city]);
+    let body = li.get(&format!("/ticket/{id}")).is(200).says("page.html").body;
+    let href = body.split('"').find(|s| s.contains("/file/")).unwrap().to_owned();
+    let file = li.get(&href).is(200);
+    assert_eq!(file.body.len(), 25 * 100_000);
+    assert!(file.header("content-security-policy").contains("sandbox"));
+    let kind = file.header("content-type");
+    assert!(kind.starts_with("text/plain") || kind == "application/octet-stream", "{kind}");
+    Browser::new(&desk).get(&href).leads_to("/sign-in?said=ended");
+    let mut auditor = town.staff("370100", &desk, "shen", "auditor");
+    auditor.get(&href).is(403);
+}
+
+#[test]
+fn an_administrator_looks_after_accounts_in_the_browser() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut admin = town.staff("370100", &desk, "guanli", "administrator");
+    admin.get("/").leads_to("/wall");
+    admin.get("/accounts").is(200);
+    let page = admin.post("/accounts", &[("do", "add"), ("name", "li"), ("role", "agent")]).is(200);
+    let first =
+        page.body.split("<code class=\"password\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let mut li = Browser::new(&desk);
+    li.sign_in("li", &first).leads_to("/password");
+    admin
+        .post("/accounts", &[("do", "add"), ("name", "li"), ("role", "agent")])
+        .is(409)
+        .says("there is, or was");
+    admin.post("/accounts", &[("do", "add"), ("name", "<x>"), ("role", "agent")]).is(422);
+    admin.post("/accounts", &[("do", "lock"), ("name", "guanli")]).is(422).says("不能对自己的账号");
+    admin.post("/accounts", &[("do", "role"), ("name", "li"), ("role", "handler")]).is(200).says("业务部门");
+    li.get("/password").leads_to("/sign-in?said=ended");
+    admin.post("/accounts", &[("do", "remove"), ("name", "li")]).is(422);
+    admin
+        .post("/accounts", &[("do", "remove"), ("name", "li"), ("confirm", "yes")])
+        .is(200)
+        .says("账号已删除");
+    let all = json(&["user", "list", "--dir", &town.at("370100")]);
+    assert_eq!(all.as_array().unwrap().len(), 1);
+    fails(&["user", "role", "li", "agent", "--dir", &town.at("370100")], 1, "no account `li`");
+    fails(&["user", "add", "x", "--role", "root", "--dir", &town.at("370100")], 2, "shift-leader");
+    fails(&["user", "list", "--dir", "/nowhere"], 4, "no data directory");
+}
+
+#[test]
+fn a_desk_that_cannot_be_served_says_why() {
+    let town = Town::new(&["370100"]);
+    let city = town.at("370100");
+    let start = |args: &[&str], code: i32, words: &str| {
+        let all = [&["run", "--dir", &city, "--listen", "127.0.0.1:0"], args].concat();
+        fails(&all, code, words);
+    };
+    start(&["--desk", "0.0.0.0:1"], 4, "needs desk.names");
+    start(&["--desk", "127.0.0.1:0", "--desk-certificate", "/c.pem"], 4, "belong together");
+    start(&["--desk", "127.0.0.1:0", "--desk-names", "two words"], 4, "neither a host name nor an address");
+    let taken = std::net::TcpListener::bind(("127.0.0.1", tcp_port())).unwrap();
+    start(&["--desk", &taken.local_addr().unwrap().to_string()], 4, "cannot listen on");
+    let output = run(&["config", "check", "--json", "--dir", &city]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("desk.listen"));
+}
