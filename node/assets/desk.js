@@ -112,8 +112,10 @@
     let source = null;
     let due = new Set();
     let timer = 0;
+    let last = 0;
     const refresh = async () => {
       timer = 0;
+      last = Date.now();
       const kinds = due;
       due = new Set();
       const parts = $$("[data-part]").filter((part) => part.dataset.on.split(" ").some((kind) => kinds.has(kind)));
@@ -143,8 +145,8 @@
     };
     const soon = (kind) => {
       due.add(kind);
-      // Pages do not all ask in the same moment.
-      if (!timer) timer = setTimeout(refresh, 100 + Math.random() * 400);
+      // Pages do not all ask in the same moment, and none asks more than every other second: a first sync is a flood.
+      if (!timer) timer = setTimeout(refresh, Math.max(100, 2000 - (Date.now() - last)) + Math.random() * 400);
     };
     const listen = () => {
       if (source || document.hidden) return;

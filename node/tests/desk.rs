@@ -152,6 +152,7 @@ fn every_role_writes_what_its_row_of_the_table_says() {
         ("/wall", "ALHFSDM"),
         ("/accounts", "M"),
         ("/audit", "D"),
+        ("/audit?reveals=true", "D"),
     ] {
         for (browser, letter) in &mut staff {
             let page = browser.get(path);
