@@ -14,6 +14,14 @@
   if ($("[data-forget]") && store) {
     Object.keys(store).filter((key) => key.startsWith("hotline draft ")).forEach((key) => store.removeItem(key));
   }
+  // A machine is shared: what somebody left on it is not there for ever.
+  if (store) {
+    for (const key of Object.keys(store).filter((one) => one.startsWith("hotline draft "))) {
+      let at = 0;
+      try { at = JSON.parse(store.getItem(key)).at; } catch { /* it is none of ours any more */ }
+      if (!(Date.now() - at < DAY)) store.removeItem(key);
+    }
+  }
   const dropped = $("[data-drop-draft]");
   if (dropped) forget(dropped.dataset.dropDraft);
   if (new URLSearchParams(location.search).get("said") === "dropped") forget("call");
@@ -59,14 +67,14 @@
     try {
       const kept = JSON.parse((store && store.getItem(place(of))) || "null");
       const known = Number(draft.dataset.draftAt || 0);
-      if (kept && kept.at > known && Date.now() - kept.at < DAY && !$(".problem[data-focus]")) {
+      if (kept && kept.at > known && !$(".problem[data-focus]")) {
         for (const [name, value] of Object.entries(kept.fields)) {
           const field = draft.elements[name];
           if (!field || name === "form") continue;
           if (field.type === "checkbox") field.checked = true;
           else field.value = value;
         }
-      } else if (kept && Date.now() - kept.at >= DAY) forget(of);
+      }
     } catch { forget(of); }
 
     // ---- earlier tickets of a number, while it is typed ----
@@ -87,11 +95,13 @@
     phone.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(lookup, 400); });
   }
   // One click, one action, on every other form as well.
-  $$("form[method=post]:not([data-draft])").forEach((form) => {
-    let once = false;
-    form.addEventListener("submit", (event) => { if (once) event.preventDefault(); once = true; });
-    addEventListener("pageshow", () => { once = false; });
+  let under = new WeakSet();
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "post" || event.target === draft) return;
+    if (under.has(event.target)) event.preventDefault();
+    under.add(event.target);
   });
+  addEventListener("pageshow", () => { under = new WeakSet(); });
 
   // ---- live parts: an event says that something changed, and the page looks anew ----
   const live = document.body.dataset.live;
@@ -102,8 +112,10 @@
     let source = null;
     let due = new Set();
     let timer = 0;
+    let last = 0;
     const refresh = async () => {
       timer = 0;
+      last = Date.now();
       const kinds = due;
       due = new Set();
       const parts = $$("[data-part]").filter((part) => part.dataset.on.split(" ").some((kind) => kinds.has(kind)));
@@ -133,8 +145,8 @@
     };
     const soon = (kind) => {
       due.add(kind);
-      // Pages do not all ask in the same moment.
-      if (!timer) timer = setTimeout(refresh, 100 + Math.random() * 400);
+      // Pages do not all ask in the same moment, and none asks more than every other second: a first sync is a flood.
+      if (!timer) timer = setTimeout(refresh, Math.max(100, 2000 - (Date.now() - last)) + Math.random() * 400);
     };
     const listen = () => {
       if (source || document.hidden) return;

@@ -16,7 +16,7 @@ fn whoever_comes_in_chooses_a_password_first_and_a_session_ends_with_sign_out() 
     let (_node, desk) = town.desk("370100", &[]);
     let first = town.account("370100", "li", "agent");
     let mut li = Browser::new(&desk);
-    li.get("/").leads_to("/sign-in?said=ended");
+    li.get("/").leads_to("/sign-in");
     li.sign_in("li", &first).leads_to("/password");
     for page in ["/", "/queue/held", "/new", "/wall"] {
         li.get(page).leads_to("/password");
@@ -152,6 +152,7 @@ fn every_role_writes_what_its_row_of_the_table_says() {
         ("/wall", "ALHFSDM"),
         ("/accounts", "M"),
         ("/audit", "D"),
+        ("/audit?reveals=true", "D"),
     ] {
         for (browser, letter) in &mut staff {
             let page = browser.get(path);
@@ -223,6 +224,7 @@ fn a_ticket_lives_its_whole_life_through_forms() {
     after.get(&format!("/ticket/{id}")).is(200).says("来电人信息已加密");
     done(after.act(&id, "follow-up", &[("satisfied", "yes"), ("text", "来电人满意")]), "follow-up");
     done(leader.act(&id, "close", &[("result", "已处理并回访")]), "close");
+    leader.get(&format!("/ticket/{id}/act")).leads_to(&format!("/ticket/{id}"));
     leader.get("/queue/closed").says("出租车拒载").says("已办结");
     leader
         .act(&id, "offer", &[("to", "370200"), ("reason", "属地")])
@@ -330,7 +332,7 @@ fn two_desks_hand_a_ticket_over() {
     until("both hold all of it, and the page says so", || {
         here.get(&page).body.contains("370200 青岛市 — 已全部收到")
     });
-    here.get(&page).says("应持有的单位： 370000 山东省、370100 济南市、370200 青岛市");
+    here.get(&page).says("应持有的单位： 000000 交通运输部、370000 山东省、370100 济南市、370200 青岛市");
     there.act(&id, "close", &[("result", "已修好")]).is(303);
     until("the end is seen at both", || here.get("/queue/closed").body.contains("青岛的公交车没有空调"));
     here.get("/wall").is(200).says("济南市 与 青岛市 线路正常");
@@ -514,7 +516,7 @@ fn files_of_a_ticket_are_streamed_and_run_nothing() {
     assert!(file.header("content-security-policy").contains("sandbox"));
     let kind = file.header("content-type");
     assert!(kind.starts_with("text/plain") || kind == "application/octet-stream", "{kind}");
-    Browser::new(&desk).get(&href).leads_to("/sign-in?said=ended");
+    Browser::new(&desk).get(&href).leads_to("/sign-in");
     let mut auditor = town.staff("370100", &desk, "shen", "auditor");
     auditor.get(&href).is(403);
 }

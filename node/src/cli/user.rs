@@ -98,7 +98,7 @@ impl AuditArgs {
             cli.print(&lines.iter().map(|(row, line)| line_shown(*row, line)).collect());
             return Ok(());
         }
-        let verified = users.verify_audit()?;
+        let verified = users.verify_audit(None)?;
         cli.print(&json!(verified));
         match verified.wrong {
             None => Ok(()),

@@ -164,7 +164,11 @@ pub(super) fn failure(who: &Signed, failure: &Failure) -> Response {
 /// A failure before anybody's language is known.
 pub(super) fn broken(failure: &Failure) -> Response {
     tracing::error!(%failure, causes = ?failure.causes, "a page failed");
-    plain(status_of(failure), &format!("{}: {}", Words::of(Language::Zh).failed, failure.message))
+    let status = match failure.kind {
+        FailureKind::TryAgain | FailureKind::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    plain(status, &format!("{}: {}", Words::of(Language::Zh).failed, failure.message))
 }
 
 /// What a failure is in HTTP.

@@ -120,7 +120,9 @@ impl FromRequestParts<Arc<App>> for Newcomer {
         match session(app, parts).await {
             Ok(Some(signed)) => Ok(Newcomer(signed)),
             Ok(None) if parts.method == Method::GET && !parts.headers.contains_key(LIVE) => {
-                Err(Redirect::to("/sign-in?said=ended").into_response())
+                // Whoever never was in is not told that something has ended.
+                let known = shown(&parts.headers, app.secure, SESSION).is_some();
+                Err(Redirect::to(if known { "/sign-in?said=ended" } else { "/sign-in" }).into_response())
             }
             Ok(None) => Err(frame::plain(StatusCode::UNAUTHORIZED, Words::of(Language::Zh).session_ended)),
             Err(failure) => Err(frame::broken(&failure)),

@@ -295,10 +295,11 @@ words! {
     from: "来自", "From";
     what: "操作", "What";
     detail: "说明", "Detail";
-    audit_whole: "日志链完整，共", "The chain is whole; lines:";
+    audit_whole: "日志链完整。已核对最近行数（全部核对用 hotline audit --verify）：", "The chain is whole. Newest lines that were checked (all of them: hotline audit --verify):";
     audit_broken: "日志链不完整：", "The chain is broken:";
     audit_head: "最新一行的哈希（建议另行记录）：", "Hash of the newest line (note it elsewhere):";
     reveals: "来电人信息查看记录", "Log of reveals";
+    show_reveals: "显示查看记录", "Show the log of reveals";
     key_help: "显示快捷键", "Show the keys";
     key_search: "搜索", "Search";
     key_next: "下一条", "Next row";

@@ -13,11 +13,13 @@ use super::super::frame::{self, Frame};
 use super::super::guard::Signed;
 use crate::engine::shown_time;
 use crate::request::Request;
-use crate::users::Users;
 use crate::users::rights::{self, Right};
 
 /// Lines of a page.
 const LINES: usize = 100;
+
+/// How many of the newest lines a page hashes anew; `hotline audit --verify` hashes all.
+const VERIFIED: u32 = 10_000;
 
 struct Row {
     at: String,
@@ -37,6 +39,8 @@ struct Log {
     head: String,
     rows: Vec<Row>,
     older: String,
+    /// Whether the log of reveals was asked for.
+    asked_for: bool,
     reveals: Vec<Row>,
     reveals_broken: String,
 }
@@ -45,6 +49,8 @@ struct Log {
 pub(in super::super) struct Asked {
     #[serde(default)]
     before: Option<i64>,
+    #[serde(default)]
+    reveals: bool,
 }
 
 pub(in super::super) async fn show(
@@ -59,8 +65,12 @@ pub(in super::super) async fn show(
     }
     let read = async {
         let page = app.on_users(move |users| users.audit(asked.before, LINES + 1)).await?;
-        let verified = app.on_users(Users::verify_audit).await?;
-        let reveals = app.ask(&who, Request::Reveals { id: None }).await?;
+        let verified = app.on_users(|users| users.verify_audit(Some(VERIFIED))).await?;
+        // The engine reads the whole of its log for this: only for whoever asks for it.
+        let reveals = match asked.reveals {
+            true => Some(app.ask(&who, Request::Reveals { id: None }).await?),
+            false => None,
+        };
         Ok((page, verified, reveals))
     };
     let (page, verified, reveals) = match read.await {
@@ -81,6 +91,8 @@ pub(in super::super) async fn show(
         detail: line.detail,
     });
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let asked_for = reveals.is_some();
+    let reveals = reveals.unwrap_or_default();
     let lines = reveals["lines"].as_array().into_iter().flatten().rev().take(LINES);
     let reveal_rows = lines.map(|line| Row {
         at: minute(&text(&line["at"])),
@@ -101,6 +113,7 @@ pub(in super::super) async fn show(
         head: verified.head,
         rows: rows.collect(),
         older,
+        asked_for,
         reveals: reveal_rows.collect(),
         reveals_broken: text(&reveals["wrong"]),
     };

@@ -86,8 +86,8 @@ pub(super) struct Problem {
 struct Call {
     f: Frame,
     problems: Vec<Problem>,
-    wrong_text: bool,
-    wrong_answer: bool,
+    text_problem: String,
+    answer_problem: String,
     restored: bool,
     /// When the draft was typed, by the browser's clock.
     draft_at: String,
@@ -190,11 +190,14 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
         })
         .collect();
     hotlines.sort_by_key(|hotline| !hotline.now); // whoever is in danger is not looked for in a list
-    let wrong = |field: &str| around.problems.iter().any(|p| p.href == format!("#{field}"));
+    let problem_of = |field: &str| {
+        let found = around.problems.iter().find(|p| p.href == format!("#{field}"));
+        found.map_or_else(String::new, |p| p.text.clone())
+    };
     let template = Call {
         f: Frame::new(app, who, w.call, "/new"),
-        wrong_text: wrong("text"),
-        wrong_answer: wrong("answer"),
+        text_problem: problem_of("text"),
+        answer_problem: problem_of("answer"),
         problems: around.problems,
         restored: around.restored,
         draft_at: around.draft_at,
@@ -274,7 +277,9 @@ fn problems(w: &Words, fields: &Fields, then: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut need = |field: &str, missing: &str| {
         if fields.text(field).is_empty() {
-            problems.push(Problem { href: format!("#{field}"), text: missing.to_owned() });
+            // Of a group of buttons a link leads to the first.
+            let href = if field == "redirect" { "#redirect-none".to_owned() } else { format!("#{field}") };
+            problems.push(Problem { href, text: missing.to_owned() });
         }
     };
     need("text", w.text_missing);

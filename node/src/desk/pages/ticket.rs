@@ -126,6 +126,11 @@ pub(in super::super) async fn act(
     }
 }
 
+/// Whoever asks for a form's address anew gets the ticket.
+pub(in super::super) async fn back(_: Signed, Path(id): Path<String>) -> Redirect {
+    Redirect::to(&format!("/ticket/{id}"))
+}
+
 /// The ticket's page after an action that was not granted, with what was typed.
 pub(super) async fn after_failure(
     app: &App,
