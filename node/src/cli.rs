@@ -10,6 +10,7 @@ mod findings;
 mod import;
 mod init;
 mod papers;
+mod plan;
 mod progress;
 mod replica;
 mod run;
@@ -74,6 +75,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// One line for a monitoring system: exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
     Check,
+    /// Seats and trunks for the days to come, from the calls of the past.
+    Plan(plan::PlanArgs),
     /// Bundles: files on a stick for and from sites without a line.
     #[command(subcommand)]
     Bundle(bundle::Bundle),
@@ -176,6 +179,7 @@ impl Cli {
             Command::Restore(args) => args.run(self),
             Command::Doctor(args) => args.run(self),
             Command::Check => Ok(()), // it has exit codes of its own: see `main`
+            Command::Plan(args) => args.run(self),
             Command::Bundle(command) => command.run(self),
             Command::User(command) => command.run(self),
             Command::Audit(args) => args.run(self),

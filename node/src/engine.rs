@@ -85,9 +85,6 @@ const CLOCK: &str = "clock";
 const SERIALS: &str = "serials.json";
 const DATABASE: &str = "node.db";
 
-/// Tables in this folder of a data directory replace those of the same name that were compiled in.
-const REFERENCE: &str = "reference";
-
 /// The identity's directory in a data directory.
 pub const IDENTITY: &str = "identity";
 
@@ -242,16 +239,6 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// The reference tables that were compiled in, or the ones that lie in the data directory instead.
-fn reference_of(dir: &Path) -> Result<Reference, Failure> {
-    let own = dir.join(REFERENCE);
-    Reference::load(own.is_dir().then_some(own.as_path())).map_err(|e| {
-        Failure::new(FailureKind::Configuration, "the node's reference tables cannot be read")
-            .because(e)
-            .hint("mend the table, or move it away: then the one that was compiled in counts")
-    })
-}
-
 fn failed(what: &str, cause: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Failed, what).because(cause)
 }
@@ -349,7 +336,7 @@ impl Engine {
             None => CertificateClock::new(),
         };
         store.commit()?;
-        let reference = Arc::new(reference_of(dir)?);
+        let reference = Arc::new(Reference::of_node(dir)?);
         Ok(Engine {
             dir: dir.to_owned(),
             store,
@@ -501,6 +488,7 @@ impl Engine {
                 self.show_person(id, reason, *desk, user.as_deref())
             }
             Request::Volume { days } => self.volume(*days),
+            Request::Calls { day } => self.calls(day),
             Request::List { queue, limit, before } => self.list(queue, *limit, *before),
             Request::Search { text, limit } => self.search(text, *limit),
             Request::Lookup { phone, name, desk, reveal, user, limit } => {

@@ -504,6 +504,23 @@ pub fn by_hour(db: &Connection, prefix: &str) -> Result<[u64; 24]> {
     Ok(hours)
 }
 
+/// How many of them began in each quarter of an hour.
+pub fn by_quarter(db: &Connection, prefix: &str) -> Result<[u64; 96]> {
+    let mut query = db.prepare_cached(
+        "SELECT CAST(substr(at, 12, 2) AS INTEGER) * 4 + CAST(substr(at, 15, 2) AS INTEGER) / 15 AS quarter, count(*)
+         FROM ticket WHERE number > ?1 AND number < ?2 GROUP BY quarter",
+    )?;
+    let mut quarters = [0; 96];
+    let mut rows = query.query([prefix, &format!("{prefix}~")])?;
+    while let Some(row) = rows.next()? {
+        let (quarter, count): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if let Some(slot) = usize::try_from(quarter).ok().and_then(|quarter| quarters.get_mut(quarter)) {
+            *slot = count as u64;
+        }
+    }
+    Ok(quarters)
+}
+
 /// How many tickets stand in each stage.
 pub fn by_stage(db: &Connection) -> Result<Vec<(String, u64)>> {
     let mut query = db.prepare_cached(

@@ -143,6 +143,12 @@ pub enum Request {
         /// So many days, today among them; at most 31.
         days: usize,
     },
+    /// The tickets that this site numbered on one day, by quarters of an hour of China's time in which they began:
+    /// `{"day","quarters":[96 counts]}`.
+    Calls {
+        /// The day, as in `2026-11-02`.
+        day: String,
+    },
     /// Newest first: `[{"row","id","number","subject","custodian","stage","at","offered_to","due","urgency"}]`; `overdue` and
     /// `due-soon` with the first to end first. `urgency` is there when it is not the ordinary one.
     List {
@@ -271,6 +277,7 @@ impl Request {
             Request::Choices { .. } => "choices",
             Request::Reveal { .. } => "reveal",
             Request::Volume { .. } => "volume",
+            Request::Calls { .. } => "calls",
             Request::List { .. } => "list",
             Request::Search { .. } => "search",
             Request::Lookup { .. } => "lookup",

@@ -68,6 +68,16 @@ impl Engine {
         Ok(json!({ "days": shown, "hours": hours }))
     }
 
+    /// What this site numbered on a day, by quarters of an hour.
+    pub(super) fn calls(&mut self, day: &str) -> Reply {
+        let date: jiff::civil::Date = day.parse().map_err(|e| {
+            Failure::new(FailureKind::Usage, format!("`{day}` is no day")).because(e).hint("as in 2026-11-02")
+        })?;
+        let prefix = format!("JT{:06}{}", self.me().site().code(), date.strftime("%Y%m%d"));
+        let quarters = projection::by_quarter(self.store.connection(), &prefix)?;
+        Ok(json!({ "day": date.to_string(), "quarters": quarters.to_vec() }))
+    }
+
     pub(super) fn history(&mut self, id: &str, language: Language) -> Reply {
         let doc = self.find(id)?;
         let reference = self.reference.clone();

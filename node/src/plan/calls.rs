@@ -125,6 +125,13 @@ impl Calls {
         if *sum > MOST_CALLS { Err("so many calls in a quarter of an hour are a mistake") } else { Ok(()) }
     }
 
+    /// Adds a whole day, by its quarters of an hour; one that brought nothing is no history.
+    pub fn add_day(&mut self, day: Date, quarters: &[u32; QUARTERS]) {
+        if quarters.iter().any(|calls| *calls > 0) && self.0.len() < MOST_DAYS {
+            self.0.insert(day, quarters.map(|calls| calls.min(MOST_CALLS)));
+        }
+    }
+
     /// How many days there are.
     pub fn days(&self) -> usize {
         self.0.len()

@@ -38,7 +38,11 @@ pub use limits::{Limit, Limits, Matter, Unit};
 pub use redirects::{Redirect, RedirectMode, Redirects};
 pub use table::ReferenceError;
 
+use crate::request::{Failure, FailureKind};
 use table::Source;
+
+/// The folder of a data directory in which tables of its own may lie.
+const FOLDER: &str = "reference";
 
 /// All reference tables of one node.
 #[derive(Clone, Debug)]
@@ -65,6 +69,16 @@ impl Reference {
         static BUILT_IN: LazyLock<Reference> =
             LazyLock::new(|| Reference::load(None).expect("the compiled-in tables parse: a test reads them"));
         &BUILT_IN
+    }
+
+    /// A node's tables: those of the folder `reference` in its data directory, and of every other the compiled-in one.
+    pub fn of_node(dir: &Path) -> Result<Reference, Failure> {
+        let own = dir.join(FOLDER);
+        Reference::load(own.is_dir().then_some(own.as_path())).map_err(|e| {
+            Failure::new(FailureKind::Configuration, "the node's reference tables cannot be read")
+                .because(e)
+                .hint("mend the table, or move it away: then the one that was compiled in counts")
+        })
     }
 
     /// The tables with every file of a known name in `dir` in place of its built-in one. A directory that cannot

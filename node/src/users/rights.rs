@@ -216,7 +216,7 @@ pub fn needs(request: &Request) -> &'static [Right] {
         Request::Lookup { desk: true, .. } => &[Read, LookUp, Reveal, Confidential],
         Request::Lookup { reveal: Some(_), .. } => &[Read, LookUp, Reveal],
         Request::Lookup { .. } => &[Read, LookUp],
-        Request::Status | Request::Volume { .. } => &[Watch],
+        Request::Status | Request::Volume { .. } | Request::Calls { .. } => &[Watch],
         Request::Reveals { .. } => &[Audit],
         Request::Bundle(_)
         | Request::Grant { .. }
@@ -300,6 +300,7 @@ pub fn is_audited(request: &Request) -> bool {
         | Request::Conflicts
         | Request::Status
         | Request::Volume { .. }
+        | Request::Calls { .. }
         | Request::Digest { .. }
         | Request::Diff { .. }
         | Request::Events => false,
@@ -376,6 +377,7 @@ mod tests {
             (json!({ "ask": "conflicts" }), "ALHFS"),
             (json!({ "ask": "status" }), "ALHFSDM"),
             (json!({ "ask": "volume", "days": 7 }), "ALHFSDM"),
+            (json!({ "ask": "calls", "day": "2026-11-02" }), "ALHFSDM"),
             (json!({ "ask": "reveals" }), "D"),
             (json!({ "ask": "grant", "id": "x", "to": "370200", "reason": "r" }), ""),
             (json!({ "ask": "erase", "id": "x", "reason": "r" }), ""),
@@ -432,6 +434,7 @@ mod tests {
                     | "conflicts"
                     | "status"
                     | "volume"
+                    | "calls"
                     | "digest"
                     | "diff"
                     | "events"

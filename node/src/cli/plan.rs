@@ -1,0 +1,239 @@
+//! `hotline plan`: seats and trunks for the days to come.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jiff::civil::Date;
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::{Value, json};
+
+use super::{Cli, Session, show};
+use crate::daemon::now_ms;
+use crate::plan::calls::{Calls, Profile, QUARTERS, week_after};
+use crate::plan::plot;
+use crate::plan::queue::Service;
+use crate::plan::staffing::{Day, Goal, NoPlan, Quarter};
+use crate::reference::{Calendar, Reference};
+use crate::request::{Failure, FailureKind, Request};
+
+/// The largest file of calls that is read.
+const MAX_FILE: u64 = 64 << 20;
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// The calls of the past: lines of `at,calls`, as in `2026-11-02T09:15,12`. Without it those that this node numbered.
+    #[arg(long, value_name = "FILE.csv")]
+    calls: Option<PathBuf>,
+    /// So many days of this node's past.
+    #[arg(long, default_value_t = 56, value_parser = clap::value_parser!(u16).range(1..=3_660), conflicts_with = "calls")]
+    history: u16,
+    /// The first day to plan; without it the Monday after today.
+    #[arg(long, value_name = "DATE")]
+    from: Option<Date>,
+    /// So many days.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=366))]
+    days: u16,
+    /// Also every quarter of an hour of these days.
+    #[arg(long)]
+    quarters: bool,
+    /// Percent of calls to be answered
+    #[arg(long, default_value_t = 95.0, value_parser = percent)]
+    level: f64,
+    /// within so many seconds.
+    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
+    within: f64,
+    /// Seconds a call takes, with what is written after it.
+    #[arg(long, default_value_t = 180.0, value_parser = seconds)]
+    handling: f64,
+    /// Seconds after which callers who wait give up, on the mean; without it nobody ever does.
+    #[arg(long, value_parser = seconds)]
+    patience: Option<f64>,
+    /// Percent of calls that may find all trunks busy.
+    #[arg(long, default_value_t = 1.0, value_parser = percent)]
+    busy: f64,
+    /// Draws the first day: seats, and what one fewer or one more would do.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value < 100.0 => Ok(value),
+        _ => Err("a percentage lies between 0 and 100, without both".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.1..=86_400.0).contains(&value) => Ok(value),
+        _ => Err("seconds lie between 0.1 and 86400".to_owned()),
+    }
+}
+
+impl PlanArgs {
+    pub(super) fn run(&self, cli: &Cli) -> Result<(), Failure> {
+        // With a file of calls no node is needed: then the calendar is the one that was compiled in.
+        let reference = match &self.calls {
+            Some(_) => Reference::built_in().clone(),
+            None => Reference::of_node(&cli.dir()?)?,
+        };
+        let calls = match &self.calls {
+            Some(file) => read(file)?,
+            None => self.of_node(&cli.dir()?)?,
+        };
+        let profile = calls.profile(&reference.calendar);
+        let days = self.plan(&profile, &reference.calendar)?;
+        if let (Some(file), Some(day)) = (&self.plot, days.first()) {
+            std::fs::write(file, plot::day(day, self.level / 100.0)).map_err(|e| {
+                Failure::new(FailureKind::Failed, format!("{} cannot be written", file.display())).because(e)
+            })?;
+        }
+        match cli.json {
+            true => cli.print(&json!({
+                "history": { "days": calls.days(), "last": calls.last().map(|d| d.to_string()) },
+                "goal": {
+                    "level": self.level / 100.0, "within": self.within, "handling": self.handling,
+                    "patience": self.patience, "busy": self.busy / 100.0,
+                },
+                "days": days.iter().map(|day| shown(day, true)).collect::<Vec<_>>(),
+                "plot": self.plot,
+            })),
+            false => self.tell(&calls, &days),
+        }
+        Ok(())
+    }
+
+    /// Today, in China's time.
+    fn today() -> Result<Date, Failure> {
+        let now = Timestamp::from_millisecond(now_ms() as i64).map_err(|e| {
+            Failure::new(FailureKind::Failed, "this machine's date makes no sense").because(e)
+        })?;
+        Ok(now.to_zoned(TimeZone::fixed(jiff::tz::offset(8))).date())
+    }
+
+    /// What the node numbered on the last days before today.
+    fn of_node(&self, dir: &Path) -> Result<Calls, Failure> {
+        let mut session = Session::open(dir)?;
+        let (mut calls, mut day) = (Calls::default(), PlanArgs::today()?);
+        for _ in 0..self.history {
+            let Ok(before) = day.yesterday() else { break };
+            day = before;
+            let reply = session.ask(&Request::Calls { day: day.to_string() })?;
+            let mut quarters = [0u32; QUARTERS];
+            let counts = reply["quarters"].as_array().into_iter().flatten();
+            for (slot, count) in quarters.iter_mut().zip(counts) {
+                *slot = u32::try_from(count.as_u64().unwrap_or_default()).unwrap_or(u32::MAX);
+            }
+            calls.add_day(day, &quarters);
+        }
+        Ok(calls)
+    }
+
+    fn plan(&self, profile: &Profile, calendar: &Calendar) -> Result<Vec<Day>, Failure> {
+        let goal = Goal {
+            level: self.level / 100.0,
+            within: self.within,
+            handling: self.handling,
+            patience: self.patience,
+            turned_away: self.busy / 100.0,
+        };
+        let first = match self.from {
+            Some(day) => day,
+            None => week_after(PlanArgs::today()?).map_or(Date::MAX, |week| week[0]),
+        };
+        let days = first.series(jiff::Span::new().days(1)).take(usize::from(self.days));
+        days.map(|day| {
+            goal.day(day, profile, calendar).map_err(|why| match why {
+                NoPlan::NoHistory => {
+                    Failure::new(FailureKind::Failed, "there are no calls of the past to plan from")
+                        .hint("name a file of them with --calls, or go further back with --history")
+                }
+                NoPlan::TooMuch => {
+                    Failure::new(FailureKind::Failed, format!("no number of seats reaches this on {day}"))
+                        .hint("look at --handling, and at the numbers in the file of calls")
+                }
+            })
+        })
+        .collect()
+    }
+
+    fn tell(&self, calls: &Calls, days: &[Day]) {
+        let patience = self.patience.map_or_else(String::new, |p| format!(", who give up after {p} s"));
+        let history = calls.last().map_or_else(String::new, |last| format!(" up to {last}"));
+        show::aside(&format!(
+            "{} days of history{history}; {} % of calls{patience} answered within {} s, {} s each; {} % find all trunks busy",
+            calls.days(),
+            self.level,
+            self.within,
+            self.handling,
+            self.busy
+        ));
+        show::table(&days.iter().map(|day| shown(day, false)).collect::<Vec<_>>());
+        if self.quarters {
+            let rows = days.iter().flat_map(|day| {
+                (0..)
+                    .zip(&day.quarters)
+                    .map(|(at, quarter)| row(&format!("{} {}", day.date, clock(at)), quarter))
+            });
+            show::table(&rows.collect::<Vec<_>>());
+        }
+    }
+}
+
+/// A quarter's beginning: `09:15`.
+fn clock(quarter: usize) -> String {
+    format!("{:02}:{:02}", quarter / 4, quarter % 4 * 15)
+}
+
+fn shown(day: &Day, whole: bool) -> Value {
+    let busiest = (0..).zip(&day.quarters).max_by_key(|(at, q)| (q.seats, std::cmp::Reverse(*at)));
+    let mut shown = json!({
+        "date": day.date.to_string(),
+        "weekday": format!("{:?}", day.date.weekday()),
+        "as": day.kind.to_string(),
+        "calls": round(day.calls(), 10.0),
+        "busiest": busiest.map(|(at, _): (usize, _)| clock(at)),
+        "seats": day.seats(),
+        "seat_hours": day.seat_hours(),
+        "trunks": day.trunks(),
+    });
+    if whole {
+        let quarters = (0..).zip(&day.quarters).map(|(at, quarter)| row(&clock(at), quarter));
+        shown["quarters"] = quarters.collect();
+    }
+    shown
+}
+
+fn row(at: &str, quarter: &Quarter) -> Value {
+    let level = |service: &Service| round(service.level, 10_000.0);
+    json!({
+        "at": at,
+        "calls": round(quarter.calls, 10.0),
+        "seats": quarter.seats,
+        "level": level(&quarter.service),
+        "wait": round(quarter.service.wait, 10.0),
+        "lost": round(quarter.service.lost, 10_000.0),
+        "busy": round(quarter.service.busy, 1_000.0),
+        "one_fewer": level(&quarter.fewer),
+        "one_more": level(&quarter.more),
+        "trunks": quarter.trunks,
+    })
+}
+
+fn round(value: f64, to: f64) -> f64 {
+    (value * to).round() / to
+}
+
+fn read(file: &Path) -> Result<Calls, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::new(FailureKind::Failed, format!("{} cannot be read", file.display()))
+            .because(why)
+            .hint("lines of `at,calls`, as in `2026-11-02T09:15,12`, under a first line `at,calls`")
+    };
+    let size = std::fs::metadata(file).map_err(|e| wrong(&e))?.len();
+    if size > MAX_FILE {
+        return Err(wrong(&format!("it has {size} bytes, and may have {MAX_FILE}")));
+    }
+    let text = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
+    Calls::read(&text).map_err(|e| wrong(&e))
+}
