@@ -46,7 +46,7 @@ struct App {
     node: Node,
     me: NodeName,
     users: Arc<Users>,
-    reference: &'static Reference,
+    reference: Reference,
     /// Whether browsers come over HTTPS.
     secure: bool,
     hashing: Semaphore,
@@ -80,7 +80,7 @@ impl Desk {
             me: node.name(),
             node,
             users,
-            reference: Reference::built_in(),
+            reference: Reference::of_node(dir)?,
             secure: keeper.is_some(),
             hashing: Semaphore::new(HASHED),
             listeners: AtomicUsize::new(0),

@@ -71,12 +71,18 @@ words! {
     search_hint: "关键词、拼音首字母、工单号、车牌", "Words, pinyin initials, number, plate";
     results_for: "搜索结果", "Results";
     nothing_here: "这里没有工单。", "No tickets here.";
+    sticks: "最近的 U 盘", "The last sticks";
+    stick_in: "读入", "read";
+    stick_out: "写出", "written for";
+    next_step: "下一步：", "Next:";
     older: "更早的工单", "Older tickets";
     newest: "最新的工单", "Newest tickets";
     queue_held: "本单位承办", "Held here";
     queue_to_accept: "待签收", "To accept";
     queue_offered: "已转办待签收", "Offered away";
     queue_returned: "被退回", "Returned";
+    queue_overdue: "已超期", "Overdue";
+    queue_due_soon: "即将到期", "Nearly overdue";
     queue_open: "全部未办结", "Open";
     queue_closed: "已办结", "Closed";
     queue_conflicts: "需要人工查看", "Conflicts";
@@ -87,6 +93,7 @@ words! {
     count: "数量", "Count";
     custodian: "承办单位", "Held by";
     urgency: "紧急程度", "Urgency";
+    due: "办理时限", "Due";
     age: "受理时间", "Taken";
     no_subject: "（无主题）", "(no subject)";
     offered_to: "已转办至", "offered to";

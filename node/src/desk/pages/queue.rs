@@ -1,4 +1,4 @@
-//! Queues and search: lists of tickets, the newest first, a page at a time.
+//! Queues and search: lists of tickets, the newest first, those of deadlines with the first to end first; a page at a time.
 
 use std::sync::Arc;
 
@@ -35,12 +35,18 @@ pub(super) struct Row {
     pub(super) urgency: String,
     pub(super) age: String,
     pub(super) at: String,
+    /// The last moment, empty where none is set; and whether it is over.
+    pub(super) due: String,
+    pub(super) late: bool,
 }
 
 /// Rows as a list shows them.
 pub(super) fn rows(app: &App, w: &Words, list: &Value, now: u64) -> Vec<Row> {
     let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    let done = |row: &Value| row["stage"].as_str().is_some_and(crate::projection::is_done);
     let row = |row: &Value| {
+        let due = row["due"].as_str().filter(|_| !done(row)).unwrap_or_default();
+        let end = due.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
         let subject = text(row, "subject");
         Row {
             href: format!("/ticket/{}", text(row, "id")),
@@ -52,10 +58,17 @@ pub(super) fn rows(app: &App, w: &Words, list: &Value, now: u64) -> Vec<Row> {
             offered_to: row["offered_to"].as_str().map(|to| app.site_name(to)).unwrap_or_default(),
             urgency: row["urgency"].as_str().map(|u| w.urgency(u).to_owned()).unwrap_or_default(),
             age: w.ago(&text(row, "at"), now),
-            at: text(row, "at").chars().take(16).collect::<String>().replace('T', " "),
+            at: minute(&text(row, "at")),
+            due: minute(due),
+            late: end.is_some_and(|end| end < now as i64),
         }
     };
     list.as_array().into_iter().flatten().map(row).collect()
+}
+
+/// A moment to the minute: `2026-11-29 09:15`.
+fn minute(at: &str) -> String {
+    at.chars().take(16).collect::<String>().replace('T', " ")
 }
 
 struct Tab {
@@ -92,13 +105,15 @@ fn tabs(w: &Words, now: &str) -> Vec<Tab> {
         ("to-accept", "/queue/to-accept", w.queue_to_accept),
         ("offered", "/queue/offered", w.queue_offered),
         ("returned", "/queue/returned", w.queue_returned),
+        ("overdue", "/queue/overdue", w.queue_overdue),
+        ("due-soon", "/queue/due-soon", w.queue_due_soon),
         ("open", "/queue/open", w.queue_open),
         ("closed", "/queue/closed", w.queue_closed),
         ("conflicts", "/queue/conflicts", w.queue_conflicts),
         ("all", "/queue/all", w.queue_all),
     ];
     all.into_iter()
-        .zip('1'..='8')
+        .zip("1234567890".chars())
         .map(|((name, href, label), key)| Tab { href, label, key, current: name == now })
         .collect()
 }

@@ -25,6 +25,16 @@ struct LinkRow {
     proof: String,
 }
 
+/// What became of a stick.
+struct StickRow {
+    at: String,
+    way: &'static str,
+    with: String,
+    medium: String,
+    words: String,
+    next: String,
+}
+
 struct StageRow {
     label: &'static str,
     class: String,
@@ -43,6 +53,8 @@ struct Wall {
     stages: Vec<StageRow>,
     links: Vec<LinkRow>,
     all_up: bool,
+    overdue: u64,
+    sticks: Vec<StickRow>,
 }
 
 /// A link in words: `济南市 已有 2 小时 10 分钟未收到 山东省 的消息；37 项变更等待发送；本地受理不受影响。`
@@ -124,6 +136,21 @@ pub(in super::super) async fn show(State(app): State<Arc<App>>, who: Signed) -> 
         class: stage.replace('_', "-"),
         count: count.as_u64().unwrap_or_default(),
     });
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let sticks = status["bundle_log"].as_array().into_iter().flatten().map(|trip| StickRow {
+        at: text(&trip["at"]).chars().take(16).collect::<String>().replace('T', " "),
+        way: if trip["way"] == "out" { w.stick_out } else { w.stick_in },
+        with: trip["with"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|node| app.site_name(node.as_str().unwrap_or_default()))
+            .collect::<Vec<_>>()
+            .join("、"),
+        medium: text(&trip["medium"]),
+        words: text(&trip["words"]),
+        next: text(&trip["next"]),
+    });
     let template = Wall {
         f: Frame::new(&app, &who, w.wall, "/wall").live("/events"),
         doubt: status["clock_doubt"] == true,
@@ -132,6 +159,8 @@ pub(in super::super) async fn show(State(app): State<Arc<App>>, who: Signed) -> 
         hours: bars(w.today, &hours),
         days: bars(w.last_days, &days),
         stages: stages.collect(),
+        overdue: status["overdue"].as_u64().unwrap_or_default(),
+        sticks: sticks.collect(),
         all_up: links.iter().all(|link| link.up),
         links,
     };
