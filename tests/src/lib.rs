@@ -6,6 +6,7 @@ pub mod city;
 pub mod household;
 pub mod relay;
 pub mod shim;
+pub mod soak;
 pub mod town;
 pub mod virtual_net;
 pub mod virtual_town;
