@@ -4,7 +4,6 @@
 use std::fmt::Write;
 
 use super::calls::QUARTERS;
-use super::queue::Service;
 use super::staffing::Day;
 
 const LEFT: f64 = 46.0;
@@ -12,6 +11,13 @@ const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 180.0;
 const SEATS_AT: f64 = 36.0;
 const LEVELS_AT: f64 = 286.0;
+
+/// Whose service a line shows.
+enum Which {
+    Fewer,
+    Planned,
+    More,
+}
 
 /// The picture, as an SVG file. `goal` is the share of calls to be answered in time.
 pub fn day(day: &Day, goal: f64) -> String {
@@ -49,12 +55,15 @@ pub fn day(day: &Day, goal: f64) -> String {
         "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#999\" stroke-dasharray=\"4 3\"/>",
         LEFT + WIDTH
     );
-    let pick: [(&str, fn(&super::staffing::Quarter) -> Service); 3] =
-        [("#b5544a", |q| q.fewer), ("#3f8f5b", |q| q.more), ("#222", |q| q.service)];
-    for (colour, service) in pick {
+    for (colour, which) in [("#b5544a", Which::Fewer), ("#3f8f5b", Which::More), ("#222", Which::Planned)] {
         let mut points = String::new();
         for (at, quarter) in day.quarters.iter().enumerate() {
-            let (x, y) = (LEFT + at as f64 * step, LEVELS_AT + HEIGHT * (1.0 - service(quarter).level));
+            let service = match which {
+                Which::Fewer => quarter.fewer,
+                Which::Planned => quarter.service,
+                Which::More => quarter.more,
+            };
+            let (x, y) = (LEFT + at as f64 * step, LEVELS_AT + HEIGHT * (1.0 - service.level));
             let _ = write!(points, "{x:.1},{y:.1} {:.1},{y:.1} ", x + step);
         }
         let _ = writeln!(
