@@ -5,6 +5,7 @@
 //! any of them through its local socket.
 
 mod courier;
+mod page;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -22,6 +23,9 @@ use crate::engine::{Engine, IDENTITY};
 use crate::files::FileLimits;
 use crate::hex::hex;
 use crate::request::{Act, Failure, FailureKind, Language, Request};
+use crate::users::{Role, Users};
+pub use page::ACCOUNT;
+
 use courier::{CITY, Courier, OFFICE, Orders, serves};
 
 /// The nodes of the demo.
@@ -49,8 +53,10 @@ fn name(text: &str) -> Result<NodeName, Failure> {
 }
 
 impl Demo {
-    /// Makes identities and directories where there are none, and starts every node on `port` and the seven after.
-    pub async fn start(dir: &Path, port: u16) -> Result<Demo, Failure> {
+    /// Makes identities and directories where there are none, and starts every node on `port` and the seven after. `desks`:
+    /// each serves its desk on the TCP port of the same number, with an account that is ready; the map of all is on the
+    /// ninth.
+    pub async fn start(dir: &Path, port: u16, desks: bool) -> Result<Demo, Failure> {
         free(port)?;
         let names: Vec<NodeName> = NODES.iter().map(|n| name(n)).collect::<Result<_, _>>()?;
         if !dir.join("000000").join("node.db").exists() {
@@ -75,7 +81,7 @@ impl Demo {
                 http: None,
                 congestion: Congestion::Bbr,
                 files: FileLimits::default(),
-                desk: DeskOptions::default(),
+                desk: DeskOptions { listen: desks.then(|| address(*node)), ..DeskOptions::default() },
                 retention: None,
             };
             nodes.insert(*node, Node::start(options).await?);
@@ -84,7 +90,42 @@ impl Demo {
         demo.introduce().await?;
         demo.courier = Some(Courier::begin(dir, demo.orders.clone()));
         demo.listen()?;
+        if desks {
+            demo.accounts().await?;
+            let map = SocketAddr::from((Ipv4Addr::LOCALHOST, Demo::map_port(port)));
+            page::serve(demo.handle(), map, port).await?;
+        }
         Ok(demo)
+    }
+
+    /// Where the map is, when the first node is on `port`.
+    pub fn map_port(port: u16) -> u16 {
+        port + NODES.len() as u16
+    }
+
+    /// The same demo for somebody else's hands; the courier stays with whoever stops it.
+    fn handle(&self) -> Demo {
+        Demo { nodes: self.nodes.clone(), dir: self.dir.clone(), orders: self.orders.clone(), courier: None }
+    }
+
+    /// An account at every desk, with a password of its own already: hashed on all cores, since it takes its time.
+    async fn accounts(&self) -> Result<(), Failure> {
+        let mut made = tokio::task::JoinSet::new();
+        for node in self.nodes.keys() {
+            let dir = self.dir.join(node.to_string());
+            made.spawn_blocking(move || {
+                let users = Users::open(&dir)?;
+                if users.named(ACCOUNT.name).is_ok() {
+                    return Ok(());
+                }
+                let (account, first) = users.add(ACCOUNT.name, Role::ShiftLeader, now_ms())?;
+                users.change_password(&account, &first, ACCOUNT.password).map(drop)
+            });
+        }
+        while let Some(done) = made.join_next().await {
+            done.map_err(|e| failed("an account could not be made", e))??;
+        }
+        Ok(())
     }
 
     /// The office and its city take in each other's records: what a stick is sealed to.
@@ -223,12 +264,10 @@ impl Demo {
         let _ = std::fs::remove_file(&path);
         let listener = tokio::net::UnixListener::bind(&path)
             .map_err(|e| failed("the demo's control socket cannot be made", e))?;
-        let nodes = self.nodes.clone();
-        let (dir, orders) = (self.dir.clone(), self.orders.clone());
+        let shared = self.handle();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let demo =
-                    Demo { nodes: nodes.clone(), dir: dir.clone(), orders: orders.clone(), courier: None };
+                let demo = shared.handle();
                 tokio::spawn(async move {
                     let (read, mut write) = stream.split();
                     let mut line = String::new();
@@ -294,7 +333,7 @@ fn unproved(status: &Value, down: &[(&str, &str)]) -> Vec<String> {
 
 /// Whether all ports of the demo are free. Said before anything is made on the disk.
 fn free(first: u16) -> Result<(), Failure> {
-    let count = NODES.len() as u16;
+    let count = NODES.len() as u16 + 1;
     let wrong = |what: String| {
         Failure::new(FailureKind::Configuration, what).hint(format!("choose {count} others: --port P"))
     };
@@ -304,6 +343,8 @@ fn free(first: u16) -> Result<(), Failure> {
     for port in first..=last {
         std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, port))
             .map_err(|e| wrong(format!("UDP port {port} of 127.0.0.1 is not free")).because(e))?;
+        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .map_err(|e| wrong(format!("TCP port {port} of 127.0.0.1 is not free")).because(e))?;
     }
     Ok(())
 }

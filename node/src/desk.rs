@@ -47,8 +47,7 @@ struct App {
     me: NodeName,
     users: Arc<Users>,
     reference: Reference,
-    /// Whether browsers come over HTTPS.
-    secure: bool,
+    jar: guard::Jar,
     hashing: Semaphore,
     /// Pages that listen for changes.
     listeners: AtomicUsize,
@@ -76,12 +75,13 @@ impl Desk {
             Failure::new(FailureKind::Configuration, format!("cannot listen on {address} (TCP)")).because(e)
         })?;
         let (stop, stopping) = watch::channel(false);
+        let me = node.name();
         let app = Arc::new(App {
-            me: node.name(),
+            me,
             node,
             users,
             reference: Reference::of_node(dir)?,
-            secure: keeper.is_some(),
+            jar: guard::Jar { secure: keeper.is_some(), me },
             hashing: Semaphore::new(HASHED),
             listeners: AtomicUsize::new(0),
             stopping: stopping.clone(),

@@ -4,16 +4,19 @@
 mod harness;
 
 use std::io::{BufRead, BufReader};
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::process::Stdio;
 
+use harness::browser::Browser;
 use harness::{Running, fails, hotline, json, port, run, says, text, until};
 
-/// The first of eight ports in a row that were free a moment ago.
+/// The first of nine ports in a row that were free a moment ago.
 fn ports() -> u16 {
+    let free =
+        |p: &u16| UdpSocket::bind(("127.0.0.1", *p)).is_ok() && TcpListener::bind(("127.0.0.1", *p)).is_ok();
     loop {
-        let first = port() & !7;
-        if (first..first + 8).all(|p| UdpSocket::bind(("127.0.0.1", p)).is_ok()) {
+        let first = port() & !15;
+        if (first..first + 9).all(|p| free(&p)) {
             return first;
         }
     }
@@ -48,10 +51,11 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
     let mut demo = Running(child);
     let mut lines = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.next().unwrap().contains("65 sample calls are in"));
-    let said: Vec<String> = lines.by_ref().take(5).collect();
+    let said: Vec<String> = lines.by_ref().take(6).collect();
     let tries =
         said.iter().filter(|l| l.contains("hotline demo ") || l.contains("hotline ticket new")).count();
     assert_eq!(tries, 3, "three things to try, once: {said:?}");
+    let map = said.iter().find_map(|l| l.split("http://").nth(1)?.split('/').next()).unwrap().to_owned();
 
     let link = |a: &str, b: &str| {
         let all = json(&["demo", "status", "--dir", place]);
@@ -86,6 +90,8 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
         run(&["ticket", "show", made["number"].as_str().unwrap(), "--dir", &province]).status.success()
     });
 
+    the_map(&map, first);
+
     fails(&["demo", "cut", "370100", "510000", "--dir", place], 2, "have no link of their own");
     fails(&["demo", "cut", "370100", "999999", "--dir", place], 2, "999999");
 
@@ -105,6 +111,55 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
     fails(&["demo", "status", "--dir", place], 3, "no demo runs on");
     // The directories are there: it goes on where it was.
     assert_eq!(json(&["ticket", "show", number, "--dir", &province])["custodian"], "370100");
+}
+
+/// The page of the running demo: links are cut and healed from it, calls come in, and every desk has its account; nothing
+/// is done for a page of another site.
+fn the_map(address: &str, first: u16) {
+    let mut page = Browser::new(address);
+    page.get("/").is(200).says("演示网络");
+    page.get("/demo.js").is(200).says("\"370100-01\"");
+    let state = || -> serde_json::Value {
+        serde_json::from_str(&Browser::new(address).get("/state").is(200).body).unwrap()
+    };
+    let between = |a: &str, b: &str| {
+        let state = state();
+        let link =
+            state["links"].as_array().unwrap().iter().find(|l| l["a"] == a && l["b"] == b).unwrap().clone();
+        (link["state"].as_str().unwrap().to_owned(), link["outbox"].clone())
+    };
+    assert_eq!(state()["nodes"].as_array().unwrap().len(), 8);
+    assert_eq!(state()["links"].as_array().unwrap().len(), 7);
+    for (lines, host) in [("", address), ("X-Demo: 1\r\n", "desk.example")] {
+        let request = format!(
+            "POST /cut?a=510100&b=510000 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n{lines}\r\n"
+        );
+        page.raw(request.as_bytes()).unwrap().is(403);
+    }
+    let ours = "X-Demo: 1\r\n";
+    page.send("/cut?a=510100&b=370000", ours, "").is(422).says("have no link of their own");
+    page.send("/cut?a=510100&b=510000", ours, "").is(200);
+    until("the map shows the cut", || between("510000", "510100").0 == "down");
+    let made = page.send("/call?node=510100", ours, "").is(200).body;
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    assert!(made["number"].as_str().unwrap().starts_with("JT510100"), "{made}");
+    assert!(between("510000", "510100").1[1].as_u64().unwrap() > 0, "what the city owes its province");
+    page.send("/heal?a=510100&b=510000", ours, "").is(200);
+    until("it is equal again", || {
+        between("510000", "510100") == ("equal".to_owned(), serde_json::json!([0, 0]))
+    });
+
+    // 510100 is the sixth node; the account is as the page says it.
+    let account = state()["account"].clone();
+    let desk =
+        state()["nodes"].as_array().unwrap().iter().find(|n| n["node"] == "510100").unwrap()["desk"].clone();
+    assert_eq!(desk, format!("http://127.0.0.1:{}/", first + 5));
+    let mut agent = Browser::new(&format!("127.0.0.1:{}", first + 5));
+    agent.sign_in(account["name"].as_str().unwrap(), account["password"].as_str().unwrap()).leads_to("/");
+    agent
+        .get(&format!("/ticket/{}", made["id"].as_str().unwrap()))
+        .is(200)
+        .says(made["number"].as_str().unwrap());
 }
 
 #[test]

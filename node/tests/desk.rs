@@ -373,7 +373,7 @@ fn https_with_the_desks_own_authority() {
     let first = town.account("370100", "li", "agent");
     let mut li = Browser::secure(&desk, &ca, "localhost");
     let page = li.sign_in("li", &first).leads_to("/password");
-    let cookie = page.head.lines().find(|l| l.contains("__Host-hotline=")).unwrap();
+    let cookie = page.head.lines().find(|l| l.contains("__Host-hotline-")).unwrap();
     for part in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/"] {
         assert!(cookie.contains(part), "{cookie}");
     }

@@ -17,7 +17,7 @@ use crate::request::{Failure, FailureKind};
 pub(super) struct DemoArgs {
     #[command(subcommand)]
     command: Option<DemoCommand>,
-    /// The first of eight UDP ports.
+    /// The first of nine ports: UDP for links, TCP for the nodes' desks and, on the last, for the map.
     #[arg(long, default_value_t = 12_400)]
     port: u16,
     /// Tells the story as a script and ends.
@@ -89,7 +89,7 @@ async fn play(args: &DemoArgs, dir: &Path) -> Result<(), Failure> {
             show::table(&rows(&begun.status().await?));
         }
     } else {
-        watch(&begun, dir, stop).await?;
+        watch(&begun, dir, args.port, stop).await?;
     }
     begun.stop().await;
     said
@@ -97,7 +97,7 @@ async fn play(args: &DemoArgs, dir: &Path) -> Result<(), Failure> {
 
 async fn begin(args: &DemoArgs, dir: &Path) -> Result<Demo, Failure> {
     let first = !dir.join("000000").exists();
-    let demo = Demo::start(dir, args.port).await?;
+    let demo = Demo::start(dir, args.port, !args.headless).await?;
     if first {
         let calls = demo.load_samples().await?;
         show::line(&format!(
@@ -109,15 +109,19 @@ async fn begin(args: &DemoArgs, dir: &Path) -> Result<Demo, Failure> {
     Ok(demo)
 }
 
-fn things_to_try(dir: &Path) -> String {
+fn things_to_try(dir: &Path, port: u16) -> String {
     let there = if dir == usual() { String::new() } else { format!(" --dir {}", dir.display()) };
     format!(
         "three things to try in another terminal:\n\
          \x20 hotline demo cut 370100 370000{there}\n\
          \x20 hotline ticket new --dir {} --text '出租车拒载' --phone 13800000000\n\
          \x20 hotline demo heal 370100 370000{there}        and watch the outbox fall to 0 and the links become equal\n\
+         or in a browser: http://127.0.0.1:{}/ is the map, with every node's desk (account {}, password {})\n\
          Ctrl-C ends everything",
-        dir.join("370100").display()
+        dir.join("370100").display(),
+        Demo::map_port(port),
+        demo::ACCOUNT.name,
+        demo::ACCOUNT.password,
     )
 }
 
@@ -127,16 +131,16 @@ fn usual() -> PathBuf {
 }
 
 /// The live table, until the person has seen enough. Where there is no terminal, the words alone.
-async fn watch(demo: &Demo, dir: &Path, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+async fn watch(demo: &Demo, dir: &Path, port: u16, stop: impl Future<Output = ()>) -> Result<(), Failure> {
     tokio::pin!(stop);
     let Some(mut screen) = Screen::open() else {
-        show::line(&things_to_try(dir));
+        show::line(&things_to_try(dir, port));
         stop.await;
         return Ok(());
     };
     loop {
         let all = demo.status().await?;
-        screen.draw(&format!("{}\n\n{}", show::table_text(&rows(&all)), things_to_try(dir)));
+        screen.draw(&format!("{}\n\n{}", show::table_text(&rows(&all)), things_to_try(dir, port)));
         tokio::select! {
             enough = screen.enough(Duration::from_millis(500)) => if enough { return Ok(()) },
             () = &mut stop => return Ok(()),

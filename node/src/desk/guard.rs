@@ -10,6 +10,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request as HttpRequest};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use certs::NodeName;
 
 use super::App;
 use super::forms::{Fields, MAX_FORM};
@@ -50,33 +51,44 @@ impl Signed {
     }
 }
 
-/// The name of the session's cookie: with the prefix, browsers take it over HTTPS only, for this host and every path.
-pub(super) fn cookie_name(secure: bool, of: &str) -> String {
-    if secure { format!("__Host-{of}") } else { of.to_owned() }
+/// The cookies of a desk. Their names bear the node, since browsers tell hosts apart and not ports: the desks of several
+/// nodes on one machine would sign one another out.
+#[derive(Clone, Debug)]
+pub(super) struct Jar {
+    /// Whether browsers come over HTTPS.
+    pub(super) secure: bool,
+    pub(super) me: NodeName,
 }
 
-/// A cookie of this desk; without a value it is dropped.
-pub(super) fn cookie(secure: bool, name: &str, value: Option<&str>) -> String {
-    let name = cookie_name(secure, name);
-    let secure = if secure { "; Secure" } else { "" };
-    match value {
-        Some(value) => format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}"),
-        None => format!("{name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}"),
+impl Jar {
+    /// With the prefix, browsers take a cookie over HTTPS only, for this host and every path.
+    fn name(&self, of: &str) -> String {
+        format!("{}{of}-{}", if self.secure { "__Host-" } else { "" }, self.me)
+    }
+
+    /// A cookie; without a value it is dropped.
+    pub(super) fn cookie(&self, of: &str, value: Option<&str>) -> String {
+        let name = self.name(of);
+        let secure = if self.secure { "; Secure" } else { "" };
+        match value {
+            Some(value) => format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}"),
+            None => format!("{name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}"),
+        }
+    }
+
+    /// The value of a cookie that a browser shows.
+    pub(super) fn shown(&self, headers: &HeaderMap, of: &str) -> Option<String> {
+        let name = self.name(of);
+        let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+        cookies
+            .flat_map(|line| line.split(';'))
+            .filter_map(|one| one.trim().split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.to_owned())
     }
 }
 
-/// The value of a cookie.
-pub(super) fn shown(headers: &HeaderMap, secure: bool, name: &str) -> Option<String> {
-    let name = cookie_name(secure, name);
-    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|line| line.split(';'))
-        .filter_map(|one| one.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value.to_owned())
-}
-
-/// The name of the session's cookie.
+/// The session's cookie.
 pub(super) const SESSION: &str = "hotline";
 
 /// Whether a browser says that another site sent this. Those that say nothing are old; their form's token decides. Under
@@ -104,7 +116,7 @@ pub(super) fn address(parts: &Parts) -> String {
 
 /// The session that a request shows, whatever its holder may do.
 async fn session(app: &Arc<App>, parts: &Parts) -> Result<Option<Signed>, Failure> {
-    let Some(token) = shown(&parts.headers, app.secure, SESSION) else { return Ok(None) };
+    let Some(token) = app.jar.shown(&parts.headers, SESSION) else { return Ok(None) };
     let used = !parts.headers.contains_key(LIVE);
     let session = app.on_users(move |users| users.session(&token, used, now_ms())).await?;
     Ok(session.map(|session| Signed { session, address: address(parts) }))
@@ -121,7 +133,7 @@ impl FromRequestParts<Arc<App>> for Newcomer {
             Ok(Some(signed)) => Ok(Newcomer(signed)),
             Ok(None) if parts.method == Method::GET && !parts.headers.contains_key(LIVE) => {
                 // Whoever never was in is not told that something has ended.
-                let known = shown(&parts.headers, app.secure, SESSION).is_some();
+                let known = app.jar.shown(&parts.headers, SESSION).is_some();
                 Err(Redirect::to(if known { "/sign-in?said=ended" } else { "/sign-in" }).into_response())
             }
             Ok(None) => Err(frame::plain(StatusCode::UNAUTHORIZED, Words::of(Language::Zh).session_ended)),
@@ -368,14 +380,24 @@ mod tests {
 
     #[test]
     fn cookies_are_bound_to_this_host() {
+        let jar = |secure, me: &str| Jar { secure, me: me.parse().unwrap() };
         assert_eq!(
-            cookie(true, SESSION, Some("x")),
-            "__Host-hotline=x; Path=/; HttpOnly; SameSite=Strict; Secure"
+            jar(true, "370100").cookie(SESSION, Some("x")),
+            "__Host-hotline-370100=x; Path=/; HttpOnly; SameSite=Strict; Secure"
         );
-        assert!(cookie(false, SESSION, None).contains("Max-Age=0"));
+        assert!(jar(false, "370100").cookie(SESSION, None).contains("Max-Age=0"));
         let mut headers = HeaderMap::new();
-        headers.insert("cookie", "a=b; __Host-hotline=x; hotline=y".parse().unwrap());
-        assert_eq!(shown(&headers, true, SESSION).as_deref(), Some("x"));
-        assert_eq!(shown(&headers, false, SESSION).as_deref(), Some("y"));
+        headers.insert(
+            "cookie",
+            "a=b; __Host-hotline-370100=x; hotline-370100=y; hotline-370200=z".parse().unwrap(),
+        );
+        for (secure, me, value) in [
+            (true, "370100", Some("x")),
+            (false, "370100", Some("y")),
+            (false, "370200", Some("z")),
+            (true, "370200", None),
+        ] {
+            assert_eq!(jar(secure, me).shown(&headers, SESSION).as_deref(), value);
+        }
     }
 }

@@ -74,7 +74,7 @@ pub(super) async fn events(
     let Some(listener) = Listener::admit(&app) else {
         return frame::plain(StatusCode::SERVICE_UNAVAILABLE, who.words().busy);
     };
-    let token = guard::shown(&headers, app.secure, guard::SESSION).unwrap_or_default();
+    let token = app.jar.shown(&headers, guard::SESSION).unwrap_or_default();
     let (send, receive) = mpsc::channel(4);
     let mut changes = app.node.changes();
     tokio::spawn(async move {

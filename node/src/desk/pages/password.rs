@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::super::App;
 use super::super::frame::{self, Frame};
-use super::super::guard::{Newcomer, NewcomerPosted, SESSION, Signed, cookie};
+use super::super::guard::{Newcomer, NewcomerPosted, SESSION, Signed};
 use super::sign_in::with_cookie;
 use crate::daemon::now_ms;
 use crate::request::FailureKind;
@@ -66,7 +66,7 @@ pub(in super::super) async fn change(State(app): State<Arc<App>>, posted: Newcom
     match changed {
         Ok(Ok(token)) => {
             let session =
-                with_cookie(Redirect::to("/").into_response(), &cookie(app.secure, SESSION, Some(&token)));
+                with_cookie(Redirect::to("/").into_response(), &app.jar.cookie(SESSION, Some(&token)));
             let language = who.language();
             let spoken = app
                 .on_users(move |users| match users.session(&token, false, now_ms())? {

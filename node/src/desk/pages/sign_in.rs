@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::super::App;
 use super::super::frame::{self, Frame};
-use super::super::guard::{self, NewcomerPosted, SESSION, cookie, same};
+use super::super::guard::{self, NewcomerPosted, SESSION, same};
 use super::super::words::Words;
 use crate::daemon::now_ms;
 use crate::hex::hex;
@@ -65,7 +65,7 @@ fn form(
         problem,
         forget: false,
     };
-    Ok(with_cookie(frame::page(status, &template), &cookie(app.secure, FORM, Some(&token))))
+    Ok(with_cookie(frame::page(status, &template), &app.jar.cookie(FORM, Some(&token))))
 }
 
 pub(super) fn with_cookie(mut response: Response, cookie: &str) -> Response {
@@ -83,8 +83,8 @@ pub(in super::super) async fn show(
     let language = language(&asked.lang);
     let w = Words::of(language);
     // Another page of this browser may show the form as well: both go on with the same token.
-    let known = guard::shown(&headers, app.secure, FORM)
-        .filter(|t| t.len() == 64 && t.bytes().all(|b| b.is_ascii_hexdigit()));
+    let known =
+        app.jar.shown(&headers, FORM).filter(|t| t.len() == 64 && t.bytes().all(|b| b.is_ascii_hexdigit()));
     let notice = match asked.said.as_str() {
         "out" => w.signed_out,
         "ended" => w.session_ended,
@@ -121,7 +121,7 @@ pub(in super::super) async fn enter(State(app): State<Arc<App>>, request: Reques
     };
     let language = language(fields.text("lang"));
     let w = Words::of(language);
-    let known = guard::shown(&parts.headers, app.secure, FORM).unwrap_or_default();
+    let known = app.jar.shown(&parts.headers, FORM).unwrap_or_default();
     if guard::comes_from_elsewhere(&parts.headers) || known.is_empty() || !same(&known, fields.text("form")) {
         return form(&app, language, "", w.form_of_elsewhere.to_owned(), StatusCode::FORBIDDEN)
             .unwrap_or_else(|e| frame::broken(&e));
@@ -184,8 +184,8 @@ pub(in super::super) async fn enter(State(app): State<Arc<App>>, request: Reques
         Ok(Tried::In(account, token)) => {
             let to = if account.must_change { "/password" } else { "/" };
             let response =
-                with_cookie(Redirect::to(to).into_response(), &cookie(app.secure, SESSION, Some(&token)));
-            return with_cookie(response, &cookie(app.secure, FORM, None));
+                with_cookie(Redirect::to(to).into_response(), &app.jar.cookie(SESSION, Some(&token)));
+            return with_cookie(response, &app.jar.cookie(FORM, None));
         }
         Ok(Tried::Waits(wait)) => (StatusCode::TOO_MANY_REQUESTS, waits(wait)),
         Ok(Tried::Locked) => (StatusCode::FORBIDDEN, w.account_locked.to_owned()),
@@ -207,5 +207,5 @@ pub(in super::super) async fn leave(State(app): State<Arc<App>>, posted: Newcome
     }
     let mut response = Redirect::to("/sign-in?said=out").into_response();
     response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
-    with_cookie(response, &cookie(app.secure, SESSION, None))
+    with_cookie(response, &app.jar.cookie(SESSION, None))
 }
