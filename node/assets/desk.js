@@ -151,12 +151,12 @@
     const listen = () => {
       if (source || document.hidden) return;
       source = new EventSource(live);
-      ["ticket", "queue", "links"].forEach((kind) => source.addEventListener(kind, () => soon(kind)));
+      ["ticket", "queue", "links", "presence"].forEach((kind) => source.addEventListener(kind, () => soon(kind)));
       source.addEventListener("ended", () => { source.close(); source = null; });
     };
     // A page that nobody sees holds no connection: browsers open only six to one place.
     document.addEventListener("visibilitychange", () => {
-      if (document.hidden) { if (source) source.close(); source = null; } else { listen(); ["ticket", "queue", "links"].forEach(soon); }
+      if (document.hidden) { if (source) source.close(); source = null; } else { listen(); ["ticket", "queue", "links", "presence"].forEach(soon); }
     });
     listen();
   }

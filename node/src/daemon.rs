@@ -98,6 +98,8 @@ pub struct Node {
 pub struct Changes {
     /// Tickets, by their ids.
     pub tickets: Vec<String>,
+    /// More tickets than are named.
+    pub more: bool,
     /// A link came up or went down.
     pub links: bool,
 }

@@ -21,6 +21,7 @@ mod live;
 mod options;
 mod pages;
 mod plot;
+mod presence;
 mod words;
 
 use std::path::Path;
@@ -49,6 +50,7 @@ struct App {
     reference: Reference,
     jar: guard::Jar,
     hashing: Semaphore,
+    presence: presence::Presence,
     /// Pages that listen for changes.
     listeners: AtomicUsize,
     stopping: watch::Receiver<bool>,
@@ -83,6 +85,7 @@ impl Desk {
             reference: Reference::of_node(dir)?,
             jar: guard::Jar { secure: keeper.is_some(), me },
             hashing: Semaphore::new(HASHED),
+            presence: presence::Presence::new(),
             listeners: AtomicUsize::new(0),
             stopping: stopping.clone(),
         });

@@ -206,6 +206,34 @@ fn service(look: &Look, status: &Value, found: &mut Findings) {
     }
 }
 
+/// Days before the end of a year from which on the next year's holidays should be known: they are published in November.
+const PUBLISHED: i64 = 31;
+
+/// Deadlines count working days, and the holidays of a year are published late in the year before.
+fn holidays(look: &Look, status: &Value, found: &mut Findings) {
+    let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+    let year = |ms: i64| {
+        let at = jiff::Timestamp::from_millisecond(ms).ok()?;
+        Some(i64::from(at.to_zoned(china.clone()).year()))
+    };
+    let (Some(known), Some(now), Some(soon)) =
+        (status["holidays_until"].as_i64(), year(look.now), year(look.now + PUBLISHED * DAY))
+    else {
+        return;
+    };
+    let (severity, missing) = match known {
+        known if known < now => (Severity::Warning, now),
+        known if known < soon => (Severity::Notice, soon),
+        _ => return,
+    };
+    found.add(
+        "holidays",
+        severity,
+        format!("the holidays of {missing} are not known here: deadlines in it are provisional"),
+        Some("add them to a copy of holidays.csv in DIR/reference and start the node anew (operating.md, Deadlines)"),
+    );
+}
+
 fn dates(look: &Look, status: &Value, found: &mut Findings) {
     use Severity::{Critical, Fine, Warning};
     match status["clock_doubt"].as_bool() {
@@ -228,6 +256,7 @@ fn dates(look: &Look, status: &Value, found: &mut Findings) {
             Some("set the machine's date; tickets bear the time that the clock shows"),
         );
     }
+    holidays(look, status, found);
     let mut ends: Vec<(&str, i64)> = status["expiring"]
         .as_array()
         .into_iter()
@@ -455,7 +484,7 @@ mod tests {
             conflicts: Vec::new(),
             damaged: Some(None),
             status: Ok(json!({
-                "node": "370100", "clock_doubt": false, "expiring": [], "revoked": [], "other_kinds": {},
+                "node": "370100", "clock_doubt": false, "holidays_until": 2027, "expiring": [], "revoked": [], "other_kinds": {},
                 "program": "0.1.0", "protocol": 1,
                 "peers": [{ "program": "0.1.0", "protocol": 1, "node": "370000", "connected": true, "outbox": 0, "items": 9, "last_seen": at(0), "proved_at": at(HOUR) }],
             })),
@@ -517,6 +546,16 @@ mod tests {
             (Critical, "items", &|l| l.damaged = Some(Some("3 items".to_owned()))),
             (Warning, "conflicts", &|l| l.conflicts.push(("fork".to_owned(), 1))),
             (Critical, "clock", &|l| status(l, &|s| s["clock_doubt"] = json!(true))),
+            (Warning, "holidays", &|l| status(l, &|s| s["holidays_until"] = json!(2025))),
+            (Notice, "holidays", &|l| {
+                l.now += 7 * DAY; // December
+                l.newest = l.now;
+                l.backup = Backed::At(l.now);
+                status(l, &|s| {
+                    s["holidays_until"] = json!(2026);
+                    s["peers"] = json!([]);
+                });
+            }),
             (Warning, "clock", &|l| l.newest = NOW + 400 * DAY),
             (Critical, "certificate", &|l| {
                 status(l, &|s| s["expiring"] = json!([{ "node": "370100", "days": 3 }]));

@@ -569,3 +569,42 @@ fn a_desk_that_cannot_be_served_says_why() {
     let output = run(&["config", "check", "--json", "--dir", &city]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("desk.listen"));
 }
+
+/// A page that listens for changes of a ticket: what it hears, line by line.
+fn listening(browser: &Browser, address: &str, id: &str) -> BufReader<TcpStream> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let head = browser.head("GET", &format!("/events?ticket={id}"));
+    stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream);
+    heard(&mut lines, "retry: 3000");
+    lines
+}
+
+fn heard(lines: &mut BufReader<TcpStream>, wanted: &str) {
+    let mut line = String::new();
+    while !line.contains(wanted) {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it said `{wanted}`");
+    }
+}
+
+#[test]
+fn who_else_has_a_ticket_open_is_told_and_forgotten() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "shift-leader");
+    let mut wang = town.staff("370100", &desk, "wang", "handler");
+    let auditor = town.staff("370100", &desk, "zhao", "auditor");
+    let id = li.call("出租车拒载");
+    let page = format!("/ticket/{id}");
+    let mut open = listening(&li, &desk, &id);
+    let there = listening(&wang, &desk, &id);
+    heard(&mut open, "event: presence");
+    li.get(&page).is(200).says("同时打开此工单的还有： wang");
+    wang.get(&page).is(200).says("同时打开此工单的还有： li");
+    let _unseen = listening(&auditor, &desk, &id); // may read no ticket, so is at none
+    drop(there);
+    heard(&mut open, "event: presence");
+    until("whoever left is gone", || !li.clone().get(&page).body.contains("同时打开此工单的还有"));
+}

@@ -208,8 +208,10 @@ impl Writer {
             }
         };
         if self.changes.receiver_count() > 0 && (links || !self.engine.changed().is_empty()) {
-            let tickets = self.engine.changed().iter().take(NAMED).map(ToString::to_string).collect();
-            let _ = self.changes.send(Arc::new(Changes { tickets, links })); // the last watcher may just have gone
+            let changed = self.engine.changed();
+            let tickets = changed.iter().take(NAMED).map(ToString::to_string).collect();
+            let more = changed.len() > NAMED;
+            let _ = self.changes.send(Arc::new(Changes { tickets, more, links })); // the last watcher may just have gone
         }
         for (answer, reply) in answers {
             let _ = answer.send(reply); // whoever asked may have gone

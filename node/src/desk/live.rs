@@ -14,12 +14,13 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::mpsc;
 
 use super::guard::{self, Signed};
 use super::{App, frame};
-use crate::daemon::now_ms;
+use crate::daemon::{Changes, now_ms};
+use crate::users::rights::{self, Right};
 
 /// Most pages that listen at once.
 const LISTENERS: usize = 800;
@@ -29,6 +30,9 @@ const BEAT: Duration = Duration::from_secs(20);
 
 /// Changes within so long are one.
 const TOGETHER: Duration = Duration::from_millis(200);
+
+/// A ticket's id has so many letters.
+const ID: usize = 64;
 
 /// Which ticket a page shows, if one.
 #[derive(Deserialize)]
@@ -65,6 +69,42 @@ impl Drop for Listener {
     }
 }
 
+/// What a page wakes up for.
+enum Heard {
+    /// A commit.
+    Changed(Result<Arc<Changes>, RecvError>),
+    /// Somebody came or went, at this ticket or not.
+    Moved(bool),
+    /// It is time for a sign of life.
+    Nothing,
+}
+
+/// What a page is told of.
+#[derive(Default)]
+struct News {
+    queue: bool,
+    ticket: bool,
+    links: bool,
+    presence: bool,
+}
+
+impl News {
+    /// Takes what a commit changed; false when no further one will come.
+    fn take(&mut self, changed: Result<Arc<Changes>, RecvError>, ticket: &str) -> bool {
+        match changed {
+            Ok(changes) => {
+                self.queue |= !changes.tickets.is_empty();
+                self.ticket |= changes.more || changes.tickets.iter().any(|id| id == ticket);
+                self.links |= changes.links;
+            }
+            // Whatever it was, the page looks anew.
+            Err(RecvError::Lagged(_)) => (self.queue, self.ticket, self.links) = (true, true, true),
+            Err(RecvError::Closed) => return false,
+        }
+        true
+    }
+}
+
 pub(super) async fn events(
     State(app): State<Arc<App>>,
     who: Signed,
@@ -76,52 +116,47 @@ pub(super) async fn events(
     };
     let token = app.jar.shown(&headers, guard::SESSION).unwrap_or_default();
     let (send, receive) = mpsc::channel(4);
-    let mut changes = app.node.changes();
+    let (mut changes, mut moves) = (app.node.changes(), app.presence.moves());
     tokio::spawn(async move {
         let app = listener.0.clone();
         let _held = listener;
+        // Whoever may not read tickets is at none.
+        let reads = rights::may_use(&who.session.account, Right::Read).is_ok();
+        let _there =
+            (reads && about.ticket.len() == ID).then(|| app.presence.enter(&about.ticket, who.name()));
         let mut stopping = app.stopping.clone();
         let say = async |text: &'static str| send.send(Ok(Bytes::from_static(text.as_bytes()))).await.is_ok();
         if !say("retry: 3000\n\n").await {
             return;
         }
+        let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + BEAT, BEAT);
         loop {
             let heard = tokio::select! {
                 _ = stopping.wait_for(|stop| *stop) => return,
                 () = send.closed() => return,
-                heard = tokio::time::timeout(BEAT, changes.recv()) => heard,
+                // Somebody who fell behind cannot know whether it was this one.
+                moved = moves.recv() => Heard::Moved(moved.map_or(true, |ticket| ticket == about.ticket)),
+                changed = changes.recv() => Heard::Changed(changed),
+                _ = beat.tick() => Heard::Nothing,
             };
-            let (mut queue, mut ticket, mut links) = (false, false, false);
-            let mut take = |changes: Result<Arc<crate::daemon::Changes>, RecvError>| match changes {
-                Ok(changes) => {
-                    queue |= !changes.tickets.is_empty();
-                    ticket |= changes.tickets.contains(&about.ticket);
-                    links |= changes.links;
-                    true
-                }
-                Err(RecvError::Lagged(_)) => {
-                    (queue, ticket, links) = (true, true, true); // whatever it was, the page looks anew
-                    true
-                }
-                Err(RecvError::Closed) => false,
-            };
+            let mut news = News::default();
             match heard {
-                Ok(heard) => {
-                    if !take(heard) {
+                Heard::Moved(here) => news.presence = here && !about.ticket.is_empty(),
+                Heard::Changed(changed) => {
+                    if !news.take(changed, &about.ticket) {
                         return;
                     }
                     tokio::time::sleep(TOGETHER).await;
-                    while let Some(more) = match changes.try_recv() {
-                        Ok(more) => Some(Ok(more)),
-                        Err(tokio::sync::broadcast::error::TryRecvError::Lagged(n)) => {
-                            Some(Err(RecvError::Lagged(n)))
-                        }
-                        Err(_) => None,
-                    } {
-                        take(more);
+                    loop {
+                        let more = match changes.try_recv() {
+                            Ok(more) => Ok(more),
+                            Err(TryRecvError::Lagged(n)) => Err(RecvError::Lagged(n)),
+                            Err(_) => break,
+                        };
+                        news.take(more, &about.ticket);
                     }
                 }
-                Err(_) => {
+                Heard::Nothing => {
                     let token = token.clone();
                     let alive = app.on_users(move |users| users.session(&token, false, now_ms())).await;
                     if !matches!(alive, Ok(Some(_))) {
@@ -134,9 +169,10 @@ pub(super) async fn events(
                 }
             }
             for (changed, text) in [
-                (ticket, "event: ticket\ndata:\n\n"),
-                (queue, "event: queue\ndata:\n\n"),
-                (links, "event: links\ndata:\n\n"),
+                (news.ticket, "event: ticket\ndata:\n\n"),
+                (news.queue, "event: queue\ndata:\n\n"),
+                (news.links, "event: links\ndata:\n\n"),
+                (news.presence, "event: presence\ndata:\n\n"),
             ] {
                 if changed && !say(text).await {
                     return;

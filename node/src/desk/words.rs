@@ -71,6 +71,7 @@ words! {
     search_hint: "关键词、拼音首字母、工单号、车牌", "Words, pinyin initials, number, plate";
     results_for: "搜索结果", "Results";
     nothing_here: "这里没有工单。", "No tickets here.";
+    also_open: "同时打开此工单的还有：", "Also has this ticket open:";
     sticks: "最近的 U 盘", "The last sticks";
     stick_in: "读入", "read";
     stick_out: "写出", "written for";

@@ -115,6 +115,7 @@ impl Engine {
             "unmarked_persons": vault::index::unread_count(self.store.apart())?,
             "custody": held,
             "overdue": overdue,
+            "holidays_until": self.reference.calendar.last_year(),
             "stages": stages,
             "last_seal": { "number": number, "hash": last.map(|h| h.to_string()) },
             "clock_doubt": self.clock.doubt().is_some(),

@@ -55,6 +55,11 @@ impl Calendar {
         self.exceptions.get(&day).map(|(exception, name)| (*exception, name.as_str()))
     }
 
+    /// The last year whose holidays are known.
+    pub fn last_year(&self) -> Option<i16> {
+        self.years.last().copied()
+    }
+
     /// Whether the holidays of a year have been published, as far as this table knows.
     pub fn knows(&self, year: i16) -> bool {
         self.years.contains(&year)

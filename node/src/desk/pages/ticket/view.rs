@@ -168,6 +168,8 @@ pub(super) struct Ticket {
     /// The page's script forgets the draft that became this ticket.
     drop_draft: bool,
     printed: String,
+    /// Who else has it open.
+    others: String,
 }
 
 fn text(value: &Value) -> String {
@@ -275,6 +277,7 @@ impl Ticket {
                 .collect(),
             drop_draft,
             printed: minute(&shown_time(now_ms())),
+            others: app.presence.others(&id, who.name()).join("、"),
             id,
             f,
         }
