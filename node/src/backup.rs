@@ -30,6 +30,9 @@ pub use take::{Backup, take};
 
 use crate::request::{Failure, FailureKind};
 
+/// The folders of a data directory that a backup holds.
+const FOLDERS: [&str; 4] = ["identity", "files", "desk", "reference"];
+
 /// What the last backup was, in the data directory.
 const LAST: &str = "backup.json";
 

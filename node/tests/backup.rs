@@ -27,6 +27,9 @@ fn a_node_comes_back_from_a_backup_both_ways() {
         let photo = town.at("photo.txt");
         std::fs::write(&photo, "一张照片").unwrap();
         json(&["ticket", "attach", id, &photo, "--dir", &city]);
+        let table = "version,business,domain,topic,urgency,amount,unit,basis\nbuilt-in 1,,,,,9,calendar days,a test\n";
+        std::fs::create_dir(format!("{city}/reference")).unwrap();
+        std::fs::write(format!("{city}/reference/time_limits.csv"), table).unwrap();
         json(&["user", "add", "li", "--role", "auditor", "--dir", &city]);
         let said = json(&["backup", &dest, "--dir", &city]);
         assert_eq!((said["verified"].as_bool(), said["sealed"].as_bool()), (Some(true), Some(false)));
@@ -47,6 +50,8 @@ fn a_node_comes_back_from_a_backup_both_ways() {
         let out = town.at("out.txt");
         json(&["ticket", "fetch", id, "photo.txt", "--out", &out, "--dir", &again]);
         assert_eq!(std::fs::read_to_string(&out).unwrap(), "一张照片");
+        let deadline = shown["deadline"]["text"]["en"].as_str().unwrap();
+        assert!(deadline.starts_with("9 calendar days"), "the node's own tables come along: {deadline}");
         assert_eq!(json(&["user", "list", "--dir", &again])[0]["role"], "auditor");
         assert_eq!(json(&["audit", "--verify", "--dir", &again])["lines"], 1);
         assert!(json(&["replica", "verify", "--dir", &again])["damaged"].as_array().unwrap().is_empty());

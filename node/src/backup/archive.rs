@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use certs::{BoxKey, RecoveryKey};
 
 use super::sealed::{Opener, Opening, Sealing, StreamKey};
-use super::{Entry, FORMAT, MANIFEST, Manifest, Part, damaged, failed};
+use super::{Entry, FOLDERS, FORMAT, MANIFEST, Manifest, Part, damaged, failed};
 use crate::request::Failure;
 use crate::users;
 
@@ -262,7 +262,7 @@ fn is_of_a_data_directory(path: &str) -> bool {
         users::DATABASE,
         users::HEAD,
     ];
-    let inside = ["identity/", "files/", "desk/"].iter().any(|folder| path.starts_with(folder));
+    let inside = FOLDERS.iter().any(|of| path.strip_prefix(of).is_some_and(|rest| rest.starts_with('/')));
     let normal = Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
     FILES.contains(&path) || inside && normal && path.len() < 200
 }

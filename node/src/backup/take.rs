@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::archive::{self, Key, Writer};
 use super::rotation::rotate;
-use super::{LAST, Named, Part, failed};
+use super::{FOLDERS, LAST, Named, Part, failed};
 use crate::request::{Failure, FailureKind, Hold, Reply, Request};
 use crate::users::{self, Users};
 
@@ -230,7 +230,7 @@ impl Copy<'_, '_> {
             .filter(|name| dir.join(name).is_file())
             .map(str::to_owned)
             .collect();
-        let mut inside = vec!["identity".to_owned(), "files".to_owned(), "desk".to_owned()];
+        let mut inside: Vec<String> = FOLDERS.map(str::to_owned).into();
         while let Some(folder) = inside.pop() {
             let entries = match fs::read_dir(dir.join(&folder)) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
