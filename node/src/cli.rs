@@ -230,8 +230,15 @@ impl Session {
     fn open_damaged(dir: &Path) -> Result<Session, Failure> {
         match Session::open(dir) {
             Err(failure) if failure.kind == FailureKind::Integrity => {
-                let engine = Some(Engine::look(dir, &Options::drawn()?)?);
-                Ok(Session { dir: dir.to_owned(), engine, looks: true })
+                let looked = Engine::look(dir, &Options::drawn()?).map_err(|failure| match failure.kind {
+                    FailureKind::Integrity => failure.hint(
+                        "what all the rest is found by is damaged, so not even a part can be verified: move the directory \
+                         away, do not delete it, and make it anew of a backup: `hotline restore`. What was written since \
+                         comes back from the peers",
+                    ),
+                    _ => failure,
+                });
+                Ok(Session { dir: dir.to_owned(), engine: Some(looked?), looks: true })
             }
             other => other,
         }

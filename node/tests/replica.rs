@@ -300,6 +300,29 @@ fn spoil_page_of(database: &std::path::Path, root: usize, hash: &[u8]) {
     std::fs::write(database, bytes).unwrap();
 }
 
+/// Where not even the way round damage can be entered, the next step is not the command that has just failed.
+#[test]
+fn a_database_without_its_roots_is_said_to_be_past_verifying() {
+    let town = Town::new(&["370100"]);
+    let city = town.at("370100");
+    json(&["ticket", "import", text(&samples()), "--dir", &city]);
+    let database = town.path("370100").join("node.db");
+    let db = rusqlite::Connection::open(&database).unwrap();
+    let root = "SELECT rootpage FROM sqlite_master WHERE name = 'meta'";
+    let root: i64 = db.query_row(root, [], |r| r.get(0)).unwrap();
+    let size: i64 = db.pragma_query_value(None, "page_size", |r| r.get(0)).unwrap();
+    drop(db);
+    let mut bytes = std::fs::read(&database).unwrap();
+    let at = usize::try_from((root - 1) * size).unwrap();
+    bytes[at..at + usize::try_from(size).unwrap()].fill(0xff);
+    std::fs::write(&database, bytes).unwrap();
+    let output = run(&["replica", "verify", "--dir", &city, "--json"]);
+    assert_eq!(output.status.code(), Some(5), "{}", both(&output));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let hint = said["error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("hotline restore") && !hint.contains("replica verify"), "{hint}");
+}
+
 #[test]
 fn a_page_that_cannot_be_read_hides_nothing_else() {
     // On a directory that a node still starts on, and on one where already the seal of the import fails.

@@ -15,7 +15,7 @@
  *   torn       writes             half of the bytes are written, then SIGKILL (a call without bytes: only SIGKILL)
  *   power      all                some of what was written since each file's last sync is undone, whole or in
  *                                 half, then SIGKILL: what a page cache loses with the mains
- *   enospc     writes             it and every later write fails with ENOSPC
+ *   enospc     writes             it and every later write fails with ENOSPC; a file is cut all the same, which needs no room
  *   eio        writes             fails with EIO, once
  *   fsync_eio  syncs              fails with EIO, once, and nothing is synced
  *
@@ -248,12 +248,12 @@ ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset) {
 }
 ssize_t pwritev64(int fd, const struct iovec *iov, int count, off64_t offset) { return pwritev(fd, iov, count, offset); }
 
-/* A counted write without bytes of its own. True: it failed, errno is set. */
-static bool harmed_change(void) {
+/* A counted write without bytes of its own, which may need room or not. True: it failed, errno is set. */
+static bool harmed_change(bool room) {
     if (hit(false)) switch (mode) {
         case KILL: case TORN: die();
         case POWER: power_cut();
-        case ENOSPC_: errno = ENOSPC; return true;
+        case ENOSPC_: if (!room) return false; errno = ENOSPC; return true;
         case EIO_: errno = EIO; return true;
         default: break;
     }
@@ -264,7 +264,8 @@ int ftruncate(int fd, off_t len) {
     char path[PATH_MAX];
     struct stat st;
     if (!ours(fd, path)) return (int)syscall(SYS_ftruncate, fd, len);
-    if (harmed_change()) return -1;
+    bool grows = fstat(fd, &st) == 0 && len > st.st_size;
+    if (harmed_change(grows)) return -1;
     if (mode != POWER) return (int)syscall(SYS_ftruncate, fd, len);
     pthread_mutex_lock(&lock);
     if (fstat(fd, &st) == 0) remember(fd, path, len, st.st_size > len ? (size_t)(st.st_size - len) : 0);
@@ -307,7 +308,7 @@ static bool ours_named(const char *name, char path[PATH_MAX]) {
 int rename(const char *from, const char *to) {
     char old[PATH_MAX], new[PATH_MAX];
     bool mine = ours_named(from, old) && ours_named(to, new);
-    if (mine && harmed_change()) return -1;
+    if (mine && harmed_change(true)) return -1;
     if (!mine || mode != POWER) return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
     pthread_mutex_lock(&lock);
     int result = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
@@ -327,7 +328,7 @@ int rename(const char *from, const char *to) {
 int unlink(const char *name) {
     char path[PATH_MAX];
     if (!ours_named(name, path)) return (int)syscall(SYS_unlinkat, AT_FDCWD, name, 0);
-    if (harmed_change()) return -1;
+    if (harmed_change(true)) return -1;
     pthread_mutex_lock(&lock);
     int result = (int)syscall(SYS_unlinkat, AT_FDCWD, name, 0);
     if (result == 0) forget(path, undo_count);
