@@ -135,7 +135,9 @@ pub(super) async fn events(
                 _ = stopping.wait_for(|stop| *stop) => return,
                 () = send.closed() => return,
                 // Somebody who fell behind cannot know whether it was this one.
-                moved = moves.recv() => Heard::Moved(moved.map_or(true, |ticket| ticket == about.ticket)),
+                moved = moves.recv() => {
+                    Heard::Moved(moved.map_or(true, |m| m.ticket == about.ticket && m.name != who.name()))
+                }
                 changed = changes.recv() => Heard::Changed(changed),
                 _ = beat.tick() => Heard::Nothing,
             };

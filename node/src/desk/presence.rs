@@ -14,11 +14,18 @@ const BEHIND: usize = 64;
 /// Pages by ticket and account.
 type Open = BTreeMap<String, BTreeMap<String, usize>>;
 
+/// Somebody came to a ticket, or left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Move {
+    pub(super) ticket: String,
+    pub(super) name: String,
+}
+
 /// Who has what open.
 #[derive(Clone, Debug)]
 pub(super) struct Presence {
     open: Arc<Mutex<Open>>,
-    moved: broadcast::Sender<String>,
+    moved: broadcast::Sender<Move>,
 }
 
 /// A page that is open; dropping it closes it.
@@ -42,8 +49,9 @@ impl Presence {
         let mut open = self.open();
         *open.entry(ticket.to_owned()).or_default().entry(name.to_owned()).or_default() += 1;
         drop(open);
-        let _ = self.moved.send(ticket.to_owned()); // nobody may be listening
-        Present { presence: self.clone(), ticket: ticket.to_owned(), name: name.to_owned() }
+        let (ticket, name) = (ticket.to_owned(), name.to_owned());
+        let _ = self.moved.send(Move { ticket: ticket.clone(), name: name.clone() }); // nobody may be listening
+        Present { presence: self.clone(), ticket, name }
     }
 
     /// Who else has it open, by name.
@@ -53,8 +61,8 @@ impl Presence {
         names.filter(|name| *name != me).cloned().collect()
     }
 
-    /// Tickets whose readers change from now on.
-    pub(super) fn moves(&self) -> broadcast::Receiver<String> {
+    /// Who comes and goes from now on.
+    pub(super) fn moves(&self) -> broadcast::Receiver<Move> {
         self.moved.subscribe()
     }
 }
@@ -74,7 +82,7 @@ impl Drop for Present {
             }
         }
         drop(open);
-        let _ = self.presence.moved.send(self.ticket.clone());
+        let _ = self.presence.moved.send(Move { ticket: self.ticket.clone(), name: self.name.clone() });
     }
 }
 
@@ -96,8 +104,8 @@ mod tests {
         assert_eq!(presence.others("a", "wang"), ["li"], "another page of theirs is open");
         drop((again, wang));
         assert!(presence.others("a", "zhao").is_empty() && presence.open().is_empty());
-        for _ in 0..6 {
-            assert_eq!(moves.try_recv().unwrap(), "a", "three came, three went");
+        for name in ["li", "li", "wang", "li", "li", "wang"] {
+            assert_eq!(moves.try_recv().unwrap(), Move { ticket: "a".into(), name: name.into() });
         }
     }
 }
