@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
+use crate::china;
 use crate::config::{Config, Given};
 use crate::daemon::{ask_running, is_running, now_ms};
 use crate::engine::{Engine, Options};
@@ -196,9 +197,7 @@ impl Cli {
 
 /// A day for people, China's time, of seconds since 1970.
 fn day(secs: u64) -> String {
-    let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
-    jiff::Timestamp::from_second(secs as i64)
-        .map_or_else(|_| "?".to_owned(), |t| t.to_zoned(china).strftime("%Y-%m-%d").to_string())
+    china::moment(secs.saturating_mul(1_000)).map_or_else(|| "?".to_owned(), |at| china::day(at).to_string())
 }
 
 fn no_directory() -> Failure {

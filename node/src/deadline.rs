@@ -10,11 +10,11 @@
 //! ```
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::china::{day, end_of, shown, zoned};
 use crate::reference::{Calendar, Exception, Limit, Matter, Reference, Unit};
 use crate::request::Language;
 
@@ -57,19 +57,6 @@ pub struct Deadline {
     limit: Limit,
     /// Runs of days off, and weekends that are worked, among the days that were counted.
     exceptions: Vec<(Exception, Date, Date)>,
-}
-
-fn china() -> TimeZone {
-    TimeZone::fixed(jiff::tz::offset(8))
-}
-
-fn day_of(at: Timestamp) -> Date {
-    at.to_zoned(china()).date()
-}
-
-/// The last second of a day in China's time.
-fn end_of(day: Date) -> Option<Timestamp> {
-    day.at(23, 59, 59, 0).to_zoned(china()).ok().map(|z| z.timestamp())
 }
 
 /// The earliest, or the latest, of the times that these entries claim.
@@ -149,7 +136,7 @@ impl Timing {
         let mut deadline =
             Deadline { due: None, provisional: false, left: 0, limit: limit.clone(), exceptions: Vec::new() };
         let mut left = limit.amount() + self.extra;
-        let mut day = day_of(begun);
+        let mut day = day(begun);
         for _ in 0..MOST_LOOKED_AT {
             if left == 0 {
                 deadline.due = Some(end_of(day)?);
@@ -216,7 +203,7 @@ impl Deadline {
     /// Why then, in a sentence.
     pub fn explained(&self, timing: &Timing, now: Timestamp, language: Language) -> String {
         let zh = language == Language::Zh;
-        let begun = timing.begun.map(|at| day_of(at).to_string()).unwrap_or_default();
+        let begun = timing.begun.map(|at| day(at).to_string()).unwrap_or_default();
         let (amount, unit) = (self.limit.amount(), self.limit.unit());
         let unit_zh = match unit {
             Unit::WorkingDays => "个工作日",
@@ -246,8 +233,8 @@ impl Deadline {
             };
         };
         let last = match unit {
-            Unit::Hours => due.to_zoned(china()).strftime("%Y-%m-%d %H:%M").to_string(),
-            _ => day_of(due).to_string(),
+            Unit::Hours => zoned(due).strftime("%Y-%m-%d %H:%M").to_string(),
+            _ => day(due).to_string(),
         };
         let why: Vec<String> = self.exceptions.iter().map(|e| run(e, zh)).collect();
         let why = match (why.is_empty(), zh) {
@@ -294,13 +281,8 @@ fn run((exception, first, last): &(Exception, Date, Date), zh: bool) -> String {
 
 /// Until when a ticket is nearly overdue: the end of the next working day.
 pub fn soon(calendar: &Calendar, now: Timestamp) -> Timestamp {
-    let mut days = day_of(now).series(Span::new().days(1)).skip(1).take(MOST_LOOKED_AT as usize);
+    let mut days = day(now).series(Span::new().days(1)).skip(1).take(MOST_LOOKED_AT as usize);
     days.find(|day| calendar.is_worked(*day)).and_then(end_of).unwrap_or(now)
-}
-
-/// A moment as it is shown and compared: RFC 3339 in China's time.
-pub fn shown(at: Timestamp) -> String {
-    at.to_zoned(china()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
 #[cfg(test)]
@@ -432,15 +414,15 @@ mod tests {
     proptest! {
         /// Between the day after the beginning and the deadline lie just as many worked days as the limit says.
         #[test]
-        fn as_many_worked_days_are_counted_as_the_limit_says(day in 0i64..7_000, hour in 0i64..24) {
-            let begun = at("2007-01-01T00:00:00").checked_add(Span::new().hours(day * 24 + hour)).unwrap();
+        fn as_many_worked_days_are_counted_as_the_limit_says(days in 0i64..7_000, hour in 0i64..24) {
+            let begun = at("2007-01-01T00:00:00").checked_add(Span::new().hours(days * 24 + hour)).unwrap();
             let timing = Timing { begun: Some(begun), ..complaint("2026-11-02T09:00:00") };
             let reference = Reference::built_in();
             let due = timing.deadline(reference).unwrap().due.unwrap();
-            let days = day_of(begun).tomorrow().unwrap().series(Span::new().days(1));
-            let worked = days.take_while(|d| *d <= day_of(due)).filter(|d| reference.calendar.is_worked(*d)).count();
+            let days = day(begun).tomorrow().unwrap().series(Span::new().days(1));
+            let worked = days.take_while(|d| *d <= day(due)).filter(|d| reference.calendar.is_worked(*d)).count();
             prop_assert_eq!(worked, 10);
-            prop_assert!(reference.calendar.is_worked(day_of(due)));
+            prop_assert!(reference.calendar.is_worked(day(due)));
         }
     }
 }

@@ -8,6 +8,8 @@ mod look;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::china;
+
 pub(crate) use look::unasked;
 pub use look::{Backed, Disk, Look, look};
 
@@ -211,11 +213,7 @@ const PUBLISHED: i64 = 31;
 
 /// Deadlines count working days, and the holidays of a year are published late in the year before.
 fn holidays(look: &Look, status: &Value, found: &mut Findings) {
-    let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
-    let year = |ms: i64| {
-        let at = jiff::Timestamp::from_millisecond(ms).ok()?;
-        Some(i64::from(at.to_zoned(china.clone()).year()))
-    };
+    let year = |ms: i64| Some(i64::from(china::day(china::moment(u64::try_from(ms).ok()?)?).year()));
     let (Some(known), Some(now), Some(soon)) =
         (status["holidays_until"].as_i64(), year(look.now), year(look.now + PUBLISHED * DAY))
     else {

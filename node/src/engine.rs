@@ -51,6 +51,7 @@ use sync::replica::{Effect, Event, Input, Replica};
 use sync::store::sqlite::{Parted, Sqlite};
 use sync::store::{self, Durable, Store, StoreError};
 
+use crate::china::shown_time;
 use crate::files::FileLimits;
 use crate::hex::hex;
 use crate::others;
@@ -881,15 +882,6 @@ fn own_character(node: NodeName) -> u8 {
     };
     let office = node.site().to_string().split_once('-').and_then(|(_, n)| n.parse::<u8>().ok()).unwrap_or(0);
     (office.wrapping_mul(4)).wrapping_add(replica) % 31
-}
-
-/// A time for people and JSON: RFC 3339, China's time.
-pub(crate) fn shown_time(ms: u64) -> String {
-    let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
-    match jiff::Timestamp::from_millisecond(ms as i64) {
-        Ok(t) => t.to_zoned(china).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
-        Err(_) => String::new(),
-    }
 }
 
 fn text(value: impl std::fmt::Display) -> Value {

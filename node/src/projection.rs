@@ -12,8 +12,9 @@ use sync::document::Document;
 use sync::id::DocId;
 use sync::store::{Result, StoreError};
 
+use crate::china;
 use crate::content::Content;
-use crate::deadline::{self, Timing};
+use crate::deadline::Timing;
 use crate::import::Urgency;
 use crate::reference::Reference;
 use crate::search::query;
@@ -246,7 +247,7 @@ pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing, referenc
 
 /// The last moment of a ticket as it is stored and compared.
 fn due(timing: &Timing, reference: &Reference) -> Option<String> {
-    timing.deadline(reference)?.due.map(deadline::shown)
+    timing.deadline(reference)?.due.map(china::shown)
 }
 
 /// Computes the deadlines of open tickets anew, of those after row `after`, at most `limit`. Returns the last row looked
@@ -377,7 +378,7 @@ fn listing(queue: &str) -> Option<String> {
 }
 
 /// Open tickets whose deadline lies between two moments, the first to end first; after the row `after` of an earlier page.
-/// Moments as [`deadline::shown`] writes them.
+/// Moments as [`china::shown`] writes them.
 pub fn due_between(
     db: &Connection,
     (from, to): (&str, &str),

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::civil::Date;
-use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use super::{Cli, Session, show};
+use crate::china;
 use crate::daemon::now_ms;
 use crate::plan::calls::{Calls, Profile, QUARTERS, week_after};
 use crate::plan::plot;
@@ -103,12 +103,10 @@ impl PlanArgs {
         Ok(())
     }
 
-    /// Today, in China's time.
     fn today() -> Result<Date, Failure> {
-        let now = Timestamp::from_millisecond(now_ms() as i64).map_err(|e| {
-            Failure::new(FailureKind::Failed, "this machine's date makes no sense").because(e)
-        })?;
-        Ok(now.to_zoned(TimeZone::fixed(jiff::tz::offset(8))).date())
+        china::moment(now_ms())
+            .map(china::day)
+            .ok_or_else(|| Failure::new(FailureKind::Failed, "this machine's date makes no sense"))
     }
 
     /// What the node numbered on the last days before today.

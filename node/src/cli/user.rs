@@ -8,8 +8,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Cli, show};
+use crate::china::shown_time;
 use crate::daemon::now_ms;
-use crate::engine::shown_time;
 use crate::request::{Failure, FailureKind};
 use crate::users::{Account, Line, Role, Users};
 

@@ -12,7 +12,6 @@
 mod compose;
 
 use certs::Site;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use sync::document::Refusal;
 use sync::replica::WriteError;
@@ -82,10 +81,7 @@ impl Engine {
     }
 
     fn next_number(&mut self) -> Result<TicketNumber, Failure> {
-        let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
-        let today = Timestamp::from_millisecond(self.now as i64)
-            .map_err(|e| failed("this machine's date makes no sense", e))?
-            .to_zoned(china);
+        let today = self.today()?;
         let day = Day::new(today.year() as u32, today.month() as u32, today.day() as u32)
             .map_err(|e| failed("this machine's date makes no ticket number", e))?;
         self.numbered = true;

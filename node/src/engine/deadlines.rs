@@ -1,13 +1,15 @@
 //! Deadlines as a person reads them, and computed anew when rules or calendar changed.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 use sync::store::Store;
 
 use super::{Desk, Engine};
+use crate::china;
 use crate::deadline::{self, Timing};
 use crate::projection;
-use crate::request::{Failure, Language};
+use crate::request::{Failure, FailureKind, Language};
 
 /// The tables that the stored deadlines follow.
 pub(super) const RULES: &str = "rules of deadlines";
@@ -21,7 +23,14 @@ const COUNTED: usize = 10_000;
 impl Engine {
     /// This moment, as deadlines are compared with.
     fn moment(&self) -> Timestamp {
-        Timestamp::from_millisecond(i64::try_from(self.now).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX)
+        china::moment(self.now).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Today, as tickets are numbered and counted.
+    pub(super) fn today(&self) -> Result<Date, Failure> {
+        let now = china::moment(self.now);
+        now.map(china::day)
+            .ok_or_else(|| Failure::new(FailureKind::Failed, "this machine's date makes no sense"))
     }
 
     /// Computes the deadlines of open tickets anew when the tables are others than those that they were computed with.
@@ -56,15 +65,15 @@ impl Engine {
         after: Option<i64>,
     ) -> Result<Vec<Value>, Failure> {
         let now = self.moment();
-        let (past, soon) = (deadline::shown(now), deadline::soon(&self.reference.calendar, now));
-        let soon = format!("{}~", deadline::shown(soon)); // its last second too
+        let (past, soon) = (china::shown(now), deadline::soon(&self.reference.calendar, now));
+        let soon = format!("{}~", china::shown(soon)); // its last second too
         let between = if over { ("", past.as_str()) } else { (past.as_str(), soon.as_str()) };
         Ok(projection::due_between(self.store.connection(), between, limit, after)?)
     }
 
     /// How many open tickets are overdue here, counted up to ten thousand.
     pub(super) fn overdue(&mut self) -> Result<u64, Failure> {
-        let now = deadline::shown(self.moment());
+        let now = china::shown(self.moment());
         Ok(projection::overdue(self.store.connection(), &now, COUNTED)?)
     }
 

@@ -48,11 +48,7 @@ impl Engine {
 
     /// What this site has numbered, by day, and today's by hour. Days are China's, as those of the numbers.
     pub(super) fn volume(&mut self, days: usize) -> Reply {
-        let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
-        let now = jiff::Timestamp::from_millisecond(self.now as i64)
-            .map_err(|e| super::failed("this machine's date makes no sense", e))?
-            .to_zoned(china);
-        let mut day = now.date();
+        let mut day = self.today()?;
         let prefix = |day: jiff::civil::Date, code: u32| format!("JT{code:06}{}", day.strftime("%Y%m%d"));
         let code = self.me().site().code();
         let hours = projection::by_hour(self.store.connection(), &prefix(day, code))?;

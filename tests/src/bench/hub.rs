@@ -17,7 +17,8 @@
 use std::path::Path;
 
 use certs::{Identity, NodeName, Site};
-use node::deadline::{self, Timing};
+use node::china;
+use node::deadline::Timing;
 use node::engine::Engine;
 use node::reference::Reference;
 use node::request::{Act, Request};
@@ -265,7 +266,7 @@ fn project(db: &Connection, taken: &Value, doc: &DocId, number: &str, subject: &
     let mut facts = taken["facts"].as_object().expect("facts").clone();
     facts.insert("subject".to_owned(), json!(subject));
     let timing = Timing::of(&taken["clock"], &facts, false);
-    let due = timing.deadline(Reference::built_in()).and_then(|d| d.due).map(deadline::shown);
+    let due = timing.deadline(Reference::built_in()).and_then(|d| d.due).map(china::shown);
     let shown: Vec<&str> = facts.values().filter_map(Value::as_str).collect();
     let searched = format!("{number}\n{}\n{text}", shown.join("\n"));
     db.prepare_cached(

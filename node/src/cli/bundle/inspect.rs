@@ -59,7 +59,7 @@ fn inspect_file(mut session: Option<&mut Session>, path: &std::path::Path) -> Re
     let (head, label) = (hex(&part.head_bytes), part.head.label.clone());
     let mut said = json!({
         "file": name, "from": label.from, "to": label.to, "id": label.short(), "number": label.number,
-        "part": label.part, "made": crate::engine::shown_time(label.made), "bytes": size,
+        "part": label.part, "made": crate::china::shown_time(label.made), "bytes": size,
     });
     let mut ask = |page: Option<String>| {
         let request = Request::Bundle(BundleRequest::Inspect { head: head.clone(), page });

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::super::App;
 use super::super::frame::{self, Frame};
 use super::super::guard::Signed;
-use crate::engine::shown_time;
+use crate::china::shown_time;
 use crate::request::Request;
 use crate::users::rights::{self, Right};
 

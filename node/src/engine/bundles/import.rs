@@ -9,7 +9,7 @@ use sync::store::bundles::Bundles as _;
 use sync::wire::{Frame, Load};
 
 use super::{Engine, HEADS, Known, refused};
-use crate::engine::shown_time;
+use crate::china::shown_time;
 use crate::hex::unhex;
 use crate::request::{Failure, FailureKind, Reply};
 

@@ -10,8 +10,8 @@ use super::super::super::guard::Signed;
 use super::super::super::words::Words;
 use super::super::call::Problem;
 use super::Tried;
+use crate::china::shown_time;
 use crate::daemon::now_ms;
-use crate::engine::shown_time;
 use crate::request::Request;
 use crate::users::rights;
 
