@@ -488,24 +488,7 @@ pub fn count_numbered(db: &Connection, prefix: &str) -> Result<u64> {
     Ok(query.query_row([prefix, &format!("{prefix}~")], |r| r.get::<_, i64>(0))? as u64)
 }
 
-/// How many of them began in each hour.
-pub fn by_hour(db: &Connection, prefix: &str) -> Result<[u64; 24]> {
-    let mut query = db.prepare_cached(
-        "SELECT CAST(substr(at, 12, 2) AS INTEGER) AS hour, count(*) FROM ticket WHERE number > ?1 AND number < ?2
-         GROUP BY hour",
-    )?;
-    let mut hours = [0; 24];
-    let mut rows = query.query([prefix, &format!("{prefix}~")])?;
-    while let Some(row) = rows.next()? {
-        let (hour, count): (i64, i64) = (row.get(0)?, row.get(1)?);
-        if let Some(slot) = usize::try_from(hour).ok().and_then(|hour| hours.get_mut(hour)) {
-            *slot = count as u64;
-        }
-    }
-    Ok(hours)
-}
-
-/// How many of them began in each quarter of an hour.
+/// How many of them began in each quarter of an hour, China's time.
 pub fn by_quarter(db: &Connection, prefix: &str) -> Result<[u64; 96]> {
     let mut query = db.prepare_cached(
         "SELECT CAST(substr(at, 12, 2) AS INTEGER) * 4 + CAST(substr(at, 15, 2) AS INTEGER) / 15 AS quarter, count(*)

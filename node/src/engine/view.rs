@@ -1,5 +1,6 @@
 //! What a person reads of tickets: one, many, and the story of one.
 
+use jiff::civil::Date;
 use serde_json::{Value, json};
 use sync::id::DocId;
 
@@ -46,15 +47,19 @@ impl Engine {
         self.show(&doc.to_string(), Some(reason), user)
     }
 
-    /// What this site has numbered, by day, and today's by hour. Days are China's, as those of the numbers.
+    /// How the numbers of a day begin, of this site and its offices. Days are China's, as those of the numbers.
+    fn numbers_of(&self, day: Date) -> String {
+        format!("JT{:06}{}", self.me().site().code(), day.strftime("%Y%m%d"))
+    }
+
+    /// What was numbered here, by day, and today's by hour.
     pub(super) fn volume(&mut self, days: usize) -> Reply {
         let mut day = self.today()?;
-        let prefix = |day: jiff::civil::Date, code: u32| format!("JT{code:06}{}", day.strftime("%Y%m%d"));
-        let code = self.me().site().code();
-        let hours = projection::by_hour(self.store.connection(), &prefix(day, code))?;
+        let quarters = projection::by_quarter(self.store.connection(), &self.numbers_of(day))?;
+        let hours: Vec<u64> = quarters.chunks(4).map(|hour| hour.iter().sum()).collect();
         let mut shown = Vec::new();
         for _ in 0..days.min(31) {
-            let count = projection::count_numbered(self.store.connection(), &prefix(day, code))?;
+            let count = projection::count_numbered(self.store.connection(), &self.numbers_of(day))?;
             shown.push(json!({ "day": day.to_string(), "count": count }));
             match day.yesterday() {
                 Ok(before) => day = before,
@@ -64,14 +69,13 @@ impl Engine {
         Ok(json!({ "days": shown, "hours": hours }))
     }
 
-    /// What this site numbered on a day, by quarters of an hour.
+    /// What was numbered here on a day, by quarters of an hour.
     pub(super) fn calls(&mut self, day: &str) -> Reply {
-        let date: jiff::civil::Date = day.parse().map_err(|e| {
+        let day: Date = day.parse().map_err(|e| {
             Failure::new(FailureKind::Usage, format!("`{day}` is no day")).because(e).hint("as in 2026-11-02")
         })?;
-        let prefix = format!("JT{:06}{}", self.me().site().code(), date.strftime("%Y%m%d"));
-        let quarters = projection::by_quarter(self.store.connection(), &prefix)?;
-        Ok(json!({ "day": date.to_string(), "quarters": quarters.to_vec() }))
+        let quarters = projection::by_quarter(self.store.connection(), &self.numbers_of(day))?;
+        Ok(json!({ "day": day.to_string(), "quarters": quarters.to_vec() }))
     }
 
     pub(super) fn history(&mut self, id: &str, language: Language) -> Reply {
