@@ -47,14 +47,14 @@ pub struct Timing {
 
 /// When a ticket should be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deadline {
+pub struct Deadline<'a> {
     /// The last moment; `None` while the clock stands still.
     pub due: Option<Timestamp>,
     /// The holidays of a year that it runs into are not published yet: it may move.
     pub provisional: bool,
     /// Days of the limit that are left, while the clock stands still.
     left: u32,
-    limit: Limit,
+    limit: &'a Limit,
     /// Runs of days off, and weekends that are worked, among the days that were counted.
     exceptions: Vec<(Exception, Date, Date)>,
 }
@@ -94,7 +94,7 @@ impl Timing {
     }
 
     /// When the ticket should be done; `None` when nobody says when it began, or its rules are not known here.
-    pub fn deadline(&self, reference: &Reference) -> Option<Deadline> {
+    pub fn deadline<'a>(&self, reference: &'a Reference) -> Option<Deadline<'a>> {
         let matter = Matter {
             business: &self.business,
             domain: &self.domain,
@@ -115,7 +115,7 @@ impl Timing {
         self.pauses.iter().any(|(from, until)| *from <= at && until.is_none_or(|until| at < until))
     }
 
-    fn hours(&self, begun: Timestamp, limit: &Limit) -> Option<Deadline> {
+    fn hours<'a>(&self, begun: Timestamp, limit: &'a Limit) -> Option<Deadline<'a>> {
         let mut due = begun.checked_add(Span::new().hours(i64::from(limit.amount()))).ok()?;
         due = due.checked_add(Span::new().hours(i64::from(self.extra) * 24)).ok()?;
         let mut stands = false;
@@ -129,12 +129,16 @@ impl Timing {
             }
         }
         let due = (!stands).then_some(due);
-        Some(Deadline { due, provisional: false, left: 0, limit: limit.clone(), exceptions: Vec::new() })
+        Some(Deadline { due, provisional: false, left: 0, limit, exceptions: Vec::new() })
     }
 
-    fn days(&self, begun: Timestamp, limit: &Limit, calendar: Option<&Calendar>) -> Option<Deadline> {
-        let mut deadline =
-            Deadline { due: None, provisional: false, left: 0, limit: limit.clone(), exceptions: Vec::new() };
+    fn days<'a>(
+        &self,
+        begun: Timestamp,
+        limit: &'a Limit,
+        calendar: Option<&Calendar>,
+    ) -> Option<Deadline<'a>> {
+        let mut deadline = Deadline { due: None, provisional: false, left: 0, limit, exceptions: Vec::new() };
         let mut left = limit.amount() + self.extra;
         let mut day = day(begun);
         for _ in 0..MOST_LOOKED_AT {
@@ -163,7 +167,7 @@ impl Timing {
     }
 }
 
-impl Deadline {
+impl Deadline<'_> {
     /// Notes that a day is not what its weekday says; neighbours make one run.
     fn note(&mut self, calendar: &Calendar, day: Date) {
         let Some((exception, _)) = calendar.exception(day) else { return };

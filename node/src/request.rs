@@ -137,13 +137,13 @@ pub enum Request {
         /// Who asks.
         user: Option<String>,
     },
-    /// How many tickets this site has numbered, by day, the newest first, and today's by hour of China's time:
+    /// How many tickets this site and its offices have numbered, by day, the newest first, and today's by hour of China's time:
     /// `{"days":[{"day","count"}],"hours":[24 counts]}`.
     Volume {
         /// So many days, today among them; at most 31.
         days: usize,
     },
-    /// The tickets that this site numbered on one day, by quarters of an hour of China's time in which they began:
+    /// The tickets that this site and its offices numbered on one day, by quarters of an hour of China's time in which they began:
     /// `{"day","quarters":[96 counts]}`.
     Calls {
         /// The day, as in `2026-11-02`.
