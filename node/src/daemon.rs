@@ -145,7 +145,7 @@ impl Node {
             engine.add_peer(*peer)?;
         }
         engine.commit()?;
-        let me = engine.me();
+        let (me, reference) = (engine.me(), engine.reference().clone());
         let time = Arc::new(LinkTime::default());
         time.rise(engine.clock_floor());
         let (driver, mut links) = Driver::start(Config {
@@ -169,7 +169,8 @@ impl Node {
             health::serve(address, node.clone()).await?;
         }
         if options.desk.listen.is_some() {
-            node.desk = Some(Arc::new(Desk::start(&options.desk, &options.dir, node.clone()).await?));
+            node.desk =
+                Some(Arc::new(Desk::start(&options.desk, &options.dir, node.clone(), reference).await?));
         }
         tokio::spawn(async move {
             while let Some(event) = links.recv().await {

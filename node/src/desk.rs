@@ -47,7 +47,7 @@ struct App {
     node: Node,
     me: NodeName,
     users: Arc<Users>,
-    reference: Reference,
+    reference: Arc<Reference>,
     jar: guard::Jar,
     hashing: Semaphore,
     presence: presence::Presence,
@@ -63,8 +63,13 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Begins to serve. Must be called within a tokio runtime.
-    pub async fn start(options: &DeskOptions, dir: &Path, node: Node) -> Result<Desk, Failure> {
+    /// Begins to serve, with the tables that the node works with. Must be called within a tokio runtime.
+    pub async fn start(
+        options: &DeskOptions,
+        dir: &Path,
+        node: Node,
+        reference: Arc<Reference>,
+    ) -> Result<Desk, Failure> {
         let Some(address) = options.listen else {
             return Err(Failure::new(FailureKind::Configuration, "the desk has no address: desk.listen"));
         };
@@ -82,7 +87,7 @@ impl Desk {
             me,
             node,
             users,
-            reference: Reference::of_node(dir)?,
+            reference,
             jar: guard::Jar { secure: keeper.is_some(), me },
             hashing: Semaphore::new(HASHED),
             presence: presence::Presence::new(),

@@ -379,6 +379,11 @@ impl Engine {
         self.replica.trust().identity()
     }
 
+    /// The tables that it works with.
+    pub fn reference(&self) -> &Arc<Reference> {
+        &self.reference
+    }
+
     /// This node.
     pub fn me(&self) -> NodeName {
         self.replica.me()

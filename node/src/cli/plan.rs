@@ -73,13 +73,12 @@ fn seconds(text: &str) -> Result<f64, String> {
 impl PlanArgs {
     pub(super) fn run(&self, cli: &Cli) -> Result<(), Failure> {
         // With a file of calls no node is needed: then the calendar is the one that was compiled in.
-        let reference = match &self.calls {
-            Some(_) => Reference::built_in().clone(),
-            None => Reference::of_node(&cli.dir()?)?,
-        };
-        let calls = match &self.calls {
-            Some(file) => read(file)?,
-            None => self.of_node(&cli.dir()?)?,
+        let (reference, calls) = match &self.calls {
+            Some(file) => (Reference::built_in().clone(), read(file)?),
+            None => {
+                let dir = cli.dir()?;
+                (Reference::of_node(&dir)?, self.of_node(&dir)?)
+            }
         };
         let profile = calls.profile(&reference.calendar);
         let days = self.plan(&profile, &reference.calendar)?;

@@ -45,7 +45,6 @@ pub const ACCOUNT: Account = Account { name: "demo", password: "lamp-river-cedar
 
 struct Page {
     demo: Demo,
-    account: Account,
     address: SocketAddr,
     /// The port of the first node's desk.
     desks: u16,
@@ -56,7 +55,7 @@ pub(super) async fn serve(demo: Demo, address: SocketAddr, desks: u16) -> Result
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .map_err(|e| failed(&format!("the page cannot be served on {address} (TCP)"), e))?;
-    let page = Arc::new(Page { demo, account: ACCOUNT, address, desks });
+    let page = Arc::new(Page { demo, address, desks });
     let router = Router::new()
         .route("/", get(|| async { file("text/html; charset=utf-8", PAGE) }))
         .route("/demo.js", get(|| async { file("text/javascript; charset=utf-8", SCRIPT) }))
@@ -145,7 +144,7 @@ async fn state(State(page): State<Arc<Page>>) -> Response {
             }
         }
     }
-    let account = json!({ "name": page.account.name, "password": page.account.password });
+    let account = json!({ "name": ACCOUNT.name, "password": ACCOUNT.password });
     reply(Ok(json!({ "nodes": nodes.collect::<Vec<_>>(), "links": links, "account": account })))
 }
 

@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(hour.service(33, 15.0).wait, f64::INFINITY);
     }
 
-    /// The queue with patience, counted out: a discrete walk over many small steps of time.
+    /// The queue with patience, from its states counted out one by one: what enters each leaves it.
     #[test]
     fn with_patience_the_shares_are_those_of_the_states() {
         let traffic = Traffic { rate: 0.5, handling: 10.0, patience: Some(20.0) };

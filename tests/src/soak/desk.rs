@@ -20,9 +20,9 @@ pub(super) fn sit(node: &'static str, dir: &Path, pause: Duration, mut dice: Dic
     let mut own: Vec<String> = Vec::new();
     while !shared.over.load(Ordering::Relaxed) {
         std::thread::sleep(pause.mul_f64(dice.below(200) as f64 / 100.0));
-        let rests = shared.resting.lock().unwrap_or_else(PoisonError::into_inner).contains(node);
+        // In this order: whoever has a desk rest, and then finds that it does, is not passed by a deed in between.
         let mut seen = shared.rests.lock().unwrap_or_else(PoisonError::into_inner);
-        if rests {
+        if shared.resting.lock().unwrap_or_else(PoisonError::into_inner).contains(node) {
             seen.insert(node);
             continue;
         }
