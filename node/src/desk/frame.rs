@@ -117,6 +117,11 @@ impl App {
     }
 }
 
+/// A time of RFC 3339 to the minute: `2026-11-29 09:15`.
+pub(super) fn minute(at: &str) -> String {
+    at.get(..16).unwrap_or(at).replace('T', " ")
+}
+
 /// A page, never kept by a cache.
 pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {

@@ -77,10 +77,7 @@ async fn form(app: &App, who: &Signed, outcome: Outcome, status: StatusCode) -> 
             _ => w.state_active,
         },
         locked: account.locked,
-        seen: account
-            .seen_at
-            .map(|at| shown_time(at).chars().take(16).collect::<String>().replace('T', " "))
-            .unwrap_or_default(),
+        seen: account.seen_at.map(|at| frame::minute(&shown_time(at))).unwrap_or_default(),
         own: account.name == who.name(),
         roles: options(who, Some(account.role)),
         name: account.name,
@@ -122,7 +119,7 @@ pub(in super::super) async fn change(State(app): State<Arc<App>>, posted: Posted
     let w = who.words();
     let (what, name) = (fields.text("do").to_owned(), fields.text("name").to_owned());
     // Whoever locked or demoted the only administrator by a slip would need the command line to mend it.
-    if what != "add" && name == who.name() {
+    if what != "add" && name.eq_ignore_ascii_case(who.name()) {
         let outcome = Outcome { problem: w.not_yourself.to_owned(), ..Outcome::default() };
         return form(&app, &who, outcome, StatusCode::UNPROCESSABLE_ENTITY).await;
     }

@@ -81,9 +81,9 @@ pub(in super::super) async fn show(
         Some((row, _)) if page.lines.len() > LINES => format!("/audit?before={row}"),
         _ => String::new(),
     };
-    let minute = |at: &str| at.chars().take(19).collect::<String>().replace('T', " ");
+    let second = |at: &str| at.chars().take(19).collect::<String>().replace('T', " ");
     let rows = page.lines.into_iter().take(LINES).map(|(_, line)| Row {
-        at: minute(&shown_time(line.at)),
+        at: second(&shown_time(line.at)),
         user: line.user.unwrap_or_default(),
         address: line.address,
         what: line.what,
@@ -95,7 +95,7 @@ pub(in super::super) async fn show(
     let reveals = reveals.unwrap_or_default();
     let lines = reveals["lines"].as_array().into_iter().flatten().rev().take(LINES);
     let reveal_rows = lines.map(|line| Row {
-        at: minute(&text(&line["at"])),
+        at: second(&text(&line["at"])),
         user: text(&line["user"]),
         address: String::new(),
         what: text(&line["what"]),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::App;
-use super::super::frame::{self, Frame};
+use super::super::frame::{self, Frame, minute};
 use super::super::guard::{Signed, sentence};
 use super::super::words::Words;
 use crate::daemon::now_ms;
@@ -64,11 +64,6 @@ pub(super) fn rows(app: &App, w: &Words, list: &Value, now: u64) -> Vec<Row> {
         }
     };
     list.as_array().into_iter().flatten().map(row).collect()
-}
-
-/// A moment to the minute: `2026-11-29 09:15`.
-fn minute(at: &str) -> String {
-    at.chars().take(16).collect::<String>().replace('T', " ")
 }
 
 struct Tab {

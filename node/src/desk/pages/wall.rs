@@ -138,7 +138,7 @@ pub(in super::super) async fn show(State(app): State<Arc<App>>, who: Signed) -> 
     });
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let sticks = status["bundle_log"].as_array().into_iter().flatten().map(|trip| StickRow {
-        at: text(&trip["at"]).chars().take(16).collect::<String>().replace('T', " "),
+        at: frame::minute(&text(&trip["at"])),
         way: if trip["way"] == "out" { w.stick_out } else { w.stick_in },
         with: trip["with"]
             .as_array()

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::super::App;
 use super::super::super::acts::{self, ACTS, Kind};
-use super::super::super::frame::Frame;
+use super::super::super::frame::{Frame, minute};
 use super::super::super::guard::Signed;
 use super::super::super::words::Words;
 use super::super::call::Problem;
@@ -178,10 +178,6 @@ fn text(value: &Value) -> String {
         Value::Null => String::new(),
         other => other.to_string(),
     }
-}
-
-fn minute(at: &str) -> String {
-    at.get(..16).unwrap_or(at).replace('T', " ")
 }
 
 fn size(bytes: u64) -> String {
