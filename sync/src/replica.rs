@@ -54,7 +54,7 @@ use crate::trust::{Admission, Membership, Trust};
 use crate::wire::{Lane, Program};
 use admit::{Incoming, Taken as Admitted};
 pub use beginning::Beginning;
-pub use bundle::{Basis, Export, Letter, MAX_CARRIED, MAX_CARRIED_BYTES, Taken, distance};
+pub use bundle::{Basis, Common, Export, Letter, MAX_CARRIED, MAX_CARRIED_BYTES, Taken, distance};
 pub use files::FilesView;
 pub use lacking::{Lacking, Rests, Why};
 use link::Link;

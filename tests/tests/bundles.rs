@@ -322,6 +322,116 @@ fn who_a_bundle_is_not_for_carries_it_on_and_cannot_read_it() {
     assert_eq!(bytes(on.path()), bytes(there.path()));
 }
 
+fn export_to(town: &mut Town, from: &str, to: &[&str], dir: &Path, basis: Basis) -> Exported {
+    let to: Vec<String> = to.iter().map(|node| (*node).to_owned()).collect();
+    let exported = write(&mut |request| town.ask(from, Request::Bundle(request)), &to, dir, PART, basis);
+    exported.expect("it is written")
+}
+
+#[test]
+fn what_two_recipients_must_both_get_is_written_once() {
+    let mut town = Town::new(&[OFFICE, CITY, PROVINCE]);
+    for (a, b) in [(OFFICE, CITY), (OFFICE, PROVINCE), (CITY, OFFICE), (PROVINCE, OFFICE)] {
+        knows(&mut town, a, b);
+    }
+    let both = [CITY, PROVINCE];
+    // First everything, then what is new since.
+    for count in [60, 30] {
+        calls(&mut town, OFFICE, count);
+        let (alone, there) = (stick(), stick());
+        for to in both {
+            export(&mut town, OFFICE, to, alone.path());
+        }
+        let exported = export_to(&mut town, OFFICE, &both, there.path(), Basis::Acknowledged);
+        let parts: Vec<&str> = exported.files.iter().map(|f| f.to.as_str()).collect();
+        assert_eq!(parts, ["370000,370100", PROVINCE, CITY], "{exported:?}");
+        let size = |dir: &Path| -> u64 {
+            let files = fs::read_dir(dir).expect("a directory").flatten();
+            files.map(|f| f.metadata().expect("a file").len()).sum()
+        };
+        let (shared, twice) = (size(there.path()), size(alone.path()));
+        assert!(shared * 10 < twice * 7, "{shared} bytes for both, {twice} for each");
+        // Each takes it in as if it were its own, and says so to the office.
+        for to in both {
+            let report = import(&mut town, to, there.path());
+            assert_eq!((report.waiting(), report.refused.len(), report.odd()), (0, 0, 0), "{report:?}");
+            assert_eq!(report.equal.get(OFFICE), Some(&true), "{report:?}");
+            assert_eq!(held(&mut town, to), held(&mut town, OFFICE), "{to}");
+            let back = stick();
+            export(&mut town, to, OFFICE, back.path());
+            assert!(import(&mut town, OFFICE, back.path()).settled > 0, "{to}");
+            assert_eq!(owes(&mut town, OFFICE, to), 0, "{to}");
+        }
+    }
+}
+
+#[test]
+fn a_part_for_two_reaches_the_second_through_the_first() {
+    let mut town = Town::new(&[OFFICE, CITY, PROVINCE]);
+    for (a, b) in [(OFFICE, CITY), (OFFICE, PROVINCE), (CITY, OFFICE)] {
+        knows(&mut town, a, b);
+    }
+    town.link(CITY, PROVINCE);
+    town.settle();
+    let id = town.call(OFFICE, "路灯不亮");
+    let there = stick();
+    export_to(&mut town, OFFICE, &[CITY, PROVINCE], there.path(), Basis::Acknowledged);
+    let report = import(&mut town, CITY, there.path());
+    let outcomes: BTreeSet<_> = report.files.iter().map(FileReport::outcome).collect();
+    assert_eq!(outcomes, ["taken", "carried on"].into(), "{report:?}");
+    assert!(report.files.iter().any(|f| f.for_us && f.carried > 0), "{report:?}");
+    town.settle();
+    assert!(town.show(PROVINCE, &id).is_some(), "it came over the link");
+    // Both answers come home with the city's next stick, and nothing goes round in a circle.
+    let back = stick();
+    export(&mut town, CITY, OFFICE, back.path());
+    import(&mut town, OFFICE, back.path());
+    assert_eq!((owes(&mut town, OFFICE, CITY), owes(&mut town, OFFICE, PROVINCE)), (0, 0));
+    for node in [CITY, PROVINCE] {
+        let onward = stick();
+        let exported = export(&mut town, node, OFFICE, onward.path());
+        assert!(exported.files.iter().all(|f| f.from != OFFICE), "{exported:?}");
+    }
+}
+
+#[test]
+fn what_one_of_two_recipients_must_not_get_is_in_no_part_of_its() {
+    const NEIGHBOUR: &str = "370200";
+    let mut town = Town::new(&[OFFICE, CITY, NEIGHBOUR]);
+    for (a, b) in [(OFFICE, CITY), (OFFICE, NEIGHBOUR), (CITY, OFFICE), (NEIGHBOUR, OFFICE)] {
+        knows(&mut town, a, b);
+    }
+    let (kept, offered) = (town.call(OFFICE, "路灯不亮"), town.call(OFFICE, "异地车票"));
+    let act = Act::Offer { to: NEIGHBOUR.to_owned(), reason: "属地不符".to_owned() };
+    town.act(OFFICE, &offered, act).expect("it is offered");
+    for basis in [Basis::Acknowledged, Basis::Everything] {
+        let there = stick();
+        let exported = export_to(&mut town, OFFICE, &[CITY, NEIGHBOUR], there.path(), basis);
+        assert_eq!(exported.stopped, None);
+        let report = import(&mut town, NEIGHBOUR, there.path());
+        assert_eq!(report.odd(), 0, "{report:?}");
+        assert_eq!(ids(&mut town, NEIGHBOUR), [offered.clone()].into());
+        import(&mut town, CITY, there.path());
+        assert_eq!(ids(&mut town, CITY), [kept.clone(), offered.clone()].into());
+        for to in [CITY, NEIGHBOUR] {
+            let back = stick();
+            export(&mut town, to, OFFICE, back.path());
+            import(&mut town, OFFICE, back.path());
+            assert_eq!(owes(&mut town, OFFICE, to), 0, "{to}");
+        }
+    }
+    // What is new and for both goes into one part; what is for one does not.
+    town.call(OFFICE, "路面有坑");
+    town.act(OFFICE, &offered, Act::Withdraw {}).expect("it is withdrawn");
+    let there = stick();
+    let exported = export_to(&mut town, OFFICE, &[CITY, NEIGHBOUR], there.path(), Basis::Acknowledged);
+    let parts: Vec<&str> = exported.files.iter().map(|f| f.to.as_str()).collect();
+    assert_eq!(parts, ["370100,370200", CITY, NEIGHBOUR], "{exported:?}");
+    import(&mut town, NEIGHBOUR, there.path());
+    assert_eq!(ids(&mut town, NEIGHBOUR), [offered.clone()].into());
+    assert_eq!(town.show(NEIGHBOUR, &offered).expect("it is here")["open_offer"], serde_json::Value::Null);
+}
+
 #[test]
 fn two_sticks_cross() {
     let mut town = town();

@@ -35,6 +35,8 @@ pub struct FileReport {
     pub damaged: bool,
     /// Pages that are carried on.
     pub carried: u64,
+    /// This node can read it.
+    pub for_us: bool,
     /// This node made it.
     pub own: bool,
     /// Items that are new here.
@@ -52,8 +54,8 @@ impl FileReport {
             _ if self.wrong.is_some() && self.pages == 0 => "refused",
             _ if self.own => "our own",
             _ if self.wrong.is_some() => "refused in part",
-            _ if self.carried > 0 && self.is_whole() => "carried on",
-            _ if self.carried > 0 => "carried on in part",
+            _ if !self.for_us && self.carried > 0 && self.is_whole() => "carried on",
+            _ if !self.for_us && self.carried > 0 => "carried on in part",
             _ if !self.ended && self.pages == 0 => "nothing usable",
             _ if !self.ended => "torn",
             _ if !self.is_whole() => "damaged in part",
@@ -198,6 +200,7 @@ fn read_file(
         report.pages += 1;
         report.ended |= page.last;
         report.own |= said["own"] == true;
+        report.for_us |= said["for_us"] == true;
         report.carried += u64::from(said["carried"] == true);
         report.taken += said["taken"].as_u64().unwrap_or(0);
         if let Some(wrong) = said["wrong"].as_str() {

@@ -20,7 +20,7 @@ pub const MAX_PART: u64 = (4 << 30) - 1;
 pub enum BundleRequest {
     /// Begins an export. Replies with `{"export"}`.
     Export {
-        /// The recipients, each of whom gets parts of its own.
+        /// The recipients: what all of them must get is in parts that each can read, the rest in parts of their own.
         to: Vec<String>,
         /// What is left out.
         basis: Basis,

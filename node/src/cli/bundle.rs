@@ -18,7 +18,7 @@ use crate::request::Failure;
 pub(super) enum Bundle {
     /// Writes what these nodes must still get into files, the most urgent first.
     Export {
-        /// The recipients; each gets files of its own that only it can read.
+        /// The recipients. What all must get is written once, for all of them; the rest in files that only one can read.
         #[arg(long, value_name = "NODE", value_delimiter = ',', required = true)]
         to: Vec<String>,
         /// The directory, on a stick: it must be there.

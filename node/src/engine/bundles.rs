@@ -91,15 +91,23 @@ impl Engine {
         Ok(bytes)
     }
 
-    /// Begins a parcel for one node.
-    fn sealer(&self, to: NodeName, id: [u8; 16], number: u64, part: u32) -> Result<(Label, Sealer), Failure> {
+    /// Begins a parcel that these nodes can read.
+    fn sealer(
+        &self,
+        to: &[NodeName],
+        id: [u8; 16],
+        number: u64,
+        part: u32,
+    ) -> Result<(Label, Sealer), Failure> {
         let identity = self.identity().clone();
-        let key = self.replica.trust().directory().box_key(to).ok_or_else(|| unknown(to))?;
-        let label = Label { from: identity.node(), to: vec![to], id, number, part, made: self.now };
+        let directory = self.replica.trust().directory();
+        let key_of = |to: &NodeName| directory.box_key(*to).ok_or_else(|| unknown(*to));
+        let keys = to.iter().map(key_of).collect::<Result<Vec<_>, _>>()?;
+        let label = Label { from: identity.node(), to: to.to_vec(), id, number, part, made: self.now };
         let record = identity.record();
         let who = (record.signing_key, &record.bytes()[..]);
         let sign = |context: &str, bytes: &[u8]| identity.sign(context, bytes);
-        let sealer = Sealer::begin(label.clone(), &[key], who, &Self::entropy()?, sign);
+        let sealer = Sealer::begin(label.clone(), &keys, who, &Self::entropy()?, sign);
         Ok((label, sealer.map_err(|e| failed("the bundle cannot be sealed", e))?))
     }
 
@@ -119,12 +127,12 @@ impl Engine {
         }
         let mut id = [0; 16];
         id.copy_from_slice(&Self::entropy()?[..16]);
-        let (_, mut sealer) = self.sealer(peer, id, 0, 1)?;
+        let (_, mut sealer) = self.sealer(&[peer], id, 0, 1)?;
         let page = self.sealed(&mut sealer, &letter, true)?;
         let me = self.me();
         for old in self.replica.parcels(&mut self.store)? {
             if (old.from, old.to) == (me, peer) {
-                self.replica.drop_parcel(&old.hash, &mut self.store)?;
+                self.replica.drop_parcel(&old.id, &mut self.store)?;
             }
         }
         let bytes = [sealer.head(), &page].concat();

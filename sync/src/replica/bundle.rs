@@ -25,6 +25,7 @@
 //! those of links. Batch ids come from entropy of the export's own, so a copy of this node never draws the same.
 
 mod carry;
+mod common;
 mod export;
 mod import;
 
@@ -40,6 +41,7 @@ use crate::trust::Trust;
 use crate::wire::{Closing, SeekBody};
 
 pub use carry::{MAX_CARRIED, MAX_CARRIED_BYTES, distance};
+pub use common::Common;
 pub use export::{Basis, Export, Letter};
 pub use import::Taken;
 

@@ -51,6 +51,15 @@ impl Draft {
         self.count == 0
     }
 
+    /// Whether both hold the same items, in one order.
+    pub(super) fn is_like(&self, other: &Draft) -> bool {
+        let hashes = |draft: &Draft| -> Vec<ItemHash> {
+            let of_docs = draft.docs.iter().flat_map(|(_, items)| items);
+            draft.directory.iter().chain(of_docs).map(|item| item.hash).collect()
+        };
+        self.whole == other.whole && hashes(self) == hashes(other)
+    }
+
     fn is_full(&self) -> bool {
         self.bytes >= BATCH || self.count >= MAX_BATCH_ITEMS / 2
     }

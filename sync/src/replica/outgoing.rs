@@ -280,7 +280,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
 }
 
 /// What waits has no rank among the new, and goes before them.
-fn row(doc: Option<DocId>, item: ItemHash) -> Debt {
+pub(super) fn row(doc: Option<DocId>, item: ItemHash) -> Debt {
     Debt { class: Class::Ordinary, rank: Position(0), doc, item: Some(item) }
 }
 

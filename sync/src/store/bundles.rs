@@ -42,11 +42,12 @@ pub struct Reply {
     pub answer: Answer,
 }
 
-/// A parcel on its way to somebody else, or from here: a head and one page.
+/// A parcel on its way to somebody else, or from here: a head and one page. One for several nodes is kept once for each
+/// that must still get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carried {
-    /// BLAKE3 of its bytes.
-    pub hash: [u8; 32],
+    /// Its name here: see [`parcel_id`].
+    pub id: [u8; 32],
     /// Who sends it, by its label.
     pub from: NodeName,
     /// Whom it is for, by its label.
@@ -55,6 +56,13 @@ pub struct Carried {
     pub size: u64,
     /// How many bundles have taken it along.
     pub taken: u32,
+}
+
+/// What a parcel for `to` is called where it is kept.
+pub fn parcel_id(to: NodeName, bytes: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("hotline 2026 parcel kept for a node");
+    hasher.update(to.to_string().as_bytes()).update(&[0]).update(bytes);
+    *hasher.finalize().as_bytes()
 }
 
 /// A place in the order of an outbox. It means nothing in another store.
@@ -95,14 +103,14 @@ pub trait Bundles {
     /// Forgets an answer.
     fn drop_reply(&mut self, peer: NodeName, batch: u64) -> Result<()>;
 
-    /// Keeps a parcel that is on its way; one that is here stays. `false` when it was here.
+    /// Keeps a parcel that is on its way to `to`; one that is here stays. `false` when it was here.
     fn carry(&mut self, from: NodeName, to: NodeName, bytes: &[u8]) -> Result<bool>;
     /// All parcels on their way, the oldest first.
     fn carried(&mut self) -> Result<Vec<Carried>>;
     /// The bytes of one.
-    fn carried_bytes(&mut self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>>;
+    fn carried_bytes(&mut self, id: &[u8; 32]) -> Result<Option<Vec<u8>>>;
     /// Notes that another bundle took it along.
-    fn note_taken(&mut self, hash: &[u8; 32]) -> Result<()>;
+    fn note_taken(&mut self, id: &[u8; 32]) -> Result<()>;
     /// Forgets one.
-    fn drop_carried(&mut self, hash: &[u8; 32]) -> Result<()>;
+    fn drop_carried(&mut self, id: &[u8; 32]) -> Result<()>;
 }

@@ -1,6 +1,6 @@
 //! What every store must do, checked the same way for each.
 
-use super::bundles::{Carried, Handed, Reply, Scanned};
+use super::bundles::{Carried, Handed, Reply, Scanned, parcel_id};
 use super::{Debt, Document, Durable, Peer, Position, Refused, StoredSeal};
 use crate::file::{Manifest, PIECE, piece_hash};
 use crate::id::{DocId, Incarnation, ItemHash, SealHash};
@@ -123,25 +123,29 @@ fn batches_and_answers_are_kept_until_dropped<S: Durable>(store: &mut S) {
 fn parcels_are_carried_once_each<S: Durable>(store: &mut S) {
     let (a, b): (NodeName, NodeName) =
         ("370100-01".parse().expect("a name"), "370000".parse().expect("a name"));
+    let c: NodeName = "370100".parse().expect("a name");
     store.begin().expect("begin");
     assert!(store.carry(a, b, b"one").expect("carry"));
     assert!(store.carry(b, a, b"two, longer").expect("carry"));
     assert!(!store.carry(a, b, b"one").expect("carry"));
-    let hash = *blake3::hash(b"one").as_bytes();
-    let first = Carried { hash, from: a, to: b, size: 3, taken: 0 };
+    assert!(store.carry(a, c, b"one").expect("carry"), "the same bytes for another node");
+    let id = parcel_id(b, b"one");
+    let first = Carried { id, from: a, to: b, size: 3, taken: 0 };
     let rows = store.carried().expect("rows");
-    assert_eq!((rows.len(), &rows[0]), (2, &first));
-    store.note_taken(&hash).expect("note");
-    assert_eq!(store.carried().expect("rows")[0].taken, 1);
-    assert_eq!(store.carried_bytes(&hash).expect("bytes").as_deref(), Some(&b"one"[..]));
+    assert_eq!((rows.len(), &rows[0]), (3, &first));
+    store.note_taken(&id).expect("note");
+    let taken: Vec<u32> = store.carried().expect("rows").iter().map(|row| row.taken).collect();
+    assert_eq!(taken, [1, 0, 0]);
+    assert_eq!(store.carried_bytes(&id).expect("bytes").as_deref(), Some(&b"one"[..]));
     store.commit().expect("commit");
     store.begin().expect("begin");
-    store.drop_carried(&hash).expect("drop");
+    store.drop_carried(&id).expect("drop");
     store.rollback().expect("rollback");
-    assert_eq!(store.carried().expect("rows").len(), 2);
+    assert_eq!(store.carried().expect("rows").len(), 3);
     store.begin().expect("begin");
-    store.drop_carried(&hash).expect("drop");
-    assert_eq!(store.carried_bytes(&hash).expect("bytes"), None);
+    store.drop_carried(&id).expect("drop");
+    assert_eq!(store.carried_bytes(&id).expect("bytes"), None);
+    assert_eq!(store.carried_bytes(&parcel_id(c, b"one")).expect("bytes").as_deref(), Some(&b"one"[..]));
     store.commit().expect("commit");
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use certs::{NodeName, Site};
 
-use super::bundles::{Bundles, Carried, Handed, Reply, Scanned, Turn};
+use super::bundles::{Bundles, Carried, Handed, Reply, Scanned, Turn, parcel_id};
 use super::contents::{Contents, FileTotals, Held};
 use super::{
     Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals,
@@ -534,13 +534,13 @@ impl Bundles for Memory {
     }
 
     fn carry(&mut self, from: NodeName, to: NodeName, bytes: &[u8]) -> Result<bool> {
-        let hash = *blake3::hash(bytes).as_bytes();
-        if self.carried.rows.contains_key(&hash) {
+        let id = parcel_id(to, bytes);
+        if self.carried.rows.contains_key(&id) {
             return Ok(false);
         }
         let at = self.draw();
-        let row = Carried { hash, from, to, size: bytes.len() as u64, taken: 0 };
-        self.carried.put(hash, (at, row, bytes.to_vec()));
+        let row = Carried { id, from, to, size: bytes.len() as u64, taken: 0 };
+        self.carried.put(id, (at, row, bytes.to_vec()));
         Ok(true)
     }
 
@@ -550,20 +550,20 @@ impl Bundles for Memory {
         Ok(all.into_iter().map(|(_, row)| row).collect())
     }
 
-    fn carried_bytes(&mut self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>> {
-        Ok(self.carried.rows.get(hash).map(|(.., bytes)| bytes.clone()))
+    fn carried_bytes(&mut self, id: &[u8; 32]) -> Result<Option<Vec<u8>>> {
+        Ok(self.carried.rows.get(id).map(|(.., bytes)| bytes.clone()))
     }
 
-    fn note_taken(&mut self, hash: &[u8; 32]) -> Result<()> {
-        if let Some((at, mut row, bytes)) = self.carried.rows.get(hash).cloned() {
+    fn note_taken(&mut self, id: &[u8; 32]) -> Result<()> {
+        if let Some((at, mut row, bytes)) = self.carried.rows.get(id).cloned() {
             row.taken += 1;
-            self.carried.put(*hash, (at, row, bytes));
+            self.carried.put(*id, (at, row, bytes));
         }
         Ok(())
     }
 
-    fn drop_carried(&mut self, hash: &[u8; 32]) -> Result<()> {
-        self.carried.remove(hash);
+    fn drop_carried(&mut self, id: &[u8; 32]) -> Result<()> {
+        self.carried.remove(id);
         Ok(())
     }
 }

@@ -311,6 +311,7 @@ pub const DUTY: &[(&str, u64)] = &[
     ("proved equal by a bundle", 30),
     ("found different by a bundle", 10),
     ("a parcel of others on a stick", 10),
+    ("a part of a stick for two nodes", 10),
     ("a parcel carried on by a stick", 10),
     ("told: a copy of this node runs", 2),
     ("told: a chain forks", 20),

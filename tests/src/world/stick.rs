@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use certs::NodeName;
 use serde::{Deserialize, Serialize};
 use sync::item::Kind;
-use sync::replica::{Basis, Taken};
+use sync::replica::{Basis, Common, Taken};
 use sync::store::Store;
 use sync::store::bundles::{Bundles as _, Reply};
 use sync::store::memory::Memory;
@@ -71,18 +71,18 @@ impl Parcel {
     }
 }
 
-/// A stick: parcels with what is written on their outside.
+/// A stick: parcels with what is written on their outside, who sends them and who can read them.
 #[derive(Clone, Debug)]
 pub struct Stick {
     /// The machine that wrote it.
     pub by: usize,
-    parcels: Vec<(NodeName, NodeName, Vec<u8>)>,
+    parcels: Vec<(NodeName, Vec<NodeName>, Vec<u8>)>,
 }
 
 impl Stick {
     /// Whom the first parcel on it is for.
     pub fn meant_for(&self) -> Option<NodeName> {
-        self.parcels.first().map(|(_, to, _)| *to)
+        self.parcels.first().and_then(|(_, to, _)| to.first().copied())
     }
 }
 
@@ -119,8 +119,8 @@ pub(super) fn open_carried(
     desk: &mut Desk,
 ) {
     for parcel in replica.parcels(store).expect("memory reads").into_iter().filter(|p| p.to == me) {
-        let bytes = store.carried_bytes(&parcel.hash).expect("memory reads").unwrap_or_default();
-        replica.drop_parcel(&parcel.hash, store).expect("memory writes");
+        let bytes = store.carried_bytes(&parcel.id).expect("memory reads").unwrap_or_default();
+        replica.drop_parcel(&parcel.id, store).expect("memory writes");
         if open(now, parcel.from, &bytes, replica, store, desk).is_some_and(|t| t.answers > 0) {
             desk.vault.rare.push("an answer to a bundle over a link");
         }
@@ -134,7 +134,7 @@ fn parcel_answers(me: NodeName, replica: &mut SimReplica, store: &mut Memory) {
         let Some(letter) = replica.answers_for(peer, store).expect("memory reads") else { continue };
         for old in replica.parcels(store).expect("memory reads") {
             if (old.from, old.to) == (me, peer) {
-                replica.drop_parcel(&old.hash, store).expect("memory writes");
+                replica.drop_parcel(&old.id, store).expect("memory writes");
             }
         }
         let bytes = Parcel { number: 0, page: letter.bytes }.to_bytes();
@@ -151,28 +151,45 @@ impl World {
             return None;
         }
         let entropy = <[u8; 32]>::try_from(self.chance.bytes(32)).expect("32 bytes");
-        let mut export =
-            self.at(from, |r, s, _| r.begin_export(peer, basis, entropy, s).expect("memory writes"))?;
+        let mut recipients = vec![peer];
+        recipients.extend(self.second_recipient(from, peer));
+        let mut exports =
+            self.at(from, |r, s, _| r.begin_exports(&recipients, basis, entropy, s).expect("memory writes"))?;
         let now = self.clock(from);
-        let number = export.number();
-        let opening = self.at(from, |r, s, _| r.opening(now, &export, s).expect("memory reads"))?;
+        let number = exports.first().map_or(0, |export| export.number());
         let mut stick = Stick { by: from, parcels: Vec::new() };
-        let mut add = |page: Vec<u8>| stick.parcels.push((me, peer, Parcel { number, page }.to_bytes()));
-        add(opening.bytes);
-        while let Some(letter) =
-            self.at(from, |r, s, _| r.next_letter(&mut export, s).expect("memory writes"))?
+        let mut add = |to: &[NodeName], page: Vec<u8>| {
+            stick.parcels.push((me, to.to_vec(), Parcel { number, page }.to_bytes()));
+        };
+        let mut common = Common::begin(<[u8; 32]>::try_from(self.chance.bytes(32)).expect("32 bytes"));
+        let mut shared = false;
+        while let Some(letter) = self
+            .at(from, |r, s, _| r.next_common_letter(&mut common, &mut exports, s).expect("memory writes"))?
         {
-            add(letter.bytes);
+            add(&recipients, letter.bytes);
+            shared = true;
+        }
+        for mut export in exports {
+            let to = [export.peer()];
+            add(&to, self.at(from, |r, s, _| r.opening(now, &export, s).expect("memory reads"))?.bytes);
+            while let Some(letter) =
+                self.at(from, |r, s, _| r.next_letter(&mut export, s).expect("memory writes"))?
+            {
+                add(&to, letter.bytes);
+            }
+        }
+        if shared {
+            self.count("a part of a stick for two nodes");
         }
         let carried = self.at(from, |r, s, _| {
             let mut along = Vec::new();
             for parcel in r.parcels(s).expect("memory reads") {
                 if parcel.from != peer && parcel.to != me && r.is_on_the_way(peer, parcel.to) {
-                    let bytes = s.carried_bytes(&parcel.hash).expect("memory reads").unwrap_or_default();
-                    if r.taken_along(&parcel.hash, s).expect("memory writes") >= 3 {
-                        r.drop_parcel(&parcel.hash, s).expect("memory writes");
+                    let bytes = s.carried_bytes(&parcel.id).expect("memory reads").unwrap_or_default();
+                    if r.taken_along(&parcel.id, s).expect("memory writes") >= 3 {
+                        r.drop_parcel(&parcel.id, s).expect("memory writes");
                     }
-                    along.push((parcel.from, parcel.to, bytes));
+                    along.push((parcel.from, vec![parcel.to], bytes));
                 }
             }
             along
@@ -182,6 +199,15 @@ impl World {
         }
         stick.parcels.extend(carried);
         Some(stick)
+    }
+
+    /// Most sticks are also for the node above the one that it is carried to.
+    fn second_recipient(&mut self, from: usize, peer: NodeName) -> Option<NodeName> {
+        let above = peer.site().superior()?;
+        let (me, dice) = (self.machines[from].node, self.chance.below(3));
+        let mut machines = self.machines.iter().map(|machine| machine.node);
+        let other = machines.find(|node| node.site() == above && *node != me)?;
+        (dice > 0 && !self.revoked_for(from, other)).then_some(other)
     }
 
     /// A machine reads a stick.
@@ -204,7 +230,16 @@ impl World {
             for (from, to, bytes) in due {
                 let now = self.clock(at);
                 let last = self.machines[at].disk.last();
-                if to == me {
+                if from != me {
+                    for other in to.iter().filter(|to| **to != me) {
+                        self.count("a parcel of others on a stick");
+                        let carried = self.at(at, |r, s, _| r.carry(from, *other, &bytes, s));
+                        if carried.map(|kept| kept.expect("memory writes")).is_none() {
+                            return;
+                        }
+                    }
+                }
+                if to.contains(&me) {
                     let taken = self.at(at, |r, s, d| open(now, from, &bytes, r, s, d));
                     let Some(taken) = taken else { return }; // the power failed: the stick is read again, or not
                     self.check_named(stick.by, at, last);
@@ -226,11 +261,6 @@ impl World {
                     met.into_iter().filter(|(is, _)| *is).for_each(|(_, what)| self.count(what));
                     if taken.waiting > 0 {
                         waiting.push((from, to, bytes));
-                    }
-                } else if from != me {
-                    self.count("a parcel of others on a stick");
-                    if self.at(at, |r, s, _| r.carry(from, to, &bytes, s).expect("memory writes")).is_none() {
-                        return;
                     }
                 }
             }

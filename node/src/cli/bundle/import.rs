@@ -107,16 +107,17 @@ fn paragraph(report: &Report) -> String {
             counted(sums.settled, "item is", "items are"),
         );
     }
-    let carried = count(|f| f.carried > 0);
-    if carried > 0 {
-        let to: BTreeSet<&str> =
-            files.iter().filter(|f| f.carried > 0).filter_map(|f| f.to.as_deref()).collect();
-        let to = to.into_iter().collect::<Vec<_>>().join(", ");
-        words += &format!(
-            " {} for {to}: {} carried on unread, by the next link or bundle that leads there.",
-            counted(carried, "file is", "files are"),
-            if carried == 1 { "it is" } else { "they are" },
-        );
+    for (shared, unread) in [(false, " unread"), (true, " as well")] {
+        let these: Vec<&FileReport> = files.iter().filter(|f| f.carried > 0 && f.for_us == shared).collect();
+        let to: BTreeSet<&str> = these.iter().filter_map(|f| f.to.as_deref()).collect();
+        if !these.is_empty() {
+            words += &format!(
+                " {} for {}: {} carried on{unread}, by the next link or bundle that leads there.",
+                counted(these.len() as u64, "file is", "files are"),
+                to.into_iter().collect::<Vec<_>>().join(", "),
+                if these.len() == 1 { "it is" } else { "they are" },
+            );
+        }
     }
     if count(|f| f.own) > 0 {
         words +=

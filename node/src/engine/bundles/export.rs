@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use certs::NodeName;
 use serde_json::json;
 use sync::parcel::{Head, PAGE_OVERHEAD, Sealer};
-use sync::replica::{Basis, Export, Letter};
+use sync::replica::{Basis, Common, Export, Letter};
 use sync::store::Store;
 use sync::store::bundles::Bundles as _;
 
@@ -22,11 +22,13 @@ const RECIPIENTS: usize = 32;
 
 /// An export under way.
 pub(in super::super) struct Outgoing {
-    recipients: VecDeque<NodeName>,
-    all: Vec<NodeName>,
+    recipients: Vec<NodeName>,
     basis: Basis,
     most: u64,
-    own: Option<Own>,
+    begun: bool,
+    /// For single recipients, once what they share is written.
+    single: VecDeque<Export>,
+    parts: Option<Parts>,
     carried: Option<VecDeque<Group>>,
     /// The batches in each file.
     batches: BTreeMap<String, Vec<(NodeName, u64)>>,
@@ -35,9 +37,19 @@ pub(in super::super) struct Outgoing {
     parcels: u64,
 }
 
-/// The parts for one recipient.
-struct Own {
-    export: Export,
+/// The pages of an export.
+enum Source {
+    /// What several recipients must all get.
+    Common(Common, Vec<Export>),
+    /// What one must get, and what passes between it and this node alone.
+    Single(Export),
+}
+
+/// The parts that one source fills.
+struct Parts {
+    source: Source,
+    to: Vec<NodeName>,
+    number: u64,
     id: [u8; 16],
     part: u32,
     open: Option<Part>,
@@ -56,10 +68,10 @@ struct Part {
 struct Group {
     name: String,
     from: NodeName,
-    to: NodeName,
+    to: Vec<NodeName>,
     head: Vec<u8>,
-    /// Places and hashes.
-    pages: VecDeque<(u32, [u8; 32])>,
+    /// By their places, with what each is called here: one for several nodes is kept for each.
+    pages: BTreeMap<u32, Vec<[u8; 32]>>,
     begun: bool,
 }
 
@@ -67,7 +79,7 @@ struct Group {
 struct Chunk {
     file: String,
     from: NodeName,
-    to: NodeName,
+    to: Vec<NodeName>,
     bytes: Vec<u8>,
     begins: bool,
     ends: bool,
@@ -111,13 +123,13 @@ impl Engine {
                 self.parcel_answers(peer)?;
             }
         }
-        let all: Vec<NodeName> = recipients.into_iter().collect();
         let outgoing = Outgoing {
-            recipients: all.iter().copied().collect(),
-            all,
+            recipients: recipients.into_iter().collect(),
             basis,
             most: max_size,
-            own: None,
+            begun: false,
+            single: VecDeque::new(),
+            parts: None,
             carried: None,
             batches: BTreeMap::new(),
             items: 0,
@@ -142,7 +154,7 @@ impl Engine {
         Ok(match chunk {
             None => json!({ "end": true }),
             Some(Chunk { file, from, to, bytes, begins, ends }) => json!({
-                "file": file, "from": from, "to": to, "hex": hex(&bytes),
+                "file": file, "from": from, "to": joined(&to), "hex": hex(&bytes),
                 "begins": begins, "ends": ends, "end": false,
             }),
         })
@@ -158,7 +170,7 @@ impl Engine {
             }
         }
         let mut left = Vec::new();
-        for to in &outgoing.all {
+        for to in &outgoing.recipients {
             left.push(json!({ "to": to, "outbox": self.store.owed_count(*to)? }));
         }
         Ok(json!({
@@ -168,32 +180,39 @@ impl Engine {
 
     fn next_chunk(&mut self, outgoing: &mut Outgoing) -> Result<Option<Chunk>, Failure> {
         loop {
-            if let Some(mut own) = outgoing.own.take() {
-                let chunk = self.next_own(&mut own, outgoing)?;
-                let done = own.complete && own.queue.is_empty() && own.open.is_none();
-                if !done {
-                    outgoing.own = Some(own);
+            if let Some(mut parts) = outgoing.parts.take() {
+                let chunk = self.next_of_parts(&mut parts, outgoing)?;
+                if !(parts.complete && parts.queue.is_empty() && parts.open.is_none()) {
+                    outgoing.parts = Some(parts);
                 } else {
-                    outgoing.items += own.export.items();
+                    match parts.source {
+                        Source::Common(_, exports) => outgoing.single.extend(exports),
+                        Source::Single(export) => outgoing.items += export.items(),
+                    }
                 }
                 if chunk.is_some() {
                     return Ok(chunk);
                 }
                 continue;
             }
-            if let Some(to) = outgoing.recipients.pop_front() {
+            if !std::mem::replace(&mut outgoing.begun, true) {
+                let to = &outgoing.recipients;
+                for peer in to {
+                    outgoing.answers += self.store.replies_count(*peer)?;
+                }
                 let entropy = Self::entropy()?;
-                let mut id = [0; 16];
-                id.copy_from_slice(&Self::entropy()?[..16]);
-                outgoing.answers += self.store.replies_count(to)?;
-                let export = self.replica.begin_export(to, outgoing.basis, entropy, &mut self.store)?;
-                let queue = VecDeque::new();
-                outgoing.own = Some(Own { export, id, part: 0, open: None, queue, complete: false });
+                let exports = self.replica.begin_exports(to, outgoing.basis, entropy, &mut self.store)?;
+                let common = Common::begin(Self::entropy()?);
+                outgoing.parts = Some(Parts::new(Source::Common(common, exports))?);
+                continue;
+            }
+            if let Some(export) = outgoing.single.pop_front() {
+                outgoing.parts = Some(Parts::new(Source::Single(export))?);
                 continue;
             }
             let groups = match &mut outgoing.carried {
                 Some(groups) => groups,
-                none => none.insert(self.groups_for(&outgoing.all)?),
+                none => none.insert(self.groups_for(&outgoing.recipients)?),
             };
             let Some(group) = groups.front_mut() else { return Ok(None) };
             if !group.begun {
@@ -201,17 +220,19 @@ impl Engine {
                 outgoing.parcels += 1;
                 let Group { name, from, to, head, .. } = &*group;
                 let (file, bytes) = (name.clone(), head.clone());
-                let (from, to) = (*from, *to);
+                let (from, to) = (*from, to.clone());
                 return Ok(Some(Chunk { file, from, to, bytes, begins: true, ends: false }));
             }
-            let (file, from, to) = (group.name.clone(), group.from, group.to);
-            match group.pages.pop_front() {
-                Some((_, hash)) => {
+            let (file, from, to) = (group.name.clone(), group.from, group.to.clone());
+            match group.pages.pop_first() {
+                Some((_, ids)) => {
                     let skip = group.head.len();
-                    let bytes = self.store.carried_bytes(&hash)?.unwrap_or_default();
-                    let taken = self.replica.taken_along(&hash, &mut self.store)?;
-                    if taken >= TAKEN_ALONG {
-                        self.replica.drop_parcel(&hash, &mut self.store)?;
+                    let mut bytes = Vec::new();
+                    for id in ids {
+                        bytes = self.store.carried_bytes(&id)?.unwrap_or(bytes);
+                        if self.replica.taken_along(&id, &mut self.store)? >= TAKEN_ALONG {
+                            self.replica.drop_parcel(&id, &mut self.store)?;
+                        }
                     }
                     let bytes = bytes.get(skip..).unwrap_or_default().to_vec();
                     return Ok(Some(Chunk { file, from, to, bytes, begins: false, ends: false }));
@@ -225,43 +246,57 @@ impl Engine {
         }
     }
 
-    /// The next bytes of the parts for one recipient.
-    fn next_own(&mut self, own: &mut Own, outgoing: &mut Outgoing) -> Result<Option<Chunk>, Failure> {
-        let to = own.export.peer();
-        let from = self.me();
-        if own.open.is_none() {
-            own.part += 1;
-            let (label, sealer) = self.sealer(to, own.id, own.export.number(), own.part)?;
-            let opening = self.replica.opening(self.now, &own.export, &mut self.store)?;
-            own.queue.push_front(opening);
+    /// The next bytes of these parts; none when a part has just been finished, or there is nothing for one.
+    fn next_of_parts(
+        &mut self,
+        parts: &mut Parts,
+        outgoing: &mut Outgoing,
+    ) -> Result<Option<Chunk>, Failure> {
+        // One page is sealed when it is known whether another follows it in this part.
+        while parts.queue.len() < 2 && !parts.complete {
+            let next = match &mut parts.source {
+                Source::Common(common, exports) => {
+                    self.replica.next_common_letter(common, exports, &mut self.store)?
+                }
+                Source::Single(export) => self.replica.next_letter(export, &mut self.store)?,
+            };
+            match next {
+                Some(letter) => parts.queue.push_back(letter),
+                None => parts.complete = true,
+            }
+        }
+        let (from, to) = (self.me(), parts.to.clone());
+        let Some(part) = &mut parts.open else {
+            if parts.queue.is_empty() {
+                return Ok(None);
+            }
+            parts.part += 1;
+            let (label, sealer) = self.sealer(&to, parts.id, parts.number, parts.part)?;
+            if let Source::Single(export) = &parts.source {
+                parts.queue.push_front(self.replica.opening(self.now, export, &mut self.store)?);
+            }
             let bytes = sealer.head().to_vec();
             let size = 2 * bytes.len() as u64;
             let name = label.file_name();
-            own.open = Some(Part { name: name.clone(), sealer, size });
+            parts.open = Some(Part { name: name.clone(), sealer, size });
             return Ok(Some(Chunk { file: name, from, to, bytes, begins: true, ends: false }));
-        }
-        // One page is sealed when it is known whether another follows it in this part.
-        while own.queue.len() < 2 && !own.complete {
-            match self.replica.next_letter(&mut own.export, &mut self.store)? {
-                Some(letter) => own.queue.push_back(letter),
-                None => own.complete = true,
-            }
-        }
-        let (Some(letter), Some(part)) = (own.queue.pop_front(), &mut own.open) else {
-            own.open = None;
+        };
+        let Some(letter) = parts.queue.pop_front() else {
+            parts.open = None;
             return Ok(None);
         };
         let weight = |letter: &Letter| (letter.bytes.len() + PAGE_OVERHEAD) as u64;
         part.size += weight(&letter);
-        let last = own.queue.front().is_none_or(|next| part.size + weight(next) > outgoing.most);
+        let last = parts.queue.front().is_none_or(|next| part.size + weight(next) > outgoing.most);
         if let Some(batch) = letter.batch {
-            outgoing.batches.entry(part.name.clone()).or_default().push((to, batch));
+            let batches = outgoing.batches.entry(part.name.clone()).or_default();
+            batches.extend(to.iter().map(|peer| (*peer, batch)));
         }
         let mut bytes = self.sealed(&mut part.sealer, &letter, last)?;
         let file = part.name.clone();
         if last {
             bytes.extend(part.sealer.head());
-            own.open = None;
+            parts.open = None;
         }
         Ok(Some(Chunk { file, from, to, bytes, begins: false, ends: last }))
     }
@@ -276,19 +311,37 @@ impl Engine {
             if own_answers || !on_the_way || recipients.contains(&parcel.from) {
                 continue;
             }
-            let Some(bytes) = self.store.carried_bytes(&parcel.hash)? else { continue };
+            let Some(bytes) = self.store.carried_bytes(&parcel.id)? else { continue };
             let Ok(head) = Head::read(&bytes) else { continue };
             let Some(page) = head.page(&bytes[head.length()..]) else { continue };
             let group = || {
-                let head_bytes = bytes[..head.length()].to_vec();
-                let (name, pages) = (head.label.file_name(), VecDeque::new());
-                let (from, to) = (parcel.from, parcel.to);
-                Group { name, from, to, head: head_bytes, pages, begun: false }
+                let (name, head_bytes) = (head.label.file_name(), bytes[..head.length()].to_vec());
+                let (from, to) = (parcel.from, head.label.to.clone());
+                Group { name, from, to, head: head_bytes, pages: BTreeMap::new(), begun: false }
             };
             let group = groups.entry(head.hash()).or_insert_with(group);
-            group.pages.push_back((page.index, parcel.hash));
+            group.pages.entry(page.index).or_default().push(parcel.id);
         }
-        groups.values_mut().for_each(|group| group.pages.make_contiguous().sort_unstable());
         Ok(groups.into_values().collect())
     }
+}
+
+impl Parts {
+    fn new(source: Source) -> Result<Parts, Failure> {
+        let mut id = [0; 16];
+        id.copy_from_slice(&Engine::entropy()?[..16]);
+        let exports = match &source {
+            Source::Common(_, exports) => &exports[..],
+            Source::Single(export) => std::slice::from_ref(export),
+        };
+        let to = exports.iter().map(Export::peer).collect();
+        let number = exports.first().map_or(0, Export::number);
+        let queue = VecDeque::new();
+        Ok(Parts { source, to, number, id, part: 0, open: None, queue, complete: false })
+    }
+}
+
+/// Nodes for people and reports: their names with commas.
+fn joined(nodes: &[NodeName]) -> String {
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

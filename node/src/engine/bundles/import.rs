@@ -62,14 +62,15 @@ impl Engine {
     pub(super) fn take_page(&mut self, head: &str, page: &str) -> Reply {
         let (head, page) = (bytes_of(head)?, bytes_of(page)?);
         // A parcel that is not believed is an answer; a failure is of this node, and ends the import.
-        self.take_parcel(&head, &page)?.or_else(|refusal| {
+        self.take_parcel(&head, &page, true)?.or_else(|refusal| {
             let causes = refusal.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
             Ok(json!({ "not_taken": format!("{refusal}{causes}") }))
         })
     }
 
-    /// Takes in, or carries on, one page of a parcel. The inner error says why it is not believed.
-    fn take_parcel(&mut self, head_bytes: &[u8], page: &[u8]) -> Result<Reply, Failure> {
+    /// Takes in one page of a parcel, and carries it on to whom else it is for, unless it came over a link: each of them is
+    /// sent one of its own there. The inner error says why it is not believed.
+    fn take_parcel(&mut self, head_bytes: &[u8], page: &[u8], carry: bool) -> Result<Reply, Failure> {
         let me = self.me();
         let Known { head, key, .. } = match self.known_head(head_bytes) {
             Ok(known) => known,
@@ -92,18 +93,18 @@ impl Engine {
             said["own"] = true.into();
             return Ok(Ok(said));
         }
-        let Some(key) = key else {
-            let Some(to) = label.to.first().copied() else { return Ok(Err(refused(&ParcelError::NotForUs))) };
-            let bytes = [&head_bytes[..head.length()], page_bytes].concat();
-            self.replica.carry(label.from, to, &bytes, &mut self.store)?;
-            said["carried"] = true.into();
-            return Ok(Ok(said));
-        };
-        let plain = match head.open_page(key, &page) {
+        let plain = match key.as_ref().map(|key| head.open_page(key, &page)).transpose() {
             Ok(plain) => plain,
             Err(e) => return Ok(Err(refused(&e))),
         };
         let record = head.record.clone();
+        let others: Vec<NodeName> = label.to.iter().copied().filter(|to| carry && *to != me).collect();
+        let bytes = [&head_bytes[..head.length()], page_bytes].concat();
+        for to in others {
+            self.replica.carry(label.from, to, &bytes, &mut self.store)?;
+            said["carried"] = true.into();
+        }
+        let Some(plain) = plain else { return Ok(Ok(said)) };
         self.replica.put_directory(Kind::RECORD, &record, &mut self.store, &mut self.desk)?;
         let (from, number) = (label.from, label.number);
         let taken =
@@ -124,7 +125,7 @@ impl Engine {
             let bytes = self.store.carried_bytes(&hash)?.unwrap_or_default();
             self.replica.drop_parcel(&hash, &mut self.store)?;
             let outcome = match Head::read(&bytes) {
-                Ok(head) => self.take_parcel(&bytes[..head.length()], &bytes[head.length()..])?,
+                Ok(head) => self.take_parcel(&bytes[..head.length()], &bytes[head.length()..], false)?,
                 Err(e) => Err(refused(&e)),
             };
             match outcome {

@@ -10,13 +10,13 @@
 //! Nearer is a matter of names alone: steps up and down the tiers. So no parcel ever goes in a circle. What is carried
 //! is bounded; past that the oldest is dropped, and whoever sent it sends it again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use certs::{NodeName, Site};
 
 use super::super::Replica;
 use crate::matter::Matter;
-use crate::store::bundles::Carried;
+use crate::store::bundles::{Carried, parcel_id};
 use crate::store::{self, Store};
 use crate::trust::{Membership, Trust};
 use crate::wire::{CarryBody, Frame, Lane};
@@ -33,8 +33,8 @@ const AT_ONCE: usize = 8;
 pub(super) struct Carrying {
     /// What is kept, once it was looked at.
     rows: Option<Vec<Carried>>,
-    /// On their way to a peer.
-    sent: BTreeMap<NodeName, BTreeSet<[u8; 32]>>,
+    /// On their way to a peer, with the hashes that it will answer.
+    sent: BTreeMap<NodeName, BTreeMap<[u8; 32], [u8; 32]>>,
     /// Something may go now that could not before.
     pub(super) stirred: bool,
 }
@@ -65,7 +65,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     /// The parcels that have come for this node and wait to be opened.
     pub fn parcels_for_me<S: Store>(&mut self, store: &mut S) -> store::Result<Vec<[u8; 32]>> {
         let me = self.me;
-        Ok(self.kept_parcels(store)?.iter().filter(|p| p.to == me).map(|p| p.hash).collect())
+        Ok(self.kept_parcels(store)?.iter().filter(|p| p.to == me).map(|p| p.id).collect())
     }
 
     /// A link is up: it may lead somewhere.
@@ -87,8 +87,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         if !store.carry(from, to, bytes)? {
             return Ok(false);
         }
-        let hash = *blake3::hash(bytes).as_bytes();
-        rows.push(Carried { hash, from, to, size: bytes.len() as u64, taken: 0 });
+        rows.push(Carried { id: parcel_id(to, bytes), from, to, size: bytes.len() as u64, taken: 0 });
         let (mut count, mut size) = (rows.len(), rows.iter().map(|r| r.size).sum::<u64>());
         let mut oldest = Vec::new();
         for row in rows.iter().filter(|row| row.to != me) {
@@ -96,26 +95,26 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 break;
             }
             (count, size) = (count - 1, size - row.size);
-            oldest.push(row.hash);
+            oldest.push(row.id);
         }
-        oldest.iter().try_for_each(|hash| self.drop_parcel(hash, store))?;
+        oldest.iter().try_for_each(|id| self.drop_parcel(id, store))?;
         Ok(true)
     }
 
     /// A bundle has taken a parcel along; how many have by now.
-    pub fn taken_along<S: Store>(&mut self, hash: &[u8; 32], store: &mut S) -> store::Result<u32> {
-        store.note_taken(hash)?;
+    pub fn taken_along<S: Store>(&mut self, id: &[u8; 32], store: &mut S) -> store::Result<u32> {
+        store.note_taken(id)?;
         let mut rows = self.kept_parcels(store)?.iter_mut();
-        Ok(rows.find(|row| row.hash == *hash).map_or(0, |row| {
+        Ok(rows.find(|row| row.id == *id).map_or(0, |row| {
             row.taken += 1;
             row.taken
         }))
     }
 
     /// Forgets a parcel.
-    pub fn drop_parcel<S: Store>(&mut self, hash: &[u8; 32], store: &mut S) -> store::Result<()> {
-        self.kept_parcels(store)?.retain(|row| row.hash != *hash);
-        store.drop_carried(hash)
+    pub fn drop_parcel<S: Store>(&mut self, id: &[u8; 32], store: &mut S) -> store::Result<()> {
+        self.kept_parcels(store)?.retain(|row| row.id != *id);
+        store.drop_carried(id)
     }
 
     /// Whether a parcel for `to` is better off with `via` than here.
@@ -137,16 +136,22 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         self.bundles.carry.sent.retain(|peer, _| links.contains_key(peer));
         let linked: Vec<NodeName> =
             links.iter().filter(|(_, link)| link.view().connected).map(|(peer, _)| *peer).collect();
-        for Carried { hash, from, to, .. } in self.parcels(store)? {
+        for Carried { id, from, to, .. } in self.parcels(store)? {
             let nearer = |peer: &&NodeName| self.is_on_the_way(**peer, to) && **peer != from;
             let best =
                 linked.iter().filter(nearer).min_by_key(|p| (**p != to, distance(p.site(), to.site())));
             let Some(peer) = best.copied().filter(|_| to != me) else { continue };
             let sent = self.bundles.carry.sent.entry(peer).or_default();
-            if sent.len() >= AT_ONCE || !sent.insert(hash) {
+            if sent.len() >= AT_ONCE || sent.contains_key(&id) {
                 continue;
             }
-            if let Some(bytes) = store.carried_bytes(&hash)? {
+            if let Some(bytes) = store.carried_bytes(&id)? {
+                let hash = *blake3::hash(&bytes).as_bytes();
+                // The answer names the bytes alone: what goes to two nodes through one peer goes once after the other.
+                if sent.values().any(|other| *other == hash) {
+                    continue;
+                }
+                sent.insert(id, hash);
                 self.send(peer, Lane::Bulk, &Frame::Carry(CarryBody { from, to, bytes }));
             }
         }
@@ -176,10 +181,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<()> {
         // Only what it was given: a peer makes nobody forget what it never had.
-        if self.bundles.carry.sent.get_mut(&peer).is_some_and(|sent| sent.remove(hash)) {
-            self.bundles.carry.stirred = true;
-            self.drop_parcel(hash, store)?;
-        }
+        let Some(sent) = self.bundles.carry.sent.get_mut(&peer) else { return Ok(()) };
+        let Some(id) = sent.iter().find(|(_, bytes)| *bytes == hash).map(|(id, _)| *id) else {
+            return Ok(());
+        };
+        sent.remove(&id);
+        self.bundles.carry.stirred = true;
+        self.drop_parcel(&id, store)?;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use certs::NodeName;
 use serde::{Deserialize, Serialize};
 
 use super::super::draft::Draft;
-use super::super::outgoing::Packed;
+use super::super::outgoing::{Packed, row};
 use super::super::{Chance, Event, Replica};
 use super::import::RUNS;
 use super::{APART, Exchanged, FAR_APART};
@@ -16,14 +16,14 @@ use crate::matter::Matter;
 use crate::parcel::MAX_PAGE;
 use crate::sketch::{Encoder, Half, Key};
 use crate::store::bundles::{Handed, Scanned, Turn};
-use crate::store::{self, Position, Store};
+use crate::store::{self, Debt, Position, Store};
 use crate::trust::Trust;
 use crate::wire::{
     Closing, Frame, MAX_BATCH_ITEMS, Opening, SeekBody, SketchBody, VERSION, Want, WantBody, places, runs,
 };
 
 /// How many rows of an outbox are looked at for one batch.
-const LOOK: usize = 4096;
+pub(super) const LOOK: usize = 4096;
 
 /// Cells of a sketch in a bundle: enough for some 3,000 differences. A second journey costs days, not milliseconds.
 const CELLS: u32 = 4096;
@@ -87,16 +87,16 @@ impl Letter {
 
 /// An export under way.
 pub struct Export {
-    peer: NodeName,
+    pub(super) peer: NodeName,
     number: u64,
     chance: Chance,
     stage: Stage,
     queue: VecDeque<Letter>,
-    out: BTreeSet<(Option<DocId>, ItemHash)>,
-    whole: BTreeSet<DocId>,
+    pub(super) out: BTreeSet<(Option<DocId>, ItemHash)>,
+    pub(super) whole: BTreeSet<DocId>,
     after: Option<Turn>,
     drafted: bool,
-    scan: Option<(Position, Position)>,
+    pub(super) scan: Option<(Position, Position)>,
     batches: u64,
     items: u64,
     short: bool,
@@ -122,22 +122,40 @@ impl Export {
 }
 
 impl<T: Trust, M: Matter> Replica<T, M> {
-    /// Begins a bundle for `peer`. `entropy` is used for nothing else: a copy of this node must draw other batch ids.
-    pub fn begin_export<S: Store>(
+    /// Begins a bundle for each of `peers`, all under one number. `entropy` is used for nothing else: a copy of this node
+    /// must draw other batch ids.
+    pub fn begin_exports<S: Store>(
         &mut self,
-        peer: NodeName,
+        peers: &[NodeName],
         basis: Basis,
         entropy: [u8; 32],
         store: &mut S,
+    ) -> store::Result<Vec<Export>> {
+        let mut number = 0;
+        for peer in peers {
+            self.know_peer(*peer, store)?;
+            number = number.max(self.exchanged(*peer, store)?.number + 1);
+        }
+        let mut chance = Chance { seed: entropy, drawn: 0 };
+        let mut begin = |peer: &NodeName| self.begin_export(*peer, number, basis, chance.draw(), store);
+        peers.iter().map(&mut begin).collect()
+    }
+
+    fn begin_export<S: Store>(
+        &mut self,
+        peer: NodeName,
+        number: u64,
+        basis: Basis,
+        seed: [u8; 32],
+        store: &mut S,
     ) -> store::Result<Export> {
-        self.know_peer(peer, store)?;
         let mut exchanged = self.exchanged(peer, store)?;
-        exchanged.number += 1;
+        exchanged.number = number;
         self.keep_exchanged(peer, &exchanged, store)?;
         let mut export = Export {
             peer,
-            number: exchanged.number,
-            chance: Chance { seed: entropy, drawn: 0 },
+            number,
+            chance: Chance { seed, drawn: 0 },
             stage: Stage::Answers,
             queue: VecDeque::new(),
             out: BTreeSet::new(),
@@ -272,7 +290,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return Ok(());
         }
         export.drafted = true;
-        self.hand_out(export, draft, None, store)
+        self.hand_out_one(export, draft, None, store)
     }
 
     fn has_more_rows<S: Store>(&mut self, export: &mut Export, store: &mut S) -> store::Result<bool> {
@@ -308,53 +326,81 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         if draft.is_empty() {
             return Ok(());
         }
-        self.hand_out(export, draft, owed.then_some(scanned), store)
+        self.hand_out_one(export, draft, owed.then_some(scanned), store)
     }
 
-    /// Turns a draft into pages, and remembers what they hand out.
-    fn hand_out<S: Store>(
+    fn hand_out_one<S: Store>(
         &mut self,
         export: &mut Export,
         draft: Draft,
         scanned: Option<Scanned>,
         store: &mut S,
     ) -> store::Result<()> {
-        let peer = export.peer;
+        let mut chance = export.chance.clone();
+        let exports = std::slice::from_mut(export);
+        let (letters, files) = self.hand_out(exports, &mut chance, draft, &[scanned], store)?;
+        export.chance = chance;
+        export.queue.extend(letters);
+        export.files.extend(files.into_iter().map(|file| (file, None)));
+        Ok(())
+    }
+
+    /// Turns a draft for these exports into pages, and remembers for each what they hand out; `scanned` is of each. Returns
+    /// the pages, and the files whose manifests are in them.
+    pub(super) fn hand_out<S: Store>(
+        &mut self,
+        exports: &mut [Export],
+        chance: &mut Chance,
+        draft: Draft,
+        scanned: &[Option<Scanned>],
+        store: &mut S,
+    ) -> store::Result<(Vec<Letter>, Vec<ItemHash>)> {
+        let (mut letters, mut files) = (Vec::new(), Vec::new());
+        let Some(first) = exports.first().map(|export| export.peer) else { return Ok((letters, files)) };
         let items: Vec<Item> =
             draft.directory.into_iter().chain(draft.docs.into_iter().flat_map(|(_, items)| items)).collect();
         let mut whole = draft.whole;
         let mut pieces = vec![items];
         while let Some(mut piece) = pieces.pop() {
             // What a receiver does not know by a short name would cost another journey.
-            let Packed { load, stuck, .. } = self.load_of(peer, &piece, true, store)?;
+            let Packed { load, stuck, .. } = self.load_of(first, &piece, true, store)?;
             let packed = load.pack();
-            if packed.len() > MAX_PAGE - 64 && piece.len() > 1 {
+            let too_large = packed.len() > MAX_PAGE - 64 && piece.len() > 1;
+            if too_large || load.is_empty() {
+                let whole = std::mem::take(&mut whole);
+                exports.iter().try_for_each(|export| self.itemise(export.peer, &whole, store))?;
+            }
+            if too_large {
                 let rest = piece.split_off(piece.len() / 2);
                 pieces.extend([rest, piece]);
-                self.itemise(peer, &std::mem::take(&mut whole), store)?;
                 continue;
             }
-            export.short |= !stuck.is_empty();
-            export.out.extend(piece.iter().map(|i| (i.doc, i.hash)));
-            export.whole.extend(&whole);
+            let left: Vec<Debt> =
+                piece.iter().filter(|i| stuck.contains(&i.hash)).map(|i| row(i.doc, i.hash)).collect();
+            for export in exports.iter_mut() {
+                export.short |= !stuck.is_empty();
+                export.out.extend(piece.iter().map(|i| (i.doc, i.hash)));
+                export.whole.extend(&whole);
+                store.owe(export.peer, &left)?;
+            }
             if load.is_empty() {
-                self.itemise(peer, &std::mem::take(&mut whole), store)?;
                 continue;
             }
-            let id = u64::from_be_bytes(export.chance.draw());
+            let id = u64::from_be_bytes(chance.draw());
             let sent: Vec<&Item> = piece.iter().filter(|i| !stuck.contains(&i.hash)).collect();
-            let manifests = sent.iter().filter(|i| i.kind == Kind::FILE).map(|i| (i.hash, None));
-            export.files.extend(manifests);
+            files.extend(sent.iter().filter(|i| i.kind == Kind::FILE).map(|i| i.hash));
             let items: Vec<_> = sent.iter().map(|i| (i.doc, i.hash)).collect();
-            let count = items.len();
-            store.hand(peer, id, &Handed { number: export.number, items, whole: whole.clone(), scanned })?;
-            export.batches += 1;
-            export.items += count as u64;
+            for (export, scanned) in exports.iter_mut().zip(scanned) {
+                let (number, items, whole) = (export.number, items.clone(), whole.clone());
+                store.hand(export.peer, id, &Handed { number, items, whole, scanned: *scanned })?;
+                export.batches += 1;
+                export.items += sent.len() as u64;
+            }
             let mut letter = Letter::of(&Frame::Batch { id, load: packed });
-            (letter.batch, letter.items) = (Some(id), count);
-            export.queue.push_back(letter);
+            (letter.batch, letter.items) = (Some(id), sent.len());
+            letters.push(letter);
         }
-        Ok(())
+        Ok((letters, files))
     }
 
     /// Pieces of the files whose manifests went along, and of those that the peer asked for.

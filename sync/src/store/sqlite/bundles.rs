@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{RawDebt, Sqlite, damaged, name, read_id};
 use crate::item::Class;
-use crate::store::bundles::{Bundles, Carried, Handed, Reply, Scanned, Turn};
+use crate::store::bundles::{Bundles, Carried, Handed, Reply, Scanned, Turn, parcel_id};
 use crate::store::{Debt, Position, Result};
 
 pub(super) const TABLE: &str = "
@@ -142,8 +142,8 @@ impl Bundles for Sqlite {
         let mut insert = self.connection.prepare_cached(
             "INSERT OR IGNORE INTO carried(hash, sender, recipient, taken, bytes) VALUES(?1, ?2, ?3, 0, ?4)",
         )?;
-        let hash = blake3::hash(bytes);
-        Ok(insert.execute(params![hash.as_bytes(), from.to_string(), to.to_string(), bytes])? > 0)
+        let id = parcel_id(to, bytes);
+        Ok(insert.execute(params![id, from.to_string(), to.to_string(), bytes])? > 0)
     }
 
     fn carried(&mut self) -> Result<Vec<Carried>> {
@@ -151,32 +151,32 @@ impl Bundles for Sqlite {
             "SELECT hash, sender, recipient, length(bytes), taken FROM carried ORDER BY id",
         )?;
         let rows = query.query_map([], |r| {
-            let (hash, from, to) = (r.get::<_, Vec<u8>>(0)?, r.get::<_, String>(1)?, r.get::<_, String>(2)?);
-            Ok((hash, from, to, r.get::<_, i64>(3)?, r.get::<_, u32>(4)?))
+            let (id, from, to) = (r.get::<_, Vec<u8>>(0)?, r.get::<_, String>(1)?, r.get::<_, String>(2)?);
+            Ok((id, from, to, r.get::<_, i64>(3)?, r.get::<_, u32>(4)?))
         })?;
         rows.map(|row| {
-            let (hash, from, to, size, taken) = row?;
-            let hash = read_id(hash, |hash| hash)?;
-            Ok(Carried { hash, from: name(&from)?, to: name(&to)?, size: size as u64, taken })
+            let (id, from, to, size, taken) = row?;
+            let id = read_id(id, |id| id)?;
+            Ok(Carried { id, from: name(&from)?, to: name(&to)?, size: size as u64, taken })
         })
         .collect()
     }
 
-    fn carried_bytes(&mut self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>> {
+    fn carried_bytes(&mut self, id: &[u8; 32]) -> Result<Option<Vec<u8>>> {
         let mut query = self.connection.prepare_cached("SELECT bytes FROM carried WHERE hash = ?1")?;
-        Ok(query.query_row([hash], |r| r.get(0)).optional()?)
+        Ok(query.query_row([id], |r| r.get(0)).optional()?)
     }
 
-    fn note_taken(&mut self, hash: &[u8; 32]) -> Result<()> {
+    fn note_taken(&mut self, id: &[u8; 32]) -> Result<()> {
         let mut update =
             self.connection.prepare_cached("UPDATE carried SET taken = taken + 1 WHERE hash = ?1")?;
-        update.execute([hash])?;
+        update.execute([id])?;
         Ok(())
     }
 
-    fn drop_carried(&mut self, hash: &[u8; 32]) -> Result<()> {
+    fn drop_carried(&mut self, id: &[u8; 32]) -> Result<()> {
         let mut delete = self.connection.prepare_cached("DELETE FROM carried WHERE hash = ?1")?;
-        delete.execute([hash])?;
+        delete.execute([id])?;
         Ok(())
     }
 }
