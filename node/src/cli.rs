@@ -17,6 +17,7 @@ mod run;
 mod screen;
 mod show;
 mod ticket;
+mod token;
 mod user;
 mod watch;
 
@@ -84,6 +85,9 @@ enum Command {
     /// Accounts of the desk.
     #[command(subcommand)]
     User(user::User),
+    /// Tokens, with which programs ask the desk's `/api/v1`.
+    #[command(subcommand)]
+    Token(token::Token),
     /// What was done at the desk: a log that only grows.
     Audit(user::AuditArgs),
     /// The configuration.
@@ -183,6 +187,7 @@ impl Cli {
             Command::Plan(args) => args.run(self),
             Command::Bundle(command) => command.run(self),
             Command::User(command) => command.run(self),
+            Command::Token(command) => command.run(self),
             Command::Audit(args) => args.run(self),
             Command::Config(ConfigCommand::Check(args)) => self.check(args),
             Command::Completions { shell } => papers::completions(*shell),

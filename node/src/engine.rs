@@ -485,6 +485,7 @@ impl Engine {
             Request::New { tickets, user } => self.create(tickets, user.as_deref()),
             Request::Act { id, act, user } => self.act(id, act, user.as_deref()),
             Request::Note { id, text, user } => self.note(id, text, user.as_deref()),
+            Request::When { state, then } => self.when(state, then),
             Request::File(request) => self.file(request),
             Request::Bundle(request) => self.bundle(request),
             Request::Show { id, reveal, user } => self.show(id, reveal.as_deref(), user.as_deref()),
@@ -534,6 +535,19 @@ impl Engine {
                 .iter()
                 .map(|(at, text)| json!({ "at": shown_time(*at), "text": text }))
                 .collect()),
+        }
+    }
+
+    /// Asks, if the ticket is still as whoever asks has seen it. Nothing comes in between: it is one transaction.
+    fn when(&mut self, state: &str, then: &Request) -> Reply {
+        let (Request::Act { id, .. } | Request::Note { id, .. }) = then else {
+            return Err(Failure::new(FailureKind::Usage, "only an action or a note depends on a state"));
+        };
+        let now = self.show(id, None, None)?["state_hash"].as_str().unwrap_or_default().to_owned();
+        match now == state {
+            true => self.ask(then),
+            false => Err(Failure::new(FailureKind::NeedsPerson, crate::request::MOVED)
+                .hint("read it again, and decide anew")),
         }
     }
 

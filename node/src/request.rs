@@ -96,6 +96,13 @@ pub enum Request {
         /// Who sits at the desk.
         user: Option<String>,
     },
+    /// An action or a note, if the ticket is still in the state that whoever asks has seen; else it fails with [`MOVED`].
+    When {
+        /// The `state_hash` of the ticket, as `Show` gave it.
+        state: String,
+        /// The request.
+        then: Box<Request>,
+    },
     /// A ticket's files.
     File(FileRequest),
     /// Bundles for and from sites without a line.
@@ -270,6 +277,7 @@ impl Request {
             Request::New { .. } => "new",
             Request::Act { .. } => "act",
             Request::Note { .. } => "note",
+            Request::When { then, .. } => then.name(),
             Request::File(_) => "file",
             Request::Bundle(_) => "bundle",
             Request::Show { .. } => "show",
@@ -299,6 +307,9 @@ impl Request {
         }
     }
 }
+
+/// What a failure says when a ticket is not in the state that was seen.
+pub const MOVED: &str = "the ticket has changed since";
 
 /// Why a request was not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -360,6 +371,12 @@ impl Failure {
     pub fn hint(mut self, hint: impl fmt::Display) -> Failure {
         self.hint = Some(hint.to_string());
         self
+    }
+
+    /// Whether what was named is not here.
+    pub fn is_absent(&self) -> bool {
+        self.kind == FailureKind::Failed
+            && self.message.split_once(" is here").is_some_and(|(what, _)| what.starts_with("no ticket "))
     }
 
     /// With a cause.

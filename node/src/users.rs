@@ -1,7 +1,7 @@
 //! Who works at a node's desk: accounts, what each may ask for, sessions, and a log of what they did.
 //!
 //! ```text
-//! DIR/desk.db      accounts, sessions, failed attempts, drafts, the audit log
+//! DIR/desk.db      accounts, sessions, failed attempts, drafts, the audit log; tokens of programs, and answers to them
 //! DIR/audit.head   the newest line of the audit log, beside it for the day when its end is cut off
 //! ```
 //!
@@ -12,12 +12,14 @@
 //! *Leaves to others*: which action a ticket allows (the engine), and how a page looks (`desk`).
 
 mod account;
+mod answer;
 mod audit;
 mod draft;
 mod password;
 pub mod rights;
 mod session;
 mod throttle;
+mod token;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -27,12 +29,14 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 pub use account::{Account, MAX_NAME};
+pub use answer::{Answer, Begun, MAX_KEY};
 pub use audit::{Audit, HEAD, Line, Verified};
 pub use draft::MAX_DRAFT;
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use rights::{Denied, Role};
 pub use session::{ABSOLUTE_MS, IDLE_MS, Session, Stays, Token};
 pub use throttle::Wait;
+pub use token::{ApiToken, SCOPES, Scope};
 
 use crate::request::{Failure, FailureKind};
 
@@ -40,7 +44,7 @@ use crate::request::{Failure, FailureKind};
 pub const DATABASE: &str = "desk.db";
 
 /// The version of the tables.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// How long a change waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -96,9 +100,8 @@ impl Users {
                 {
                     tx.execute_batch(tables)?;
                 }
-                tx.pragma_update(None, "user_version", SCHEMA)?;
             }
-            SCHEMA => {}
+            1 | SCHEMA => {}
             other => {
                 return Err(Failure::new(
                     FailureKind::Configuration,
@@ -106,6 +109,13 @@ impl Users {
                 )
                 .hint("update this program"));
             }
+        }
+        if version < 2 {
+            tx.execute_batch(token::TABLES)?;
+            tx.execute_batch(answer::TABLES)?;
+        }
+        if version != SCHEMA {
+            tx.pragma_update(None, "user_version", SCHEMA)?;
         }
         tx.commit()?;
         Ok(Users { db: Mutex::new(db), dir: dir.to_owned() })

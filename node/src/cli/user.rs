@@ -14,7 +14,7 @@ use crate::request::{Failure, FailureKind};
 use crate::users::{Account, Line, Role, Users};
 
 /// What the audit log gives as the address of these commands.
-const HERE: &str = "command line";
+pub(super) const HERE: &str = "command line";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
@@ -112,7 +112,7 @@ impl AuditArgs {
 }
 
 /// The accounts of a data directory. They are its owner's: a file that somebody else made would lock the node out.
-fn open(dir: &Path) -> Result<Users, Failure> {
+pub(super) fn open(dir: &Path) -> Result<Users, Failure> {
     let wrong = |what: String| Failure::new(FailureKind::Configuration, what);
     if !dir.join("node.db").exists() {
         return Err(wrong(format!("{} is no data directory", dir.display()))

@@ -19,7 +19,7 @@ use super::listen::Client;
 use super::words::Words;
 use crate::daemon::now_ms;
 use crate::request::{Failure, FailureKind, Language, Reply, Request};
-use crate::users::{Session, Users, rights};
+use crate::users::{Scope, Session, Users, rights};
 
 /// Sent by the page itself and not by a person: it keeps nobody signed in.
 const LIVE: &str = "x-live";
@@ -32,6 +32,8 @@ const DENIED: &str = "denied: ";
 pub(super) struct Signed {
     pub(super) session: Session,
     pub(super) address: String,
+    /// What a program's token is for; `None` for a person, who is bound by the role alone.
+    pub(super) scopes: Option<Vec<Scope>>,
 }
 
 impl Signed {
@@ -119,7 +121,7 @@ async fn session(app: &Arc<App>, parts: &Parts) -> Result<Option<Signed>, Failur
     let Some(token) = app.jar.shown(&parts.headers, SESSION) else { return Ok(None) };
     let used = !parts.headers.contains_key(LIVE);
     let session = app.on_users(move |users| users.session(&token, used, now_ms())).await?;
-    Ok(session.map(|session| Signed { session, address: address(parts) }))
+    Ok(session.map(|session| Signed { session, address: address(parts), scopes: None }))
 }
 
 /// Somebody who is signed in and may still have to change the first password.
@@ -251,6 +253,19 @@ impl App {
             }
             return Err(failure);
         }
+        if let Some(scopes) = &who.scopes {
+            let needed = Scope::of(&request);
+            if needed.is_none_or(|scope| !scopes.contains(&scope)) {
+                let scope = needed.map_or("none there is", Scope::name);
+                self.note(who, "refused", ticket.as_deref(), &format!("{what}: needs the scope {scope}"))
+                    .await?;
+                return Err(Failure::new(
+                    FailureKind::NeedsPerson,
+                    format!("{DENIED}this token is not for that: it needs the scope {scope}"),
+                )
+                .hint("whoever looks after the node makes another: `hotline token add`"));
+            }
+        }
         let audited = rights::is_audited(&request);
         if audited {
             self.note(who, &what, ticket.as_deref(), &detail).await?;
@@ -288,6 +303,9 @@ pub(super) fn sentence(failure: &Failure) -> &str {
 /// The request in this account's name, whatever the page said.
 fn named(mut request: Request, name: &str) -> Request {
     use crate::files::FileRequest as File;
+    if let Request::When { state, then } = request {
+        return Request::When { state, then: Box::new(named(*then, name)) };
+    }
     let name = Some(name.to_owned());
     match &mut request {
         Request::New { user, .. }
@@ -308,6 +326,9 @@ fn named(mut request: Request, name: &str) -> Request {
 
 /// What the audit log says of a request: what, on which ticket, and a few words. No caller's data is in any of them.
 fn described(request: &Request) -> (String, Option<String>, String) {
+    if let Request::When { then, .. } = request {
+        return described(then);
+    }
     let json = serde_json::to_value(request).unwrap_or_default();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let act = match json["act"].is_object() {
@@ -339,6 +360,9 @@ mod tests {
     #[test]
     fn a_page_cannot_speak_in_another_name() {
         let request = Request::Note { id: "x".into(), text: "t".into(), user: Some("boss".into()) };
+        let when = |request: &Request| Request::When { state: "s".into(), then: Box::new(request.clone()) };
+        assert_eq!(named(when(&request), "li"), when(&named(request.clone(), "li")));
+        assert_eq!(described(&when(&request)), described(&request));
         assert_eq!(
             named(request, "li"),
             Request::Note { id: "x".into(), text: "t".into(), user: Some("li".into()) }

@@ -66,7 +66,7 @@ pub(super) fn normal(name: &str) -> String {
     name.trim().to_ascii_lowercase()
 }
 
-fn check_name(name: &str) -> Result<String, Failure> {
+pub(super) fn check_name(name: &str) -> Result<String, Failure> {
     let name = normal(name);
     let fine = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     if name.is_empty() || name.chars().count() > MAX_NAME || !name.chars().all(fine) {

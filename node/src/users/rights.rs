@@ -177,6 +177,7 @@ pub fn needs(request: &Request) -> &'static [Right] {
     match request {
         Request::New { .. } => &[Take],
         Request::Note { .. } => &[Note],
+        Request::When { then, .. } => needs(then),
         Request::Act { act, .. } => match act {
             Act::Answer { .. } | Act::Redirect { .. } | Act::Reject { .. } => &[Answer],
             Act::Dispatch { .. } => &[Dispatch],
@@ -287,6 +288,7 @@ pub fn who_may(request: &Request) -> Vec<Role> {
 pub fn is_audited(request: &Request) -> bool {
     match request {
         Request::New { .. } | Request::Act { .. } | Request::Note { .. } | Request::Reveal { .. } => true,
+        Request::When { then, .. } => is_audited(then),
         Request::Show { reveal, .. } | Request::Lookup { reveal, .. } => reveal.is_some(),
         Request::File(file) => match file {
             FileRequest::Attach { .. } | FileRequest::AttachEnd { .. } | FileRequest::Fetch { .. } => true,
@@ -329,6 +331,10 @@ mod tests {
         let all = vec![
             (json!({ "ask": "new", "tickets": [] }), "AL"),
             (json!({ "ask": "note", "id": "x", "text": "t" }), "ALHFS"),
+            (
+                json!({ "ask": "when", "state": "s", "then": { "ask": "note", "id": "x", "text": "t" } }),
+                "ALHFS",
+            ),
             (act(json!({ "do": "answer", "text": "t" })), "AL"),
             (act(json!({ "do": "redirect", "to": "12306", "text": "t" })), "AL"),
             (act(json!({ "do": "reject", "reason": "t" })), "AL"),

@@ -65,6 +65,13 @@ pub struct Session {
     hash: [u8; 32],
 }
 
+impl Session {
+    /// What a program asks in that has shown a token. It is no browser's: no form carries anything of it.
+    pub fn of_program(account: Account) -> Session {
+        Session { account, form: String::new(), language: Language::En, hash: [0; 32] }
+    }
+}
+
 impl Users {
     /// Whether this is the account's password. A wrong one, and a name that nobody has, cost the same and are answered alike;
     /// a locked account is told so only to whoever knows its password.
