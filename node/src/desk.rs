@@ -6,11 +6,14 @@
 //!                                                                              └ what was asked: users::audit, before it is done
 //! ```
 //!
+//! Programs come the same way, with tokens: see `api`.
+//!
 //! It is a thin shell. Whether a person may ask is `users::rights`' answer, whether the site may act is the engine's;
 //! a page shows both and decides neither. *Never*: a page asks the node but through the guard; anything is
 //! requested from outside; a caller's data stands in an address, a log, or a cache.
 
 mod acts;
+mod api;
 mod assets;
 mod certificate;
 mod forms;
@@ -42,6 +45,9 @@ use crate::users::Users;
 /// How many passwords are hashed at once: each takes 19 MiB.
 const HASHED: usize = 2;
 
+/// How many files of programs are taken in at once: each lies in memory until it is attached.
+const UPLOADS: usize = 4;
+
 /// What every page reaches.
 struct App {
     node: Node,
@@ -50,6 +56,9 @@ struct App {
     reference: Arc<Reference>,
     jar: guard::Jar,
     hashing: Semaphore,
+    uploads: Semaphore,
+    /// How fast programs ask.
+    pace: api::Pace,
     presence: presence::Presence,
     /// Pages that listen for changes.
     listeners: AtomicUsize,
@@ -90,6 +99,8 @@ impl Desk {
             reference,
             jar: guard::Jar { secure: keeper.is_some(), me },
             hashing: Semaphore::new(HASHED),
+            uploads: Semaphore::new(UPLOADS),
+            pace: api::Pace::default(),
             presence: presence::Presence::new(),
             listeners: AtomicUsize::new(0),
             stopping: stopping.clone(),

@@ -4,7 +4,7 @@ mod accounts;
 mod audit;
 mod call;
 mod draft;
-mod file;
+pub(super) mod file;
 mod password;
 mod queue;
 mod sign_in;
@@ -24,7 +24,7 @@ use axum::routing::{get, post};
 use super::forms::MAX_FORM;
 use super::guard::{Newcomer, NewcomerPosted};
 use super::words::Words;
-use super::{App, assets, frame, live};
+use super::{App, api, assets, frame, live};
 use crate::request::Language;
 
 /// How long a page may take, with the form that it reads.
@@ -54,6 +54,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/audit", get(audit::show))
         .route("/events", get(live::events))
         .route("/assets/{name}", get(assets::asset))
+        .merge(api::router())
         .fallback(nothing)
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(from_fn_with_state(app.clone(), surround))

@@ -7,6 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::super::App;
@@ -49,6 +50,11 @@ pub(in super::super) async fn fetch(
         Ok(begun) => begun,
         Err(failure) => return frame::failure(&who, &failure),
     };
+    sent(app, who, &begun)
+}
+
+/// A file that is open for reading, piece by piece.
+pub(in super::super) fn sent(app: Arc<App>, who: Signed, begun: &Value) -> Response {
     let download = begun["download"].as_u64().unwrap_or_default();
     let kind = begun["type"].as_str().unwrap_or_default();
     let place = if SHOWN.contains(&kind) { "inline" } else { "attachment" };

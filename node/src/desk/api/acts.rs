@@ -1,0 +1,145 @@
+//! Actions for programs: each with its fields, as the command of the same name has them.
+
+use serde_json::{Map, Value};
+
+use super::problem::Problem;
+use crate::request::Act;
+
+/// What a field takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Words.
+    Text,
+    /// A whole number.
+    Number,
+    /// Yes or no.
+    Truth,
+}
+
+impl Kind {
+    /// What JSON Schema calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Text => "string",
+            Kind::Number => "integer",
+            Kind::Truth => "boolean",
+        }
+    }
+
+    /// Whether a value is of this kind.
+    pub(super) fn fits(self, value: &Value) -> bool {
+        match self {
+            Kind::Text => value.is_string(),
+            Kind::Number => value.as_u64().is_some_and(|n| u32::try_from(n).is_ok()),
+            Kind::Truth => value.is_boolean(),
+        }
+    }
+}
+
+/// A field: its name, what it takes, whether it must be there.
+pub(super) type Field = (&'static str, Kind, bool);
+
+const REASON: &[Field] = &[("reason", Kind::Text, true)];
+const TEXT: &[Field] = &[("text", Kind::Text, true)];
+const TO_REASON: &[Field] = &[("to", Kind::Text, true), ("reason", Kind::Text, true)];
+
+/// Every action.
+pub(super) const ACTS: &[(&str, &[Field])] = &[
+    ("answer", TEXT),
+    ("redirect", &[("to", Kind::Text, true), ("text", Kind::Text, true)]),
+    ("reject", REASON),
+    ("dispatch", &[("department", Kind::Text, true), ("text", Kind::Text, false)]),
+    ("feedback", TEXT),
+    ("progress", TEXT),
+    ("pause", REASON),
+    ("extend", &[("days", Kind::Number, false), ("reason", Kind::Text, true), ("grant", Kind::Text, false)]),
+    ("reply", &[("text", Kind::Text, true), ("confirm", Kind::Text, false)]),
+    ("follow-up", &[("text", Kind::Text, true), ("satisfied", Kind::Truth, false)]),
+    ("urge", TEXT),
+    ("supervise", TEXT),
+    ("escalate", REASON),
+    ("merge", &[("into", Kind::Text, true)]),
+    ("unmerge", REASON),
+    ("keep", REASON),
+    ("release", REASON),
+    ("offer", TO_REASON),
+    ("accept", &[]),
+    ("decline", REASON),
+    ("withdraw", &[]),
+    ("assign", TO_REASON),
+    ("recall", REASON),
+    ("close", &[("result", Kind::Text, true)]),
+    ("reopen", REASON),
+];
+
+/// The action of this name with these fields; what is wrong with them otherwise.
+pub(super) fn read(name: &str, body: &Value) -> Result<Act, Problem> {
+    let Some((name, fields)) = ACTS.iter().find(|(act, _)| *act == name) else {
+        return Err(Problem::absent("there is no such action").hint("see /api/v1/openapi.json"));
+    };
+    let given = body.as_object().cloned().unwrap_or_default();
+    if let Some(unknown) = given.keys().find(|key| !fields.iter().any(|(field, ..)| field == key)) {
+        let shown: String = unknown.chars().take(40).collect();
+        return Err(Problem::invalid(format!("`{shown}` is no field of `{name}`")));
+    }
+    let mut json = Map::from_iter([("do".to_owned(), Value::from(*name))]);
+    for (field, kind, required) in *fields {
+        let value = given.get(*field).cloned().unwrap_or(Value::Null);
+        let blank = value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
+        if blank && *required {
+            return Err(Problem::invalid(format!("`{field}` is missing")));
+        }
+        if !blank && !kind.fits(&value) {
+            return Err(Problem::invalid(format!("`{field}` is no {}", kind.name())));
+        }
+        json.insert((*field).to_owned(), if blank { Value::Null } else { value });
+    }
+    serde_json::from_value(Value::Object(json)).map_err(|e| Problem::invalid(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn filled(fields: &[Field]) -> Value {
+        let value = |kind| match kind {
+            Kind::Text => json!("x"),
+            Kind::Number => json!(3),
+            Kind::Truth => json!(false),
+        };
+        fields
+            .iter()
+            .map(|(field, kind, _)| ((*field).to_owned(), value(*kind)))
+            .collect::<Map<_, _>>()
+            .into()
+    }
+
+    #[test]
+    fn every_action_of_the_desk_has_its_row_and_takes_what_stands_in_it() {
+        for (name, _) in super::super::super::acts::ACTS.iter().filter(|(n, _)| *n != "grant-extension") {
+            assert!(ACTS.iter().any(|(act, _)| act == name), "{name}");
+        }
+        for (name, fields) in ACTS {
+            let act = read(name, &filled(fields)).unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
+            let mut back = serde_json::to_value(act).unwrap();
+            assert_eq!(back.as_object_mut().unwrap().remove("do").unwrap(), **name);
+            assert_eq!(back, filled(fields), "every field arrives, and there is no other");
+            for (field, kind, required) in *fields {
+                let without = |value: Value| {
+                    let mut body = filled(fields);
+                    body[*field] = value;
+                    read(name, &body)
+                };
+                assert_eq!(without(Value::Null).is_err(), *required, "{name} without {field}");
+                let wrong = if *kind == Kind::Text { json!(1) } else { json!("one") };
+                assert!(without(wrong).is_err(), "{name} with a wrong {field}");
+            }
+            let mut more = filled(fields);
+            more["other"] = json!("x");
+            assert!(read(name, &more).is_err());
+        }
+        assert!(read("erase", &json!({})).is_err());
+    }
+}

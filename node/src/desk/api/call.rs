@@ -1,0 +1,216 @@
+//! Calls: what was asked becomes a request, goes through the guard, and its reply becomes an answer.
+
+use axum::http::{HeaderMap, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::super::App;
+use super::super::guard::Signed;
+use super::acts::{self, Field};
+use super::problem::Problem;
+use super::routes::{Op, ROUTES, Takes};
+use super::{Asked, Done, ROOT};
+use crate::files::FileRequest;
+use crate::reference::{CategoryKind, RedirectMode};
+use crate::request::{Language, Request};
+use crate::ticket::number::TicketNumber;
+
+/// Rows of a page: without a word, and at most.
+const ROWS: usize = 20;
+const MOST_ROWS: usize = 100;
+
+/// The queues.
+pub(super) const QUEUES: [&str; 10] =
+    ["held", "to-accept", "offered", "returned", "open", "overdue", "due-soon", "closed", "conflicts", "all"];
+
+pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Result<Done, Problem> {
+    let id = || ticket(asked);
+    match op {
+        Op::List => list(app, who, asked).await,
+        Op::New => {
+            check(op, &asked.body)?;
+            let mut made =
+                app.ask(who, Request::New { tickets: vec![asked.body.clone()], user: None }).await?;
+            let made = made.get_mut(0).map(Value::take).unwrap_or_default();
+            let location = made["id"].as_str().map(|id| format!("{ROOT}/tickets/{id}"));
+            Ok(Done { status: StatusCode::CREATED, location, body: made, etag: None })
+        }
+        Op::Show => {
+            let shown = app.ask(who, Request::Show { id: id()?, reveal: None, user: None }).await?;
+            let state = shown["state_hash"].as_str().map(str::to_owned);
+            let known =
+                state.as_deref().is_some_and(|state| is_among(&asked.headers, header::IF_NONE_MATCH, state));
+            let status = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+            Ok(Done { status, body: shown, etag: state, location: None })
+        }
+        Op::History => {
+            let request = Request::History { id: id()?, language: language(asked)? };
+            Ok(Done::ok(app.ask(who, request).await?))
+        }
+        Op::Choices => {
+            let request = Request::Choices { id: id()?, language: language(asked)? };
+            Ok(Done::ok(app.ask(who, request).await?))
+        }
+        Op::Note => {
+            check(op, &asked.body)?;
+            let text = asked.body["text"].as_str().unwrap_or_default().to_owned();
+            let then = Request::Note { id: id()?, text, user: None };
+            Ok(Done { status: StatusCode::CREATED, ..Done::ok(app.ask(who, when(asked, then)?).await?) })
+        }
+        Op::Act => {
+            let act = acts::read(asked.part("do"), &asked.body)?;
+            let then = Request::Act { id: id()?, act, user: None };
+            Ok(Done { status: StatusCode::CREATED, ..Done::ok(app.ask(who, when(asked, then)?).await?) })
+        }
+        Op::Reveal => {
+            check(op, &asked.body)?;
+            let reason = asked.body["reason"].as_str().unwrap_or_default().to_owned();
+            let desk = asked.body["desk"] == true;
+            Ok(Done::ok(app.ask(who, Request::Reveal { id: id()?, reason, desk, user: None }).await?))
+        }
+        Op::Files => {
+            let request = FileRequest::List { id: id()?, reveal: None, user: None };
+            Ok(Done::ok(json!({ "files": app.ask(who, Request::File(request)).await? })))
+        }
+        Op::Categories => Ok(Done::ok(categories(app))),
+        Op::Redirects => Ok(Done::ok(redirects(app))),
+        Op::Centres => {
+            let centre =
+                |c: &crate::reference::Centre| json!({ "code": c.site().to_string(), "name": c.name() });
+            Ok(Done::ok(json!({ "centres": app.reference.centres.iter().map(centre).collect::<Value>() })))
+        }
+        Op::Status => Ok(Done::ok(app.ask(who, Request::Status).await?)),
+        Op::Volume => {
+            let days = number(asked, "days", 7, 31)?;
+            Ok(Done::ok(app.ask(who, Request::Volume { days }).await?))
+        }
+        // They have no answer of JSON.
+        Op::Document | Op::Attach | Op::Fetch => Err(Problem::absent("nothing is served here")),
+    }
+}
+
+/// The ticket that a path names: an id, a prefix of one, or a number. What can be none of them is not here.
+pub(super) fn ticket(asked: &Asked) -> Result<String, Problem> {
+    let id = asked.part("id");
+    let hex = (4..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit());
+    match hex || id.parse::<TicketNumber>().is_ok() {
+        true => Ok(id.to_owned()),
+        false => Err(Problem::absent("a ticket is named by its number, its id, or the beginning of one")),
+    }
+}
+
+fn language(asked: &Asked) -> Result<Language, Problem> {
+    match asked.query("language") {
+        None | Some("zh") => Ok(Language::Zh),
+        Some("en") => Ok(Language::En),
+        Some(_) => Err(Problem::bad("`language` is `zh` or `en`")),
+    }
+}
+
+fn number(asked: &Asked, name: &str, without: usize, most: usize) -> Result<usize, Problem> {
+    match asked.query(name).map(str::parse) {
+        None => Ok(without),
+        Some(Ok(n)) if (1..=most).contains(&n) => Ok(n),
+        Some(_) => Err(Problem::bad(format!("`{name}` is a number from 1 to {most}"))),
+    }
+}
+
+async fn list(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {
+    let limit = number(asked, "limit", ROWS, MOST_ROWS)?;
+    if let Some(words) = asked.query("q") {
+        if asked.query("queue").is_some() || asked.query("cursor").is_some() {
+            return Err(Problem::bad("a search has neither `queue` nor `cursor`"));
+        }
+        let found = app.ask(who, Request::Search { text: words.to_owned(), limit }).await?;
+        return Ok(Done::ok(json!({ "tickets": found, "next": null })));
+    }
+    let queue = asked.query("queue").unwrap_or("held");
+    if !QUEUES.contains(&queue) {
+        return Err(Problem::bad(format!("queues are {}", QUEUES.join(", "))));
+    }
+    let before = match asked.query("cursor").map(str::parse::<i64>) {
+        None => None,
+        Some(Ok(row)) if row > 0 => Some(row),
+        Some(_) => return Err(Problem::bad("`cursor` is `next` of the page before, as it came")),
+    };
+    // One more tells whether there is another page.
+    let request = Request::List { queue: queue.to_owned(), limit: limit + 1, before };
+    let mut rows = app.ask(who, request).await?;
+    let mut next = Value::Null;
+    if let Some(rows) = rows.as_array_mut() {
+        if rows.len() > limit {
+            rows.truncate(limit);
+            next = rows.last().and_then(|row| row["row"].as_i64()).map(|row| row.to_string()).into();
+        }
+        rows.iter_mut().filter_map(Value::as_object_mut).for_each(|row| drop(row.remove("row")));
+    }
+    Ok(Done::ok(json!({ "tickets": rows, "next": next })))
+}
+
+/// Whether a body has what its route asks for, each of the right kind. Engine and import look closer.
+fn check(op: Op, body: &Value) -> Result<(), Problem> {
+    let fields: &[Field] = match ROUTES.iter().find(|route| route.op == op).map(|route| route.takes) {
+        Some(Takes::Json(fields)) => fields,
+        _ => &[],
+    };
+    for (name, kind, required) in fields {
+        let value = &body[*name];
+        let blank = value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
+        if blank && *required {
+            return Err(Problem::invalid(format!("`{name}` is missing")));
+        }
+        if !value.is_null() && !kind.fits(value) {
+            return Err(Problem::invalid(format!("`{name}` is no {}", kind.name())));
+        }
+    }
+    Ok(())
+}
+
+/// The values of a header with entity tags: `None` when it is not there.
+fn tags(headers: &HeaderMap, name: header::HeaderName) -> Vec<String> {
+    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(|tag| tag.trim().to_owned()).collect()
+}
+
+fn is_among(headers: &HeaderMap, name: header::HeaderName, state: &str) -> bool {
+    let of = |tag: &String| tag == "*" || tag.trim_start_matches("W/").trim_matches('"') == state;
+    tags(headers, name).iter().any(of)
+}
+
+/// The request, bound to the state that `If-Match` names.
+fn when(asked: &Asked, then: Request) -> Result<Request, Problem> {
+    match tags(&asked.headers, header::IF_MATCH).as_slice() {
+        [] => Ok(then),
+        [any] if any == "*" => Ok(then),
+        [tag] => {
+            let state = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            let state =
+                state.ok_or_else(|| Problem::bad("`If-Match` is the `ETag` of the ticket, as it came"))?;
+            Ok(Request::When { state: state.to_owned(), then: Box::new(then) })
+        }
+        _ => Err(Problem::bad("`If-Match` names one state")),
+    }
+}
+
+fn categories(app: &App) -> Value {
+    let table = &app.reference.categories;
+    let one = |domain: &crate::reference::Category| {
+        let topic =
+            |t: &crate::reference::Category| json!({ "code": t.code().to_string(), "name": t.name() });
+        let topics: Value = match domain.kind() {
+            CategoryKind::Domain => table.topics(domain).map(topic).collect(),
+            CategoryKind::Topic { .. } => Value::Array(Vec::new()),
+        };
+        json!({ "code": domain.code().to_string(), "name": domain.name(), "topics": topics })
+    };
+    json!({ "categories": table.domains().map(one).collect::<Value>() })
+}
+
+fn redirects(app: &App) -> Value {
+    let one = |r: &crate::reference::Redirect| {
+        json!({
+            "number": r.number(), "name": r.name(), "scope": r.scope(),
+            "connect_now": r.mode() == RedirectMode::Transfer,
+        })
+    };
+    json!({ "redirects": app.reference.redirects.iter().map(one).collect::<Value>() })
+}

@@ -1,0 +1,287 @@
+//! The table of routes: what is served, and all that its description says.
+
+use super::acts::{Field, Kind};
+use crate::users::Scope;
+
+/// The method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Get,
+    Post,
+}
+
+/// What a route does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Document,
+    List,
+    New,
+    Show,
+    History,
+    Choices,
+    Note,
+    Act,
+    Reveal,
+    Files,
+    Attach,
+    Fetch,
+    Categories,
+    Redirects,
+    Centres,
+    Status,
+    Volume,
+}
+
+/// What a route takes as its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    Nothing,
+    /// An object with these fields.
+    Json(&'static [Field]),
+    /// A file as it is.
+    Bytes,
+}
+
+/// A parameter of a query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Param {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) required: bool,
+    pub(super) says: &'static str,
+}
+
+const fn param(name: &'static str, kind: Kind, says: &'static str) -> Param {
+    Param { name, kind, required: false, says }
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    pub(super) op: Op,
+    pub(super) verb: Verb,
+    pub(super) path: &'static str,
+    /// Its name in the description.
+    pub(super) id: &'static str,
+    pub(super) says: &'static str,
+    /// What a token needs for it; `None` when any token will do.
+    pub(super) scope: Option<Scope>,
+    pub(super) query: &'static [Param],
+    pub(super) takes: Takes,
+    /// The status when all went well, and what comes with it.
+    pub(super) status: u16,
+    pub(super) gives: &'static str,
+}
+
+const LANGUAGE: Param = param("language", Kind::Text, "`zh` or `en`");
+
+/// What a new ticket may say; other fields are kept beside these.
+const NEW: &[Field] = &[
+    ("text", Kind::Text, true),
+    ("id", Kind::Text, false),
+    ("type", Kind::Text, false),
+    ("domain", Kind::Text, false),
+    ("field", Kind::Text, false),
+    ("region_code", Kind::Text, false),
+    ("caller_phone", Kind::Text, false),
+    ("caller_type", Kind::Text, false),
+    ("channel", Kind::Text, false),
+    ("priority", Kind::Text, false),
+    ("confidential", Kind::Truth, false),
+    ("note", Kind::Text, false),
+];
+
+const PLAIN: Route = Route {
+    op: Op::Document,
+    verb: Verb::Get,
+    path: "/openapi.json",
+    id: "document",
+    says: "This description",
+    scope: None,
+    query: &[],
+    takes: Takes::Nothing,
+    status: 200,
+    gives: "OpenAPI 3.1",
+};
+
+/// Every route.
+pub(super) const ROUTES: &[Route] = &[
+    PLAIN,
+    Route {
+        op: Op::List,
+        path: "/tickets",
+        id: "listTickets",
+        says: "A queue, the newest first and page by page; or with `q` what a search finds",
+        scope: Some(Scope::TicketsRead),
+        query: &[
+            param(
+                "queue",
+                Kind::Text,
+                "`held` (without it), `to-accept`, `offered`, `returned`, `open`, `overdue`, `due-soon`, `closed`, \
+                 `conflicts` or `all`",
+            ),
+            param("q", Kind::Text, "words, a number, a plate; not together with `queue` or `cursor`"),
+            param("limit", Kind::Number, "1 to 100; 20 without it"),
+            param("cursor", Kind::Text, "`next` of the page before"),
+        ],
+        gives: "`tickets`, and `next` when there is more",
+        ..PLAIN
+    },
+    Route {
+        op: Op::New,
+        verb: Verb::Post,
+        path: "/tickets",
+        id: "newTicket",
+        says: "Makes a ticket, as `hotline ticket new --from` does; the caller's person is sealed at once",
+        scope: Some(Scope::TicketsWrite),
+        takes: Takes::Json(NEW),
+        status: 201,
+        gives: "id, number, custodian, stage",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Show,
+        path: "/tickets/{id}",
+        id: "showTicket",
+        says: "A ticket without its caller; `ETag` is its state",
+        scope: Some(Scope::TicketsRead),
+        gives: "the ticket, as `hotline ticket show --json` prints it",
+        ..PLAIN
+    },
+    Route {
+        op: Op::History,
+        path: "/tickets/{id}/history",
+        id: "ticketHistory",
+        says: "Its story, in sentences",
+        scope: Some(Scope::TicketsRead),
+        query: &[LANGUAGE],
+        gives: "`lines`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Choices,
+        path: "/tickets/{id}/choices",
+        id: "ticketChoices",
+        says: "What this site may do with it now, why not the rest, and which peers lack something of it",
+        scope: Some(Scope::TicketsRead),
+        query: &[LANGUAGE],
+        gives: "`choices`, `replies`, `peers`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Note,
+        verb: Verb::Post,
+        path: "/tickets/{id}/notes",
+        id: "addNote",
+        says: "Adds a note",
+        scope: Some(Scope::TicketsWrite),
+        takes: Takes::Json(&[("text", Kind::Text, true)]),
+        status: 201,
+        gives: "what the note became",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Act,
+        verb: Verb::Post,
+        path: "/tickets/{id}/acts/{do}",
+        id: "act",
+        says: "Acts on it, as the command of the same name does",
+        scope: Some(Scope::TicketsWrite),
+        takes: Takes::Json(&[]),
+        status: 201,
+        gives: "the entry, and where the ticket stands now",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Reveal,
+        verb: Verb::Post,
+        path: "/tickets/{id}/reveal",
+        id: "revealCaller",
+        says: "The ticket with its caller, for a reason; both logs have it. `desk`: a confidential report too",
+        scope: Some(Scope::PersonsRead),
+        takes: Takes::Json(&[("reason", Kind::Text, true), ("desk", Kind::Truth, false)]),
+        gives: "the ticket with `person`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Files,
+        path: "/tickets/{id}/files",
+        id: "listFiles",
+        says: "Its files; the names of a confidential report's stay sealed",
+        scope: Some(Scope::FilesRead),
+        gives: "`files`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Attach,
+        verb: Verb::Post,
+        path: "/tickets/{id}/files",
+        id: "attachFile",
+        says: "Puts a file under it: the bytes as they are, the media type in `Content-Type`. The same file again changes \
+               nothing",
+        scope: Some(Scope::FilesWrite),
+        query: &[Param {
+            name: "name",
+            kind: Kind::Text,
+            required: true,
+            says: "the file's name; no caller's",
+        }],
+        takes: Takes::Bytes,
+        status: 201,
+        gives: "the file's row",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Fetch,
+        path: "/tickets/{id}/files/{content}",
+        id: "fetchFile",
+        says: "A file, by its name or its content's hash; of a confidential report with a reason",
+        scope: Some(Scope::FilesRead),
+        query: &[param("reason", Kind::Text, "why, for a confidential report; it is logged")],
+        gives: "the bytes",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Categories,
+        path: "/reference/categories",
+        id: "categories",
+        says: "Domains and their topics",
+        gives: "`categories`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Redirects,
+        path: "/reference/redirects",
+        id: "redirects",
+        says: "Other hotlines",
+        gives: "`redirects`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Centres,
+        path: "/reference/centres",
+        id: "centres",
+        says: "The centres of the country",
+        gives: "`centres`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Status,
+        path: "/status",
+        id: "status",
+        says: "This replica and its peers",
+        scope: Some(Scope::StatusRead),
+        gives: "as `hotline replica status --json`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Volume,
+        path: "/volume",
+        id: "volume",
+        says: "How many tickets were numbered here, by day and by hour of today",
+        scope: Some(Scope::StatusRead),
+        query: &[param("days", Kind::Number, "1 to 31; 7 without it")],
+        gives: "`days`, `hours`",
+        ..PLAIN
+    },
+];
