@@ -262,6 +262,7 @@ impl Engine {
         let mut store = Sqlite::open(&dir.join(DATABASE))?;
         projection::prepare(store.connection())?;
         others::prepare(store.connection())?;
+        crate::changes::prepare(store.connection())?;
         crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let mut drawn = [0; 1];
@@ -317,6 +318,7 @@ impl Engine {
         })?;
         projection::prepare(store.connection())?;
         others::prepare(store.connection())?;
+        crate::changes::prepare(store.connection())?;
         crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let identity = Arc::new(identity);
@@ -514,6 +516,7 @@ impl Engine {
             Request::Grant { id, to, reason, user } => self.grant(id, to, reason, user.as_deref()),
             Request::Erase { id, reason, user } => self.erase(id, reason, user.as_deref()),
             Request::Reveals { id } => self.reveals(id.as_deref()),
+            Request::Changes { after, limit } => self.changes(after.as_deref(), *limit),
             Request::Export { after, limit } => self.export(after.as_deref(), *limit),
             Request::Status => self.status(),
             Request::Digest { peer } => self.digest(peer),
@@ -590,6 +593,7 @@ impl Engine {
             let bytes = postcard::to_stdvec(&self.clock).expect("plain values have a byte form");
             self.store.put_meta(CLOCK, &bytes)?;
         }
+        crate::changes::note(self.store.connection(), &changed, self.now)?;
         self.store.commit()?;
         self.changed = changed;
         self.clock_stored.clone_from(&self.clock);

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod bundles;
+pub mod changes;
 pub mod china;
 pub mod cli;
 pub mod config;

@@ -215,6 +215,14 @@ pub enum Request {
         /// Only of this ticket.
         id: Option<String>,
     },
+    /// What has changed, one after the other: `{"changes":[{"cursor","id","number","stage","state_hash","at"}],"next":cursor}`.
+    /// Without a cursor none, and the one to begin with; see [`crate::changes`].
+    Changes {
+        /// The cursor of the last change that was seen.
+        after: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
     /// All tickets as JSON lines of the shape of `Show`, a page at a time: `{"tickets":[...],"next":id|null}`.
     Export {
         /// After this id.
@@ -292,6 +300,7 @@ impl Request {
             Request::Grant { .. } => "grant",
             Request::Erase { .. } => "erase",
             Request::Reveals { .. } => "reveals",
+            Request::Changes { .. } => "changes",
             Request::Export { .. } => "export",
             Request::Status => "status",
             Request::Digest { .. } => "digest",

@@ -241,6 +241,45 @@ fn a_queue_comes_page_by_page_and_whole() {
 }
 
 #[test]
+fn changes_are_told_each_once_over_a_kill_and_a_past_that_is_gone_is_said() {
+    let (town, node, desk) = town();
+    let hall = Program::new(&town, &desk, "hall", "shift-leader", ALL);
+    let changes = |hall: &Program, query: &str| value(&hall.get(&format!("/changes?{query}")).is(200));
+    let begin = changes(&hall, "")["next"].as_str().unwrap().to_owned();
+    let first = hall.made(&object!({ "text": "公交晚点" }));
+    let told = changes(&hall, &format!("after={begin}"));
+    let ids = |told: &Value| -> Vec<String> {
+        told["changes"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&told), [first.as_str()]);
+    let etag = hall.get(&format!("/tickets/{first}")).header("etag").to_owned();
+    assert_eq!(format!("\"{}\"", told["changes"][0]["state_hash"].as_str().unwrap()), etag);
+    let next = told["next"].as_str().unwrap().to_owned();
+
+    // Somebody who waits hears of it when it comes.
+    let waiting = std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| changes(&hall, &format!("after={next}&wait=25")));
+        hall.post(&format!("/tickets/{first}/acts/progress"), &object!({ "text": "已派人" }), &[]).is(201);
+        waiter.join().unwrap()
+    });
+    assert_eq!(ids(&waiting), [first.as_str()]);
+
+    let second = hall.made(&object!({ "text": "站台灯坏了" }));
+    drop(node); // kill -9
+    let (node, desk) = town.desk("370100", &[]);
+    let hall = Program { browser: Browser::new(&desk), ..hall };
+    let third = hall.made(&object!({ "text": "路面塌陷" }));
+    let told = changes(&hall, &format!("after={next}"));
+    assert_eq!(ids(&told), [first, second, third], "all that came since, each once");
+    let end = told["next"].as_str().unwrap().to_owned();
+    assert_eq!(ids(&changes(&hall, &format!("after={end}"))), [""; 0]);
+    for wrong in ["0-ffffffffffffffff".to_owned(), "x".to_owned(), format!("9{end}")] {
+        problem(&hall.get(&format!("/changes?after={wrong}")), 410, "cursor-gone");
+    }
+    drop(node);
+}
+
+#[test]
 fn a_file_goes_in_and_comes_out_as_it_was() {
     let (town, _node, desk) = town();
     let hall = Program::new(&town, &desk, "hall", "agent", ALL);

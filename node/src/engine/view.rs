@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sync::id::DocId;
 
 use super::{Engine, hex};
+use crate::changes;
 use crate::content::Content;
 use crate::projection;
 use crate::request::{Failure, FailureKind, Language, Reply};
@@ -127,6 +128,15 @@ impl Engine {
             Ok(rows) => Ok(Value::from(rows)),
             Err(why) => Err(Failure::new(FailureKind::Usage, why)),
         }
+    }
+
+    pub(super) fn changes(&mut self, after: Option<&str>, limit: usize) -> Reply {
+        changes::after(self.store.connection(), after, limit)?.ok_or_else(|| {
+            Failure::new(FailureKind::NeedsPerson, changes::GONE).hint(
+                "an older database was put back, or what came after it was dropped: read the tickets anew, and go on from a \
+                 cursor that is given without one",
+            )
+        })
     }
 
     pub(super) fn export(&mut self, after: Option<&str>, limit: usize) -> Reply {

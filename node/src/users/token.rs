@@ -85,6 +85,7 @@ impl Scope {
             | Request::Choices { .. }
             | Request::List { .. }
             | Request::Search { .. }
+            | Request::Changes { .. }
             | Request::Conflicts => Some(Scope::TicketsRead),
             Request::New { .. } | Request::Act { .. } | Request::Note { .. } => Some(Scope::TicketsWrite),
             Request::File(

@@ -1,7 +1,10 @@
 //! Calls: what was asked becomes a request, goes through the guard, and its reply becomes an answer.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::super::App;
 use super::super::guard::Signed;
@@ -17,6 +20,9 @@ use crate::ticket::number::TicketNumber;
 /// Rows of a page: without a word, and at most.
 const ROWS: usize = 20;
 const MOST_ROWS: usize = 100;
+
+/// How long somebody may wait for a change, in seconds: less than a page may take.
+const WAIT: usize = 25;
 
 /// The queues.
 pub(super) const QUEUES: [&str; 10] =
@@ -71,6 +77,7 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             let request = FileRequest::List { id: id()?, reveal: None, user: None };
             Ok(Done::ok(json!({ "files": app.ask(who, Request::File(request)).await? })))
         }
+        Op::Changes => changes(app, who, asked).await,
         Op::Categories => Ok(Done::ok(categories(app))),
         Op::Redirects => Ok(Done::ok(redirects(app))),
         Op::Centres => {
@@ -144,6 +151,31 @@ async fn list(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {
         rows.iter_mut().filter_map(Value::as_object_mut).for_each(|row| drop(row.remove("row")));
     }
     Ok(Done::ok(json!({ "tickets": rows, "next": next })))
+}
+
+async fn changes(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {
+    let limit = number(asked, "limit", MOST_ROWS, MOST_ROWS)?;
+    let wait = asked.query("wait").map(|_| number(asked, "wait", 1, WAIT)).transpose()?;
+    let end = wait.map(|secs| tokio::time::Instant::now() + Duration::from_secs(secs as u64));
+    let after = asked.query("after").map(str::to_owned);
+    let mut commits = app.node.changes(); // before it asks, so that nothing comes in between
+    let mut stopping = app.stopping.clone();
+    loop {
+        let request = Request::Changes { after: after.clone(), limit };
+        let found = app.ask(who, request).await?;
+        let (Some(end), true, true) = (end, after.is_some(), found["changes"] == json!([])) else {
+            return Ok(Done::ok(found));
+        };
+        tokio::select! {
+            heard = commits.recv() => match heard {
+                // Fallen behind or not: asking again tells.
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return Ok(Done::ok(found)),
+            },
+            () = tokio::time::sleep_until(end) => return Ok(Done::ok(found)),
+            _ = stopping.wait_for(|stop| *stop) => return Ok(Done::ok(found)),
+        }
+    }
 }
 
 /// Whether a body has what its route asks for, each of the right kind. Engine and import look closer.

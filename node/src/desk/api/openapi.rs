@@ -112,6 +112,9 @@ fn operation(route: &Route, path: &str, id: &str) -> Value {
     }
     match route.op {
         Op::Show => drop(responses.insert("304".to_owned(), json!({ "description": "it is still this" }))),
+        Op::Changes => drop(
+            responses.insert("410".to_owned(), json!({ "$ref": "#/components/responses/Problem" })),
+        ),
         Op::Attach => drop(responses.insert(
             "200".to_owned(),
             json!({ "description": "it was here already", "content": { media: { "schema": { "type": "object" } } } }),
@@ -153,6 +156,7 @@ fn query(param: &Param) -> Value {
         "queue" => schema["enum"] = json!(QUEUES),
         "language" => schema["enum"] = json!(["zh", "en"]),
         "limit" => (schema["minimum"], schema["maximum"]) = (1.into(), 100.into()),
+        "wait" => (schema["minimum"], schema["maximum"]) = (1.into(), 25.into()),
         "days" => (schema["minimum"], schema["maximum"]) = (1.into(), 31.into()),
         _ => {}
     }

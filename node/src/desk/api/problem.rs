@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::super::guard;
+use crate::changes::GONE;
 use crate::request::{Failure, FailureKind, MOVED};
 
 /// A problem.
@@ -81,6 +82,7 @@ impl From<Failure> for Problem {
         let (status, name) = match failure.kind {
             _ if guard::is_denied(&failure) => (StatusCode::FORBIDDEN, "forbidden"),
             _ if failure.message == MOVED => (StatusCode::PRECONDITION_FAILED, "moved"),
+            _ if failure.message == GONE => (StatusCode::GONE, "cursor-gone"),
             _ if failure.is_absent() => (StatusCode::NOT_FOUND, "not-found"),
             FailureKind::Usage => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             FailureKind::Failed | FailureKind::NeedsPerson => (StatusCode::CONFLICT, "not-granted"),
@@ -140,6 +142,7 @@ mod tests {
         check(FailureKind::Failed, "no ticket 12ab is here", 404);
         check(FailureKind::Failed, "the ticket is closed", 409);
         check(FailureKind::NeedsPerson, MOVED, 412);
+        check(FailureKind::NeedsPerson, GONE, 410);
         check(FailureKind::NeedsPerson, "denied: your role may not", 403);
         check(FailureKind::TryAgain, "the disk is full", 503);
         check(FailureKind::Integrity, "damaged", 500);

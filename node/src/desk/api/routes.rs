@@ -25,6 +25,7 @@ pub(super) enum Op {
     Files,
     Attach,
     Fetch,
+    Changes,
     Categories,
     Redirects,
     Centres,
@@ -239,6 +240,24 @@ pub(super) const ROUTES: &[Route] = &[
         scope: Some(Scope::FilesRead),
         query: &[param("reason", Kind::Text, "why, for a confidential report; it is logged")],
         gives: "the bytes",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Changes,
+        path: "/changes",
+        id: "changes",
+        says: "What has changed, one after the other and each once. 410 when the cursor does not fit what is here any more",
+        scope: Some(Scope::TicketsRead),
+        query: &[
+            param(
+                "after",
+                Kind::Text,
+                "`next` of the last answer; without it nothing, and the cursor to begin with",
+            ),
+            param("limit", Kind::Number, "1 to 100; 100 without it"),
+            param("wait", Kind::Number, "so many seconds, 1 to 25, for the next change when there is none"),
+        ],
+        gives: "`changes`, each with `cursor`, `id`, `number`, `stage`, `state_hash`, `at`; and `next`",
         ..PLAIN
     },
     Route {
