@@ -321,6 +321,7 @@ fn whatever_is_wrong_is_said_as_a_problem() {
     problem(&hall.asks("POST", "/tickets", &json_line, b"{"), 400, "not-json");
     problem(&hall.asks("POST", "/tickets", &json_line, b"[]"), 422, "invalid");
     problem(&hall.post("/tickets", &object!({ "text": 3 }), &[]), 422, "invalid");
+    problem(&hall.post("/tickets", &object!({ "text": "x", "note": null }), &[]), 422, "invalid");
     problem(&hall.post("/tickets", &object!({ "text": "x".repeat(300_000) }), &[]), 413, "too-large");
     problem(&hall.post("/tickets", &object!({ "text": "x" }), &["Idempotency-Key: a b"]), 400, "bad-request");
     let document = value(&Browser::new(&desk).get("/api/v1/openapi.json").is(200));

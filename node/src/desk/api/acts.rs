@@ -84,17 +84,28 @@ pub(super) fn read(name: &str, body: &Value) -> Result<Act, Problem> {
     }
     let mut json = Map::from_iter([("do".to_owned(), Value::from(*name))]);
     for (field, kind, required) in *fields {
-        let value = given.get(*field).cloned().unwrap_or(Value::Null);
-        let blank = value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
-        if blank && *required {
-            return Err(Problem::invalid(format!("`{field}` is missing")));
-        }
-        if !blank && !kind.fits(&value) {
-            return Err(Problem::invalid(format!("`{field}` is no {}", kind.name())));
-        }
-        json.insert((*field).to_owned(), if blank { Value::Null } else { value });
+        let value = filled_in(&given, field, *kind, *required)?;
+        json.insert((*field).to_owned(), value.cloned().unwrap_or(Value::Null));
     }
     serde_json::from_value(Value::Object(json)).map_err(|e| Problem::invalid(e.to_string()))
+}
+
+/// What stands in a field, of the right kind; `None` when it is not there or blank.
+pub(super) fn filled_in<'a>(
+    given: &'a Map<String, Value>,
+    field: &str,
+    kind: Kind,
+    required: bool,
+) -> Result<Option<&'a Value>, Problem> {
+    let value = given.get(field);
+    if value.is_some_and(|value| !kind.fits(value)) {
+        return Err(Problem::invalid(format!("`{field}` is no {}", kind.name())));
+    }
+    let value = value.filter(|value| value.as_str().is_none_or(|text| !text.trim().is_empty()));
+    match value {
+        None if required => Err(Problem::invalid(format!("`{field}` is missing"))),
+        value => Ok(value),
+    }
 }
 
 #[cfg(test)]
@@ -127,14 +138,19 @@ mod tests {
             assert_eq!(back.as_object_mut().unwrap().remove("do").unwrap(), **name);
             assert_eq!(back, filled(fields), "every field arrives, and there is no other");
             for (field, kind, required) in *fields {
-                let without = |value: Value| {
+                let with = |value: Value| {
                     let mut body = filled(fields);
                     body[*field] = value;
                     read(name, &body)
                 };
-                assert_eq!(without(Value::Null).is_err(), *required, "{name} without {field}");
+                let mut without = filled(fields);
+                without.as_object_mut().unwrap().remove(*field);
+                assert_eq!(read(name, &without).is_err(), *required, "{name} without {field}");
                 let wrong = if *kind == Kind::Text { json!(1) } else { json!("one") };
-                assert!(without(wrong).is_err(), "{name} with a wrong {field}");
+                assert!(with(wrong).is_err(), "{name} with a wrong {field}");
+                assert!(with(Value::Null).is_err(), "{name} with no {field} where something stands");
+                let blank = *kind == Kind::Text && with(json!(" ")).is_err() == *required;
+                assert!(blank || *kind != Kind::Text, "{name} with a blank {field}");
             }
             let mut more = filled(fields);
             more["other"] = json!("x");

@@ -184,15 +184,9 @@ fn check(op: Op, body: &Value) -> Result<(), Problem> {
         Some(Takes::Json(fields)) => fields,
         _ => &[],
     };
+    let Some(given) = body.as_object() else { return Err(Problem::invalid("the body is to be an object")) };
     for (name, kind, required) in fields {
-        let value = &body[*name];
-        let blank = value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
-        if blank && *required {
-            return Err(Problem::invalid(format!("`{name}` is missing")));
-        }
-        if !value.is_null() && !kind.fits(value) {
-            return Err(Problem::invalid(format!("`{name}` is no {}", kind.name())));
-        }
+        acts::filled_in(given, name, *kind, *required)?;
     }
     Ok(())
 }

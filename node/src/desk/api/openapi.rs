@@ -86,7 +86,9 @@ fn operation(route: &Route, path: &str, id: &str) -> Value {
         parameters.push(header("If-None-Match", "an `ETag`: 304 when it is still this"));
     }
     if matches!(route.op, Op::Act | Op::Note) {
-        parameters.push(header("If-Match", "an `ETag`: 412 when the ticket has changed since"));
+        let mut state = header("If-Match", "an `ETag`: 412 when the ticket has changed since");
+        state["schema"]["pattern"] = r#"^(\*|"[0-9a-f]+")$"#.into();
+        parameters.push(state);
     }
     if matches!(route.op, Op::New | Op::Act | Op::Note) {
         parameters.push(json!({
@@ -154,6 +156,8 @@ fn query(param: &Param) -> Value {
     let mut schema = json!({ "type": param.kind.name() });
     match param.name {
         "queue" => schema["enum"] = json!(QUEUES),
+        "q" | "name" => schema["pattern"] = r"\S".into(),
+        "cursor" => schema["pattern"] = "^[1-9][0-9]{0,17}$".into(),
         "language" => schema["enum"] = json!(["zh", "en"]),
         "limit" => (schema["minimum"], schema["maximum"]) = (1.into(), 100.into()),
         "wait" => (schema["minimum"], schema["maximum"]) = (1.into(), 25.into()),

@@ -230,7 +230,6 @@ pub(super) const ROUTES: &[Route] = &[
         takes: Takes::Bytes,
         status: 201,
         gives: "the file's row",
-        ..PLAIN
     },
     Route {
         op: Op::Fetch,
