@@ -80,7 +80,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             let in_full = self.links.get(&peer).is_some_and(|l| l.in_full);
             let Packed { load, stuck, unproved } = self.load_of(peer, &piece, in_full, store)?;
             for seal in unproved {
-                self.ask_for_proof(peer, seal, store)?;
+                self.ask_for_proof(seal, store)?;
             }
             if let Some(link) = self.links.get_mut(&peer) {
                 link.parked

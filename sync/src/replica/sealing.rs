@@ -148,20 +148,23 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(&self.trees[place].1)
     }
 
-    /// Asks `peer` for what is missing here to prove items under this seal: once, until a repair has ended.
-    pub(super) fn ask_for_proof<S: Store>(
-        &mut self,
-        peer: NodeName,
-        seal: SealHash,
-        store: &mut S,
-    ) -> store::Result<()> {
+    /// Asks everybody who is linked for what is missing here to prove items under this seal, each once, until a repair with
+    /// it has ended. Whom the items are for may know as little as this node; a third may know all of it.
+    pub(super) fn ask_for_proof<S: Store>(&mut self, seal: SealHash, store: &mut S) -> store::Result<()> {
         let Some(stored) = store.seal(&seal)? else { return Ok(()) };
-        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
-        if link.asked.len() == ASKED || !link.asked.insert(seal) {
+        let mut asked = Vec::new();
+        for (peer, link) in &mut self.links {
+            if link.view().connected && link.asked.len() < ASKED && link.asked.insert(seal) {
+                asked.push(*peer);
+            }
+        }
+        if asked.is_empty() {
             return Ok(());
         }
         let gaps = self.tree(seal, &stored, store)?.gaps(GAPS);
-        self.send(peer, Lane::Control, &Frame::Prove(ProveBody { seal, gaps }));
+        for peer in asked {
+            self.send(peer, Lane::Control, &Frame::Prove(ProveBody { seal, gaps: gaps.clone() }));
+        }
         Ok(())
     }
 
@@ -206,7 +209,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return Ok(());
         }
         self.keep_twigs(body.seal, twigs, store)?;
-        if let Some(link) = self.links.get_mut(&peer) {
+        for link in self.links.values_mut().filter(|link| !link.parked.is_empty()) {
             link.parked.clear();
             link.changed();
         }

@@ -371,6 +371,27 @@ fn what_both_lost_stays_lost_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_third_that_knows_more_of_a_seal_proves_what_two_cannot() {
+    let mut w = World::new(&["000000", "370000", "370100"]);
+    let mut docs: Vec<DocId> =
+        (0..12).map(|i| w.write("370100", None, "subject", &format!("letter {i}"))).collect();
+    docs.sort_unstable();
+    w.link("370000", "370100");
+    w.link("000000", "370000");
+    w.settle();
+    w.cut("000000", "370000");
+    // One letter is gone everywhere, and only its writer still knows its leaf.
+    let (gone, wanted) = (ItemHash::from(docs[0]), ItemHash::from(docs[5]));
+    w.at(name("370100"), |r, s, _| r.lose(&[gone], s).unwrap());
+    w.lose("370000", &[gone]);
+    w.lose("000000", &[gone, wanted]);
+    w.link("000000", "370000");
+    w.settle();
+    assert!(w.hashes("000000").contains(&wanted));
+    w.assert_equal("000000", "370000");
+}
+
+#[test]
 fn subtrees_that_nobody_asks_for_are_blamed() {
     use crate::wire::{Frame, ProveBody};
     for gaps in [vec![(0, 4), (2, 3)], vec![(3, 3)], vec![(0, 1); 2_000]] {
