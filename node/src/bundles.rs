@@ -22,6 +22,8 @@ pub use write::{Exported, Written, write};
 
 use std::path::{Path, PathBuf};
 
+use certs::NodeName;
+
 use crate::request::Failure;
 
 /// The bundles that these paths name: files as they are, of directories the `*.hlb` files in them, in the order of
@@ -33,6 +35,11 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 /// Opens a file of a stick: only a plain one, and nothing that a link points to.
 pub fn open(path: &Path) -> Result<Opened, Failure> {
     medium::open(path)
+}
+
+/// The names of nodes, with commas.
+pub fn joined(nodes: &[NodeName]) -> String {
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// A number with its noun.

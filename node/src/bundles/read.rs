@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::BundleRequest;
 use super::medium::{self, Opened};
 use super::part::{Part, read_again};
+use super::{BundleRequest, joined};
 use crate::hex::hex;
 use crate::request::{Failure, FailureKind, Reply};
 
@@ -176,7 +176,7 @@ fn read_file(
     };
     let label = &part.head.label;
     report.from = Some(label.from.to_string());
-    report.to = Some(label.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+    report.to = Some(joined(&label.to));
     report.part = Some(u64::from(label.part));
     let head = hex(&part.head_bytes);
     let mut seen = BTreeSet::new();

@@ -10,7 +10,7 @@ use sync::store::Store;
 use sync::store::bundles::Bundles as _;
 
 use super::{AT_ONCE, Engine, IDLE_MS, unknown};
-use crate::bundles::{MAX_PART, MIN_PART};
+use crate::bundles::{MAX_PART, MIN_PART, joined};
 use crate::hex::hex;
 use crate::request::{Failure, FailureKind, Reply};
 
@@ -184,11 +184,8 @@ impl Engine {
                 let chunk = self.next_of_parts(&mut parts, outgoing)?;
                 if !(parts.complete && parts.queue.is_empty() && parts.open.is_none()) {
                     outgoing.parts = Some(parts);
-                } else {
-                    match parts.source {
-                        Source::Common(_, exports) => outgoing.single.extend(exports),
-                        Source::Single(export) => outgoing.items += export.items(),
-                    }
+                } else if let Source::Common(_, exports) = parts.source {
+                    outgoing.single.extend(exports);
                 }
                 if chunk.is_some() {
                     return Ok(chunk);
@@ -287,6 +284,7 @@ impl Engine {
         };
         let weight = |letter: &Letter| (letter.bytes.len() + PAGE_OVERHEAD) as u64;
         part.size += weight(&letter);
+        outgoing.items += letter.items as u64;
         let last = parts.queue.front().is_none_or(|next| part.size + weight(next) > outgoing.most);
         if let Some(batch) = letter.batch {
             let batches = outgoing.batches.entry(part.name.clone()).or_default();
@@ -339,9 +337,4 @@ impl Parts {
         let queue = VecDeque::new();
         Ok(Parts { source, to, number, id, part: 0, open: None, queue, complete: false })
     }
-}
-
-/// Nodes for people and reports: their names with commas.
-fn joined(nodes: &[NodeName]) -> String {
-    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

@@ -98,9 +98,9 @@ impl Engine {
             Err(e) => return Ok(Err(refused(&e))),
         };
         let record = head.record.clone();
-        let others: Vec<NodeName> = label.to.iter().copied().filter(|to| carry && *to != me).collect();
-        let bytes = [&head_bytes[..head.length()], page_bytes].concat();
-        for to in others {
+        let length = head.length();
+        for to in label.to.iter().copied().filter(|to| carry && *to != me) {
+            let bytes = [&head_bytes[..length], page_bytes].concat();
             self.replica.carry(label.from, to, &bytes, &mut self.store)?;
             said["carried"] = true.into();
         }

@@ -118,16 +118,17 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 // A row of the directory is cheap, and each recipient's own part brings it.
                 (None, Some(item)) => drop(left.insert((None, *item))),
                 (Some(doc), _) if seen.insert(*doc) => {
-                    let mut owed = owed_of(first, doc, store)?;
+                    let of_first = store.owed_of(peer, doc, LOOK)?;
+                    let mut owed = Owed::of(first, doc, &of_first);
                     for other in others {
-                        let theirs = owed_of(other, doc, store)?;
+                        let theirs = Owed::of(other, doc, &store.owed_of(other.peer, doc, LOOK)?);
                         owed.whole &= theirs.whole;
                         owed.items.retain(|item| theirs.items.contains(item));
                     }
                     if !owed.whole {
                         busy.insert(*doc);
                     }
-                    let all = store.owed_of(peer, doc, LOOK)?.into_iter().filter_map(|debt| debt.item);
+                    let all = of_first.into_iter().filter_map(|debt| debt.item);
                     left.extend(all.filter(|item| !owed.items.contains(item)).map(|item| (Some(*doc), item)));
                 }
                 _ => {}
@@ -216,21 +217,22 @@ impl<T: Trust, M: Matter> Replica<T, M> {
     }
 }
 
-/// What one recipient is owed of a document.
+/// What one recipient is owed of a document and was not handed yet.
 struct Owed {
     whole: bool,
     items: BTreeSet<ItemHash>,
 }
 
-/// What is owed of a document and not handed out yet.
-fn owed_of<S: Store>(export: &Export, doc: &DocId, store: &mut S) -> store::Result<Owed> {
-    let mut owed = Owed { whole: false, items: BTreeSet::new() };
-    for Debt { item, .. } in store.owed_of(export.peer, doc, LOOK)? {
-        match item {
-            None => owed.whole = !export.whole.contains(doc),
-            Some(item) if export.out.contains(&(Some(*doc), item)) => {}
-            Some(item) => drop(owed.items.insert(item)),
+impl Owed {
+    fn of(export: &Export, doc: &DocId, rows: &[Debt]) -> Owed {
+        let mut owed = Owed { whole: false, items: BTreeSet::new() };
+        for Debt { item, .. } in rows {
+            match item {
+                None => owed.whole = !export.whole.contains(doc),
+                Some(item) if export.out.contains(&(Some(*doc), *item)) => {}
+                Some(item) => drop(owed.items.insert(*item)),
+            }
         }
+        owed
     }
-    Ok(owed)
 }

@@ -98,7 +98,6 @@ pub struct Export {
     drafted: bool,
     pub(super) scan: Option<(Position, Position)>,
     batches: u64,
-    items: u64,
     short: bool,
     files: VecDeque<(ItemHash, Option<BTreeSet<u32>>)>,
     pieces: VecDeque<(ItemHash, u32)>,
@@ -113,11 +112,6 @@ impl Export {
     /// The count of exports to this peer.
     pub fn number(&self) -> u64 {
         self.number
-    }
-
-    /// How many items it has handed out so far.
-    pub fn items(&self) -> u64 {
-        self.items
     }
 }
 
@@ -164,7 +158,6 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             drafted: false,
             scan: self.pairs.get(&peer).and_then(|p| p.everything),
             batches: 0,
-            items: 0,
             short: false,
             files: VecDeque::new(),
             pieces: VecDeque::new(),
@@ -394,7 +387,6 @@ impl<T: Trust, M: Matter> Replica<T, M> {
                 let (number, items, whole) = (export.number, items.clone(), whole.clone());
                 store.hand(export.peer, id, &Handed { number, items, whole, scanned: *scanned })?;
                 export.batches += 1;
-                export.items += sent.len() as u64;
             }
             let mut letter = Letter::of(&Frame::Batch { id, load: packed });
             (letter.batch, letter.items) = (Some(id), sent.len());
