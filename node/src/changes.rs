@@ -24,9 +24,6 @@ const KEPT: i64 = 1_000_000;
 /// A page has at most so many.
 pub const MAX_PAGE: usize = 1_000;
 
-/// What is said of a cursor that does not fit.
-pub const GONE: &str = "this cursor does not fit what is here";
-
 /// Makes the table where it is not.
 pub fn prepare(db: &Connection) -> Result<()> {
     Ok(db.execute_batch(

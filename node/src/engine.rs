@@ -549,7 +549,7 @@ impl Engine {
         let now = self.show(id, None, None)?["state_hash"].as_str().unwrap_or_default().to_owned();
         match now == state {
             true => self.ask(then),
-            false => Err(Failure::new(FailureKind::NeedsPerson, crate::request::MOVED)
+            false => Err(Failure::new(FailureKind::Moved, "the ticket has changed since")
                 .hint("read it again, and decide anew")),
         }
     }
@@ -717,7 +717,7 @@ impl Engine {
                 format!("ticket {} has outgrown what is loaded", doc.short()),
             )
             .hint("it is passed on unread; close the matter in a new ticket that refers to it")),
-            None => Err(Failure::new(FailureKind::Failed, format!("no ticket {} is here", doc.short()))),
+            None => Err(Failure::new(FailureKind::Absent, format!("no ticket {} is here", doc.short()))),
         }
     }
 
@@ -740,7 +740,7 @@ impl Engine {
         let given = given.trim();
         if let Ok(number) = given.parse::<crate::ticket::number::TicketNumber>() {
             return match projection::numbered(self.store.connection(), &number.to_string())?.as_slice() {
-                [] => Err(Failure::new(FailureKind::Failed, format!("no ticket {number} is here"))
+                [] => Err(Failure::new(FailureKind::Absent, format!("no ticket {number} is here"))
                     .hint("another city's ticket is only here when this site is in its audience")),
                 [doc] => Ok(*doc),
                 many => Err(Failure::new(
@@ -780,7 +780,7 @@ impl Engine {
             .collect::<Vec<_>>()
             .as_slice()
         {
-            [] => Err(Failure::new(FailureKind::Failed, format!("no ticket {given} is here"))),
+            [] => Err(Failure::new(FailureKind::Absent, format!("no ticket {given} is here"))),
             [doc] => Ok(*doc),
             _ => Err(usage("begins more than one id").hint("give more digits")),
         }

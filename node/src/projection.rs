@@ -357,6 +357,10 @@ pub fn list(
     rows(db, &sql, params![me.to_string(), before.unwrap_or(i64::MAX), limit as i64]).map(Some)
 }
 
+/// All queues: those of [`listing`], and the two that deadlines make.
+pub const QUEUES: [&str; 10] =
+    ["held", "to-accept", "offered", "returned", "open", "overdue", "due-soon", "closed", "conflicts", "all"];
+
 /// A page of a queue; `None` when there is no such queue. The conditions are those of the indexes, word by word.
 fn listing(queue: &str) -> Option<String> {
     let which = match queue {
@@ -617,6 +621,9 @@ mod tests {
         ] {
             let plan = plan(&listing(queue).unwrap(), params!["370100", 9, 9]);
             assert!(plan.len() == 1 && plan[0].contains(index), "{queue}: {plan:?}");
+        }
+        for queue in QUEUES.iter().filter(|queue| !queue.contains("due")) {
+            assert!(listing(queue).is_some(), "{queue}");
         }
         let plan = plan(&due_listing(), params!["", "9", 9, None::<i64>]);
         assert!(plan[0].contains("SEARCH ticket USING INDEX ticket_deadline"), "{plan:?}");

@@ -96,7 +96,7 @@ pub enum Request {
         /// Who sits at the desk.
         user: Option<String>,
     },
-    /// An action or a note, if the ticket is still in the state that whoever asks has seen; else it fails with [`MOVED`].
+    /// An action or a note, if the ticket is still in the state that whoever asks has seen; else it fails as [`FailureKind::Moved`].
     When {
         /// The `state_hash` of the ticket, as `Show` gave it.
         state: String,
@@ -317,15 +317,14 @@ impl Request {
     }
 }
 
-/// What a failure says when a ticket is not in the state that was seen.
-pub const MOVED: &str = "the ticket has changed since";
-
 /// Why a request was not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
     /// It failed. Exit code 1.
     Failed,
+    /// What was named is not here. Exit code 1.
+    Absent,
     /// It was not understood. Exit code 2.
     Usage,
     /// The node is not running or not reachable. Exit code 3.
@@ -336,6 +335,10 @@ pub enum FailureKind {
     Integrity,
     /// Only a person can decide. Exit code 6.
     NeedsPerson,
+    /// What was seen has changed since: whoever asks reads it again. Exit code 6.
+    Moved,
+    /// What a cursor stood in is not here any more. Exit code 6.
+    Gone,
     /// It may work later. Exit code 75.
     TryAgain,
 }
@@ -344,12 +347,12 @@ impl FailureKind {
     /// The exit code of the command line.
     pub fn exit_code(self) -> u8 {
         match self {
-            FailureKind::Failed => 1,
+            FailureKind::Failed | FailureKind::Absent => 1,
             FailureKind::Usage => 2,
             FailureKind::Unreachable => 3,
             FailureKind::Configuration => 4,
             FailureKind::Integrity => 5,
-            FailureKind::NeedsPerson => 6,
+            FailureKind::NeedsPerson | FailureKind::Moved | FailureKind::Gone => 6,
             FailureKind::TryAgain => 75,
         }
     }
@@ -380,12 +383,6 @@ impl Failure {
     pub fn hint(mut self, hint: impl fmt::Display) -> Failure {
         self.hint = Some(hint.to_string());
         self
-    }
-
-    /// Whether what was named is not here.
-    pub fn is_absent(&self) -> bool {
-        self.kind == FailureKind::Failed
-            && self.message.split_once(" is here").is_some_and(|(what, _)| what.starts_with("no ticket "))
     }
 
     /// With a cause.

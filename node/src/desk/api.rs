@@ -137,14 +137,18 @@ async fn served(
         (Op::Attach, _) => return Ok(file::attach(&app, &who, &asked, body).await?.into_response()),
         (Op::Fetch, _) => return file::fetch(app, who, &asked).await,
         (_, Takes::Nothing | Takes::Bytes) => {}
-        (_, Takes::Json(_)) => {
+        (_, Takes::Json(fields)) => {
             let bytes = read_json_bytes(&asked.headers, body).await?;
             let key = once::key(&asked.headers)?;
             asked.body = serde_json::from_slice(&bytes).map_err(|e| {
                 Problem::new(StatusCode::BAD_REQUEST, "not-json", format!("the body is no JSON: {e}"))
             })?;
-            if !asked.body.is_object() {
+            let Some(given) = asked.body.as_object() else {
                 return Err(Problem::invalid("the body is to be an object"));
+            };
+            // What an action takes is in its own row; engine and import look closer at everything.
+            for (name, kind, required) in fields {
+                acts::filled_in(given, name, *kind, *required)?;
             }
             if let (Some(key), true) = (key, route.op != Op::Reveal) {
                 let seen = once::fingerprint(route, &asked, &bytes);

@@ -115,9 +115,8 @@ impl Engine {
         let me = self.me().site();
         let rows = projection::list(self.store.connection(), me, queue, limit.min(MAX_ROWS), before)?;
         rows.map(Value::from).ok_or_else(|| {
-            Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`")).hint(
-                "queues: held, to-accept, offered, returned, open, overdue, due-soon, closed, conflicts, all",
-            )
+            Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`"))
+                .hint(format!("queues: {}", projection::QUEUES.join(", ")))
         })
     }
 
@@ -132,7 +131,7 @@ impl Engine {
 
     pub(super) fn changes(&mut self, after: Option<&str>, limit: usize) -> Reply {
         changes::after(self.store.connection(), after, limit)?.ok_or_else(|| {
-            Failure::new(FailureKind::NeedsPerson, changes::GONE).hint(
+            Failure::new(FailureKind::Gone, "this cursor does not fit what is here").hint(
                 "an older database was put back, or what came after it was dropped: read the tickets anew, and go on from a \
                  cursor that is given without one",
             )

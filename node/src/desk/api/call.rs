@@ -8,11 +8,12 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::super::App;
 use super::super::guard::Signed;
-use super::acts::{self, Field};
+use super::acts;
 use super::problem::Problem;
-use super::routes::{Op, ROUTES, Takes};
+use super::routes::Op;
 use super::{Asked, Done, ROOT};
 use crate::files::FileRequest;
+use crate::projection::QUEUES;
 use crate::reference::{CategoryKind, RedirectMode};
 use crate::request::{Language, Request};
 use crate::ticket::number::TicketNumber;
@@ -24,16 +25,11 @@ const MOST_ROWS: usize = 100;
 /// How long somebody may wait for a change, in seconds: less than a page may take.
 const WAIT: usize = 25;
 
-/// The queues.
-pub(super) const QUEUES: [&str; 10] =
-    ["held", "to-accept", "offered", "returned", "open", "overdue", "due-soon", "closed", "conflicts", "all"];
-
 pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Result<Done, Problem> {
     let id = || ticket(asked);
     match op {
         Op::List => list(app, who, asked).await,
         Op::New => {
-            check(op, &asked.body)?;
             let mut made =
                 app.ask(who, Request::New { tickets: vec![asked.body.clone()], user: None }).await?;
             let made = made.get_mut(0).map(Value::take).unwrap_or_default();
@@ -57,7 +53,6 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             Ok(Done::ok(app.ask(who, request).await?))
         }
         Op::Note => {
-            check(op, &asked.body)?;
             let text = asked.body["text"].as_str().unwrap_or_default().to_owned();
             let then = Request::Note { id: id()?, text, user: None };
             Ok(Done { status: StatusCode::CREATED, ..Done::ok(app.ask(who, when(asked, then)?).await?) })
@@ -68,7 +63,6 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             Ok(Done { status: StatusCode::CREATED, ..Done::ok(app.ask(who, when(asked, then)?).await?) })
         }
         Op::Reveal => {
-            check(op, &asked.body)?;
             let reason = asked.body["reason"].as_str().unwrap_or_default().to_owned();
             let desk = asked.body["desk"] == true;
             Ok(Done::ok(app.ask(who, Request::Reveal { id: id()?, reason, desk, user: None }).await?))
@@ -178,20 +172,7 @@ async fn changes(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem
     }
 }
 
-/// Whether a body has what its route asks for, each of the right kind. Engine and import look closer.
-fn check(op: Op, body: &Value) -> Result<(), Problem> {
-    let fields: &[Field] = match ROUTES.iter().find(|route| route.op == op).map(|route| route.takes) {
-        Some(Takes::Json(fields)) => fields,
-        _ => &[],
-    };
-    let Some(given) = body.as_object() else { return Err(Problem::invalid("the body is to be an object")) };
-    for (name, kind, required) in fields {
-        acts::filled_in(given, name, *kind, *required)?;
-    }
-    Ok(())
-}
-
-/// The values of a header with entity tags: `None` when it is not there.
+/// The values of a header with entity tags.
 fn tags(headers: &HeaderMap, name: header::HeaderName) -> Vec<String> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(|tag| tag.trim().to_owned()).collect()

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::ROOT;
 use super::acts::{ACTS, Field, Kind};
-use super::call::QUEUES;
 use super::routes::{Op, Param, ROUTES, Route, Takes, Verb};
+use crate::projection::QUEUES;
 use crate::users::SCOPES;
 
 /// The document; made once.

@@ -8,8 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::super::guard;
-use crate::changes::GONE;
-use crate::request::{Failure, FailureKind, MOVED};
+use crate::request::{Failure, FailureKind};
 
 /// A problem.
 #[derive(Debug)]
@@ -81,9 +80,9 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Problem {
         let (status, name) = match failure.kind {
             _ if guard::is_denied(&failure) => (StatusCode::FORBIDDEN, "forbidden"),
-            _ if failure.message == MOVED => (StatusCode::PRECONDITION_FAILED, "moved"),
-            _ if failure.message == GONE => (StatusCode::GONE, "cursor-gone"),
-            _ if failure.is_absent() => (StatusCode::NOT_FOUND, "not-found"),
+            FailureKind::Moved => (StatusCode::PRECONDITION_FAILED, "moved"),
+            FailureKind::Gone => (StatusCode::GONE, "cursor-gone"),
+            FailureKind::Absent => (StatusCode::NOT_FOUND, "not-found"),
             FailureKind::Usage => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             FailureKind::Failed | FailureKind::NeedsPerson => (StatusCode::CONFLICT, "not-granted"),
             FailureKind::TryAgain => (StatusCode::SERVICE_UNAVAILABLE, "try-again"),
@@ -139,10 +138,10 @@ mod tests {
             assert_eq!(problem.status.as_u16(), status, "{message}");
         };
         check(FailureKind::Usage, "no reason", 422);
-        check(FailureKind::Failed, "no ticket 12ab is here", 404);
+        check(FailureKind::Absent, "no ticket 12ab is here", 404);
         check(FailureKind::Failed, "the ticket is closed", 409);
-        check(FailureKind::NeedsPerson, MOVED, 412);
-        check(FailureKind::NeedsPerson, GONE, 410);
+        check(FailureKind::Moved, "the ticket has changed since", 412);
+        check(FailureKind::Gone, "this cursor does not fit what is here", 410);
         check(FailureKind::NeedsPerson, "denied: your role may not", 403);
         check(FailureKind::TryAgain, "the disk is full", 503);
         check(FailureKind::Integrity, "damaged", 500);

@@ -115,12 +115,7 @@ pub(super) const ROUTES: &[Route] = &[
         says: "A queue, the newest first and page by page; or with `q` what a search finds",
         scope: Some(Scope::TicketsRead),
         query: &[
-            param(
-                "queue",
-                Kind::Text,
-                "`held` (without it), `to-accept`, `offered`, `returned`, `open`, `overdue`, `due-soon`, `closed`, \
-                 `conflicts` or `all`",
-            ),
+            param("queue", Kind::Text, "`held` without it"),
             param("q", Kind::Text, "words, a number, a plate; not together with `queue` or `cursor`"),
             param("limit", Kind::Number, "1 to 100; 20 without it"),
             param("cursor", Kind::Text, "`next` of the page before"),
