@@ -583,7 +583,7 @@ mod tests {
             (Warning, "version", &|l| speaks(l, 0, Value::Null)),
             (Notice, "version", &|l| speaks(l, 1, json!("0.2.0"))),
             (Notice, "version", &|l| speaks(l, 1, Value::Null)),
-            (Warning, "version", &|l| status(l, &|s| s["other_kinds"] = json!({ "article": 4 }))),
+            (Warning, "version", &|l| status(l, &|s| s["other_kinds"] = json!({ "bulletin": 4 }))),
             (Notice, "node", &|l| status(l, &|s| s["restored"] = json!({ "at": at(0), "of": "x" }))),
         ];
         for (severity, topic, trouble) in cases {

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
-use certs::{NodeName, Site};
+use certs::{NameError, NodeName, Site};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -120,49 +121,93 @@ pub enum State {
     Emptied,
 }
 
-/// The sites that must hold a document.
+/// The sites that must hold a document: those that are named, and those at or below some that are named for all of
+/// their region. Whether a site lies below another is a function of their names, so it holds for a node that is enrolled
+/// years later too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Audience(BTreeSet<Site>);
+pub struct Audience {
+    sites: BTreeSet<Site>,
+    regions: BTreeSet<Site>,
+}
 
 impl Audience {
     /// Whether every replica of `site` must hold the document.
     pub fn has(&self, site: Site) -> bool {
-        self.0.contains(&site)
+        self.sites.contains(&site) || self.regions.iter().any(|top| *top == site || top.is_above(site))
     }
 
     /// Adds what `other` has; an audience only grows.
     pub fn grow(&mut self, other: &Audience) -> bool {
-        let before = self.0.len();
-        self.0.extend(other.0.iter().copied());
-        self.0.len() > before
+        let before = self.sites.len() + self.regions.len();
+        self.sites.extend(other.sites.iter().copied());
+        self.regions.extend(other.regions.iter().copied());
+        self.sites.len() + self.regions.len() > before
     }
 
-    /// The sites, in order.
+    /// With these sites and everything below them.
+    pub fn with_regions(mut self, tops: impl IntoIterator<Item = Site>) -> Audience {
+        self.regions.extend(tops);
+        self
+    }
+
+    /// The sites that are named one by one, in order.
     pub fn sites(&self) -> impl Iterator<Item = Site> + '_ {
-        self.0.iter().copied()
+        self.sites.iter().copied()
+    }
+
+    /// The sites that stand for all of their region, in order.
+    pub fn regions(&self) -> impl Iterator<Item = Site> + '_ {
+        self.regions.iter().copied()
+    }
+
+    /// Whether nobody but these sites can be in it. A region may always get one more.
+    pub fn is_within(&self, sites: &[Site]) -> bool {
+        self.regions.is_empty() && self.sites.iter().all(|site| sites.contains(site))
     }
 
     /// Whether nobody is named.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.sites.is_empty() && self.regions.is_empty()
     }
 }
 
 impl FromIterator<Site> for Audience {
     fn from_iter<I: IntoIterator<Item = Site>>(sites: I) -> Self {
-        Audience(sites.into_iter().collect())
+        Audience { sites: sites.into_iter().collect(), regions: BTreeSet::new() }
     }
 }
 
+/// What stands behind the name of a region's top.
+const REGION: char = '/';
+
 impl fmt::Display for Audience {
+    /// Names with spaces between them, regions last: `370100 370000/`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, site) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str(" ")?;
-            }
-            fmt::Display::fmt(site, f)?;
+        let mut gap = "";
+        for site in &self.sites {
+            write!(f, "{gap}{site}")?;
+            gap = " ";
+        }
+        for top in &self.regions {
+            write!(f, "{gap}{top}{REGION}")?;
+            gap = " ";
         }
         Ok(())
+    }
+}
+
+impl FromStr for Audience {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let mut audience = Audience::default();
+        for word in text.split_whitespace() {
+            match word.strip_suffix(REGION) {
+                Some(top) => audience.regions.insert(top.parse()?),
+                None => audience.sites.insert(word.parse()?),
+            };
+        }
+        Ok(audience)
     }
 }
 
@@ -253,5 +298,48 @@ mod tests {
         assert!(!a.clone().grow(&[site("370000")].into_iter().collect()));
         assert!(a.grow(&[site("370200")].into_iter().collect()));
         assert_eq!(a.to_string(), "370000 370100 370200");
+    }
+    #[test]
+    fn a_region_holds_who_lies_below_its_top_and_nobody_else() {
+        let site = |s: &str| s.parse::<Site>().unwrap();
+        let check = |top: &str, inside: &[&str], outside: &[&str]| {
+            let audience = Audience::default().with_regions([site(top)]);
+            inside.iter().for_each(|s| assert!(audience.has(site(s)), "{s} lies below {top}"));
+            outside.iter().for_each(|s| assert!(!audience.has(site(s)), "{s} does not lie below {top}"));
+        };
+        check("000000", &["000000", "370000", "110000", "130682", "370100", "370100-07"], &[]);
+        check(
+            "370000",
+            &["370000", "370100", "379999", "370100-01"],
+            &["000000", "510000", "510100", "360000"],
+        );
+        check("370100", &["370100", "370100-01"], &["370000", "370200", "370200-01", "370101"]);
+        check("110000", &["110000", "110000-01", "110101"], &["000000", "120000"]);
+        let mut grown: Audience = [site("370100")].into_iter().collect();
+        assert!(grown.is_within(&[site("370100")]));
+        let region = Audience::default().with_regions([site("370100")]);
+        assert!(grown.grow(&region) && !grown.grow(&region), "a region counts as more than its top");
+        assert!(!grown.is_within(&[site("370100")]), "somebody may be enrolled below");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_audience_reads_as_it_is_written(
+            sites in proptest::collection::btree_set(site(), 0..5),
+            tops in proptest::collection::btree_set(site(), 0..3),
+            asked in site(),
+        ) {
+            let audience = sites.iter().copied().collect::<Audience>().with_regions(tops.iter().copied());
+            proptest::prop_assert_eq!(audience.to_string().parse::<Audience>().unwrap(), audience.clone());
+            let named = sites.contains(&asked);
+            let below = std::iter::once(asked).chain(asked.superiors()).any(|s| tops.contains(&s));
+            proptest::prop_assert_eq!(audience.has(asked), named || below);
+        }
+    }
+
+    fn site() -> impl proptest::strategy::Strategy<Value = Site> {
+        let known =
+            ["000000", "370000", "510000", "370100", "370200", "510100", "370100-01", "110000", "110000-02"];
+        proptest::sample::select(known.map(|s| s.parse::<Site>().unwrap()).to_vec())
     }
 }

@@ -550,14 +550,14 @@ fn what_a_newer_version_writes_survives_the_way_through_older_nodes() {
 
 /// Writes a document of a kind that no version here knows, with the city's own store: two changes, of which the second
 /// names another city.
-fn write_article(network: &Network) -> DocId {
+fn write_bulletin(network: &Network) -> DocId {
     let dir = network.at("370100");
     let identity = Arc::new(Identity::load(&dir.join("identity")).unwrap());
     let me = identity.node();
     let mut store = Sqlite::open(&dir.join("node.db")).unwrap();
     store.begin().unwrap();
     let mut replica = Replica::open(me, Roll::new(identity), [6; 32], 10, &mut store).unwrap();
-    let create = json!({ "op": "create", "parents": [], "node": me, "kind": "article", "schema": 3,
+    let create = json!({ "op": "create", "parents": [], "node": me, "kind": "bulletin", "schema": 3,
         "site": "370100", "reported": true, "title": "节假日高速免费通行" });
     let create = serde_json::to_vec(&create).unwrap();
     let entry = EntryId::of(&create);
@@ -578,7 +578,7 @@ fn write_article(network: &Network) -> DocId {
     };
     replica.write(Some(doc), &mut store, &mut Newer, write).unwrap();
     // What no kind allows: words under another hash than their own, and a second beginning.
-    let again = json!({ "op": "create", "parents": [], "node": me, "kind": "article", "site": "370100" });
+    let again = json!({ "op": "create", "parents": [], "node": me, "kind": "bulletin", "site": "370100" });
     let again = serde_json::to_vec(&again).unwrap();
     for key in [EntryId::of(b"x"), EntryId::of(&again)] {
         let refused = replica.write(Some(doc), &mut store, &mut Newer, |document, tx| {
@@ -596,18 +596,18 @@ fn a_document_of_an_unknown_kind_goes_all_the_way_and_is_told_apart_from_tickets
     let mut network = Network::new(&PROGRAM, &nodes);
     network.link_tree();
     let ticket = network.call("370100", "公交晚点");
-    let id = write_article(&network).to_string();
+    let id = write_bulletin(&network).to_string();
     network.ask("370100", &["replica", "rebuild"]);
     network.start_all();
     network.assert_converged();
     for node in nodes {
         let status = network.ask(node, &["replica", "status"]);
-        assert_eq!(status["other_kinds"], json!({ "article": 1 }), "{node}: {status}");
+        assert_eq!(status["other_kinds"], json!({ "bulletin": 1 }), "{node}: {status}");
         assert_eq!(status["refused"], 0, "{node}");
         let shown = network.run(node, &["ticket", "show", &id]);
         assert_eq!(shown.code, Some(1), "{node}: {shown}");
         assert!(
-            shown.to_string().contains("of the kind `article`, which this version does not know"),
+            shown.to_string().contains("of the kind `bulletin`, which this version does not know"),
             "{shown}"
         );
         for words in [&["ticket", "note", &id, "看过"][..], &["ticket", "history", &id]] {
@@ -616,7 +616,7 @@ fn a_document_of_an_unknown_kind_goes_all_the_way_and_is_told_apart_from_tickets
         let found = network.ask(node, &["replica", "conflicts"]);
         assert_eq!(
             (&found[0]["what"], &found[0]["kind"]),
-            (&json!("unknown kind"), &json!("article")),
+            (&json!("unknown kind"), &json!("bulletin")),
             "{node}"
         );
         let tickets = network.tickets(node);
@@ -624,7 +624,7 @@ fn a_document_of_an_unknown_kind_goes_all_the_way_and_is_told_apart_from_tickets
         assert_eq!(network.ask(node, &["replica", "rebuild"])["changed"], false, "{node}");
         assert_eq!(
             network.ask(node, &["replica", "status"])["other_kinds"],
-            json!({ "article": 1 }),
+            json!({ "bulletin": 1 }),
             "{node}"
         );
     }
@@ -637,7 +637,7 @@ fn a_document_of_an_unknown_kind_goes_all_the_way_and_is_told_apart_from_tickets
     drop(db);
     let listed = network.ask("370000", &["ticket", "list", "--queue", "all"]);
     assert!(listed.as_array().unwrap().iter().any(|row| row["id"] == ticket.as_str()), "{listed}");
-    assert_eq!(network.ask("370000", &["replica", "status"])["other_kinds"], json!({ "article": 1 }));
+    assert_eq!(network.ask("370000", &["replica", "status"])["other_kinds"], json!({ "bulletin": 1 }));
 }
 
 #[test]

@@ -139,6 +139,11 @@ impl TicketMatter {
         })
     }
 
+    /// The sites that must hold it together with everything below them; a ticket has none.
+    pub fn regions(&self) -> impl Iterator<Item = Site> + '_ {
+        self.other.iter().flat_map(|other| other.regions().iter().copied())
+    }
+
     fn all_counted(&self) -> bool {
         self.carried.iter().all(|c| c.counted)
     }
@@ -360,6 +365,7 @@ impl Matter for TicketMatter {
     }
 
     fn standing(&self) -> Standing {
-        Standing { audience: self.audience().iter().copied().collect::<Audience>(), class: self.class }
+        let audience = self.audience().iter().copied().collect::<Audience>();
+        Standing { audience: audience.with_regions(self.regions()), class: self.class }
     }
 }

@@ -7,7 +7,8 @@
 //! * on `trail` and `notes` the only thing to do is to put a byte string under the hash of itself; under `trail` that is
 //!   an entry, a flat JSON object that names its author's node; a change carries at most one, and none creates again;
 //! * the audience is every site that wrote an entry or stands in an entry's `audience`, with their superiors as for a
-//!   ticket, and the ministry when the create says `reported`.
+//!   ticket, and the ministry when the create says `reported`; and everything below the site of whoever wrote an entry
+//!   that says `below`.
 //!
 //! A version that knows the kind may refuse more and must not read another audience. What a mark would erase only it
 //! can say, so here a mark waits.
@@ -28,6 +29,8 @@ use super::matter::KIND;
 pub struct Other {
     kind: String,
     parties: BTreeSet<Site>,
+    /// Those whose region it is for.
+    regions: BTreeSet<Site>,
     reported: bool,
 }
 
@@ -103,6 +106,7 @@ impl Other {
         let mut other = Other {
             kind: kind.to_owned(),
             parties: BTreeSet::new(),
+            regions: BTreeSet::new(),
             reported: frame.0.get("reported") == Some(&Value::Bool(true)),
         };
         other.hear(change.author, &frame);
@@ -127,6 +131,9 @@ impl Other {
     fn hear(&mut self, author: NodeName, frame: &Frame) {
         self.parties.insert(author.site());
         self.parties.extend(frame.audience());
+        if frame.0.get("below") == Some(&Value::Bool(true)) {
+            self.regions.insert(author.site());
+        }
     }
 
     /// What its create calls it.
@@ -134,8 +141,13 @@ impl Other {
         &self.kind
     }
 
-    /// The sites that must hold it.
+    /// The sites that must hold it, one by one.
     pub fn audience(&self) -> BTreeSet<Site> {
         of_parties(&self.parties, self.reported)
+    }
+
+    /// The sites that must hold it together with everything below them.
+    pub fn regions(&self) -> &BTreeSet<Site> {
+        &self.regions
     }
 }

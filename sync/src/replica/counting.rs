@@ -182,7 +182,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         store: &mut S,
     ) -> store::Result<()> {
         let audience = store.document(&doc)?.unwrap_or_default().audience;
-        if audience.sites().all(|s| s == author.site() || s == self.me.site()) {
+        if audience.is_within(&[author.site(), self.me.site()]) {
             return Ok(());
         }
         self.vouch(doc, |item| item.author == author && item.state == State::Counted, store).map(drop)

@@ -65,10 +65,11 @@ impl Trust for Roll {
     }
 }
 
-/// A document whose `to` keys name the sites that must hold it.
+/// A document whose values name the sites that must hold it: `370200`, or `370000/` for all below one.
 #[derive(Clone, Default)]
 struct Letter {
     sites: BTreeSet<Site>,
+    regions: BTreeSet<Site>,
     counted: BTreeSet<String>,
 }
 
@@ -90,6 +91,7 @@ impl Matter for Letter {
                     self.sites.insert(site);
                     self.sites.extend(site.superiors());
                 }
+                self.regions.extend(v.strip_suffix('/').and_then(|top| top.parse::<Site>().ok()));
                 if change.counted {
                     self.counted.insert(key.clone());
                 }
@@ -103,7 +105,8 @@ impl Matter for Letter {
         }
     }
     fn standing(&self) -> Standing {
-        Standing { audience: self.sites.iter().copied().collect(), class: Class::Ordinary }
+        let audience = self.sites.iter().copied().collect::<crate::item::Audience>();
+        Standing { audience: audience.with_regions(self.regions.iter().copied()), class: Class::Ordinary }
     }
 }
 
@@ -195,6 +198,11 @@ impl World {
         result
     }
 
+    fn join(&mut self, node: &str) {
+        let life = u8::try_from(self.nodes.len()).unwrap() + 100;
+        self.nodes.insert(name(node), open(name(node), Memory::new(), life));
+    }
+
     fn link(&mut self, a: &str, b: &str) {
         for (x, y) in [(name(a), name(b)), (name(b), name(a))] {
             self.links.insert((x, y));
@@ -261,6 +269,17 @@ impl World {
 
     fn hashes(&self, who: &str) -> BTreeSet<ItemHash> {
         self.nodes[&name(who)].store.items().map(|i| i.hash).collect()
+    }
+
+    /// Both have counted the same for their pair, whatever else each holds.
+    fn assert_proved(&self, a: &str, b: &str) {
+        let digest = |of: &str, with: &str| {
+            let replica = &self.nodes[&name(of)].replica;
+            assert!(replica.link(name(with)).digest_equal, "{of} has no proof of {with}");
+            let pair = replica.peers().find(|(peer, _)| *peer == name(with)).unwrap().1;
+            (pair.digest.count(), pair.digest.fingerprint())
+        };
+        assert_eq!(digest(a, b), digest(b, a), "{a} {b}");
     }
 
     fn assert_equal(&self, a: &str, b: &str) {

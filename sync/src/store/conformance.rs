@@ -45,6 +45,7 @@ pub fn check<S: Durable>(make: impl Fn() -> S) {
     items_come_back_as_they_were_put(&mut make());
     a_rollback_leaves_no_trace(&mut make());
     documents_are_walked_once_each(&mut make());
+    a_region_is_shared_with_whoever_lies_in_it(&mut make());
     prefixes_find_at_most_two(&mut make());
     seals_and_their_leaves(&mut make());
     an_outbox_is_ordered_and_settles(&mut make());
@@ -271,6 +272,32 @@ fn documents_are_walked_once_each<S: Durable>(store: &mut S) {
     assert_eq!(ids, (1..=5).map(doc).collect::<Vec<_>>());
     let third = store.document(&doc(3)).expect("document").expect("there");
     assert_eq!((third.audience, third.frozen), (audience, true));
+    store.commit().expect("commit");
+}
+
+fn a_region_is_shared_with_whoever_lies_in_it<S: Durable>(store: &mut S) {
+    with_documents(store, 3);
+    for n in 1..=3 {
+        store.put_item(&item(n, Some(doc(n)))).expect("put");
+    }
+    let site = |s: &str| s.parse::<certs::Site>().expect("a site");
+    let named: Audience = ["370000", "370100"].map(site).into_iter().collect();
+    let province = Audience::default().with_regions([site("370000")]);
+    let nation = Audience::default().with_regions([site("000000")]);
+    for (n, audience) in [(1, &named), (2, &province), (3, &nation)] {
+        store.put_document(&doc(n), &Document { audience: audience.clone(), frozen: false }).expect("put");
+        assert_eq!(store.document(&doc(n)).expect("document").expect("there").audience, *audience);
+    }
+    let mut check = |a: &str, b: &str, expected: &[u8]| {
+        let mut shared = Vec::new();
+        store.each_shared([site(a), site(b)], &mut |hash, _, _| shared.push(*hash)).expect("shared");
+        shared.sort_unstable();
+        assert_eq!(shared, expected.iter().map(|n| hash(*n)).collect::<Vec<_>>(), "{a} and {b}");
+    };
+    check("370000", "370100", &[1, 2, 3]);
+    check("370000", "370200-09", &[2, 3]);
+    check("000000", "370000", &[3]);
+    check("510000", "510100", &[3]);
     store.commit().expect("commit");
 }
 

@@ -37,7 +37,7 @@ use folder::Folder;
 pub use folder::Staged;
 
 /// The version of the tables below, in `PRAGMA user_version`.
-pub const SCHEMA: i64 = 3;
+pub const SCHEMA: i64 = 4;
 
 /// The oldest schema that is brought up to this one.
 const OLDEST: i64 = 2;
@@ -193,8 +193,10 @@ impl Sqlite {
                     bundles::TABLE
                 ))?;
             }
-            OLDEST => {
-                let to_3 = bundles::TABLE;
+            OLDEST..SCHEMA => {
+                let to_3 = if version < 3 { bundles::TABLE } else { "" };
+                // Since 4 an audience may name regions. The tables are as they were; the number keeps programs out that
+                // would take such an audience for damage.
                 connection.execute_batch(&format!("BEGIN; {to_3} PRAGMA user_version={SCHEMA}; COMMIT;"))?;
             }
             SCHEMA => {}
@@ -975,23 +977,37 @@ mod tests {
     }
 
     #[test]
-    fn schema_2_becomes_schema_3_and_keeps_what_it_holds() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("node.db");
-        let old = Connection::open(&path).unwrap();
-        let made = format!("{TABLES} {} PRAGMA user_version=2;", audiences::TABLE);
-        old.execute_batch(&made).unwrap();
-        old.execute_batch("INSERT INTO meta VALUES('k', x'07')").unwrap();
-        drop(old);
-        for _ in 0..2 {
-            let mut store = Sqlite::open(&path).unwrap();
-            assert_eq!(store.meta("k").unwrap().unwrap(), [7]);
-            let version: i64 = store.connection.query_row("PRAGMA user_version", [], |r| r.get(0)).unwrap();
-            assert_eq!(version, SCHEMA);
-            store.begin().unwrap();
-            store.carry("370100-01".parse().unwrap(), "370000".parse().unwrap(), b"a parcel").unwrap();
-            store.commit().unwrap();
-            assert_eq!(store.carried().unwrap().len(), 1);
+    fn earlier_schemas_become_this_one_and_keep_what_they_hold() {
+        for (version, more) in [(2, ""), (3, bundles::TABLE)] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("node.db");
+            let old = Connection::open(&path).unwrap();
+            let made = format!("{TABLES} {} {more} PRAGMA user_version={version};", audiences::TABLE);
+            old.execute_batch(&made).unwrap();
+            let doc = DocId::from_bytes([7; 32]);
+            old.execute_batch(
+                "INSERT INTO meta VALUES('k', x'07'); INSERT INTO audience VALUES(1, '370000 370100');",
+            )
+            .unwrap();
+            old.execute("INSERT INTO document VALUES(1, ?1, 1, 0)", [doc.as_bytes()]).unwrap();
+            drop(old);
+            for _ in 0..2 {
+                let mut store = Sqlite::open(&path).unwrap();
+                assert_eq!(store.meta("k").unwrap().unwrap(), [7]);
+                let now: i64 = store.connection.query_row("PRAGMA user_version", [], |r| r.get(0)).unwrap();
+                assert_eq!(now, SCHEMA);
+                store.begin().unwrap();
+                let mut audience = store.document(&doc).unwrap().unwrap().audience;
+                assert!(audience.has("370100".parse().unwrap()) && !audience.has("370200".parse().unwrap()));
+                audience = audience.with_regions(["510000".parse().unwrap()]);
+                store.put_document(&doc, &Document { audience, frozen: false }).unwrap();
+                assert!(store.document(&doc).unwrap().unwrap().audience.has("510100".parse().unwrap()));
+                store.rollback().unwrap();
+                store.begin().unwrap();
+                store.carry("370100-01".parse().unwrap(), "370000".parse().unwrap(), b"a parcel").unwrap();
+                store.commit().unwrap();
+                assert_eq!(store.carried().unwrap().len(), 1);
+            }
         }
     }
 

@@ -118,6 +118,50 @@ fn a_wider_audience_brings_the_whole_document_over_many_hops() {
 }
 
 #[test]
+fn what_is_for_a_region_reaches_all_of_it_whoever_is_enrolled_later_too() {
+    let all = ["000000", "370000", "370100", "370100-01", "510000", "510100"];
+    let mut w = World::new(&all);
+    for (a, b) in [
+        ("000000", "370000"),
+        ("370000", "370100"),
+        ("370100", "370100-01"),
+        ("000000", "510000"),
+        ("510000", "510100"),
+    ] {
+        w.link(a, b);
+    }
+    let provinces = w.write("370000", None, "to", "370000/");
+    let nations = w.write("000000", None, "to", "000000/");
+    let narrow = w.write("370100", None, "subject", "letter");
+    w.settle();
+    for node in all {
+        assert_eq!(w.value(node, nations, "to").unwrap(), "000000/", "{node}");
+        let below = !node.starts_with("51");
+        assert_eq!(w.value(node, provinces, "to").is_some(), below, "{node}");
+    }
+    assert_eq!(w.value("370100-01", narrow, "subject"), None);
+    // It was here for long before it came to concern everybody below.
+    w.write("370100", Some(narrow), "to", "370100/");
+    w.settle();
+    assert_eq!(w.value("370100-01", narrow, "subject").unwrap(), "letter");
+    for (later, at) in [("370200", "370000"), ("510100-04", "510100")] {
+        w.join(later);
+        w.link(at, later);
+        w.settle();
+        assert_eq!(w.value(later, nations, "to").unwrap(), "000000/", "{later}");
+        assert_eq!(w.value(later, provinces, "to").is_some(), later == "370200", "{later}");
+        assert_eq!(w.value(later, narrow, "subject"), None);
+        w.assert_proved(at, later);
+    }
+    w.write("370000", Some(provinces), "more", "words");
+    w.settle();
+    assert_eq!(w.value("370200", provinces, "more").unwrap(), "words");
+    assert_eq!(w.value("370100-01", provinces, "more").unwrap(), "words");
+    w.assert_proved("370000", "370200");
+    w.assert_proved("000000", "510000");
+}
+
+#[test]
 fn grants_and_kinds_of_newer_versions_travel_too() {
     let mut w = World::new(&["000000", "370000", "370100"]);
     w.link("000000", "370000");

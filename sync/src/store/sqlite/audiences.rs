@@ -78,5 +78,5 @@ impl Audiences {
 }
 
 fn read(text: &str) -> Result<Audience> {
-    text.split_whitespace().map(|s| s.parse().map_err(|_| damaged("an audience"))).collect()
+    text.parse().map_err(|_| damaged("an audience"))
 }
