@@ -9,6 +9,7 @@ mod files;
 mod findings;
 mod import;
 mod init;
+mod kb;
 mod papers;
 mod plan;
 mod progress;
@@ -66,6 +67,9 @@ enum Command {
     /// Tickets.
     #[command(subcommand)]
     Ticket(ticket::Ticket),
+    /// The knowledge base.
+    #[command(subcommand)]
+    Kb(kb::Kb),
     /// This replica and its peers.
     #[command(subcommand)]
     Replica(replica::Replica),
@@ -179,6 +183,7 @@ impl Cli {
             Command::Init(args) => args.run(self),
             Command::Run(args) => run::run(self.config(args.flags()?)?),
             Command::Ticket(command) => command.run(self),
+            Command::Kb(command) => command.run(self),
             Command::Replica(command) => command.run(self),
             Command::Backup(args) => args.run(self),
             Command::Restore(args) => args.run(self),

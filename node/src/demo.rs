@@ -22,6 +22,7 @@ use crate::desk::DeskOptions;
 use crate::engine::{Engine, IDENTITY};
 use crate::files::FileLimits;
 use crate::hex::hex;
+use crate::knowledge::request::KnowledgeRequest;
 use crate::request::{Act, Failure, FailureKind, Language, Request};
 use crate::users::{Role, Users};
 pub use page::ACCOUNT;
@@ -163,6 +164,33 @@ impl Demo {
         }
         for (city, tickets) in by_city {
             self.node(city)?.ask(Request::New { tickets, user: None }).await?;
+        }
+        Ok(count)
+    }
+
+    /// Gives every sample article to the node of its tier that it is of, or by turns to one of that tier, and has it
+    /// reviewed and published there.
+    pub async fn load_articles(&self) -> Result<usize, Failure> {
+        let mut by_node: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        let mut count = 0;
+        for line in include_str!("../../fixtures/kb.jsonl").lines() {
+            let mut article: Value =
+                serde_json::from_str(line).map_err(|e| failed("a sample article cannot be read", e))?;
+            let tier: &[&str] = match article["level"].as_str() {
+                Some("ministry") => &["000000"],
+                Some("province") => &["370000", "510000"],
+                _ => &["370100", "370200", "510100", "510700"],
+            };
+            let of = article["region_code"].as_str().unwrap_or_default();
+            let node = tier.iter().find(|n| **n == of).unwrap_or(&tier[count % tier.len()]);
+            article["region_code"] = (*node).into();
+            by_node.entry(node).or_default().push(article);
+            count += 1;
+        }
+        for (node, articles) in by_node {
+            let (reviewer, user) = (Some("审核".to_owned()), Some("编写".to_owned()));
+            let import = KnowledgeRequest::Import { articles, reviewer, user };
+            self.node(node)?.ask(Request::Knowledge(import)).await?;
         }
         Ok(count)
     }
@@ -383,6 +411,16 @@ pub async fn tell(demo: &Demo, say: &mut dyn FnMut(String)) -> Result<(), Failur
     say(format!(
         "all 12 ends of 6 links proved equal after {} ms, and the office, which has no line, by a stick",
         took.as_millis()
+    ));
+    let mut reached = Vec::new();
+    for node in NODES {
+        let list = KnowledgeRequest::List { queue: "published".to_owned(), mine: false, limit: 1_000 };
+        let articles = demo.ask(node, Request::Knowledge(list)).await?;
+        reached.push(format!("{node} {}", articles.as_array().map_or(0, Vec::len)));
+    }
+    say(format!(
+        "the ministry's articles have come to all, a province's to its own cities and no others: {}",
+        reached.join(", ")
     ));
     let call = json!({ "text": "站牌倒了,老人被绊倒。", "type": "投诉举报", "caller_phone": "13800000098" });
     let made = demo.ask(OFFICE, Request::New { tickets: vec![call], user: None }).await?;

@@ -421,6 +421,42 @@ fn content(look: &Look, status: &Value, found: &mut Findings) {
     );
     say("files_missing", Notice, "files have not come in full yet", None);
     say("unindexed", Notice, "tickets are not found by search yet", None);
+    for (list, severity, what, next) in [
+        (
+            "expired",
+            Warning,
+            "articles of this site are past their last day and still in force",
+            "hotline kb list --queue expired --mine; revise or withdraw them",
+        ),
+        (
+            "expiring",
+            Notice,
+            "articles of this site end within 30 days",
+            "hotline kb list --queue expiring --mine",
+        ),
+        (
+            "unreviewed",
+            Notice,
+            "drafts of this site wait for a second person",
+            "hotline kb list --queue unreviewed --mine; then `hotline kb review ID`",
+        ),
+        (
+            "to-publish",
+            Notice,
+            "drafts of this site are reviewed and not published",
+            "hotline kb list --queue to-publish --mine",
+        ),
+        (
+            "changed",
+            Warning,
+            "supplements of this site hang on articles that have changed since",
+            "hotline kb list --queue changed --mine; then `hotline kb diff`, and revise them",
+        ),
+    ] {
+        if let Some(count) = status["knowledge"][list].as_u64().filter(|count| *count > 0) {
+            found.add("knowledge", severity, format!("{count} {what}"), Some(next));
+        }
+    }
     if let Some(kinds) = status["other_kinds"].as_object().filter(|kinds| !kinds.is_empty()) {
         let kinds: Vec<&str> = kinds.keys().map(String::as_str).collect();
         found.add(
@@ -584,6 +620,11 @@ mod tests {
             (Notice, "version", &|l| speaks(l, 1, json!("0.2.0"))),
             (Notice, "version", &|l| speaks(l, 1, Value::Null)),
             (Warning, "version", &|l| status(l, &|s| s["other_kinds"] = json!({ "bulletin": 4 }))),
+            (Warning, "knowledge", &|l| status(l, &|s| s["knowledge"] = json!({ "expired": 2 }))),
+            (Notice, "knowledge", &|l| status(l, &|s| s["knowledge"] = json!({ "expiring": 1 }))),
+            (Notice, "knowledge", &|l| status(l, &|s| s["knowledge"] = json!({ "unreviewed": 1 }))),
+            (Notice, "knowledge", &|l| status(l, &|s| s["knowledge"] = json!({ "to-publish": 1 }))),
+            (Warning, "knowledge", &|l| status(l, &|s| s["knowledge"] = json!({ "changed": 1 }))),
             (Notice, "node", &|l| status(l, &|s| s["restored"] = json!({ "at": at(0), "of": "x" }))),
         ];
         for (severity, topic, trouble) in cases {

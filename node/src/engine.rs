@@ -28,6 +28,7 @@ mod files;
 mod grants;
 mod hold;
 mod inspect;
+mod knowledge;
 mod persons;
 mod restored;
 mod retention;
@@ -54,6 +55,7 @@ use sync::store::{self, Durable, Store, StoreError};
 use crate::china::shown_time;
 use crate::files::FileLimits;
 use crate::hex::hex;
+use crate::knowledge::{self as articles, catalogue};
 use crate::others;
 use crate::projection::{self, Indexing, Row};
 use crate::reference::Reference;
@@ -111,6 +113,8 @@ impl Options {
 enum Derived {
     /// It is a ticket.
     Ticket(Box<Row>),
+    /// It is an article of the knowledge base.
+    Article(Box<catalogue::Row>),
     /// It is of a kind that is not known here.
     Other(String),
     /// Its beginning does not count.
@@ -121,6 +125,8 @@ enum Derived {
 struct Desk {
     me: NodeName,
     touched: Vec<DocId>,
+    /// Articles that changed.
+    articles: Vec<DocId>,
     /// Documents under which a grant, an erased mark or a receipt has come.
     kept: BTreeSet<DocId>,
     /// How many more tickets of this transaction have their words indexed in it.
@@ -137,6 +143,10 @@ impl Domain<Sqlite> for Desk {
     }
 
     fn row(document: &Document, matter: &TicketMatter) -> Derived {
+        if let Some(article) = matter.article() {
+            let row = catalogue::Row::of(document, article);
+            return row.map_or(Derived::Nothing, |row| Derived::Article(Box::new(row)));
+        }
         match matter.other() {
             Some(other) => Derived::Other(other.kind().to_owned()),
             None => Row::of(document, matter).map_or(Derived::Nothing, |row| Derived::Ticket(Box::new(row))),
@@ -146,6 +156,10 @@ impl Domain<Sqlite> for Desk {
     fn project(&mut self, store: &mut Sqlite, doc: &DocId, row: Derived) -> store::Result<()> {
         let row = match row {
             Derived::Ticket(row) => row,
+            Derived::Article(row) => {
+                self.articles.push(*doc);
+                return catalogue::put(store.connection(), doc, &row);
+            }
             Derived::Other(kind) => return others::put(store.connection(), doc, &kind),
             Derived::Nothing => return Ok(()),
         };
@@ -263,6 +277,7 @@ impl Engine {
         projection::prepare(store.connection())?;
         others::prepare(store.connection())?;
         crate::changes::prepare(store.connection())?;
+        catalogue::prepare(store.connection())?;
         crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let mut drawn = [0; 1];
@@ -283,7 +298,9 @@ impl Engine {
         engine.store.collect()?;
         engine.store.begin()?;
         engine.bring_together()?;
-        for doc in others::take(engine.store.connection(), KIND)? {
+        let mut known = others::take(engine.store.connection(), KIND)?;
+        known.extend(others::take(engine.store.connection(), articles::KIND)?);
+        for doc in known {
             let open = engine.replica.open_document(doc, &mut engine.store, &engine.desk)?;
             if let Some((document, matter)) = open {
                 let row = Desk::row(document, matter);
@@ -298,6 +315,7 @@ impl Engine {
         engine.store.commit()?;
         engine.replica.effects();
         engine.desk.touched.clear();
+        engine.desk.articles.clear();
         engine.desk.kept.clear();
         Ok(engine)
     }
@@ -319,6 +337,7 @@ impl Engine {
         projection::prepare(store.connection())?;
         others::prepare(store.connection())?;
         crate::changes::prepare(store.connection())?;
+        catalogue::prepare(store.connection())?;
         crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let identity = Arc::new(identity);
@@ -347,6 +366,7 @@ impl Engine {
             desk: Desk {
                 me,
                 touched: Vec::new(),
+                articles: Vec::new(),
                 kept: BTreeSet::new(),
                 prompt: 0,
                 reference: reference.clone(),
@@ -490,6 +510,7 @@ impl Engine {
             Request::When { state, then } => self.when(state, then),
             Request::File(request) => self.file(request),
             Request::Bundle(request) => self.bundle(request),
+            Request::Knowledge(request) => self.knowledge(request),
             Request::Show { id, reveal, user } => self.show(id, reveal.as_deref(), user.as_deref()),
             Request::History { id, language } => self.history(id, *language),
             Request::Choices { id, language } => self.choices(id, *language),
@@ -588,6 +609,7 @@ impl Engine {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         }
         changed.extend(self.desk.touched.drain(..));
+        changed.extend(self.desk.articles.drain(..));
         changed.extend(std::mem::take(&mut self.desk.kept));
         if self.clock != self.clock_stored {
             let bytes = postcard::to_stdvec(&self.clock).expect("plain values have a byte form");
@@ -662,6 +684,7 @@ impl Engine {
         self.replica = Replica::open(roll.identity().node(), roll, seed, SHELF, &mut self.store)?;
         self.replica.set_file_budget(self.file_limits.rate);
         self.desk.touched.clear();
+        self.desk.articles.clear();
         self.desk.kept.clear();
         self.index_key = None;
         self.met = None;
@@ -721,9 +744,11 @@ impl Engine {
         }
     }
 
-    /// What the document is, if it is of a kind that this version does not know.
+    /// What the document is, if it is no ticket.
     pub(super) fn other_kind(&mut self, doc: DocId) -> Result<Option<String>, Failure> {
-        self.with_document(doc, |_, matter| matter.other().map(|other| other.kind().to_owned()))
+        self.with_document(doc, |_, matter| {
+            Some(matter.kind()).filter(|kind| *kind != KIND).map(str::to_owned)
+        })
     }
 
     /// The ticket that an id, an unambiguous prefix of one, or a ticket number names.
@@ -885,8 +910,12 @@ fn must_be_usable(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A document that is here and cannot be opened, since only a newer version knows what it is.
+/// A document that is here and is no ticket: an article, or of a kind that only a newer version knows.
 fn not_a_ticket(doc: DocId, kind: &str) -> Failure {
+    if kind == articles::KIND {
+        return Failure::new(FailureKind::Failed, format!("{} is no ticket but an article", doc.short()))
+            .hint("`hotline kb show ID` shows it");
+    }
     let kind: String = kind.chars().take(60).collect();
     Failure::new(
         FailureKind::Failed,

@@ -16,6 +16,7 @@ pub mod engine;
 pub mod files;
 pub mod hex;
 pub mod import;
+pub mod knowledge;
 pub mod log;
 pub mod others;
 pub mod plan;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::bundles::BundleRequest;
 use crate::files::FileRequest;
+use crate::knowledge::request::KnowledgeRequest;
 
 /// An action on a ticket that a person takes: an entry of the trail, in words of the command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +108,8 @@ pub enum Request {
     File(FileRequest),
     /// Bundles for and from sites without a line.
     Bundle(BundleRequest),
+    /// The knowledge base.
+    Knowledge(KnowledgeRequest),
     /// A ticket as `ticket show --json` prints it; with a reason also the caller's person, which is logged.
     Show {
         /// Id, unambiguous prefix or number.
@@ -288,6 +291,7 @@ impl Request {
             Request::When { then, .. } => then.name(),
             Request::File(_) => "file",
             Request::Bundle(_) => "bundle",
+            Request::Knowledge(_) => "knowledge",
             Request::Show { .. } => "show",
             Request::History { .. } => "history",
             Request::Choices { .. } => "choices",

@@ -99,9 +99,10 @@ async fn begin(args: &DemoArgs, dir: &Path) -> Result<Demo, Failure> {
     let first = !dir.join("000000").exists();
     let demo = Demo::start(dir, args.port, !args.headless).await?;
     if first {
+        let articles = demo.load_articles().await?;
         let calls = demo.load_samples().await?;
         show::line(&format!(
-            "8 nodes run on 127.0.0.1, UDP {} to {}; {calls} sample calls are in",
+            "8 nodes run on 127.0.0.1, UDP {} to {}; {calls} sample calls are in, and {articles} articles",
             args.port,
             args.port + 7
         ));

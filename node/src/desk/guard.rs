@@ -303,6 +303,7 @@ pub(super) fn sentence(failure: &Failure) -> &str {
 /// The request in this account's name, whatever the page said.
 fn named(mut request: Request, name: &str) -> Request {
     use crate::files::FileRequest as File;
+    use crate::knowledge::request::KnowledgeRequest as Article;
     if let Request::When { state, then } = request {
         return Request::When { state, then: Box::new(named(*then, name)) };
     }
@@ -316,6 +317,16 @@ fn named(mut request: Request, name: &str) -> Request {
         | Request::Lookup { user, .. }
         | Request::Grant { user, .. }
         | Request::Erase { user, .. }
+        | Request::Knowledge(
+            Article::New { user, .. }
+            | Article::Revise { user, .. }
+            | Article::Review { user, .. }
+            | Article::Publish { user, .. }
+            | Article::Withdraw { user, .. }
+            | Article::Propose { user, .. }
+            | Article::Adopt { user, .. }
+            | Article::Import { user, .. },
+        )
         | Request::File(File::Attach { user, .. } | File::List { user, .. } | File::Fetch { user, .. }) => {
             *user = name
         }

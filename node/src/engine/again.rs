@@ -32,6 +32,11 @@ impl Engine {
         let Ok(writes) = self.with_document(doc, |document, _| document.read(&change))? else {
             return Ok(false);
         };
+        // An article's version is its text and its entry in one, on a text that may be another by now: a person says it
+        // again. Until then it stands among the conflicts.
+        if self.other_kind(doc)?.is_some() {
+            return Ok(false);
+        }
         let mut said = false;
         for write in writes {
             let Write::Put { part, key, value, .. } = write else { continue };

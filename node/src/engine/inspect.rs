@@ -10,6 +10,7 @@ use sync::store::bundles::Bundles;
 
 use super::{Engine, hex, shown_time, text};
 use crate::bundles::log;
+use crate::knowledge::catalogue;
 use crate::others;
 use crate::projection::{self, Indexing, Row};
 use crate::request::{Failure, FailureKind, Reply};
@@ -89,6 +90,7 @@ impl Engine {
                 .into_iter()
                 .map(|(kind, n)| (kind, Value::from(n)))
                 .collect();
+        let knowledge = self.knowledge_counts()?;
         let (number, last) = self.replica.chain();
         // Who was met by a stick, and when last.
         let trips = self.last_trips(log::KEPT)?;
@@ -122,6 +124,7 @@ impl Engine {
             "clock_doubt_why": self.clock.doubt().map(text),
             "expiring": expiring,
             "other_kinds": other_kinds,
+            "knowledge": knowledge,
             "revoked": self.replica.trust().directory().revoked_nodes(),
             "backup": self.last_backup(),
             "restored": self.last_restored()?,
@@ -219,8 +222,12 @@ impl Engine {
     }
 
     pub(super) fn rebuild(&mut self) -> Reply {
-        let before = projection::fingerprint(self.store.connection())?;
+        let fingerprint = |db: &rusqlite::Connection| -> Result<_, Failure> {
+            Ok((projection::fingerprint(db)?, catalogue::fingerprint(db)?))
+        };
+        let before = fingerprint(self.store.connection())?;
         projection::clear(self.store.connection())?;
+        catalogue::clear(self.store.connection())?;
         others::clear(self.store.connection())?;
         vault::holders::clear(self.store.apart())?;
         let mut at = None;
@@ -238,6 +245,15 @@ impl Engine {
                 if row.frozen {
                     continue; // it is not loaded any more, and no row is made of it
                 }
+                if let Some(row) = self.with_document(doc, |document, matter| {
+                    matter.article().map(|article| catalogue::Row::of(document, article))
+                })? {
+                    if let Some(row) = row {
+                        catalogue::put(self.store.connection(), &doc, &row)?;
+                        documents += 1;
+                    }
+                    continue;
+                }
                 if let Some(kind) = self.other_kind(doc)? {
                     others::put(self.store.connection(), &doc, &kind)?;
                     continue;
@@ -248,7 +264,7 @@ impl Engine {
                 }
             }
         }
-        let after = projection::fingerprint(self.store.connection())?;
+        let after = fingerprint(self.store.connection())?;
         vault::index::all_due(self.store.apart(), self.me())?;
         self.mark_persons(usize::MAX)?;
         Ok(json!({ "documents": documents, "changed": before != after }))

@@ -26,6 +26,7 @@ use super::fold::{Folded, fold};
 use super::other::Other;
 use super::rules::{PARTS, may_put, may_write};
 use super::trail::Trail;
+use crate::knowledge::matter::{Article, Saying};
 
 /// The kind of document that this is the matter of.
 pub const KIND: &str = "ticket";
@@ -49,6 +50,10 @@ pub enum Reading {
     Begins(Other),
     /// A later change of such a document.
     Other(Vec<Write>),
+    /// The beginning of an article of the knowledge base.
+    BeginsArticle(Box<(Saying, Other)>),
+    /// A later change of one.
+    Article(Box<Saying>),
 }
 
 /// What a change says in the words of tickets.
@@ -78,7 +83,8 @@ impl Words {
     }
 }
 
-/// What the changes of a ticket add up to.
+/// What the changes of a ticket add up to, or those of a document of another kind: this is the matter of all of a
+/// node's documents.
 ///
 /// The fold of them all is made when it is asked for: changes come in runs.
 #[derive(Clone, Debug)]
@@ -90,6 +96,8 @@ pub struct TicketMatter {
     class: Class,
     /// Set when the document is of a kind that this version does not know.
     other: Option<Other>,
+    /// Set when it is an article of the knowledge base.
+    article: Option<Box<Article>>,
 }
 
 impl TicketMatter {
@@ -102,6 +110,21 @@ impl TicketMatter {
             audience: OnceCell::new(),
             class: Class::Ordinary,
             other: None,
+            article: None,
+        }
+    }
+
+    /// The article that the document is, if it is one.
+    pub fn article(&self) -> Option<&Article> {
+        self.article.as_deref()
+    }
+
+    /// What the document is, if it is no ticket.
+    pub fn kind(&self) -> &str {
+        match (&self.article, &self.other) {
+            (Some(_), _) => crate::knowledge::KIND,
+            (None, Some(other)) => other.kind(),
+            (None, None) => KIND,
         }
     }
 
@@ -141,7 +164,8 @@ impl TicketMatter {
 
     /// The sites that must hold it together with everything below them; a ticket has none.
     pub fn regions(&self) -> impl Iterator<Item = Site> + '_ {
-        self.other.iter().flat_map(|other| other.regions().iter().copied())
+        let other = self.other.as_ref().or_else(|| self.article.as_ref().map(|article| article.other()));
+        other.into_iter().flat_map(|other| other.regions().iter().copied())
     }
 
     fn all_counted(&self) -> bool {
@@ -253,12 +277,18 @@ impl Matter for TicketMatter {
         if self.other.is_some() {
             return Ok(Reading::Other(writes.to_vec()));
         }
+        if self.article.is_some() {
+            return Saying::read(change, writes).map(|said| Reading::Article(Box::new(said)));
+        }
         let words = Words::read(change, writes);
         if !self.carried.is_empty() {
             return words.map(|w| Reading::Ticket(Box::new(w)));
         }
         let first = words.and_then(|words| TicketMatter::judge_first(change, &words).map(|()| words));
         first.map(|w| Reading::Ticket(Box::new(w))).or_else(|refusal| match Other::begin(change, writes)? {
+            Some(other) if other.kind() == crate::knowledge::KIND => {
+                Saying::begin(change, writes).map(|said| Reading::BeginsArticle(Box::new((said, other))))
+            }
             Some(other) => Ok(Reading::Begins(other)),
             None => Err(refusal),
         })
@@ -268,7 +298,10 @@ impl Matter for TicketMatter {
         let words = match (reading, &self.other) {
             (Reading::Ticket(words), _) => words,
             (Reading::Other(writes), Some(other)) => return other.judge(change, writes),
-            (Reading::Begins(_) | Reading::Other(_), _) => return Ok(()),
+            (Reading::Article(said), _) => {
+                return self.article.as_ref().map_or(Ok(()), |article| article.judge(document, change, said));
+            }
+            (Reading::Begins(_) | Reading::BeginsArticle(_) | Reading::Other(_), _) => return Ok(()),
         };
         if document.is_empty() {
             return Ok(()); // a first change is judged by what it says alone
@@ -298,6 +331,20 @@ impl Matter for TicketMatter {
             Reading::Begins(other) => {
                 self.audience = OnceCell::from(other.audience());
                 self.other = Some(other);
+                return;
+            }
+            Reading::BeginsArticle(begins) => {
+                let (said, other) = *begins;
+                self.audience = OnceCell::from(other.audience());
+                self.article = Some(Box::new(Article::begin(change, said, other)));
+                return;
+            }
+            Reading::Article(said) => {
+                if let Some(article) = &mut self.article {
+                    article.take(change, *said);
+                    self.class = article.class();
+                    self.audience = OnceCell::from(article.other().audience());
+                }
                 return;
             }
             Reading::Other(writes) => {
@@ -334,6 +381,9 @@ impl Matter for TicketMatter {
         if self.other.is_some() {
             return Ruling::Waits; // a version that knows the kind says whose mark it is
         }
+        if self.article.is_some() {
+            return Ruling::Refused(rule("an article has nothing to erase"));
+        }
         let mark = match Erasure::read(mark, &self.doc, author) {
             Ok(mark) => mark,
             Err(why) => return Ruling::Refused(Refusal::Rule(why)),
@@ -342,7 +392,7 @@ impl Matter for TicketMatter {
             Reading::Ticket(words) => {
                 words.entry.as_ref().filter(|entry| !matches!(entry.entry.op, Op::Create(_)))
             }
-            Reading::Begins(_) | Reading::Other(_) => None,
+            _ => None,
         });
         let all: Vec<&Authored> = self.entries().chain(fallen).collect();
         let by_id: BTreeMap<EntryId, &Authored> = all.iter().map(|entry| (entry.id, *entry)).collect();

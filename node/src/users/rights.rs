@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Account;
 use crate::files::FileRequest;
+use crate::knowledge::request::KnowledgeRequest;
 use crate::request::{Act, Request};
 
 /// What somebody is at this desk.
@@ -124,6 +125,12 @@ pub enum Right {
     Merge,
     /// 保全.
     Keep,
+    /// Articles: new ones, supplements and further versions, as drafts.
+    Write,
+    /// Articles: letting another's draft pass.
+    Review,
+    /// Articles: into force, out of it, up to the superior, and taking over a lower tier's.
+    Publish,
     /// Seeing the caller of an ordinary ticket, for a reason.
     Reveal,
     /// The confidential desk: seeing who made a confidential report, for a reason.
@@ -160,12 +167,17 @@ fn table(role: Role) -> &'static [Right] {
             Escalate,
             Merge,
             Keep,
+            Write,
+            Review,
+            Publish,
             Reveal,
             Confidential,
         ],
-        Role::Handler => &[Watch, Read, Note, Attach, Handle, Reply, Reveal],
+        Role::Handler => &[Watch, Read, Note, Attach, Handle, Reply, Write, Review, Reveal],
         Role::FollowUp => &[Watch, Read, LookUp, Note, FollowUp, Reopen, Urge, Reveal],
-        Role::Supervisor => &[Watch, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep],
+        Role::Supervisor => {
+            &[Watch, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep, Write, Review, Publish]
+        }
         Role::Auditor => &[Watch, Audit],
         Role::Administrator => &[Watch, Accounts],
     }
@@ -206,6 +218,20 @@ pub fn needs(request: &Request) -> &'static [Right] {
             FileRequest::List { reveal: Some(_), .. } | FileRequest::Fetch { reveal: Some(_), .. } => {
                 &[Read, Confidential]
             }
+        },
+        Request::Knowledge(request) => match request {
+            KnowledgeRequest::List { .. }
+            | KnowledgeRequest::Search { .. }
+            | KnowledgeRequest::Suggest { .. }
+            | KnowledgeRequest::Show { .. }
+            | KnowledgeRequest::Diff { .. } => &[Read],
+            KnowledgeRequest::New { .. } | KnowledgeRequest::Revise { .. } => &[Read, Write],
+            KnowledgeRequest::Review { .. } => &[Read, Review],
+            KnowledgeRequest::Publish { .. }
+            | KnowledgeRequest::Withdraw { .. }
+            | KnowledgeRequest::Propose { .. }
+            | KnowledgeRequest::Adopt { .. } => &[Read, Publish],
+            KnowledgeRequest::Import { .. } | KnowledgeRequest::Export { .. } => &[Operate],
         },
         Request::Show { reveal: None, .. } | Request::History { .. } | Request::Choices { .. } => &[Read],
         // It opens confidential reports as well.
@@ -297,6 +323,14 @@ pub fn is_audited(request: &Request) -> bool {
             FileRequest::List { reveal, .. } => reveal.is_some(),
             FileRequest::AttachPart { .. } | FileRequest::FetchPart { .. } => false,
         },
+        Request::Knowledge(request) => !matches!(
+            request,
+            KnowledgeRequest::List { .. }
+                | KnowledgeRequest::Search { .. }
+                | KnowledgeRequest::Suggest { .. }
+                | KnowledgeRequest::Show { .. }
+                | KnowledgeRequest::Diff { .. }
+        ),
         Request::History { .. }
         | Request::Choices { .. }
         | Request::List { .. }
@@ -330,6 +364,10 @@ mod tests {
         let file = |mut file: serde_json::Value| {
             file["ask"] = json!("file");
             file
+        };
+        let know = |mut request: serde_json::Value| {
+            request["ask"] = json!("knowledge");
+            request
         };
         let all = vec![
             (json!({ "ask": "new", "tickets": [] }), "AL"),
@@ -372,6 +410,20 @@ mod tests {
             (file(json!({ "do": "fetch", "id": "x", "name": "n" })), "ALHFS"),
             (file(json!({ "do": "fetch", "id": "x", "name": "n", "reveal": "r" })), "L"),
             (file(json!({ "do": "fetch-part", "download": 1, "at": 0 })), "ALHFS"),
+            (know(json!({ "do": "list", "queue": "all", "limit": 1 })), "ALHFS"),
+            (know(json!({ "do": "search", "text": "x", "limit": 1 })), "ALHFS"),
+            (know(json!({ "do": "suggest", "text": "x", "limit": 1 })), "ALHFS"),
+            (know(json!({ "do": "show", "id": "x" })), "ALHFS"),
+            (know(json!({ "do": "diff", "id": "x", "from": 1, "to": 2 })), "ALHFS"),
+            (know(json!({ "do": "new", "article": {} })), "LHS"),
+            (know(json!({ "do": "revise", "id": "x", "article": {} })), "LHS"),
+            (know(json!({ "do": "review", "id": "x" })), "LHS"),
+            (know(json!({ "do": "publish", "id": "x" })), "LS"),
+            (know(json!({ "do": "withdraw", "id": "x", "reason": "r" })), "LS"),
+            (know(json!({ "do": "propose", "id": "x" })), "LS"),
+            (know(json!({ "do": "adopt", "id": "x" })), "LS"),
+            (know(json!({ "do": "import", "articles": [] })), ""),
+            (know(json!({ "do": "export", "limit": 1 })), ""),
             (json!({ "ask": "show", "id": "x" }), "ALHFS"),
             (json!({ "ask": "show", "id": "x", "reveal": "r" }), "L"),
             (json!({ "ask": "reveal", "id": "x", "reason": "r", "desk": false }), "LHF"),
@@ -449,7 +501,8 @@ mod tests {
                     | "digest"
                     | "diff"
                     | "events"
-            ) || matches!((ask, act), ("file", "list" | "attach-part" | "fetch-part"));
+            ) || matches!((ask, act), ("file", "list" | "attach-part" | "fetch-part"))
+                || matches!((ask, act), ("knowledge", "list" | "search" | "suggest" | "show" | "diff"));
             let revealing = name["reveal"].is_string();
             assert_eq!(is_audited(&request), !plain || revealing, "{name}");
         }

@@ -1,0 +1,132 @@
+//! What is asked about articles. An article is named by its id, an unambiguous prefix of it, or its code.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A request about the knowledge base.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum KnowledgeRequest {
+    /// A list, by code and title: `[{"id","code","title","owner","standing",...}]`.
+    List {
+        /// published, drafts, unreviewed, to-publish, expiring, expired, withdrawn, proposed, changed, all.
+        queue: String,
+        /// Only this site's own.
+        #[serde(default)]
+        mine: bool,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Published articles in which everything typed occurs, the best first.
+    Search {
+        /// What was typed.
+        text: String,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Published articles that a text which is being typed may be about.
+    Suggest {
+        /// The text.
+        text: String,
+        /// At most so many.
+        limit: usize,
+    },
+    /// One article, with a version's text; without a number the one that is in force, else the draft.
+    Show {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// The version.
+        #[serde(default)]
+        version: Option<u32>,
+    },
+    /// Two versions, line by line: `{"id","from","to","title":[..],"lines":[{"mark","text"}]}`.
+    Diff {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// The earlier version.
+        from: u32,
+        /// The later one.
+        to: u32,
+    },
+    /// Makes an article of this site: a draft.
+    New {
+        /// A line of `kb.jsonl` shape.
+        article: Value,
+        /// The superior's article that it hangs on.
+        #[serde(default)]
+        supplements: Option<String>,
+        /// Who sits at the desk.
+        user: Option<String>,
+    },
+    /// Writes a further version.
+    Revise {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// The fields that change, of a line of `kb.jsonl` shape.
+        article: Value,
+        /// Who sits at the desk.
+        user: Option<String>,
+    },
+    /// A second person lets the draft pass.
+    Review {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// What there is to say.
+        #[serde(default)]
+        reason: Option<String>,
+        /// Who it is.
+        user: Option<String>,
+    },
+    /// The draft comes into force.
+    Publish {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// Who sits at the desk.
+        user: Option<String>,
+    },
+    /// Nobody is to use it any more.
+    Withdraw {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// Why.
+        reason: String,
+        /// Who sits at the desk.
+        user: Option<String>,
+    },
+    /// Asks the superior to adopt what is in force.
+    Propose {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+        /// Who sits at the desk.
+        user: Option<String>,
+    },
+    /// Makes an article of this site of a lower one's: a draft.
+    Adopt {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// Who sits at the desk.
+        user: Option<String>,
+    },
+    /// Takes lines of `kb.jsonl` shape. Those of other sites are left out; one whose code this site has becomes its next
+    /// version, or nothing when it says the same. `{"made","revised","same","elsewhere"}`.
+    Import {
+        /// The lines.
+        articles: Vec<Value>,
+        /// Who has read them: with a name, what the file calls published is reviewed and published.
+        #[serde(default)]
+        reviewer: Option<String>,
+        /// Who sits at the desk.
+        user: Option<String>,
+    },
+    /// Lines of what is in force here, a page at a time: `{"articles":[...],"next":row|null}`.
+    Export {
+        /// After this row.
+        #[serde(default)]
+        after: Option<i64>,
+        /// At most so many.
+        limit: usize,
+    },
+}

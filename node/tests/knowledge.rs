@@ -1,0 +1,148 @@
+//! `hotline kb`: every command once on the directory and once through the socket.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod harness;
+
+use std::path::Path;
+
+use harness::{Town, WAYS, fails, json, says, text, until};
+use serde_json::Value;
+
+fn fixtures() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/kb.jsonl")
+}
+
+fn id(article: &Value) -> String {
+    article["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_article_is_written_reviewed_published_revised_compared_and_withdrawn() {
+    for way in WAYS {
+        let town = Town::new(&["370100"]);
+        let _node = town.way(way, "370100");
+        let city = town.at("370100");
+        let at =
+            |user: &str, args: &[&str]| json(&[&["kb"], args, &["--dir", &city, "--user", user]].concat());
+        let no = |args: &[&str], code, words: &str| {
+            fails(&[&["kb"], args, &["--dir", &city]].concat(), code, words)
+        };
+
+        let made = at(
+            "李",
+            &[
+                "new",
+                "--title",
+                "节假日高速免费通行",
+                "--body",
+                "七座以下小型客车\n免收通行费",
+                "--code",
+                "JN1",
+                "--tag",
+                "高速",
+            ],
+        );
+        assert_eq!((&made["standing"], &made["draft"]), (&Value::from("draft"), &Value::from(1)));
+        let article = id(&made);
+        no(&["publish", "JN1", "--user", "李"], 1, "a second person reviews it first");
+        no(&["review", "JN1"], 1, "say who you are");
+        no(&["review", "JN1", "--user", "李"], 1, "nobody reviews what they wrote themselves");
+        assert_eq!(at("李", &["search", "免费"]).as_array().unwrap().len(), 0, "nobody finds a draft");
+        assert_eq!(at("李", &["list", "--queue", "unreviewed"])[0]["id"], Value::from(article.as_str()));
+        assert_eq!(at("张", &["review", &article[..8]])["standing"], "reviewed");
+        assert_eq!(at("张", &["publish", "JN1"])["in_force"], 1);
+        assert_eq!(at("李", &["search", "mianfei"])[0]["id"], Value::from(article.as_str()));
+        assert_eq!(at("李", &["suggest", "国庆高速免费吗"])[0]["id"], Value::from(article.as_str()));
+        at(
+            "李",
+            &[
+                "revise",
+                "JN1",
+                "--body",
+                "七座以下小型客车\n含摩托车\n免收通行费",
+                "--valid-to",
+                "2020-01-01",
+            ],
+        );
+        let shown = at("李", &["show", "JN1"]);
+        assert_eq!((&shown["in_force"], &shown["draft"]), (&Value::from(1), &Value::from(2)));
+        assert_eq!(shown["version"]["number"], 1);
+        let diff = says(&["kb", "diff", "JN1", "1", "2", "--dir", &city]);
+        assert!(diff.contains("+ 含摩托车") && diff.contains("valid_to:  -> 2020-01-01"), "{diff}");
+        at("张", &["review", "JN1"]);
+        at("张", &["publish", "JN1"]);
+        assert_eq!(at("李", &["list", "--queue", "expired", "--mine"])[0]["version"], 2);
+        assert_eq!(
+            at("李", &["show", "JN1", "--version", "1"])["text"]["body"],
+            "七座以下小型客车\n免收通行费"
+        );
+        no(&["show", "JN1", "--version", "9"], 1, "the last is 2");
+        at("李", &["withdraw", "JN1", "--reason", "已废止"]);
+        assert_eq!(at("李", &["search", "免费"]).as_array().unwrap().len(), 0);
+        let story = says(&["kb", "history", "JN1", "--dir", &city]);
+        assert!(
+            ["create", "review", "publish", "revise", "withdraw", "已废止"].iter().all(|w| story.contains(w)),
+            "{story}"
+        );
+        no(&["show", "nowhere"], 2, "neither");
+        no(&["list", "--queue", "best"], 2, "unreviewed");
+        no(&["propose", "JN2"], 2, "neither");
+        no(&["new", "--title", "x"], 2, "body");
+        fails(&["ticket", "show", &article, "--dir", &city], 1, "no ticket but an article");
+        assert_eq!(json(&["replica", "rebuild", "--dir", &city])["changed"], false);
+        assert!(says(&["replica", "verify", "--dir", &city]).contains("items"));
+    }
+}
+
+#[test]
+fn files_come_in_and_go_out_in_both_shapes() {
+    for way in WAYS {
+        let town = Town::new(&["000000"]);
+        let _node = town.way(way, "000000");
+        let city = town.at("000000");
+        let file = fixtures();
+        let import = |user: &str| {
+            json(&["kb", "import", text(&file), "--reviewed-by", "张", "--user", user, "--dir", &city])
+        };
+        let mine = std::fs::read_to_string(&file).unwrap().matches("\"000000\"").count();
+        assert!(mine > 0);
+        let done = import("李");
+        assert_eq!((&done["made"], &done["elsewhere"]), (&Value::from(mine), &Value::from(21 - mine)));
+        let again = import("李");
+        assert_eq!((&again["made"], &again["same"]), (&Value::from(0), &Value::from(mine)));
+        let lines = says(&["kb", "export", "--dir", &city]);
+        assert_eq!(lines.lines().count(), mine);
+        let out = town.path("out");
+        says(&["kb", "export", "--shape", "markdown", "--out", text(&out), "--dir", &city]);
+        let one = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+        let changed = std::fs::read_to_string(&one).unwrap() + "\n又一行\n";
+        std::fs::write(&one, changed).unwrap();
+        let done = json(&["kb", "import", text(&one), "--reviewed-by", "张", "--user", "李", "--dir", &city]);
+        assert_eq!(done["revised"], 1);
+        assert_eq!(json(&["kb", "search", "又一行", "--dir", &city])[0]["version"], 2);
+        // In the name of one person nothing is published.
+        let alone = town.path("alone.jsonl");
+        std::fs::write(&alone, "{\"title\":\"一人\",\"body\":\"写\",\"status\":\"published\"}\n").unwrap();
+        fails(
+            &["kb", "import", text(&alone), "--reviewed-by", "李", "--user", "李", "--dir", &city],
+            75,
+            "nothing was saved",
+        );
+        assert_eq!(json(&["kb", "list", "--queue", "all", "--dir", &city]).as_array().unwrap().len(), mine);
+    }
+}
+
+#[test]
+fn a_provinces_article_reaches_a_running_city() {
+    let town = Town::new(&["370000", "370100"]);
+    let province = town.at("370000");
+    let _nodes = town.pair("370000", "370100");
+    let done =
+        json(&["kb", "import", text(&fixtures()), "--reviewed-by", "张", "--user", "李", "--dir", &province]);
+    assert!(done["made"].as_u64().unwrap() > 0);
+    let city = town.at("370100");
+    until("the city has them", || {
+        let list = json(&["kb", "list", "--dir", &city]);
+        list.as_array().unwrap().len() as u64 == done["made"].as_u64().unwrap()
+    });
+}
