@@ -1,4 +1,5 @@
 //! Stories of the knowledge base, on real directories: whom an article reaches, and what becomes of it at three tiers.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use node::knowledge::request::KnowledgeRequest as Ask;
 use node::request::{Failure, Request};
