@@ -178,8 +178,8 @@ impl Engine {
         let doc = match catalogue::with_code(self.store.connection(), given, self.me().site())?.as_slice() {
             [(doc, true), ..] | [(doc, _)] => *doc,
             [] => self.document_named(given).map_err(|failure| match failure.kind {
-                FailureKind::Failed => {
-                    Failure::new(FailureKind::Failed, format!("no article {given} is here")).hint(
+                FailureKind::Absent => {
+                    Failure::new(FailureKind::Absent, format!("no article {given} is here")).hint(
                         "an article of another region is not here; `hotline kb search TEXT` finds what is",
                     )
                 }
@@ -208,7 +208,7 @@ impl Engine {
         })?;
         if kind != KIND {
             return Err(Failure::new(
-                FailureKind::Failed,
+                FailureKind::Absent,
                 format!("{} is no article but a {kind}", doc.short()),
             ));
         }
