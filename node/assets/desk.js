@@ -53,9 +53,9 @@
     });
     draft.addEventListener("submit", (event) => {
       const then = event.submitter && event.submitter.value;
-      if (then === "lookup" && window.fetch) {
+      if ((then === "lookup" || then === "suggest") && window.fetch) {
         event.preventDefault();
-        lookup();
+        (then === "lookup" ? lookup : suggest)();
         return;
       }
       if (sent) { event.preventDefault(); return; } // a second Enter makes no second ticket
@@ -77,20 +77,36 @@
       }
     } catch { forget(of); }
 
-    // ---- earlier tickets of a number, while it is typed ----
+    // ---- what shows beside the form while it is typed: the caller's earlier tickets, articles ----
+    const beside = async (id, fields) => {
+      const answer = await fetch("/new", { method: "POST", body: new URLSearchParams({ form: token, ...fields }) });
+      return new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(id);
+    };
     const phone = $("[data-lookup]", draft);
     let asked = "";
     async function lookup() {
       const number = phone.value.replace(/\D/g, "");
       if (number === asked || number.length < 7) return;
       asked = number;
-      const body = new URLSearchParams({ form: token, then: "lookup", caller_phone: phone.value });
       try {
-        const answer = await fetch("/new", { method: "POST", body });
-        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("earlier");
+        const fresh = await beside("earlier", { then: "lookup", caller_phone: phone.value });
         if (fresh && asked === number) $("#earlier").replaceChildren(...fresh.childNodes);
       } catch { asked = ""; }
     }
+    const words = $("[data-suggest]", draft);
+    let about = "";
+    async function suggest() {
+      const text = words.value.trim();
+      if (text === about || text.length < 2) return;
+      about = text;
+      try {
+        const fresh = await beside("suggested", { then: "suggest", text, subject: draft.elements.subject.value });
+        if (fresh && about === text) $("#suggested").replaceChildren(...fresh.childNodes);
+      } catch { about = ""; }
+    }
+    let later = 0;
+    words.addEventListener("input", () => { clearTimeout(later); later = setTimeout(suggest, 600); });
+    if (words.value) suggest(); // a draft that was restored
     let soon = 0;
     phone.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(lookup, 400); });
   }

@@ -106,6 +106,10 @@ fn every_role_writes_what_its_row_of_the_table_says() {
     let id = made["id"].as_str().unwrap();
     let act = format!("/ticket/{id}/act");
     let (note, reveal) = (format!("/ticket/{id}/note"), format!("/ticket/{id}/reveal"));
+    let text = ["--title", "免费通行", "--body", "七座以下", "--user", "chen"];
+    let article = json(&[&["kb", "new", "--dir", &city][..], &text].concat());
+    let article = format!("/knowledge/{}", article["id"].as_str().unwrap());
+    let (edit, on_article) = (format!("{article}/edit"), format!("{article}/act"));
     // The letters are those of the roles, in the order below.
     type Write<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
     let writes: &[Write<'_>] = &[
@@ -126,6 +130,11 @@ fn every_role_writes_what_its_row_of_the_table_says() {
         (&act, &[("do", "close"), ("result", "办结")], "L"),
         (&act, &[("do", "reopen"), ("reason", "未解决")], "LFS"),
         ("/accounts", &[("do", "lock"), ("name", "nobody")], "M"),
+        ("/knowledge/new", &[("title", "免费通行"), ("body", "七座以下")], "LHS"),
+        (&on_article, &[("do", "review")], "LHS"),
+        (&on_article, &[("do", "publish")], "LS"),
+        (&on_article, &[("do", "withdraw"), ("reason", "已废止")], "LS"),
+        (&edit, &[("title", "免费通行"), ("body", "七座以下")], "LHS"),
     ];
     let roles = ["agent", "shift-leader", "handler", "follow-up", "supervisor", "auditor", "administrator"];
     let mut staff: Vec<(Browser, char)> = Vec::new();
@@ -149,6 +158,11 @@ fn every_role_writes_what_its_row_of_the_table_says() {
         ("/queue/all?q=%E5%85%AC%E4%BA%A4", "ALHFS"),
         (&format!("/ticket/{id}"), "ALHFS"),
         ("/new", "AL"),
+        ("/knowledge?list=drafts", "ALHFS"),
+        ("/knowledge?q=%E5%85%8D%E8%B4%B9", "ALHFS"),
+        (&article, "ALHFS"),
+        ("/knowledge/new", "LHS"),
+        (&edit, "LHS"),
         ("/wall", "ALHFSDM"),
         ("/accounts", "M"),
         ("/audit", "D"),
@@ -428,6 +442,75 @@ fn browsers_are_told_to_guard_the_page_and_caps_hold() {
 }
 
 #[test]
+fn an_article_is_written_reviewed_and_put_into_force_by_two_people() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "handler");
+    let mut zhang = town.staff("370100", &desk, "zhang", "shift-leader");
+    let mut wang = town.staff("370100", &desk, "wang", "agent");
+    li.get("/knowledge").is(200).says("这里没有文章").says("/knowledge/new");
+    assert!(!wang.get("/knowledge").is(200).body.contains("/knowledge/new"));
+    wang.get("/knowledge/new").is(403);
+    li.post("/knowledge/new", &[("title", "节假日免费通行"), ("body", " ")]).is(422).says("正文：请填写");
+    let backwards = [("title", "x"), ("body", "y"), ("valid_from", "2030-01-02"), ("valid_to", "2030-01-01")];
+    li.post("/knowledge/new", &backwards).is(422).says("valid_to");
+    let fields = [
+        ("title", "节假日高速免费通行"),
+        ("body", "七座以下小型客车\n免收通行费"),
+        ("code", "JN1"),
+        ("tags", "高速，节假日"),
+        ("audience", "public"),
+    ];
+    let page = li.follow("/knowledge/new", &fields).is(200).says("草稿已保存").says("可对外公开");
+    let id = page.body.split("/events?ticket=").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let (at, act) = (format!("/knowledge/{id}"), format!("/knowledge/{id}/act"));
+    // Its writer may not let it pass, and is told why.
+    assert!(
+        page.body.contains("不能审核自己写的版本") && !page.body.contains("id=\"act-review\""),
+        "{}",
+        page.body
+    );
+    li.post(&act, &[("do", "review")]).is(409).says("nobody reviews what they wrote themselves");
+    li.get("/knowledge?list=unreviewed").is(200).says("节假日高速免费通行");
+    let ask = [("text", "国庆节走高速免费吗"), ("then", "suggest")];
+    wang.get("/new").is(200);
+    wang.post("/new", &ask).is(200).says("没有找到相关知识");
+    zhang.get(&at).is(200).says("id=\"act-review\"").says("该版本尚未审核");
+    zhang.follow(&act, &[("do", "review"), ("reason", "已核对文件")]).is(200).says("已核对文件");
+    zhang.follow(&act, &[("do", "publish")]).is(200).says("当前生效");
+    wang.post("/new", &ask).is(200).says(&at);
+    wang.get("/knowledge?q=mianfei").is(200).says(&at);
+    wang.get(&at).is(200).says("您的角色没有这项权限");
+    // A further version begins with the last one; readers keep what is in force.
+    li.get(&format!("{at}/edit")).is(200).says("value=\"JN1\"").says("免收通行费</textarea>");
+    let next = [
+        ("title", "节假日高速免费通行"),
+        ("body", "七座以下小型客车\n含摩托车\n免收通行费"),
+        ("code", "JN1"),
+        ("audience", "public"),
+    ];
+    let page = li.follow(&format!("{at}/edit"), &next).is(200);
+    assert!(!page.body.contains("含摩托车"), "{}", page.body);
+    li.get(&format!("{at}?version=2")).is(200).says("含摩托车").says("不是当前生效的版本");
+    li.get(&format!("{at}?from=1&to=2"))
+        .is(200)
+        .says("<li class=\"added\"><span class=\"hidden\">新增: </span>含摩托车</li>")
+        .says("<del>高速 · 节假日</del>");
+    zhang.post(&act, &[("do", "withdraw")]).is(422).says("请填写");
+    zhang.follow(&act, &[("do", "withdraw"), ("reason", "已废止")]).is(200).says("已停用").says("已废止");
+    wang.post("/new", &ask).is(200).says("没有找到相关知识");
+    for (path, status) in
+        [("/knowledge/0a0a0a0a", 404), ("/knowledge?list=best", 422), ("/knowledge?q=，", 200)]
+    {
+        li.get(path).is(status);
+    }
+    zhang.post(&act, &[("do", "revise")]).is(422);
+    zhang.get(&act).leads_to(&at);
+    let log = json(&["audit", "--dir", &town.at("370100"), "--limit", "100"]).to_string();
+    assert!(log.contains("knowledge publish") && log.contains("knowledge withdraw"), "{log}");
+}
+
+#[test]
 fn what_somebody_writes_is_shown_and_never_run() {
     let town = Town::new(&["370100"]);
     let (_node, desk) = town.desk("370100", &[]);
@@ -452,6 +535,10 @@ fn what_somebody_writes_is_shown_and_never_run() {
         li.get("/queue/all?q=%3Cscript%3Ealert(1)%3C%2Fscript%3E"),
         li.post("/new", &[("text", evil), ("answer", evil), ("caller_name", evil), ("then", "redirect")]),
         li.act(&id, "offer", &[("to", evil), ("reason", evil)]),
+        li.follow("/knowledge/new", &[("title", evil), ("body", evil), ("tags", evil), ("source", evil)]),
+        li.post("/knowledge/new", &[("title", ""), ("body", evil), ("source", evil)]),
+        li.get("/knowledge?q=%3Cscript%3Ealert(1)"),
+        li.get("/knowledge?list=drafts"),
     ];
     for page in pages {
         assert!(!page.body.contains("<script>") && !page.body.contains("<img src=x"), "{}", page.body);

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use node::knowledge::request::KnowledgeRequest as Ask;
-use node::request::{Failure, Request};
+use node::request::{Failure, Language, Request};
 use serde_json::{Value, json};
 use world::town::Town;
 
@@ -20,7 +20,7 @@ fn ask(town: &mut Town, node: &str, ask: Ask) -> Result<Value, Failure> {
 }
 
 fn shown(town: &mut Town, node: &str, id: &str) -> Option<Value> {
-    ask(town, node, Ask::Show { id: id.to_owned(), version: None }).ok()
+    ask(town, node, Ask::Show { id: id.to_owned(), version: None, language: Language::En, user: None }).ok()
 }
 
 fn user(name: &str) -> Option<String> {

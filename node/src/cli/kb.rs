@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Cli, Session, show};
 use crate::knowledge::lines;
 use crate::knowledge::request::KnowledgeRequest as Ask;
-use crate::request::{Failure, FailureKind, Request};
+use crate::request::{Failure, FailureKind, Language, Request};
 
 /// The largest file that is read as one article, and the longest line of a file of many, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -241,7 +241,8 @@ impl Kb {
                 return rows(cli, ask(Ask::Suggest { text: text.clone(), limit: limit(n) })?);
             }
             Kb::Show { id, version } => {
-                let article = ask(Ask::Show { id: id.clone(), version: *version })?;
+                let article =
+                    ask(Ask::Show { id: id.clone(), version: *version, language: Language::En, user })?;
                 if cli.json {
                     cli.print(&article);
                 } else {
@@ -250,7 +251,7 @@ impl Kb {
                 return Ok(());
             }
             Kb::History { id } => {
-                let article = ask(Ask::Show { id: id.clone(), version: None })?;
+                let article = ask(Ask::Show { id: id.clone(), version: None, language: Language::En, user })?;
                 return history(cli, &article);
             }
             Kb::Diff { id, from, to } => {

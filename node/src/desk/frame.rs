@@ -48,6 +48,7 @@ impl Frame {
         let all = [
             (Right::Read, "/queue/held", w.queues, "q"),
             (Right::Take, "/new", w.new_ticket, "n"),
+            (Right::Read, "/knowledge", w.knowledge, "b"),
             (Right::Watch, "/wall", w.wall, "w"),
             (Right::Accounts, "/accounts", w.accounts, "u"),
             (Right::Audit, "/audit", w.audit, "l"),

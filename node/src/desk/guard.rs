@@ -318,7 +318,8 @@ fn named(mut request: Request, name: &str) -> Request {
         | Request::Grant { user, .. }
         | Request::Erase { user, .. }
         | Request::Knowledge(
-            Article::New { user, .. }
+            Article::Show { user, .. }
+            | Article::New { user, .. }
             | Article::Revise { user, .. }
             | Article::Review { user, .. }
             | Article::Publish { user, .. }

@@ -5,6 +5,7 @@ mod audit;
 mod call;
 mod draft;
 pub(super) mod file;
+mod knowledge;
 mod password;
 mod queue;
 mod sign_in;
@@ -49,6 +50,11 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/ticket/{id}/note", post(ticket::note).get(ticket::back))
         .route("/ticket/{id}/reveal", post(ticket::reveal).get(ticket::back))
         .route("/ticket/{id}/file/{content}", get(file::fetch))
+        .route("/knowledge", get(knowledge::show))
+        .route("/knowledge/new", get(knowledge::form::blank).post(knowledge::form::make))
+        .route("/knowledge/{id}", get(knowledge::article::show))
+        .route("/knowledge/{id}/edit", get(knowledge::form::next).post(knowledge::form::revise))
+        .route("/knowledge/{id}/act", post(knowledge::article::act).get(knowledge::article::back))
         .route("/wall", get(wall::show))
         .route("/accounts", get(accounts::show).post(accounts::change))
         .route("/audit", get(audit::show))

@@ -314,6 +314,78 @@ words! {
     key_previous: "上一条", "Previous row";
     key_open: "打开选中的工单", "Open the chosen ticket";
     key_leave: "离开输入框", "Leave a field";
+    knowledge: "知识库", "Knowledge";
+    article: "文章", "Article";
+    articles: "文章列表", "Articles";
+    new_article: "新建文章", "New article";
+    new_supplement: "补充上级文章", "Supplement a superior's article";
+    edit_article: "编写新版本", "Write the next version";
+    no_articles: "这里没有文章。", "No articles here.";
+    article_search_hint: "关键词、拼音首字母、编号", "Words, pinyin initials, code";
+    articles_published: "已发布", "In force";
+    articles_drafts: "草稿", "Drafts";
+    articles_unreviewed: "待审核", "To review";
+    articles_to_publish: "待发布", "To publish";
+    articles_expiring: "即将到期", "Ending soon";
+    articles_expired: "已过期", "Past their end";
+    articles_proposed: "下级推荐", "Proposed to us";
+    articles_changed: "原文已变", "Original changed";
+    articles_withdrawn: "已停用", "Withdrawn";
+    standing_published: "已发布", "in force";
+    standing_draft: "草稿", "draft";
+    standing_reviewed: "已审核", "reviewed";
+    standing_withdrawn: "已停用", "withdrawn";
+    not_today: "今天不适用", "does not hold today";
+    article_code: "编号", "Code";
+    article_title: "标题", "Title";
+    article_body: "正文", "Text";
+    article_owner: "所属单位", "Owner";
+    article_field: "业务领域", "Field";
+    article_tags: "标签", "Tags";
+    tags_hint: "用逗号分开", "with commas between them";
+    article_readers: "阅读范围", "Readers";
+    readers_public: "可对外公开", "the public";
+    readers_agent: "仅供内部", "agents only";
+    article_valid: "有效期", "Holds";
+    valid_from: "生效日期", "First day";
+    valid_to: "失效日期", "Last day";
+    article_always: "长期有效", "always";
+    article_source: "依据", "Source";
+    version: "版本", "Version";
+    versions: "历次版本", "Versions";
+    in_force_now: "当前生效", "in force";
+    reviewed_by: "审核：", "reviewed by";
+    this_version_only: "您在看的不是当前生效的版本。", "This is not the version that is in force.";
+    compare: "对比", "Compare";
+    compared: "版本对比", "Versions compared";
+    compare_from: "旧版本", "Earlier";
+    compare_to: "新版本", "Later";
+    line_added: "新增", "added";
+    line_removed: "删除", "removed";
+    reaches: "下发范围", "Who gets it";
+    and_below: "及所有下级", "and everybody below";
+    supplement_of: "本文补充：", "Supplement of";
+    supplements: "下级补充", "Supplements";
+    original_changed: "原文在本补充之后有变化，请核对并修订。", "The original has changed since this was written: look again, and revise it.";
+    original_absent: "原文不在本节点。", "The original is not here.";
+    save_draft: "保存为草稿", "Save as a draft";
+    title_missing: "标题：请填写", "Title: fill it in";
+    body_missing: "正文：请填写", "Text: fill it in";
+    act_revise: "编写新版本", "Write the next version";
+    act_review: "审核通过", "Let the draft pass";
+    act_publish: "发布", "Put into force";
+    act_retire: "停用", "Take out of force";
+    act_propose: "推荐给上级", "Propose to the superior";
+    act_adopt: "采用为本单位文章", "Adopt";
+    act_supplement: "补充", "Supplement";
+    done_article: "草稿已保存。", "The draft is saved.";
+    said_create: "创建", "made";
+    said_adopted: "被上级采用", "adopted by a superior";
+    said_unknown: "新版本程序写入的记录", "written by a newer version of the program";
+    suggested: "可能用得上的知识", "Articles that may help";
+    suggested_hint: "填写来电内容时，这里显示相关知识。", "Type what the caller says: articles about it show here.";
+    suggested_none: "没有找到相关知识。", "No article is about this.";
+    look_for_articles: "查知识", "Find articles";
     ticket_changed: "工单已有新变化，您填写的内容仍保留。", "The ticket has changed; what you typed is kept.";
     reload: "刷新", "Reload";
 }
@@ -387,6 +459,32 @@ impl Words {
             "keep" => self.act_keep,
             "release" => self.act_release,
             _ => "",
+        }
+    }
+
+    /// What is done with an article, and what its trail calls it.
+    pub(super) fn article_act(&self, name: &str) -> &'static str {
+        match name {
+            "create" => self.said_create,
+            "revise" => self.act_revise,
+            "review" => self.act_review,
+            "publish" => self.act_publish,
+            "withdraw" => self.act_retire,
+            "propose" => self.act_propose,
+            "adopt" => self.act_adopt,
+            "adopted" => self.said_adopted,
+            "supplement" => self.act_supplement,
+            _ => self.said_unknown,
+        }
+    }
+
+    /// How an article stands.
+    pub(super) fn standing(&self, name: &str) -> &'static str {
+        match name {
+            "published" => self.standing_published,
+            "reviewed" => self.standing_reviewed,
+            "withdrawn" => self.standing_withdrawn,
+            _ => self.standing_draft,
         }
     }
 

@@ -18,12 +18,12 @@ use crate::knowledge::catalogue::{self, SOON};
 use crate::knowledge::compare::compare;
 use crate::knowledge::entry::{Create, Entry, Version, Word};
 use crate::knowledge::find::{self, Asking};
-use crate::knowledge::fold::{Folded, VersionShown};
+use crate::knowledge::fold::{Beaten, Folded, VersionShown, Why};
 use crate::knowledge::matter::Article;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::knowledge::text::Text;
 use crate::knowledge::{KIND, fold, lines};
-use crate::request::{Failure, FailureKind, Reply};
+use crate::request::{Failure, FailureKind, Language, Reply};
 use crate::ticket::{EntryId, TicketMatter};
 
 /// Most rows of one listing.
@@ -72,7 +72,9 @@ impl Engine {
                 let asking = Asking { me, today: &today };
                 Ok(Value::from(find::suggest(self.store.connection(), text, asking, (*limit).min(50))?))
             }
-            R::Show { id, version } => self.show_article(id, *version),
+            R::Show { id, version, language, user } => {
+                self.show_article(id, *version, *language, user.as_deref())
+            }
             R::Diff { id, from, to } => self.compare_versions(id, *from, *to),
             R::New { article, supplements, user } => {
                 let text = lines::read(article).map_err(|e| not_an_article(&e))?.text;
@@ -81,11 +83,10 @@ impl Engine {
                 if let Some(original) = &original
                     && !original.folded.owner.is_above(self.me().site())
                 {
-                    return Err(Failure::new(
-                        FailureKind::Failed,
-                        "a supplement hangs on a superior's article",
-                    )
-                    .hint("write an article, or revise this one if it is your own: `hotline kb revise ID`"));
+                    return Err(Failure::new(FailureKind::Failed, Why::NotASuperiors.text(Language::En))
+                        .hint(
+                            "write an article, or revise this one if it is your own: `hotline kb revise ID`",
+                        ));
                 }
                 let doc =
                     self.begin_article(&text, None, hung, Saying { user: user.as_deref(), reason: None })?;
@@ -106,12 +107,7 @@ impl Engine {
             }
             R::Publish { id, user } => {
                 let opened = self.article_named(id)?;
-                // What was withdrawn may come back as it is.
-                let of = match (opened.folded.draft, opened.folded.withdrawn) {
-                    (None, Some(_)) => opened.folded.versions.last().map(|v| v.entry),
-                    (draft, _) => draft,
-                };
-                let of = of.ok_or_else(|| no_draft(&opened))?;
+                let of = to_publish(&opened.folded).ok_or_else(|| no_draft(&opened))?;
                 self.say_of(opened, Word::Publish { of }, Saying { user: user.as_deref(), reason: None })
             }
             R::Withdraw { id, reason, user } => {
@@ -232,8 +228,15 @@ impl Engine {
             .ok_or_else(|| Failure::new(FailureKind::Failed, "this version's text is not here"))
     }
 
-    fn show_article(&mut self, id: &str, version: Option<u32>) -> Reply {
+    fn show_article(
+        &mut self,
+        id: &str,
+        version: Option<u32>,
+        language: Language,
+        user: Option<&str>,
+    ) -> Reply {
         let opened = self.article_named(id)?;
+        let choices = self.article_choices(&opened, language, user)?;
         let (doc, folded) = (opened.doc, &opened.folded);
         let wanted = match version {
             Some(number) => numbered(folded, number)?,
@@ -256,11 +259,43 @@ impl Engine {
             "versions": folded.versions, "withdrawn": folded.withdrawn, "proposals": folded.proposals,
             "adopts": folded.adopts, "adopted": folded.adopted, "supplements": original,
             "supplemented_by": catalogue::hanging(self.store.connection(), &doc, &today)?,
-            "superseded": folded.superseded, "unentitled": folded.unentitled, "trail": trail,
+            "superseded": beaten(&folded.superseded, language), "unentitled": beaten(&folded.unentitled, language),
+            "trail": trail, "choices": choices,
             "audience": audience, "regions": regions, "heads": heads, "state_hash": hex(&state),
         });
         shown["line"] = lines::write(&text, folded.owner, wanted.number, folded.standing());
         Ok(shown)
+    }
+
+    /// For each action whether this site and person may take it now; if not, why.
+    fn article_choices(&mut self, opened: &Opened, language: Language, user: Option<&str>) -> Reply {
+        let (me, owner) = (self.me().site(), opened.folded.owner);
+        let (draft, next) = (opened.folded.draft, to_publish(&opened.folded));
+        let shown = opened.folded.shown().map(|v| v.entry);
+        let objection = |engine: &mut Engine, word: Option<Word>| {
+            // What will be said beside it is not written yet.
+            let saying = Saying { user, reason: Some("-") };
+            word.map_or(Ok(Some(Why::NoDraft)), |word| engine.objection(opened, &word, saying))
+        };
+        let proposal = shown.zip(me.superior()).map(|(of, to)| Word::Propose { of, to });
+        let choices = [
+            ("revise", Some(Why::NotTheOwner).filter(|_| me != owner)),
+            ("review", objection(self, draft.map(|of| Word::Review { of }))?),
+            ("publish", objection(self, next.map(|of| Word::Publish { of }))?),
+            ("withdraw", objection(self, Some(Word::Withdraw))?),
+            (
+                "propose",
+                match proposal {
+                    Some(_) => objection(self, proposal)?,
+                    None => Some(Why::NotUpwards),
+                },
+            ),
+            ("adopt", Some(Why::NotAbove).filter(|_| !me.is_above(owner))),
+            ("supplement", Some(Why::NotASuperiors).filter(|_| !owner.is_above(me))),
+        ];
+        let line =
+            |(act, why): (&str, Option<Why>)| json!({ "act": act, "why": why.map(|w| w.text(language)) });
+        Ok(choices.into_iter().map(line).collect())
     }
 
     /// What a supplement hangs on, and whether that has changed since its writer saw it.
@@ -394,11 +429,16 @@ impl Engine {
         self.told(doc)
     }
 
-    fn say(&mut self, opened: Opened, word: &Word, saying: Saying<'_>) -> Result<(), Failure> {
-        let Opened { doc, heads, folded } = opened;
-        let bytes = self.entry_bytes(word, heads, saying)?;
+    /// Why a word would have no effect, if it would have none.
+    fn objection(
+        &mut self,
+        opened: &Opened,
+        word: &Word,
+        saying: Saying<'_>,
+    ) -> Result<Option<Why>, Failure> {
+        let bytes = self.entry_bytes(word, opened.heads.clone(), saying)?;
         let entry = Entry::read(&bytes, self.me()).map_err(|e| Failure::new(FailureKind::Usage, e))?;
-        let trial = |_: &Document, matter: &TicketMatter| {
+        self.with_document(opened.doc, |_, matter| {
             let entries =
                 matter.article().map(|a| a.entries().filter(|(_, counted)| *counted).map(|(e, _)| e.clone()));
             let all: Vec<Entry> = entries.into_iter().flatten().chain([entry.clone()]).collect();
@@ -407,8 +447,11 @@ impl Engine {
                 .into_iter()
                 .find(|beaten| beaten.entry == entry.id)
                 .map(|beaten| beaten.why)
-        };
-        if let Some(why) = self.with_document(doc, trial)? {
+        })
+    }
+
+    fn say(&mut self, opened: Opened, word: &Word, saying: Saying<'_>) -> Result<(), Failure> {
+        if let Some(why) = self.objection(&opened, word, saying)? {
             let what = format!("{} may not {} this article now", self.named(self.me().site()), word.op());
             let hint = match word {
                 Word::Review { .. } if saying.user.is_none() => "say who you are: --user NAME",
@@ -418,8 +461,10 @@ impl Engine {
                 Word::Review { .. } => "another person than its writer reviews it, here or at a superior",
                 _ => "`hotline kb history ID` tells how it stands",
             };
-            return Err(Failure::new(FailureKind::Failed, what).because(why).hint(hint));
+            return Err(Failure::new(FailureKind::Failed, what).because(why.text(Language::En)).hint(hint));
         }
+        let Opened { doc, heads, folded } = opened;
+        let bytes = self.entry_bytes(word, heads, saying)?;
         if folded.entries >= fold::MAX_ENTRIES {
             return Err(Failure::new(
                 FailureKind::NeedsPerson,
@@ -537,6 +582,19 @@ fn not_an_article(why: &str) -> Failure {
 fn no_draft(opened: &Opened) -> Failure {
     Failure::new(FailureKind::Failed, format!("article {} has no draft", opened.doc.short()))
         .hint("write the next version first: `hotline kb revise ID`")
+}
+
+/// The version that comes into force next. What was withdrawn may come back as it is.
+fn to_publish(folded: &Folded) -> Option<EntryId> {
+    match (folded.draft, folded.withdrawn) {
+        (None, Some(_)) => folded.versions.last().map(|v| v.entry),
+        (draft, _) => draft,
+    }
+}
+
+fn beaten(list: &[Beaten], language: Language) -> Vec<Value> {
+    let line = |b: &Beaten| json!({ "entry": b.entry, "by": b.by, "why": b.why.text(language) });
+    list.iter().map(line).collect()
 }
 
 fn draft_of(opened: &Opened) -> Result<EntryId, Failure> {

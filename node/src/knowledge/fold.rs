@@ -17,6 +17,7 @@ use serde::Serialize;
 use sync::id::DocId;
 
 use super::entry::{Entry, Word};
+use crate::request::Language;
 use crate::ticket::EntryId;
 
 /// More entries than this freeze an article for a person: they are kept and not read.
@@ -61,8 +62,66 @@ pub struct Beaten {
     pub entry: EntryId,
     /// What beat it, if that is an entry.
     pub by: Option<EntryId>,
-    /// Why, for people.
-    pub why: &'static str,
+    /// Why.
+    pub why: Why,
+}
+
+macro_rules! whys {
+    ($($(#[$doc:meta])* $name:ident: $zh:literal, $en:literal;)+) => {
+        /// Why a word has no effect, or would have none.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Why {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Why {
+            /// In words of this language.
+            pub fn text(self, language: Language) -> &'static str {
+                match (self, language) {
+                    $((Why::$name, Language::Zh) => $zh, (Why::$name, Language::En) => $en,)+
+                }
+            }
+        }
+    };
+}
+
+whys! {
+    /// A second beginning.
+    BeginsOnce: "文章只能创建一次", "an article begins once";
+    /// A version of somebody else.
+    NotTheOwner: "只有所属单位可以修改正文", "only the owner writes versions";
+    /// A version that skips some, or comes again.
+    NotTheNext: "版本号不连续", "not the next number";
+    /// A word that takes the owner or whoever stands above it.
+    NeitherOwnerNorAbove: "只有所属单位及其上级可以办理", "only the owner and its superiors may";
+    /// It speaks of what its writer did not have.
+    NoSuchVersion: "没有这个版本", "no such version was known";
+    /// Nobody reviews without a name.
+    Nameless: "审核须署名", "a review bears the name of who reviewed";
+    /// Of one's own version.
+    OwnWork: "不能审核自己写的版本", "nobody reviews what they wrote themselves";
+    /// Published before anybody had reviewed it.
+    NotReviewed: "该版本尚未审核", "nobody had reviewed this version";
+    /// A withdrawal that does not say why.
+    NoReason: "停用须说明理由", "a withdrawal gives a reason";
+    /// Not by the owner, or not upwards.
+    NotUpwards: "只能由所属单位向上级推荐", "the owner proposes, to a superior";
+    /// Adopted by somebody who does not stand above.
+    NotAbove: "只有上级单位可以采用", "a superior adopts";
+    /// There is nothing to review or to publish.
+    NoDraft: "没有草稿", "there is no draft";
+    /// A supplement on one's own, or on a lower tier's.
+    NotASuperiors: "只能补充上级的文章", "a supplement hangs on a superior's article";
+    /// A publication that did not know of a withdrawal.
+    WithdrawnElsewhere: "别处已停用，发布时尚不知情", "withdrawn elsewhere, unheard of here";
+    /// Two publications that did not know of each other.
+    HigherElsewhere: "别处发布了更高的版本", "a higher version was published elsewhere";
+}
+
+impl Serialize for Why {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text(Language::En))
+    }
 }
 
 /// A wish that a superior adopt a version.
@@ -275,7 +334,7 @@ fn text_of(doc: DocId) -> String {
 }
 
 /// Whether the author of the entry at `at` may say it, by what it saw.
-fn may(trail: &Trail<'_>, entitled: &Bits, at: usize, owner: Site) -> Result<(), &'static str> {
+fn may(trail: &Trail<'_>, entitled: &Bits, at: usize, owner: Site) -> Result<(), Why> {
     let entry = trail.entries[at];
     let site = entry.site();
     let seen = |which: &dyn Fn(&Entry) -> bool| {
@@ -291,41 +350,41 @@ fn may(trail: &Trail<'_>, entitled: &Bits, at: usize, owner: Site) -> Result<(),
         };
     let need = |holds: bool, why| if holds { Ok(()) } else { Err(why) };
     match &entry.word {
-        Word::Create(create) => need(at == 0 && site == create.site, "an article begins once"),
+        Word::Create(create) => need(at == 0 && site == create.site, Why::BeginsOnce),
         Word::Revise(new) => {
-            need(is_owner, "only the owner writes versions")?;
+            need(is_owner, Why::NotTheOwner)?;
             let highest = (0..at)
                 .filter(|e| trail.saw(at, *e) && entitled.has(*e))
                 .filter_map(|e| trail.entries[e].word.version())
                 .map(|v| v.number)
                 .max();
-            need(highest.and_then(|n| n.checked_add(1)) == Some(new.number), "not the next number")
+            need(highest.and_then(|n| n.checked_add(1)) == Some(new.number), Why::NotTheNext)
         }
         Word::Review { of } => {
-            need(is_over, "only the owner and its superiors review")?;
-            let of = version(*of).ok_or("no such version was known")?;
+            need(is_over, Why::NeitherOwnerNorAbove)?;
+            let of = version(*of).ok_or(Why::NoSuchVersion)?;
             let writer = trail.entries[of];
             let named =
                 |e: &Entry| e.user.as_deref().map(str::trim).filter(|u| !u.is_empty()).map(str::to_owned);
-            let reviewer = named(entry).ok_or("a review bears the name of who reviewed")?;
+            let reviewer = named(entry).ok_or(Why::Nameless)?;
             let same = writer.site() == site && named(writer).as_ref() == Some(&reviewer);
-            need(!same, "nobody reviews what they wrote themselves")
+            need(!same, Why::OwnWork)
         }
         Word::Publish { of } => {
-            need(is_over, "only the owner and its superiors publish")?;
-            version(*of).ok_or("no such version was known")?;
+            need(is_over, Why::NeitherOwnerNorAbove)?;
+            version(*of).ok_or(Why::NoSuchVersion)?;
             let reviewed = seen(&|e| matches!(e.word, Word::Review { of: reviewed } if reviewed == *of));
-            need(reviewed, "nobody had reviewed this version")
+            need(reviewed, Why::NotReviewed)
         }
         Word::Withdraw => {
-            need(is_over, "only the owner and its superiors withdraw")?;
-            need(entry.reason.as_ref().is_some_and(|r| !r.trim().is_empty()), "a withdrawal gives a reason")
+            need(is_over, Why::NeitherOwnerNorAbove)?;
+            need(entry.reason.as_ref().is_some_and(|r| !r.trim().is_empty()), Why::NoReason)
         }
         Word::Propose { of, to } => {
-            need(is_owner && to.is_above(owner), "the owner proposes, to a superior")?;
-            version(*of).map(drop).ok_or("no such version was known")
+            need(is_owner && to.is_above(owner), Why::NotUpwards)?;
+            version(*of).map(drop).ok_or(Why::NoSuchVersion)
         }
-        Word::Adopted { .. } => need(site.is_above(owner), "a superior adopts"),
+        Word::Adopted { .. } => need(site.is_above(owner), Why::NotAbove),
         Word::Unknown(_) => Ok(()),
     }
 }
@@ -369,7 +428,7 @@ fn publish(trail: &Trail<'_>, publications: &[usize], withdrawals: &[usize], fol
         match last(ends.clone()).into_iter().map(id).min() {
             None => standing.push(*p),
             Some(by) if !ends.iter().any(|w| trail.saw(*w, *p)) => {
-                let why = "withdrawn elsewhere, unheard of here";
+                let why = Why::WithdrawnElsewhere;
                 folded.superseded.push(Beaten { entry: id(*p), by: Some(by), why });
             }
             Some(_) => {}
@@ -385,7 +444,7 @@ fn publish(trail: &Trail<'_>, publications: &[usize], withdrawals: &[usize], fol
     if let Some(winner) = winner {
         folded.published = trail.entries[winner].word.of();
         let beaten = rivals.into_iter().filter(|p| trail.entries[*p].word.of() != folded.published);
-        let why = "a higher version was published elsewhere";
+        let why = Why::HigherElsewhere;
         let beaten: Vec<Beaten> =
             beaten.map(|p| Beaten { entry: id(p), by: Some(id(winner)), why }).collect();
         folded.superseded.extend(beaten);

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::request::Language;
+
 /// A request about the knowledge base.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
@@ -31,15 +33,21 @@ pub enum KnowledgeRequest {
         /// At most so many.
         limit: usize,
     },
-    /// One article, with a version's text; without a number the one that is in force, else the draft.
+    /// One article, with a version's text; without a number the one that is in force, else the draft. With `choices`: for
+    /// each action `null` when it may be taken now, else why not.
     Show {
         /// Id, unambiguous prefix or code.
         id: String,
         /// The version.
         #[serde(default)]
         version: Option<u32>,
+        /// Of the reasons.
+        #[serde(default)]
+        language: Language,
+        /// Who would act.
+        user: Option<String>,
     },
-    /// Two versions, line by line: `{"id","from","to","title":[..],"lines":[{"mark","text"}]}`.
+    /// Two versions, line by line: `{"id","from","to","facts":[{"field","from","to"}],"lines":[{"mark","text"}]}`.
     Diff {
         /// Id, unambiguous prefix or code.
         id: String,

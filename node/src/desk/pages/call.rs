@@ -14,14 +14,19 @@ use super::super::frame::{self, Frame};
 use super::super::guard::{Posted, Signed, sentence};
 use super::super::words::Words;
 use super::draft::CALL;
+use super::knowledge;
 use super::queue::{self, Row};
 use super::ticket;
 use crate::daemon::now_ms;
+use crate::knowledge::request::KnowledgeRequest;
 use crate::reference::RedirectMode;
-use crate::request::{Act, Request};
+use crate::request::{Act, Failure, Request};
 
 /// Earlier tickets that are shown beside the form.
 const EARLIER: usize = 10;
+
+/// Articles that are shown beside the form.
+const SUGGESTED: usize = 5;
 
 /// The fields that a draft keeps, by their names in the form.
 const FIELDS: [&str; 17] = [
@@ -100,6 +105,9 @@ struct Call {
     hotlines: Vec<Hotline>,
     asked: bool,
     earlier: Vec<Row>,
+    /// Whether articles were looked for, and those found.
+    looked: bool,
+    suggested: Vec<knowledge::Row>,
 }
 
 fn typed(fields: &Fields) -> Typed {
@@ -162,6 +170,15 @@ struct Around {
     draft_at: String,
     asked: bool,
     earlier: Vec<Row>,
+    looked: bool,
+    suggested: Vec<knowledge::Row>,
+}
+
+/// Articles that what was typed is about.
+async fn suggested(app: &App, who: &Signed, fields: &Fields) -> Result<Vec<knowledge::Row>, Failure> {
+    let text = format!("{} {}", fields.text("subject"), fields.text("text"));
+    let suggest = KnowledgeRequest::Suggest { text, limit: SUGGESTED };
+    Ok(knowledge::rows(app, who.words(), &app.know(who, suggest).await?))
 }
 
 fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: StatusCode) -> Response {
@@ -215,6 +232,8 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
         sites: app.sites().into_iter().map(|(value, label)| Choice { value, label, chosen: false }).collect(),
         hotlines,
         asked: around.asked,
+        looked: around.looked,
+        suggested: around.suggested,
         earlier: around.earlier,
     };
     frame::page(status, &template)
@@ -301,6 +320,15 @@ pub(in super::super) async fn take(State(app): State<Arc<App>>, posted: Posted) 
     if then == "drop" {
         return match drop_draft.await {
             Ok(()) => Redirect::to("/new?said=dropped").into_response(),
+            Err(failure) => frame::failure(&who, &failure),
+        };
+    }
+    if then == "suggest" {
+        return match suggested(&app, &who, &fields).await {
+            Ok(suggested) => {
+                let around = Around { looked: true, suggested, ..Around::default() };
+                form(&app, &who, &fields, around, StatusCode::OK)
+            }
             Err(failure) => frame::failure(&who, &failure),
         };
     }
