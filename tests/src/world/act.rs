@@ -47,6 +47,8 @@ impl World {
             Event::Grant { at, ticket, to } if there(self, at) => self.grant(at, ticket, to),
             Event::LoseVault(at) if there(self, at) => self.lose_vault(at),
             Event::Future { at, ticket, what } if there(self, at) => self.future(at, ticket, what),
+            Event::Article { at, article } if there(self, at) => self.article_at(at, article),
+            Event::Say { at, article, saying } if there(self, at) => self.say_of_article(at, article, saying),
             Event::Cut(p) => {
                 self.count("a link cut");
                 if self.net.flying_on(p) > 0 {
@@ -118,7 +120,7 @@ impl World {
         kinds.into_iter().filter(|(is, _)| *is).for_each(|(_, what)| self.count(what));
     }
 
-    fn written(&mut self, result: Option<Written>) {
+    pub(super) fn written(&mut self, result: Option<Written>) {
         match result {
             Some(Err(WriteError::Refused(refusal))) => {
                 self.fail(super::check::OWN_GATE, format!("a node's own gate refused it: {refusal}"));

@@ -187,20 +187,22 @@ impl World {
             let row = self.machines[m].disk.document(&doc).expect("memory reads").unwrap_or_default();
             let before = self.machines[m].audiences.insert(doc, row.audience.clone());
             if let Some(before) = before
-                && let Some(gone) = before.sites().find(|s| !row.audience.has(*s))
+                && row.audience.clone().grow(&before)
             {
-                return broken(AUDIENCE_GROWS, format!("{} forgot {gone} of {doc}", called(self, m)));
-            }
-            let Some(custodian) = shown.custodian else { continue };
-            if let Some((close, offer)) = shown.unaware {
-                let detail = format!("{}: {doc}, close {close:?}, offer {offer:?}", called(self, m));
-                return broken(CLOSE_KNEW, detail);
+                let now = &row.audience;
+                let detail = format!("{}: {doc} was for {before} and is for {now}", called(self, m));
+                return broken(AUDIENCE_GROWS, detail);
             }
             let key = (doc, shown.entries.clone());
             let (state, first) = *self.oracle.states.entry(key).or_insert((shown.state, node));
             if state != shown.state {
                 let detail = format!("{doc} with {} entries at {first} and {node}", shown.entries.len());
                 return broken(FOLDS_EQUAL, detail);
+            }
+            let Some(custodian) = shown.custodian else { continue };
+            if let Some((close, offer)) = shown.unaware {
+                let detail = format!("{}: {doc}, close {close:?}, offer {offer:?}", called(self, m));
+                return broken(CLOSE_KNEW, detail);
             }
             for other in &self.machines {
                 let Some(theirs) = other.shown.get(&doc).filter(|_| other.up.is_some()) else { continue };

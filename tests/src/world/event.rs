@@ -6,6 +6,7 @@
 use certs::{NodeName, Site};
 use sync::replica::Basis;
 
+use super::article::Saying;
 use super::lie::Lie;
 use super::machine::CrashPoint;
 use super::net::{Pair, Weather};
@@ -38,6 +39,10 @@ pub enum Event {
     Grant { at: usize, ticket: u32, to: Site },
     /// The bytes of all grants are lost from a disk.
     LoseVault(usize),
+    /// A site writes an article.
+    Article { at: usize, article: u32 },
+    /// A desk says something of an article.
+    Say { at: usize, article: u32, saying: Saying },
     /// A newer version writes something.
     Future { at: usize, ticket: u32, what: Future },
     /// A link is cut, until it is mended.

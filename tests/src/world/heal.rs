@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use certs::Site;
 use node::ticket::readers::readers;
 use sync::id::{DocId, ItemHash};
-use sync::item::State;
+use sync::item::{Audience, State};
 use sync::store::Store;
 
 use super::check::{AUDIENCE, DIGEST, ENTITLED, FOLDS_EQUAL, NOT_LOST, SETTLES, WHOLE, is_whole};
@@ -153,7 +153,7 @@ impl World {
             .collect();
         let named = |doc: &DocId| {
             let Some(shown) = self.machines[m].shown.get(doc) else { return false };
-            let concerned = |o: &usize| shown.audience.contains(&self.machines[*o].node.site());
+            let concerned = |o: &usize| shown.audience.has(self.machines[*o].node.site());
             let within: Vec<usize> = up.iter().copied().filter(concerned).collect();
             reach(m, &within, &pairs).into_iter().any(|o| self.machines[o].node != node)
         };
@@ -270,13 +270,13 @@ impl World {
         let whole = self.oracle.revoked.is_empty();
         let docs: BTreeSet<DocId> = self.machines.iter().flat_map(|m| m.shown.keys().copied()).collect();
         for doc in docs {
-            let mut audience = BTreeSet::new();
+            let mut audience = Audience::default();
             let holds: Vec<usize> = (0..self.machines.len())
                 .filter(|m| self.is_up(*m) && self.machines[*m].shown.contains_key(&doc))
                 .collect();
             for m in holds.iter().copied() {
                 let shown = self.machines[m].shown[&doc].clone();
-                audience.extend(shown.audience.iter().copied());
+                audience.grow(&shown.audience);
                 // Nobody converges with whom it does not talk to: a revoked node, or what lies behind it.
                 let others = if whole { BTreeSet::from([holds[0]]) } else { reach(m, &holds, &pairs) };
                 if !whole && !self.vouched_for(doc, &others) {
@@ -304,7 +304,7 @@ impl World {
                 }
                 let (node, site) = (machine.node, machine.node.site());
                 let here = machine.disk.document(&doc).is_ok_and(|d| d.is_some());
-                let named = audience.contains(&site);
+                let named = audience.has(site);
                 if here && !holds.iter().any(|m| self.machines[*m].has_named(doc, site) == Some(true)) {
                     return broken(AUDIENCE, format!("{node} holds {doc}"));
                 }

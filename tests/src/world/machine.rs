@@ -95,7 +95,7 @@ pub struct Machine {
     /// Tickets that changed since the invariants looked.
     pub fresh: BTreeSet<DocId>,
     /// Whom each ticket named after any commit: the fold's word, not the replica's. See [`Machine::has_named`].
-    pub named: BTreeMap<DocId, BTreeSet<Site>>,
+    pub named: BTreeMap<DocId, Audience>,
     /// What it last knew of each ticket's audience.
     pub audiences: BTreeMap<DocId, Audience>,
     /// How far the invariants have looked at its items.
@@ -129,7 +129,7 @@ impl Machine {
     /// Words that fell count: where the twin that they fell by was not heard yet, they stood and let somebody in.
     pub fn has_named(&mut self, doc: DocId, site: Site) -> Option<bool> {
         let named = self.named.get(&doc)?;
-        Some(named.contains(&site) || self.named_by_all(doc).has(site))
+        Some(named.has(site) || self.named_by_all(doc).has(site))
     }
 
     /// Whom all the words of a ticket name together, those that fell as well.
@@ -308,7 +308,7 @@ impl Machine {
         self.dirty = true;
         self.fresh.extend(touched.keys().copied());
         for (doc, shown) in &touched {
-            self.named.entry(*doc).or_default().extend(shown.audience.iter().copied());
+            self.named.entry(*doc).or_default().grow(&shown.audience);
         }
         self.shown.extend(touched);
         self.kept.append(&mut running.desk.vault.kept);

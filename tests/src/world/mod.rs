@@ -20,6 +20,7 @@
 //! settle within a bound, and all pairs must be equal.
 
 pub mod act;
+pub mod article;
 pub mod book;
 pub mod campaign;
 pub mod chance;

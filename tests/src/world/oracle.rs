@@ -56,6 +56,8 @@ impl Called {
 pub struct Oracle {
     /// The tickets of the calls that were acknowledged.
     pub tickets: BTreeMap<u32, DocId>,
+    /// The articles that were acknowledged.
+    pub articles: BTreeMap<u32, DocId>,
     /// Everything acknowledged and not excused.
     pub acked: BTreeMap<ItemHash, Acked>,
     /// Who wrote each item that was ever durable or said. Two replicas may vouch with the same bytes.

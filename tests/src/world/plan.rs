@@ -9,6 +9,7 @@ use certs::{NodeName, Site};
 use sync::replica::Basis;
 
 use super::World;
+use super::article::Saying;
 use super::chance::Chance;
 use super::event::{Deed, Event, Future};
 use super::lie::Lie;
@@ -61,6 +62,7 @@ struct Temper {
     rivals: u64,
     copies: u64,
     sticks: u64,
+    articles: u64,
 }
 
 impl Temper {
@@ -82,6 +84,7 @@ impl Temper {
             rivals: 0,
             copies: 0,
             sticks: 0,
+            articles: 0,
         }
     }
 
@@ -95,7 +98,8 @@ impl Temper {
         let relays = if self.relays > 0 { self.relays + 3 } else { 0 };
         let (persons, rivals, copies) = (some(70, 10), some(40, 6), some(15, 3));
         let sticks = some(45, 12);
-        Temper { persons, rivals, copies, relays, sticks, ..self }
+        let articles = some(40, 8);
+        Temper { persons, rivals, copies, relays, sticks, articles, ..self }
     }
 }
 
@@ -107,6 +111,7 @@ pub struct Plan {
     chance: Chance,
     temper: Temper,
     tickets: u32,
+    articles: u32,
     /// What follows the last event, whatever is drawn.
     next: VecDeque<Event>,
 }
@@ -116,7 +121,7 @@ impl Plan {
     pub fn new(seed: u64) -> Plan {
         let mut chance = Chance::new(seed ^ 0x706c_616e);
         let temper = Temper::draw(&mut chance).later(seed);
-        Plan { chance, temper, tickets: 0, next: VecDeque::new() }
+        Plan { chance, temper, tickets: 0, articles: 0, next: VecDeque::new() }
     }
 
     /// Whether the seed's world has links beside the tree.
@@ -141,7 +146,7 @@ impl Plan {
             return next;
         }
         let t = self.temper.clone();
-        let kinds: [(u64, Draw); 18] = [
+        let kinds: [(u64, Draw); 19] = [
             (40, |p, _| p.pass()),
             (10, Plan::call),
             (34, Plan::deed),
@@ -160,6 +165,7 @@ impl Plan {
             (t.rivals, Plan::rivals),
             (t.copies, |p, w| Event::Copy(p.machine(w.machines.len()))),
             (t.sticks, Plan::stick),
+            (t.articles, Plan::article),
         ];
         let mut at = self.chance.below(kinds.iter().map(|(weight, _)| weight).sum());
         for (weight, make) in kinds {
@@ -215,6 +221,21 @@ impl Plan {
             .filter(|m| world.is_up(*m) && world.machines[*m].shown.contains_key(doc))
             .collect();
         Some((self.chance.pick(&holders)?, ticket))
+    }
+
+    /// A new article, or a word on one: of whoever holds it, most of whom have no say in it.
+    fn article(&mut self, world: &World) -> Event {
+        let at = self.machine(world.machines.len());
+        match self.chance.pick(&world.articles_at(at)) {
+            Some(article) if self.chance.hits(80) => {
+                let saying = self.chance.pick(&Saying::ALL).unwrap_or(Saying::Review);
+                Event::Say { at, article, saying }
+            }
+            _ => {
+                self.articles += 1;
+                Event::Article { at, article: self.articles }
+            }
+        }
     }
 
     fn site(&mut self, world: &World) -> Site {

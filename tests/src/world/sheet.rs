@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use automerge::ScalarValue;
 use certs::{NodeName, Site};
+use node::knowledge;
 use node::ticket::entry::{Entry, EntryId, Op};
 use node::ticket::fold::{Alarm, Beaten};
 use node::ticket::{Folded, TicketMatter, Trail};
 use sync::document::{Document, Refusal, Witnessed, Write};
 use sync::id::DocId;
-use sync::item::Item;
+use sync::item::{Audience, Item};
 use sync::matter::{Domain, Matter, Ruling, Standing};
 use sync::store::{self, memory::Memory};
 
@@ -110,8 +111,8 @@ pub struct Shown {
     pub offered: Option<Site>,
     /// Equal exactly when the folded states are.
     pub state: [u8; 32],
-    /// The sites that must hold it, counted entries or not.
-    pub audience: BTreeSet<Site>,
+    /// Who must hold it, counted entries or not.
+    pub audience: Audience,
     /// Every entry that decided something of the chain, every entry that beat another, and what these rest on: where one of
     /// those is missing, or does not count, the word on top of it is not heard either.
     pub reasons: BTreeSet<EntryId>,
@@ -121,23 +122,52 @@ pub struct Shown {
     pub rare: BTreeSet<&'static str>,
 }
 
+/// Equal exactly when two articles stand alike.
+fn folded_state(folded: &knowledge::fold::Folded) -> [u8; 32] {
+    *blake3::hash(&serde_json::to_vec(folded).expect("plain values are always written to memory")).as_bytes()
+}
+
+fn rare_article(folded: &knowledge::fold::Folded) -> BTreeSet<&'static str> {
+    let all = [
+        (folded.in_force().is_some(), "an article in force"),
+        (folded.withdrawn.is_some(), "an article out of force"),
+        (!folded.superseded.is_empty(), "a publication that another word beat"),
+        (!folded.unentitled.is_empty(), "a word on an article without effect"),
+    ];
+    all.into_iter().filter(|(is, _)| *is).map(|(_, what)| what).collect()
+}
+
 impl Shown {
-    /// Reads a ticket.
+    /// Of a document in which nothing counts.
+    fn uncounted() -> Shown {
+        Shown {
+            entries: BTreeSet::new(),
+            custodian: None,
+            offered: None,
+            state: [0; 32],
+            audience: Audience::default(),
+            reasons: BTreeSet::new(),
+            unaware: None,
+            rare: BTreeSet::new(),
+        }
+    }
+
+    /// Reads a ticket, or an article.
     pub fn of(sheet: &Sheet) -> Shown {
         let ticket = &sheet.ticket;
-        let audience = ticket.audience().clone();
+        let audience = ticket.standing().audience;
+        if let Some(article) = ticket.article() {
+            return Shown {
+                entries: article.entries().filter(|(_, counted)| *counted).map(|(entry, _)| entry.id).collect(),
+                state: article.folded().map_or([0; 32], folded_state),
+                audience,
+                rare: article.folded().map(rare_article).unwrap_or_default(),
+                ..Shown::uncounted()
+            };
+        }
         let (Some(folded), Some(trail)) = (ticket.folded(), ticket.trail()) else {
             let rare = BTreeSet::from(["a ticket whose beginning does not count"]);
-            return Shown {
-                entries: BTreeSet::new(),
-                custodian: None,
-                offered: None,
-                state: [0; 32],
-                audience,
-                reasons: BTreeSet::new(),
-                unaware: None,
-                rare,
-            };
+            return Shown { audience, rare, ..Shown::uncounted() };
         };
         let custodian = sheet.custodian(folded);
         let state = blake3::keyed_hash(&folded.state_hash(), custodian.to_string().as_bytes());
