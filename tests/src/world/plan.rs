@@ -229,12 +229,24 @@ impl Plan {
         match self.chance.pick(&world.articles_at(at)) {
             Some(article) if self.chance.hits(80) => {
                 let saying = self.chance.pick(&Saying::ALL).unwrap_or(Saying::Review);
+                if saying == Saying::Revise {
+                    self.passes(at, article);
+                }
                 Event::Say { at, article, saying }
             }
             _ => {
                 self.articles += 1;
+                self.passes(at, self.articles);
                 Event::Article { at, article: self.articles }
             }
+        }
+    }
+
+    /// What was just written is put into force, most of the time.
+    fn passes(&mut self, at: usize, article: u32) {
+        if self.chance.hits(70) {
+            let say = |saying| Event::Say { at, article, saying };
+            self.next.extend([say(Saying::Review), say(Saying::Publish)]);
         }
     }
 
