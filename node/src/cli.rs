@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod files;
 mod findings;
+mod hook;
 mod import;
 mod init;
 mod kb;
@@ -92,6 +93,9 @@ enum Command {
     /// Tokens, with which programs ask the desk's `/api/v1`.
     #[command(subcommand)]
     Token(token::Token),
+    /// Hooks: programs that are told of changes.
+    #[command(subcommand)]
+    Hook(hook::Hook),
     /// What was done at the desk: a log that only grows.
     Audit(user::AuditArgs),
     /// The configuration.
@@ -193,6 +197,7 @@ impl Cli {
             Command::Bundle(command) => command.run(self),
             Command::User(command) => command.run(self),
             Command::Token(command) => command.run(self),
+            Command::Hook(command) => command.run(self),
             Command::Audit(args) => args.run(self),
             Command::Config(ConfigCommand::Check(args)) => self.check(args),
             Command::Completions { shell } => papers::completions(*shell),

@@ -31,6 +31,7 @@ use crate::bundles::BundleRequest;
 use crate::desk::{Desk, DeskOptions};
 use crate::engine::{Engine, Options};
 use crate::files::FileLimits;
+use crate::hooks::{Counts, Hooks};
 use crate::request::{Failure, FailureKind, Reply, Request};
 
 /// The name of the local socket in a data directory.
@@ -91,6 +92,9 @@ pub struct Node {
     socket: PathBuf,
     changes: broadcast::Sender<Arc<Changes>>,
     desk: Option<Arc<Desk>>,
+    hooks: Option<Arc<Hooks>>,
+    /// What became of what hooks were told.
+    told: Arc<Counts>,
 }
 
 /// What a commit changed, for whoever watches.
@@ -163,7 +167,16 @@ impl Node {
         let (changes, _) = broadcast::channel(BEHIND);
         writer::spawn(engine, driver.clone(), time, queue, changes.clone())?;
         let socket = options.dir.join(SOCKET);
-        let mut node = Node { me, work: work.clone(), driver, socket, changes, desk: None };
+        let mut node = Node {
+            me,
+            work: work.clone(),
+            driver,
+            socket,
+            changes,
+            desk: None,
+            hooks: None,
+            told: Arc::default(),
+        };
         clients::serve(&node.socket, node.clone())?;
         if let Some(address) = options.http {
             health::serve(address, node.clone()).await?;
@@ -172,6 +185,7 @@ impl Node {
             node.desk =
                 Some(Arc::new(Desk::start(&options.desk, &options.dir, node.clone(), reference).await?));
         }
+        node.hooks = Some(Arc::new(Hooks::start(&options.dir, node.clone(), node.told.clone())));
         tokio::spawn(async move {
             while let Some(event) = links.recv().await {
                 if work.send(Work::Link(event)).await.is_err() {
@@ -209,6 +223,9 @@ impl Node {
     pub async fn stop(self) {
         if let Some(desk) = &self.desk {
             desk.stop().await;
+        }
+        if let Some(hooks) = &self.hooks {
+            hooks.stop().await;
         }
         self.driver.shutdown().await;
         let (done, wait) = oneshot::channel();

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::china;
+use crate::users::{Hook, Off};
 
 pub(crate) use look::unasked;
 pub use look::{Backed, Disk, Look, look};
@@ -65,6 +66,7 @@ pub fn examine(look: &Look) -> Vec<Finding> {
     let mut found = Findings(Vec::new());
     directory(look, &mut found);
     backups(look, &mut found);
+    hooks(look, &mut found);
     match &look.status {
         Ok(status) => {
             service(look, status, &mut found);
@@ -154,6 +156,37 @@ fn backups(look: &Look, found: &mut Findings) {
             };
             let what = format!("the last was taken {} ago", span(age));
             found.add("backup", severity, what, if severity == Fine { None } else { next });
+        }
+    }
+}
+
+/// A receiver that is away for less is no trouble.
+const AWAY: i64 = 15 * MINUTE;
+
+fn hooks(look: &Look, found: &mut Findings) {
+    use Severity::{Fine, Notice, Warning};
+    for Hook { name, off, failing_since, failure, .. } in &look.hooks {
+        let why = failure.as_deref().unwrap_or("?");
+        match (off, failing_since.map(|since| look.now - since as i64)) {
+            (Some(Off::Gone), _) => found.add(
+                "hook",
+                Warning,
+                format!("{name} is off: its receiver wants no more ({why})"),
+                Some("hotline hook remove NAME; if that was an error: hotline hook resume NAME"),
+            ),
+            (Some(Off::Failing), _) => found.add(
+                "hook",
+                Warning,
+                format!("{name} is off after three days of failure, at last: {why}"),
+                Some("see to its receiver; then: hotline hook test NAME, hotline hook resume NAME"),
+            ),
+            (None, Some(age)) => found.add(
+                "hook",
+                if age > AWAY { Warning } else { Notice },
+                format!("{name} could not be told for {}, at last: {why}", span(age)),
+                Some("see to its receiver; nothing is lost, and it is tried again: hotline hook test NAME"),
+            ),
+            (None, None) => found.add("hook", Fine, format!("{name} is told of changes"), None),
         }
     }
 }
@@ -515,6 +548,7 @@ mod tests {
             configuration: None,
             backup: Backed::At(NOW - HOUR),
             stuck: Vec::new(),
+            hooks: Vec::new(),
             conflicts: Vec::new(),
             damaged: Some(None),
             status: Ok(json!({
@@ -534,6 +568,39 @@ mod tests {
     fn a_healthy_node_has_nothing_to_say_but_that() {
         assert!(examine(&healthy()).iter().all(|finding| finding.severity == Severity::Fine));
         assert!(examine(&healthy()).iter().all(|finding| finding.next.is_none()));
+    }
+
+    #[test]
+    fn a_hook_that_is_not_told_is_found_with_its_last_failure() {
+        use Severity::{Fine, Notice, Warning};
+        let dir = tempfile::tempdir().unwrap();
+        let users = crate::users::Users::open(dir.path()).unwrap();
+        let new = crate::users::NewHook {
+            name: "hall".to_owned(),
+            url: "http://127.0.0.1:9/KEY".to_owned(),
+            stages: Vec::new(),
+            ca: None,
+            cursor: "0-0000000000000000".to_owned(),
+        };
+        let hook = users.add_hook(&new, 1).unwrap();
+        let check = |hook: &Hook, severity, words: &str| {
+            let look = Look { hooks: vec![hook.clone()], ..healthy() };
+            let found = examine(&look).into_iter().find(|f| f.topic == "hook").unwrap();
+            assert_eq!(found.severity, severity, "{found:?}");
+            assert!(found.what.contains(words) && !found.what.contains("KEY"), "{found:?}");
+            assert_eq!(found.next.is_some(), severity != Fine);
+        };
+        check(&hook, Fine, "hall is told");
+        let failing = |age: i64, off| Hook {
+            failing_since: Some((NOW - age) as u64),
+            failure: Some("answered 500".to_owned()),
+            off,
+            ..hook.clone()
+        };
+        check(&failing(MINUTE, None), Notice, "answered 500");
+        check(&failing(HOUR, None), Warning, "answered 500");
+        check(&failing(4 * DAY, Some(Off::Failing)), Warning, "answered 500");
+        check(&failing(MINUTE, Some(Off::Gone)), Warning, "wants no more");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod engine;
 pub mod files;
 pub mod hex;
+pub mod hooks;
 pub mod import;
 pub mod knowledge;
 pub mod log;

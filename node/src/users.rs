@@ -1,7 +1,7 @@
 //! Who works at a node's desk: accounts, what each may ask for, sessions, and a log of what they did.
 //!
 //! ```text
-//! DIR/desk.db      accounts, sessions, failed attempts, drafts, the audit log; tokens of programs, and answers to them
+//! DIR/desk.db      accounts, sessions, failed attempts, drafts, the audit log; tokens of programs, and answers to them; hooks
 //! DIR/audit.head   the newest line of the audit log, beside it for the day when its end is cut off
 //! ```
 //!
@@ -15,6 +15,7 @@ mod account;
 mod answer;
 mod audit;
 mod draft;
+mod hook;
 mod password;
 pub mod rights;
 mod session;
@@ -32,6 +33,7 @@ pub use account::{Account, MAX_NAME};
 pub use answer::{Answer, Begun, MAX_KEY};
 pub use audit::{Audit, HEAD, Line, Verified};
 pub use draft::MAX_DRAFT;
+pub use hook::{GIVEN_UP_MS, Hook, NewHook, Off, Secret, Stands};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use rights::{Denied, Role};
 pub use session::{ABSOLUTE_MS, IDLE_MS, Session, Stays, Token};
@@ -44,7 +46,7 @@ use crate::request::{Failure, FailureKind};
 pub const DATABASE: &str = "desk.db";
 
 /// The version of the tables.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 /// How long a change waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -101,7 +103,7 @@ impl Users {
                     tx.execute_batch(tables)?;
                 }
             }
-            1 | SCHEMA => {}
+            1 | 2 | SCHEMA => {}
             other => {
                 return Err(Failure::new(
                     FailureKind::Configuration,
@@ -113,6 +115,9 @@ impl Users {
         if version < 2 {
             tx.execute_batch(token::TABLES)?;
             tx.execute_batch(answer::TABLES)?;
+        }
+        if version < 3 {
+            tx.execute_batch(hook::TABLES)?;
         }
         if version != SCHEMA {
             tx.pragma_update(None, "user_version", SCHEMA)?;

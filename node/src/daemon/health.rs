@@ -7,6 +7,7 @@
 //! `/metrics` is the status as Prometheus reads it. It is written here in a few lines rather than through a registry,
 //! because every number is already one of the status, taken at one instant.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::{Node, watchdog};
+use crate::hooks::{self, Count};
 use crate::request::{Failure, FailureKind, Request};
 
 /// How long a page waits for the engine.
@@ -71,23 +73,56 @@ async fn health(State(node): State<Node>) -> (StatusCode, Json<Value>) {
     }
 }
 
+/// How many changes the log has numbered.
+async fn numbered(node: &Node) -> u64 {
+    let asked = node.ask(Request::Changes { after: None, limit: 1 }).await.unwrap_or_default();
+    asked["next"].as_str().map_or(0, hooks::number)
+}
+
 async fn metrics(State(node): State<Node>) -> (StatusCode, [(HeaderName, &'static str); 1], String) {
     let (code, text) = match status(&node).await {
-        Ok(status) => (StatusCode::OK, text(&status)),
+        Ok(status) => {
+            let told = node.told.all();
+            let newest = if told.is_empty() { 0 } else { numbered(&node).await };
+            (StatusCode::OK, text(&status) + &of_hooks(&told, newest))
+        }
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("# {failure}\n")),
     };
     (code, [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
+fn write_family(out: &mut String, name: &str, help: &str, rows: Vec<(String, f64)>) {
+    let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in rows {
+        let _ = writeln!(out, "{name}{labels} {value}");
+    }
+}
+
+/// What hooks were told since the start, and how much of the log is still before each.
+fn of_hooks(told: &BTreeMap<String, Count>, newest: u64) -> String {
+    let mut out = String::new();
+    let mut family = |name: &str, help: &str, value: &dyn Fn(&Count) -> f64| {
+        // A hook's name has no letter that would have to be escaped here.
+        let rows = told.iter().map(|(hook, count)| (format!("{{hook=\"{hook}\"}}"), value(count))).collect();
+        write_family(&mut out, name, help, rows);
+    };
+    if !told.is_empty() {
+        family("hotline_hook_deliveries_total", "Events that a hook's receiver took.", &|c| {
+            c.delivered as f64
+        });
+        family("hotline_hook_failures_total", "Attempts that failed.", &|c| c.failed as f64);
+        family("hotline_hook_waiting", "Changes that a hook has not passed yet.", &|c| {
+            newest.saturating_sub(c.at) as f64
+        });
+        family("hotline_hook_off", "1 while a hook is off.", &|c| f64::from(c.off));
+    }
+    out
+}
+
 fn text(status: &Value) -> String {
     let mut out = String::new();
-    let mut family = |name: &str, help: &str, rows: Vec<(String, f64)>| {
-        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
-        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in rows {
-            let _ = writeln!(out, "{name}{labels} {value}");
-        }
-    };
+    let mut family = |name: &str, help: &str, rows| write_family(&mut out, name, help, rows);
     let number = |v: &Value| v.as_f64().or_else(|| v.as_bool().map(f64::from)).unwrap_or(0.0);
     for (key, help) in [
         ("documents", "Documents held."),
@@ -149,6 +184,21 @@ fn text(status: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metrics_count_what_hooks_were_told_and_what_waits() {
+        let told = [("hall".to_owned(), Count { delivered: 3, failed: 2, at: 40, off: true })].into();
+        let shown = of_hooks(&told, 47);
+        for line in [
+            "hotline_hook_deliveries_total{hook=\"hall\"} 3",
+            "hotline_hook_failures_total{hook=\"hall\"} 2",
+            "hotline_hook_waiting{hook=\"hall\"} 7",
+            "hotline_hook_off{hook=\"hall\"} 1",
+        ] {
+            assert!(shown.lines().any(|l| l == line), "{line}\n{shown}");
+        }
+        assert_eq!(of_hooks(&BTreeMap::new(), 47), "");
+    }
 
     #[test]
     fn metrics_name_every_peer() {

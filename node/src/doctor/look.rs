@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::backup::taken_at;
 use crate::request::{Failure, FailureKind, Reply, Request};
+use crate::users::{Hook, Users};
 
 /// What can be seen of a node at one moment. Times are milliseconds since 1970.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Look {
     pub backup: Backed,
     /// Peers whose outbox did not become less while somebody looked.
     pub stuck: Vec<String>,
+    /// Programs that are told of changes.
+    pub hooks: Vec<Hook>,
     /// What `replica conflicts` shows, by kind.
     pub conflicts: Vec<(String, usize)>,
     /// With a deep look: what a verification found; `Some(None)` when all is right.
@@ -109,6 +112,7 @@ pub fn look(
         configuration: None,
         backup: taken_at(dir).map_or(Backed::Never, |ms| Backed::At(ms as i64)),
         stuck,
+        hooks: Users::look_at_hooks(dir).unwrap_or_default(), // a damaged database stops the desk, which says so
         conflicts,
         damaged,
         status,

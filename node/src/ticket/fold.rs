@@ -130,6 +130,20 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Every name there is.
+    pub const NAMES: [&str; 10] = [
+        "in_hand",
+        "dispatched",
+        "fed_back",
+        "offered",
+        "redirected",
+        "rejected",
+        "answered",
+        "replied",
+        "joined",
+        "closed",
+    ];
+
     /// The stage's name in the command line's contract.
     pub fn name(&self) -> &'static str {
         match self {
