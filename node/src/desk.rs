@@ -59,6 +59,8 @@ struct App {
     uploads: Semaphore,
     /// How fast programs ask.
     pace: api::Pace,
+    /// Programs that listen for changes.
+    streams: api::Streams,
     presence: presence::Presence,
     /// Pages that listen for changes.
     listeners: AtomicUsize,
@@ -101,6 +103,7 @@ impl Desk {
             hashing: Semaphore::new(HASHED),
             uploads: Semaphore::new(UPLOADS),
             pace: api::Pace::default(),
+            streams: api::Streams::default(),
             presence: presence::Presence::new(),
             listeners: AtomicUsize::new(0),
             stopping: stopping.clone(),

@@ -3,6 +3,8 @@
 
 mod harness;
 
+use std::io::{BufRead, Write};
+
 use harness::browser::{Browser, Page};
 use harness::{Running, Town, json};
 use serde_json::{Value, json as object};
@@ -279,6 +281,91 @@ fn changes_are_told_each_once_over_a_kill_and_a_past_that_is_gone_is_said() {
     drop(node);
 }
 
+/// A stream of changes that a program listens to.
+struct Listening(std::io::BufReader<std::net::TcpStream>);
+
+impl Listening {
+    /// Opens one; its head has been read.
+    fn new(hall: &Program, desk: &str, query: &str, lines: &str) -> Listening {
+        let mut line = std::net::TcpStream::connect(desk).unwrap();
+        line.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+        let head = hall.browser.head("GET", &format!("/api/v1/changes/stream{query}"));
+        write!(
+            line,
+            "{head}Authorization: Bearer {}\r\nAccept: text/event-stream\r\n{lines}\r\n",
+            hall.token
+        )
+        .unwrap();
+        let mut listening = Listening(std::io::BufReader::new(line));
+        let head = listening.until(|line| line.is_empty());
+        assert!(head[0].contains("200") && head.iter().any(|l| l.ends_with("text/event-stream")), "{head:?}");
+        listening
+    }
+
+    /// The lines up to one; what HTTP says of its chunks is among them.
+    fn until(&mut self, last: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "it ended: {lines:?}");
+            lines.push(line.trim_end().to_owned());
+            if last(line.trim_end()) {
+                return lines;
+            }
+        }
+    }
+
+    /// The id of an event, and what it says.
+    fn change(&mut self) -> (String, Value) {
+        let lines = self.until(|line| line.starts_with("data: "));
+        let part =
+            |of: &str| lines.iter().find_map(|line| line.strip_prefix(of)).unwrap_or_default().to_owned();
+        assert_eq!(part("event: "), "change", "{lines:?}");
+        (part("id: "), serde_json::from_str(&part("data: ")).unwrap())
+    }
+}
+
+#[test]
+fn changes_come_as_a_stream_that_goes_on_where_it_was() {
+    let (town, node, desk) = town();
+    let hall = Program::new(&town, &desk, "hall", "shift-leader", ALL);
+    let mut listening = Listening::new(&hall, &desk, "", "");
+    let began = listening.until(|line| line.starts_with("id: ")).pop().unwrap();
+    let first = hall.made(&object!({ "text": "公交晚点" }));
+    let (cursor, said) = listening.change();
+    assert_eq!((said["id"].as_str(), said["cursor"].as_str()), (Some(first.as_str()), Some(cursor.as_str())));
+    assert!(!said.to_string().contains("公交"), "{said}");
+
+    // Killed and started again: whoever connects anew is told what came meanwhile, and nothing twice.
+    drop((node, listening));
+    let second = json(&["ticket", "new", "--dir", &town.at("370100"), "--text", "路面塌陷"])["id"].clone();
+    let (node, desk) = town.desk("370100", &[]);
+    let hall = Program { browser: Browser::new(&desk), ..hall };
+    let last = format!("Last-Event-ID: {cursor}\r\n");
+    let mut anew = Listening::new(&hall, &desk, "?after=x", &last); // the header outranks what the address says
+    assert_eq!(anew.change().1["id"], second);
+    let mut all = Listening::new(&hall, &desk, &format!("?after={}", &began[4..]), "");
+    assert_eq!((all.change().1["id"].as_str(), &all.change().1["id"]), (Some(first.as_str()), &second));
+
+    problem(&hall.get("/changes/stream?after=9-00"), 410, "cursor-gone");
+    problem(&hall.asks("GET", "/changes/stream", &["Accept: application/xml"], b""), 406, "not-acceptable");
+    let blind = Program::new(&town, &desk, "blind", "agent", "status:read");
+    problem(&blind.get("/changes/stream"), 403, "forbidden");
+
+    // Four of a token, and one more when one has gone.
+    let more = [Listening::new(&hall, &desk, "", ""), Listening::new(&hall, &desk, "", "")];
+    problem(&hall.get("/changes/stream?after=x"), 429, "too-many-streams");
+    drop((more, all));
+    harness::until("there is room again", || hall.get("/changes/stream?after=x").status == 410);
+
+    // A revoked token is told nothing further.
+    json(&["token", "revoke", "hall", "--dir", &town.at("370100")]);
+    json(&["ticket", "new", "--dir", &town.at("370100"), "--text", "站台灯坏了"]);
+    let lines = anew.until(|line| line.starts_with("data: "));
+    assert!(lines.contains(&"event: ended".to_owned()), "{lines:?}");
+    drop(node);
+}
+
 #[test]
 fn a_file_goes_in_and_comes_out_as_it_was() {
     let (town, _node, desk) = town();
@@ -328,7 +415,9 @@ fn whatever_is_wrong_is_said_as_a_problem() {
     for (path, verbs) in document["paths"].as_object().unwrap() {
         let filled = path.replace("{id}", &"a".repeat(64)).replace("{content}", "x");
         for (verb, operation) in verbs.as_object().unwrap().iter().filter(|_| path != "/openapi.json") {
-            let page = hall.asks(&verb.to_uppercase(), &filled, &[], b"");
+            // A stream does not end by itself.
+            let asked = if path.ends_with("/stream") { format!("{filled}?after=x") } else { filled.clone() };
+            let page = hall.asks(&verb.to_uppercase(), &asked, &[], b"");
             assert_ne!(page.status, 405, "{verb} {path}");
             let named = &operation["responses"][page.status.to_string()];
             assert!(named.is_object(), "{verb} {path} answers {}, which is not described", page.status);

@@ -17,6 +17,7 @@ mod openapi;
 mod pace;
 mod problem;
 mod routes;
+mod stream;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use super::forms::MAX_FORM;
 pub(super) use pace::Pace;
 use problem::Problem;
 use routes::{Op, ROUTES, Route, Takes, Verb};
+pub(super) use stream::Streams;
 
 /// Where it is served.
 pub(super) const ROOT: &str = "/api/v1";
@@ -124,11 +126,12 @@ async fn served(
     }
     let (token, who) = bearer::enter(&app, &parts).await?;
     app.pace.take(token.id, std::time::Instant::now()).map_err(Problem::too_fast)?;
-    if route.op != Op::Fetch && !takes_json(&parts.headers) {
+    let kind = if route.op == Op::Stream { "text/event-stream" } else { "application/json" };
+    if route.op != Op::Fetch && !takes(&parts.headers, kind) {
         return Err(Problem::new(
             StatusCode::NOT_ACCEPTABLE,
             "not-acceptable",
-            "answers are application/json",
+            format!("answers are {kind}"),
         ));
     }
     let query = read_query(route, parts.uri.query().unwrap_or_default())?;
@@ -136,6 +139,7 @@ async fn served(
     match (route.op, route.takes) {
         (Op::Attach, _) => return Ok(file::attach(&app, &who, &asked, body).await?.into_response()),
         (Op::Fetch, _) => return file::fetch(app, who, &asked).await,
+        (Op::Stream, _) => return stream::stream(app, &token, who, &asked).await,
         (_, Takes::Nothing | Takes::Bytes) => {}
         (_, Takes::Json(fields)) => {
             let bytes = read_json_bytes(&asked.headers, body).await?;
@@ -179,15 +183,16 @@ fn read_query(route: &Route, text: &str) -> Result<Vec<(String, String)>, Proble
     Ok(query)
 }
 
-/// Whether whoever asks takes JSON; one that says nothing does.
-fn takes_json(headers: &HeaderMap) -> bool {
+/// Whether whoever asks takes this kind of answer; one that says nothing does. A problem is JSON whatever was asked for.
+fn takes(headers: &HeaderMap, offered: &str) -> bool {
     let mut lines = headers.get_all(header::ACCEPT).iter().peekable();
     if lines.peek().is_none() {
         return true;
     }
     lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).any(|one| {
         let kind = one.split(';').next().unwrap_or_default().trim();
-        matches!(kind, "*/*" | "application/*" | "application/json" | "application/problem+json")
+        let group = kind.strip_suffix("/*").is_some_and(|group| offered.split('/').next() == Some(group));
+        kind == "*/*" || kind == offered || group || kind == "application/problem+json"
     })
 }
 
@@ -205,17 +210,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_given_to_whoever_takes_it() {
-        let check = |accept: &str, takes: bool| {
+    fn an_answer_is_given_to_whoever_takes_its_kind() {
+        let json = "application/json";
+        let check = |accept: &str, taken: bool| {
             let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
-            assert_eq!(takes_json(&headers), takes, "{accept}");
+            assert_eq!(takes(&headers, json), taken, "{accept}");
         };
+        let events = HeaderMap::from_iter([(header::ACCEPT, "text/event-stream".parse().unwrap())]);
+        assert!(takes(&events, "text/event-stream") && !takes(&events, json));
         check("*/*", true);
         check("text/html, application/json;q=0.5", true);
         check("application/*", true);
         check("text/html", false);
         check("application/xml", false);
-        assert!(takes_json(&HeaderMap::new()));
+        assert!(takes(&HeaderMap::new(), json));
     }
 
     #[test]

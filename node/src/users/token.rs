@@ -240,6 +240,14 @@ impl Users {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Whether the token of this row still counts.
+    pub fn token_counts(&self, id: i64, now: u64) -> Result<bool, Failure> {
+        let db = self.db();
+        let sql = format!("SELECT {COLUMNS} FROM token WHERE id = ?1");
+        let token = db.prepare_cached(&sql)?.query_row([id], read).optional()?;
+        Ok(token.is_some_and(|token| token.counts(now)))
+    }
+
     /// Revokes a token for ever, from this moment on.
     pub fn revoke_token(&self, name: &str, now: u64) -> Result<ApiToken, Failure> {
         self.change(|db| {
@@ -282,7 +290,9 @@ mod tests {
         for wrong in ["", "hotline_", &text[..text.len() - 2], &text[MARK.len()..], &text.replace('_', "-")] {
             assert_eq!(users.token(wrong, 5).unwrap(), None, "{wrong}");
         }
+        assert!(users.token_counts(made.id, 999).unwrap() && !users.token_counts(made.id, 1_000).unwrap());
         users.revoke_token("Hall", 7).unwrap();
+        assert!(!users.token_counts(made.id, 8).unwrap() && !users.token_counts(made.id + 1, 8).unwrap());
         assert_eq!(users.token(&text, 8).unwrap(), None, "it was revoked");
         assert!(users.add_token("hall", Role::Agent, &[], None, 9).is_err(), "names are not given again");
         assert_eq!(users.revoke_token("hall", 10).unwrap().revoked_at, Some(7));

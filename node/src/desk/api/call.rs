@@ -85,7 +85,7 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             Ok(Done::ok(app.ask(who, Request::Volume { days }).await?))
         }
         // They have no answer of JSON.
-        Op::Document | Op::Attach | Op::Fetch => Err(Problem::absent("nothing is served here")),
+        Op::Document | Op::Attach | Op::Fetch | Op::Stream => Err(Problem::absent("nothing is served here")),
     }
 }
 

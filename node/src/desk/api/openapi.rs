@@ -97,8 +97,14 @@ fn operation(route: &Route, path: &str, id: &str) -> Value {
             "schema": { "type": "string", "minLength": 1, "maxLength": crate::users::MAX_KEY, "pattern": "^[!-~]+$" },
         }));
     }
-    let media = if route.op == Op::Fetch { "application/octet-stream" } else { "application/json" };
-    let schema = if route.op == Op::Fetch { json!({}) } else { json!({ "type": "object" }) };
+    if route.op == Op::Stream {
+        parameters.push(header("Last-Event-ID", "the id of the last event that was dealt with"));
+    }
+    let (media, schema) = match route.op {
+        Op::Fetch => ("application/octet-stream", json!({})),
+        Op::Stream => ("text/event-stream", json!({ "type": "string" })),
+        _ => ("application/json", json!({ "type": "object" })),
+    };
     let mut responses = Map::new();
     responses.insert(
         route.status.to_string(),
@@ -114,7 +120,7 @@ fn operation(route: &Route, path: &str, id: &str) -> Value {
     }
     match route.op {
         Op::Show => drop(responses.insert("304".to_owned(), json!({ "description": "it is still this" }))),
-        Op::Changes => drop(
+        Op::Changes | Op::Stream => drop(
             responses.insert("410".to_owned(), json!({ "$ref": "#/components/responses/Problem" })),
         ),
         Op::Attach => drop(responses.insert(

@@ -26,6 +26,7 @@ pub(super) enum Op {
     Attach,
     Fetch,
     Changes,
+    Stream,
     Categories,
     Redirects,
     Centres,
@@ -252,6 +253,21 @@ pub(super) const ROUTES: &[Route] = &[
             param("wait", Kind::Number, "so many seconds, 1 to 25, for the next change when there is none"),
         ],
         gives: "`changes`, each with `cursor`, `id`, `number`, `stage`, `state_hash`, `at`; and `next`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Stream,
+        path: "/changes/stream",
+        id: "changesStream",
+        says: "The same as server-sent events, each with its cursor as its id. 410 when the cursor does not fit what is \
+               here any more",
+        scope: Some(Scope::TicketsRead),
+        query: &[param(
+            "after",
+            Kind::Text,
+            "the last cursor that was dealt with; `Last-Event-ID` outranks it. Without both it begins with the next change",
+        )],
+        gives: "events `change`; `ended` when the token counts no more, `gone` when the cursor does not",
         ..PLAIN
     },
     Route {
