@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 16 << 10;
 const MAX_BODY: usize = 4 << 10;
 
+/// How long an answer's body is waited for.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// The longest wait that a receiver may ask for.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 
@@ -105,8 +108,8 @@ async fn exchange(
     let _driven = Ends(tokio::spawn(quietly(connection)));
     let answer = sender.send_request(request).await.map_err(broken)?;
     let (head, body) = answer.into_parts();
-    // Its end, its length or a break: the status has been said, and that is all that counts.
-    let _ = axum::body::to_bytes(Body::new(body), MAX_BODY).await;
+    // Its end, its length, a break or no end: the status has been said, and that is all that counts.
+    let _ = tokio::time::timeout(LINGER, axum::body::to_bytes(Body::new(body), MAX_BODY)).await;
     match head.status {
         status if status.is_success() => Ok(()),
         status => Err(Refused {

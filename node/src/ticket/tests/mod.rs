@@ -10,7 +10,7 @@ use certs::Site;
 use sync::id::DocId;
 
 use super::entry::{Authored, Create, Entry, EntryId, Op};
-use super::fold::{Folded, fold};
+use super::fold::{Folded, Stage, fold};
 use super::trail::Trail;
 
 /// A ticket, everything that anybody wrote to it, and writers who have seen all of it unless told otherwise.
@@ -270,4 +270,22 @@ fn told(written: &[Authored], folded: &Folded) -> String {
     let line = |a: &Authored| format!("{:?} {} {:?} on {:?}\n", a.id, a.node, a.entry.op, a.entry.parents);
     let trail: String = written.iter().map(line).collect();
     format!("{trail}{:#?}\n{:?}\n{:?}", folded.custodies, folded.superseded, folded.unentitled)
+}
+
+#[test]
+fn every_stage_has_its_name_in_the_list_of_names() {
+    let of = Vec::new;
+    let all = [
+        Stage::InHand,
+        Stage::Dispatched(of()),
+        Stage::FedBack(of()),
+        Stage::Offered(of()),
+        Stage::Redirected(of()),
+        Stage::Rejected(of()),
+        Stage::Answered(of()),
+        Stage::Replied(of()),
+        Stage::Joined(of()),
+        Stage::Closed(of()),
+    ];
+    assert_eq!(all.each_ref().map(Stage::name), Stage::NAMES);
 }
