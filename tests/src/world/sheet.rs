@@ -158,7 +158,11 @@ impl Shown {
         let audience = ticket.standing().audience;
         if let Some(article) = ticket.article() {
             return Shown {
-                entries: article.entries().filter(|(_, counted)| *counted).map(|(entry, _)| entry.id).collect(),
+                entries: article
+                    .entries()
+                    .filter(|(_, counted)| *counted)
+                    .map(|(entry, _)| entry.id)
+                    .collect(),
                 state: article.folded().map_or([0; 32], folded_state),
                 audience,
                 rare: article.folded().map(rare_article).unwrap_or_default(),
