@@ -25,6 +25,7 @@ mod options;
 mod pages;
 mod plot;
 mod presence;
+mod upload;
 mod words;
 
 use std::path::Path;

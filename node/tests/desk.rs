@@ -609,6 +609,46 @@ fn files_of_a_ticket_are_streamed_and_run_nothing() {
 }
 
 #[test]
+fn a_file_is_attached_by_a_form_of_ones_own_session_and_comes_back_as_it_was() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    let id = li.call("附照片");
+    let (ticket, path) = (format!("/ticket/{id}"), format!("/ticket/{id}/file"));
+    li.get(&ticket).is(200).says("enctype=\"multipart/form-data\"");
+    let form = li.form.clone();
+    // Every byte, and what looks like the end of a part.
+    let photo: Vec<u8> = (0..300_000u32).map(|i| (i * 7 % 256) as u8).chain(*b"\r\n--\r\n\r\n").collect();
+    li.upload(&path, &form, "现场 照片.dat", "application/octet-stream", &photo)
+        .leads_to(&format!("{ticket}?said=file"));
+    let page = li.get(&format!("{ticket}?said=file")).is(200).says("附件已保存").says("现场 照片.dat");
+    assert!(page.body.contains("/file/"), "{}", page.body);
+    let (city, out) = (town.at("370100"), town.at("out.dat"));
+    json(&["ticket", "fetch", &id, "现场 照片.dat", "--out", &out, "--dir", &city]);
+    assert_eq!(std::fs::read(&out).unwrap(), photo);
+    // The same again changes nothing, and a name is no path.
+    li.upload(&path, &form, "现场 照片.dat", "application/octet-stream", &photo).is(303);
+    li.upload(&path, &form, "../../etc/passwd", "text/plain", b"x").is(303);
+    li.upload(&path, &form, "", "application/octet-stream", b"").is(422).says("请填写");
+    li.upload(&path, "", "a.txt", "text/plain", b"x").is(403);
+    li.upload(&path, &"0".repeat(64), "a.txt", "text/plain", b"x").is(403);
+    li.upload(&path, &form, "large.bin", "image/png", &vec![7; (16 << 20) + (64 << 10)])
+        .is(413)
+        .says("16 MB");
+    li.send(&path, "", &format!("form={form}&file=x")).is(415);
+    Browser::new(&desk).upload(&path, &form, "a.txt", "text/plain", b"x").is(401);
+    let mut chief = town.staff("370100", &desk, "guanli", "administrator");
+    chief.get("/accounts").is(200);
+    let theirs = chief.form.clone();
+    chief.upload(&path, &theirs, "a.txt", "text/plain", b"x").is(403);
+    li.get(&path).leads_to(&ticket);
+    let files = json(&["ticket", "files", &id, "--dir", &city]);
+    assert_eq!(files.as_array().unwrap().len(), 2, "{files}");
+    let log = json(&["audit", "--limit", "100", "--dir", &city]).to_string();
+    assert!(log.contains("file attach") && log.contains(&format!("a form of elsewhere: {path}")), "{log}");
+}
+
+#[test]
 fn an_administrator_looks_after_accounts_in_the_browser() {
     let town = Town::new(&["370100"]);
     let (_node, desk) = town.desk("370100", &[]);

@@ -175,12 +175,7 @@ impl FromRequest<Arc<App>> for NewcomerPosted {
         let (mut parts, body) = request.into_parts();
         let Newcomer(who) = Newcomer::from_request_parts(&mut parts, app).await?;
         let fields = read_form(&parts.headers, body).await?;
-        let token = fields.text("form");
-        if comes_from_elsewhere(&parts.headers) || !same(token, &who.session.form) {
-            let path = parts.uri.path().to_owned();
-            app.note(&who, "refused", None, &format!("a form of elsewhere: {path}")).await.ok();
-            return Err(frame::refused(StatusCode::FORBIDDEN, &who, who.words().form_of_elsewhere));
-        }
+        app.belongs(&parts, &who, fields.text("form")).await?;
         Ok(NewcomerPosted { who, fields })
     }
 }
@@ -220,6 +215,16 @@ impl App {
         tokio::task::spawn_blocking(move || work(&users))
             .await
             .map_err(|e| Failure::new(FailureKind::Failed, "the desk's database failed").because(e))?
+    }
+
+    /// Whether a form comes from a page of this session; the page that says no otherwise.
+    pub(super) async fn belongs(&self, parts: &Parts, who: &Signed, token: &str) -> Result<(), Response> {
+        if !comes_from_elsewhere(&parts.headers) && same(token, &who.session.form) {
+            return Ok(());
+        }
+        let path = parts.uri.path().to_owned();
+        self.note(who, "refused", None, &format!("a form of elsewhere: {path}")).await.ok();
+        Err(frame::refused(StatusCode::FORBIDDEN, who, who.words().form_of_elsewhere))
     }
 
     /// Writes a line of the audit log.

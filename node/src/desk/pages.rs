@@ -24,6 +24,7 @@ use axum::routing::{get, post};
 
 use super::forms::MAX_FORM;
 use super::guard::{Newcomer, NewcomerPosted};
+use super::upload::{MAX_BESIDE, MAX_UPLOAD};
 use super::words::Words;
 use super::{App, api, assets, frame, live};
 use crate::request::Language;
@@ -49,6 +50,10 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/ticket/{id}/act", post(ticket::act).get(ticket::back))
         .route("/ticket/{id}/note", post(ticket::note).get(ticket::back))
         .route("/ticket/{id}/reveal", post(ticket::reveal).get(ticket::back))
+        .route(
+            "/ticket/{id}/file",
+            post(file::attach).get(ticket::back).layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_BESIDE)),
+        )
         .route("/ticket/{id}/file/{content}", get(file::fetch))
         .route("/knowledge", get(knowledge::show))
         .route("/knowledge/new", get(knowledge::form::blank).post(knowledge::form::make))

@@ -157,6 +157,11 @@ words! {
     printed: "打印时间", "Printed";
     signature: "承办人签字", "Signature";
     done_note: "备注已添加。", "The note was added.";
+    file: "文件", "File";
+    attach: "上传附件", "Attach a file";
+    attach_hint: "照片、录音、扫描件，不超过 16 MB；更大的由运维人员在节点上添加。", "A photo, a recording, a scan, up to 16 MB; larger ones are attached on the node itself.";
+    file_too_large: "文件超过 16 MB。更大的文件请由运维人员在节点上添加：hotline ticket attach。", "The file has more than 16 MB. Larger ones are attached on the node itself: hotline ticket attach.";
+    done_file: "附件已保存。", "The file is attached.";
     done_act: "已完成：", "Done:";
     done_new: "工单已生成。", "The ticket was made.";
     act_accept: "签收", "Accept";

@@ -155,6 +155,33 @@ impl Browser {
         self.send(path, "Origin: null\r\nSec-Fetch-Site: same-origin\r\n", &body.finish())
     }
 
+    /// Sends a file by a form, as a browser does: the form's token first, unless it is empty.
+    pub fn upload(&mut self, path: &str, token: &str, name: &str, kind: &str, bytes: &[u8]) -> Page {
+        let mark = "----a-line-that-no-file-has";
+        let mut body = Vec::new();
+        if !token.is_empty() {
+            let head =
+                format!("--{mark}\r\nContent-Disposition: form-data; name=\"form\"\r\n\r\n{token}\r\n");
+            body.extend_from_slice(head.as_bytes());
+        }
+        let head = format!(
+            "--{mark}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: {kind}\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(format!("\r\n--{mark}--\r\n").as_bytes());
+        let head = self.head("POST", path);
+        let lines = "Origin: null\r\nSec-Fetch-Site: same-origin\r\n";
+        let length = body.len();
+        let mut request = format!(
+            "{head}Content-Type: multipart/form-data; boundary={mark}\r\nContent-Length: {length}\r\n{lines}\r\n"
+        )
+        .into_bytes();
+        request.append(&mut body);
+        let page = self.raw(&request).unwrap();
+        self.took(page)
+    }
+
     /// Sends a form and goes where it leads.
     pub fn follow(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let page = self.post(path, fields).is(303);

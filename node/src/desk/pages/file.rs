@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::super::App;
 use super::super::guard::Signed;
+use super::super::upload::Uploaded;
 use super::super::{frame, live};
 use crate::files::FileRequest;
 use crate::hex::unhex;
@@ -30,6 +31,23 @@ const SHOWN: [&str; 10] = [
     "video/mp4",
     "text/plain",
 ];
+
+/// Attaches a file that a browser sends, and goes back to the ticket.
+pub(in super::super) async fn attach(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    uploaded: Uploaded,
+) -> Response {
+    let Uploaded { who, file } = uploaded;
+    let Some(file) = file else {
+        let text = format!("{}: {}", who.words().file, who.words().fill_in);
+        return frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, &text);
+    };
+    match app.attach(&who, &id, file).await {
+        Ok(_) => Redirect::to(&format!("/ticket/{id}?said=file")).into_response(),
+        Err(failure) => frame::failure(&who, &failure),
+    }
+}
 
 /// A file of a confidential report is asked for with a reason.
 #[derive(Deserialize)]

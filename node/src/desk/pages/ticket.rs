@@ -96,6 +96,7 @@ pub(in super::super) async fn show(
     let notice = match (said.said.as_str(), w.act(&said.done)) {
         ("new", _) => w.done_new.to_owned(),
         ("note", _) => w.done_note.to_owned(),
+        ("file", _) => w.done_file.to_owned(),
         (_, "") => String::new(),
         (_, act) => format!("{} {act}", w.done_act),
     };

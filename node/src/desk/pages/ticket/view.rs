@@ -12,6 +12,7 @@ use super::super::call::Problem;
 use super::Tried;
 use crate::china::shown_time;
 use crate::daemon::now_ms;
+use crate::files::FileRequest;
 use crate::request::Request;
 use crate::users::rights;
 
@@ -151,6 +152,7 @@ pub(super) struct Ticket {
     person: Vec<Pair>,
     may_reveal: bool,
     may_note: bool,
+    may_attach: bool,
     note: String,
     notes: Vec<Note>,
     files: Vec<File>,
@@ -237,6 +239,14 @@ impl Ticket {
                 desk: confidential,
                 user: None,
             }),
+            may_attach: may(&Request::File(FileRequest::Attach {
+                id: id.clone(),
+                name: String::new(),
+                size: 0,
+                digest: String::new(),
+                media: None,
+                user: None,
+            })),
             may_note: may(&Request::Note { id: id.clone(), text: String::new(), user: None }),
             note: tried
                 .fields
