@@ -171,6 +171,33 @@ fn a_token_may_what_its_role_and_its_scopes_both_allow() {
 }
 
 #[test]
+fn articles_are_found_and_read() {
+    let (town, _node, desk) = town();
+    let city = town.at("370100");
+    let kb = |user: &str, args: &[&str]| {
+        json(&[&["kb"], args, &["--user", user, "--dir", &city]].concat());
+    };
+    kb("li", &["new", "--title", "节假日高速免费通行", "--body", "七座以下小型客车", "--code", "JN1"]);
+    let hall = Program::new(&town, &desk, "hall", "agent", "knowledge:read");
+    let found = |path: &str| value(&hall.get(path).is(200))["articles"].as_array().unwrap().len();
+    assert_eq!(found("/articles"), 0, "a draft is nobody's answer");
+    kb("zhang", &["review", "JN1"]);
+    kb("zhang", &["publish", "JN1"]);
+    assert_eq!(found("/articles"), 1);
+    assert_eq!(found("/articles?q=mianfei"), 1);
+    assert_eq!(found("/articles?q=%E5%9C%B0%E9%93%81"), 0);
+    assert_eq!(found("/articles?about=%E5%9B%BD%E5%BA%86%E9%AB%98%E9%80%9F%E5%85%8D%E8%B4%B9%E5%90%97"), 1);
+    let article = hall.get("/articles/JN1").is(200);
+    assert_eq!(value(&article)["text"]["body"], "七座以下小型客车");
+    assert!(article.header("etag").len() > 60);
+    problem(&hall.get("/articles/JN9"), 404, "not-found");
+    problem(&hall.get("/articles?q=a&about=b"), 400, "bad-request");
+    problem(&hall.get("/tickets"), 403, "forbidden");
+    let other = Program::new(&town, &desk, "other", "agent", "tickets:read");
+    problem(&other.get("/articles"), 403, "forbidden");
+}
+
+#[test]
 fn asking_again_under_one_key_does_nothing_twice_over_a_kill() {
     let (town, node, desk) = town();
     let hall = Program::new(&town, &desk, "hall", "agent", ALL);

@@ -84,9 +84,9 @@ fn an_article_is_written_reviewed_published_revised_compared_and_withdrawn() {
             ["create", "review", "publish", "revise", "withdraw", "已废止"].iter().all(|w| story.contains(w)),
             "{story}"
         );
-        no(&["show", "nowhere"], 2, "neither");
+        no(&["show", "nowhere"], 1, "no article nowhere is here");
         no(&["list", "--queue", "best"], 2, "unreviewed");
-        no(&["propose", "JN2"], 2, "neither");
+        no(&["propose", "JN2"], 1, "no article JN2 is here");
         no(&["new", "--title", "x"], 2, "body");
         fails(&["ticket", "show", &article, "--dir", &city], 1, "no ticket but an article");
         assert_eq!(json(&["replica", "rebuild", "--dir", &city])["changed"], false);

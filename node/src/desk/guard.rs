@@ -18,6 +18,7 @@ use super::frame;
 use super::listen::Client;
 use super::words::Words;
 use crate::daemon::now_ms;
+use crate::knowledge::request::KnowledgeRequest;
 use crate::request::{Failure, FailureKind, Language, Reply, Request};
 use crate::users::{Scope, Session, Users, rights};
 
@@ -293,6 +294,11 @@ impl App {
         }
         reply
     }
+
+    /// Asks something of the knowledge base.
+    pub(super) async fn know(&self, who: &Signed, request: KnowledgeRequest) -> Reply {
+        self.ask(who, Request::Knowledge(request)).await
+    }
 }
 
 /// Whether a request was refused because of the person's role.
@@ -308,7 +314,7 @@ pub(super) fn sentence(failure: &Failure) -> &str {
 /// The request in this account's name, whatever the page said.
 fn named(mut request: Request, name: &str) -> Request {
     use crate::files::FileRequest as File;
-    use crate::knowledge::request::KnowledgeRequest as Article;
+    use KnowledgeRequest as Article;
     if let Request::When { state, then } = request {
         return Request::When { state, then: Box::new(named(*then, name)) };
     }

@@ -153,6 +153,7 @@ words! {
     confirm_reply: "此前的回复未生效，可以确认为本单位的回复：", "An earlier reply was superseded; you can confirm it as yours:";
     confirm_this: "确认此回复", "Confirm this reply";
     print: "打印工单", "Print";
+    print_page: "打印", "Print";
     work_order: "工单（A4）", "Work order";
     printed: "打印时间", "Printed";
     signature: "承办人签字", "Signature";

@@ -174,7 +174,8 @@ impl Engine {
         let doc = match catalogue::with_code(self.store.connection(), given, self.me().site())?.as_slice() {
             [(doc, true), ..] | [(doc, _)] => *doc,
             [] => self.document_named(given).map_err(|failure| match failure.kind {
-                FailureKind::Absent => {
+                // A code may be any text, so what can be no id is none that is here.
+                FailureKind::Absent | FailureKind::Usage => {
                     Failure::new(FailureKind::Absent, format!("no article {given} is here")).hint(
                         "an article of another region is not here; `hotline kb search TEXT` finds what is",
                     )

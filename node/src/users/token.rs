@@ -49,18 +49,22 @@ pub enum Scope {
     /// Callers, each for a reason that is logged.
     #[serde(rename = "persons:read")]
     PersonsRead,
+    /// Articles of the knowledge base.
+    #[serde(rename = "knowledge:read")]
+    KnowledgeRead,
     /// Links, counts, volume: no ticket.
     #[serde(rename = "status:read")]
     StatusRead,
 }
 
 /// All scopes with their names.
-pub const SCOPES: [(Scope, &str); 6] = [
+pub const SCOPES: [(Scope, &str); 7] = [
     (Scope::TicketsRead, "tickets:read"),
     (Scope::TicketsWrite, "tickets:write"),
     (Scope::FilesRead, "files:read"),
     (Scope::FilesWrite, "files:write"),
     (Scope::PersonsRead, "persons:read"),
+    (Scope::KnowledgeRead, "knowledge:read"),
     (Scope::StatusRead, "status:read"),
 ];
 
@@ -72,6 +76,7 @@ impl Scope {
 
     /// The scope that a request needs; `None` for what no token may ask for.
     pub fn of(request: &Request) -> Option<Scope> {
+        use crate::knowledge::request::KnowledgeRequest as Article;
         match request {
             Request::When { then, .. } => Scope::of(then),
             Request::Show { reveal: Some(_), .. }
@@ -92,6 +97,12 @@ impl Scope {
                 FileRequest::Attach { .. } | FileRequest::AttachPart { .. } | FileRequest::AttachEnd { .. },
             ) => Some(Scope::FilesWrite),
             Request::File(_) => Some(Scope::FilesRead),
+            Request::Knowledge(
+                Article::List { .. }
+                | Article::Search { .. }
+                | Article::Suggest { .. }
+                | Article::Show { .. },
+            ) => Some(Scope::KnowledgeRead),
             Request::Status | Request::Volume { .. } | Request::Calls { .. } => Some(Scope::StatusRead),
             _ => None,
         }

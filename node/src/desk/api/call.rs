@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::routes::Op;
 use super::{Asked, Done, ROOT};
 use crate::files::FileRequest;
+use crate::knowledge::request::KnowledgeRequest;
 use crate::projection::QUEUES;
 use crate::reference::{CategoryKind, RedirectMode};
 use crate::request::{Language, Request};
@@ -72,6 +73,19 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             Ok(Done::ok(json!({ "files": app.ask(who, Request::File(request)).await? })))
         }
         Op::Changes => changes(app, who, asked).await,
+        Op::Articles => articles(app, who, asked).await,
+        Op::Article => {
+            let version = asked.query("version").map(|_| number(asked, "version", 1, 1_000)).transpose()?;
+            let show = KnowledgeRequest::Show {
+                id: asked.part("id").to_owned(),
+                version: version.and_then(|n| u32::try_from(n).ok()),
+                language: language(asked)?,
+                user: None,
+            };
+            let shown = app.know(who, show).await?;
+            let state = shown["state_hash"].as_str().map(str::to_owned);
+            Ok(Done { etag: state.filter(|_| version.is_none()), ..Done::ok(shown) })
+        }
         Op::Categories => Ok(Done::ok(categories(app))),
         Op::Redirects => Ok(Done::ok(redirects(app))),
         Op::Centres => {
@@ -145,6 +159,17 @@ async fn list(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {
         rows.iter_mut().filter_map(Value::as_object_mut).for_each(|row| drop(row.remove("row")));
     }
     Ok(Done::ok(json!({ "tickets": rows, "next": next })))
+}
+
+async fn articles(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {
+    let limit = number(asked, "limit", ROWS, MOST_ROWS)?;
+    let request = match (asked.query("q"), asked.query("about")) {
+        (Some(_), Some(_)) => return Err(Problem::bad("`q` and `about` are two questions: ask one")),
+        (Some(words), None) => KnowledgeRequest::Search { text: words.to_owned(), limit },
+        (None, Some(text)) => KnowledgeRequest::Suggest { text: text.to_owned(), limit },
+        (None, None) => KnowledgeRequest::List { queue: "published".to_owned(), mine: false, limit },
+    };
+    Ok(Done::ok(json!({ "articles": app.know(who, request).await? })))
 }
 
 async fn changes(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {

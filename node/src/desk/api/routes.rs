@@ -27,6 +27,8 @@ pub(super) enum Op {
     Fetch,
     Changes,
     Stream,
+    Articles,
+    Article,
     Categories,
     Redirects,
     Centres,
@@ -268,6 +270,31 @@ pub(super) const ROUTES: &[Route] = &[
             "the last cursor that was dealt with; `Last-Event-ID` outranks it. Without both it begins with the next change",
         )],
         gives: "events `change`; `ended` when the token counts no more, `gone` when the cursor does not",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Articles,
+        path: "/articles",
+        id: "listArticles",
+        says: "Articles that are in force here; with `q` what a search finds, with `about` what a text may be about, the best \
+               first",
+        scope: Some(Scope::KnowledgeRead),
+        query: &[
+            param("q", Kind::Text, "words, pinyin initials, a code"),
+            param("about", Kind::Text, "what somebody says; not together with `q`"),
+            param("limit", Kind::Number, "1 to 100; 20 without it"),
+        ],
+        gives: "`articles`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Article,
+        path: "/articles/{id}",
+        id: "getArticle",
+        says: "An article, by id, the beginning of one, or its code: what is in force of it",
+        scope: Some(Scope::KnowledgeRead),
+        query: &[param("version", Kind::Number, "another version"), LANGUAGE],
+        gives: "`text` with title, body and the rest; versions, trail, supplements",
         ..PLAIN
     },
     Route {

@@ -17,7 +17,7 @@ use super::super::frame::{self, Frame, minute};
 use super::super::guard::{Signed, sentence};
 use super::super::words::Words;
 use crate::knowledge::request::KnowledgeRequest;
-use crate::request::{Failure, FailureKind, Request};
+use crate::request::FailureKind;
 use crate::users::rights::{self, Right};
 
 /// Rows of a list.
@@ -78,13 +78,6 @@ pub(super) fn colour(standing: &str) -> &'static str {
         "reviewed" => "stage-in-hand",
         "draft" => "stage-offered",
         _ => "",
-    }
-}
-
-impl App {
-    /// Asks something of the knowledge base.
-    pub(super) async fn know(&self, who: &Signed, request: KnowledgeRequest) -> Result<Value, Failure> {
-        self.ask(who, Request::Knowledge(request)).await
     }
 }
 

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use certs::Site;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -269,6 +270,19 @@ fn compared(w: &Words, diff: &Value) -> Compared {
     }
 }
 
+/// Who gets it: regions, and whoever lies in none of them.
+fn reaches(app: &App, w: &Words, shown: &Value) -> String {
+    let codes = |value: &Value| each(value).map(text).collect::<Vec<String>>();
+    let tops: Vec<Site> = codes(&shown["regions"]).iter().filter_map(|code| code.parse().ok()).collect();
+    let within = |code: &String| {
+        let site = code.parse::<Site>();
+        site.is_ok_and(|site| tops.iter().any(|top| *top == site || top.is_above(site)))
+    };
+    let regions = tops.iter().map(|top| format!("{} {}", app.site_name(&top.to_string()), w.and_below));
+    let alone = codes(&shown["audience"]).into_iter().filter(|code| !within(code));
+    regions.chain(alone.map(|code| app.site_name(&code))).collect::<Vec<_>>().join("、")
+}
+
 async fn page(
     app: &App,
     who: &Signed,
@@ -302,9 +316,7 @@ async fn page(
     let number = shown["version"]["number"].as_u64().unwrap_or_default();
     let (acts, cannot) = choices(who, &id, &shown);
     let original = Some(&shown["supplements"]).filter(|o| !o.is_null());
-    let sites: Vec<String> = each(&shown["audience"]).map(|site| app.site_name(&text(site))).collect();
-    let regions: Vec<String> =
-        each(&shown["regions"]).map(|top| format!("{} {}", app.site_name(&text(top)), w.and_below)).collect();
+    let reaches = reaches(app, w, &shown);
     let notice = match asked.done.as_str() {
         "" => String::new(),
         "new" => w.done_article.to_owned(),
@@ -336,7 +348,7 @@ async fn page(
         lines: lines(app, w, &shown),
         acts,
         cannot,
-        reaches: [regions, sites].concat().join("、"),
+        reaches,
         printed: minute(&crate::china::shown_time(crate::daemon::now_ms())),
         id,
     };
