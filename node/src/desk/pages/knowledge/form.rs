@@ -128,10 +128,10 @@ fn form(
     frame::page(status, &template)
 }
 
-/// Whether this person writes at all; the page that says no otherwise.
-fn writes(who: &Signed) -> Result<(), Response> {
-    rights::may_use(&who.session.account, Right::Write)
-        .map_err(|_| frame::refused(StatusCode::FORBIDDEN, who, who.words().may_not))
+/// The page that says no, to whoever does not write at all.
+fn unwelcome(who: &Signed) -> Option<Response> {
+    let may = rights::may_use(&who.session.account, Right::Write).is_ok();
+    (!may).then(|| frame::refused(StatusCode::FORBIDDEN, who, who.words().may_not))
 }
 
 async fn shown(app: &App, who: &Signed, id: &str, version: Option<u32>) -> Result<Value, Response> {
@@ -154,7 +154,9 @@ pub(in super::super::super) async fn blank(
     who: Signed,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Response> {
-    writes(&who)?;
+    if let Some(no) = unwelcome(&who) {
+        return Ok(no);
+    }
     let kind = kind(&app, &who, &asked.supplements).await?;
     Ok(form(&app, &who, kind, Typed::default(), Vec::new(), StatusCode::OK))
 }
@@ -171,7 +173,9 @@ pub(in super::super::super) async fn make(
             app.know(&who, KnowledgeRequest::New { article: line(&fields), supplements, user: None }).await
         }
         false => {
-            writes(&who)?;
+            if let Some(no) = unwelcome(&who) {
+                return Ok(no);
+            }
             let kind = kind(&app, &who, fields.text("supplements")).await?;
             return Ok(form(&app, &who, kind, typed(&fields), problems, StatusCode::UNPROCESSABLE_ENTITY));
         }
@@ -196,7 +200,9 @@ pub(in super::super::super) async fn next(
     who: Signed,
     Path(id): Path<String>,
 ) -> Result<Response, Response> {
-    writes(&who)?;
+    if let Some(no) = unwelcome(&who) {
+        return Ok(no);
+    }
     let article = shown(&app, &who, &id, None).await?;
     let last = article["versions"].as_array().and_then(|all| all.last());
     let last = last.and_then(|v| v["number"].as_u64()).and_then(|n| u32::try_from(n).ok());
