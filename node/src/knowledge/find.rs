@@ -5,9 +5,9 @@
 //! many to weigh are narrowed to those with it in the title; if these are too many too, the newest come.
 //!
 //! A *suggestion* shares rare words with the text, not all of them: each pair of characters weighs by how few articles
-//! have it, and twice in a title.
+//! have it ([`telling`]), and twice in a title.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use certs::Site;
 use rusqlite::{Connection, params};
@@ -15,19 +15,13 @@ use serde_json::Value;
 use sync::store::Result;
 
 use super::catalogue::{COLUMNS, shown};
-use crate::search::{index_tokens, query};
+use crate::search::{last_words, query, telling};
 
 /// The most hits that are weighed against each other.
 const WEIGHED: i64 = 3_000;
 
 /// How many of the best are put in order by validity and tier.
 const CANDIDATES: i64 = 200;
-
-/// Of a text that is being typed: how many characters from its end are read, how many words of them are looked up, and
-/// how many of the rarest are used.
-const READ: usize = 300;
-const LOOKED_UP: usize = 64;
-const USED: usize = 16;
 
 /// A word that more articles have than this says nothing about any.
 const COMMON: i64 = 1_000;
@@ -119,40 +113,15 @@ fn in_order(found: Vec<(f64, Value)>, asking: Asking<'_>, limit: usize) -> Vec<V
     found.into_iter().take(limit).map(|(_, row)| row).collect()
 }
 
-/// The words of a text that say what it is about: those that few articles have, each with its weight.
-fn telling(db: &Connection, typed: &str) -> Result<Vec<(String, f64)>> {
-    let skip = typed.chars().count().saturating_sub(READ);
-    let end: String = typed.chars().skip(skip).collect();
-    let tokens = index_tokens(&end);
-    let mut words: Vec<&str> = Vec::new();
-    let mut known = BTreeSet::new();
-    // What was typed last is what the caller says now.
-    for word in tokens.rsplit(' ').filter(|w| w.chars().count() > 1) {
-        if known.insert(word) && words.len() < LOOKED_UP {
-            words.push(word);
-        }
-    }
-    let all: i64 =
-        db.prepare_cached("SELECT coalesce(max(row), 0) FROM article")?.query_row([], |r| r.get(0))?;
-    let mut telling = Vec::new();
-    for word in words {
-        let count = hits(db, &format!("\"{word}\""), COMMON)?;
-        // In a base of a few articles every word is in few of them; one that half of them have still says nothing.
-        if count > 0 && count < COMMON && (count == 1 || count * 2 <= all) {
-            telling.push((word.to_owned(), (1.0 + all as f64 / count as f64).ln()));
-        }
-    }
-    telling.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
-    telling.truncate(USED);
-    Ok(telling)
-}
-
 /// Articles that a text is about, the most likely first; none is better than some that are not.
 pub fn suggest(db: &Connection, typed: &str, asking: Asking<'_>, limit: usize) -> Result<Vec<Value>> {
     let mut scores: BTreeMap<i64, (f64, u32)> = BTreeMap::new();
     let mut select =
         db.prepare_cached("SELECT rowid FROM article_text WHERE article_text MATCH ?1 LIMIT ?2")?;
-    for (word, weight) in telling(db, typed)? {
+    let all: i64 =
+        db.prepare_cached("SELECT coalesce(max(row), 0) FROM article")?.query_row([], |r| r.get(0))?;
+    let count = |word: &str| hits(db, &format!("\"{word}\""), COMMON);
+    for (word, weight) in telling(&last_words(typed), all, COMMON, count)? {
         for expression in [format!("\"{word}\""), format!("title : \"{word}\"")] {
             let rows = select.query_map(params![expression, COMMON], |r| r.get::<_, i64>(0))?;
             for row in rows {
@@ -185,7 +154,7 @@ mod tests {
 
     use super::super::catalogue;
     use super::*;
-    use crate::search::pinyin_tokens;
+    use crate::search::{index_tokens, pinyin_tokens};
 
     /// A base of these articles: owner, title, body, last day.
     fn base(articles: &[(&str, &str, &str, &str)]) -> Connection {

@@ -1,7 +1,7 @@
 //! Tokens of a text that is to be found.
 
 use super::WORD;
-use super::pieces::{Piece, pieces};
+use super::pieces::{Piece, joined};
 
 /// The most bytes of tokens that one text gets.
 const MAX_TOKENS: usize = 1 << 20;
@@ -10,23 +10,32 @@ const MAX_TOKENS: usize = 1 << 20;
 /// At most a mebibyte: of a text that needs more, only the beginning is found.
 pub fn index_tokens(text: &str) -> String {
     let mut tokens = Tokens::default();
-    let mut word: Vec<char> = Vec::new();
-    for piece in pieces(text) {
+    for piece in joined(text) {
         match piece {
-            Piece::Word { text, glued: true } => word.extend(text),
-            Piece::Word { text, glued: false } => {
-                tokens.endings(&word);
-                word = text;
-            }
-            Piece::Run(run) => {
-                tokens.endings(&word);
-                word.clear();
-                tokens.pairs(&run);
-            }
+            Piece::Word { text, .. } => tokens.endings(&text),
+            Piece::Run(run) => tokens.pairs(&run),
         }
     }
-    tokens.endings(&word);
     tokens.0
+}
+
+/// The expression that finds the texts in which this one stands as it is, its last word whole; `None` without letters and
+/// digits. Of more than `most` characters only the first count.
+pub fn whole(text: &str, most: usize) -> Option<String> {
+    let begun: String = text.trim().chars().take(most).collect();
+    let mut tokens = Tokens::default();
+    let pieces = joined(&begun);
+    for (i, piece) in pieces.iter().enumerate() {
+        match piece {
+            Piece::Word { text, .. } => tokens.endings(text),
+            // What a run ends with is alone in the index only where the run ends there too.
+            Piece::Run(run) if i + 1 == pieces.len() && run.len() > 1 => {
+                run.windows(2).for_each(|pair| tokens.push(pair));
+            }
+            Piece::Run(run) => tokens.pairs(run),
+        }
+    }
+    (!tokens.0.is_empty()).then(|| format!("\"{}\"", tokens.0))
 }
 
 /// Tokens gathered so far.
@@ -69,6 +78,17 @@ mod tests {
         check("车", "车");
         check("8 9,7", "89 9 7");
         check("?!", "");
+    }
+
+    #[test]
+    fn a_whole_text_is_one_phrase_of_its_tokens() {
+        let check =
+            |text: &str, expected: Option<&str>| assert_eq!(whole(text, 9).as_deref(), expected, "{text}");
+        check(" 鲁A·123 ", Some("\"鲁 a123 123 23 3\""));
+        check("泉城广场", Some("\"泉城 城广 广场\""));
+        check("泉城,车", Some("\"泉城 城 车\""));
+        check("泉城广场东南角入口处", Some("\"泉城 城广 广场 场东 东南 南角 角入 入口\""));
+        check(" \"*", None);
     }
 
     #[test]

@@ -71,6 +71,20 @@ pub(super) fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
+/// The same with glued words put together, as the index has them.
+pub(super) fn joined(text: &str) -> Vec<Piece> {
+    let mut joined: Vec<Piece> = Vec::new();
+    for piece in pieces(text) {
+        match (joined.last_mut(), piece) {
+            (Some(Piece::Word { text: before, .. }), Piece::Word { text, glued: true }) => {
+                before.extend(text)
+            }
+            (_, piece) => joined.push(piece),
+        }
+    }
+    joined
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
