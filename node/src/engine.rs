@@ -521,6 +521,9 @@ impl Engine {
             Request::Calls { day } => self.calls(day),
             Request::List { queue, limit, before } => self.list(queue, *limit, *before),
             Request::Search { text, limit } => self.search(text, *limit),
+            Request::Similar { text, plate, place, limit } => {
+                self.similar(text, plate.as_deref(), place.as_deref(), *limit)
+            }
             Request::Lookup { phone, name, desk, reveal, user, limit } => {
                 let by = match (phone, name) {
                     (Some(phone), None) => (By::Phone, phone.as_str()),

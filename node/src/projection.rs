@@ -3,6 +3,7 @@
 //! Every row is a function of one document, so `hotline replica rebuild` reproduces the tables exactly. They live in
 //! the same transactions as the items they come from.
 
+mod similar;
 mod text;
 
 use certs::Site;
@@ -21,6 +22,7 @@ use crate::search::query;
 use crate::ticket::times::times;
 use crate::ticket::{Folded, TicketMatter};
 
+pub use similar::{Typed, similar};
 pub use text::{catch_up, is_behind, waiting};
 
 /// How many characters of a number name the site, the day and the block.
@@ -156,9 +158,10 @@ impl Row {
     pub fn of(document: &Document, matter: &TicketMatter) -> Option<Row> {
         let folded = matter.folded()?;
         let (content, clock) = (Content::read(document), times(folded, matter.entries()));
+        // A confidential report is known by it, whatever its facts say.
         let subject = match content.facts.get("subject").and_then(Value::as_str) {
+            _ if folded.created.confidential => CONFIDENTIAL,
             Some(subject) => subject,
-            None if folded.created.confidential => CONFIDENTIAL,
             None => "",
         };
         let stage = folded.stage.name();

@@ -177,6 +177,18 @@ pub enum Request {
         /// At most so many.
         limit: usize,
     },
+    /// Tickets that may be about the same matter as a call that is being typed: open ones, and those of the last 30 days. The
+    /// shape of `List` with `why`, a list of what is shared; the likeliest first, and never a confidential one.
+    Similar {
+        /// What the caller says; of a long text the end counts.
+        text: String,
+        /// The plate of the vehicle that it is about.
+        plate: Option<String>,
+        /// Where it happened.
+        place: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
     /// The tickets of a caller, over the persons that this node can open: the shape of `List`, with `person` when a
     /// reason is given, which is logged.
     Lookup {
@@ -300,6 +312,7 @@ impl Request {
             Request::Calls { .. } => "calls",
             Request::List { .. } => "list",
             Request::Search { .. } => "search",
+            Request::Similar { .. } => "similar",
             Request::Lookup { .. } => "lookup",
             Request::Grant { .. } => "grant",
             Request::Erase { .. } => "erase",

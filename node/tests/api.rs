@@ -270,6 +270,20 @@ fn a_queue_comes_page_by_page_and_whole() {
 }
 
 #[test]
+fn tickets_like_a_call_are_told_with_what_they_share() {
+    let (town, _node, desk) = town();
+    let hall = Program::new(&town, &desk, "hall", "agent", ALL);
+    let made = hall.made(&object!({ "text": "司机绕路", "plate": "鲁A12345" }));
+    hall.made(&object!({ "text": "公交晚点" }));
+    let like = value(&hall.get("/tickets/similar?plate=%E9%B2%81A12345").is(200));
+    let like = like["tickets"].as_array().unwrap().clone();
+    assert_eq!((like.len(), like[0]["id"].as_str()), (1, Some(made.as_str())));
+    assert_eq!(like[0]["why"], Value::from(vec!["鲁A12345"]));
+    assert!(like[0].get("row").is_none());
+    problem(&hall.get("/tickets/similar?limit=51"), 400, "bad-request");
+}
+
+#[test]
 fn changes_are_told_each_once_over_a_kill_and_a_past_that_is_gone_is_said() {
     let (town, node, desk) = town();
     let hall = Program::new(&town, &desk, "hall", "shift-leader", ALL);

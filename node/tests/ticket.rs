@@ -12,6 +12,10 @@ fn id(ticket: &Value) -> String {
     ticket["id"].as_str().unwrap().to_owned()
 }
 
+fn words(words: &[&str]) -> Value {
+    Value::from(words)
+}
+
 fn stage(ticket: &Value) -> &str {
     ticket["stage"].as_str().unwrap()
 }
@@ -170,6 +174,41 @@ fn a_city_does_all_of_its_work_alone() {
         assert!(lines.len() == 7 && lines.iter().any(|t| t["number"] == number.as_str()));
     }
     assert_eq!(stories[0], stories[1], "both ways tell one story");
+}
+
+#[test]
+fn what_a_call_shares_with_tickets_finds_them_and_no_confidential_one() {
+    for way in WAYS {
+        let town = Town::new(&["370100"]);
+        let _node = town.way(way, "370100");
+        let city = town.at("370100");
+        let new = |args: &[&str]| {
+            let made = json(&[&["ticket", "new", "--dir", &city, "--text"], args].concat());
+            made["number"].as_str().unwrap().to_owned()
+        };
+        let lift = new(&["泉城广场地铁口电梯停运"]);
+        let taxi = new(&["司机绕路多收钱", "--plate", "鲁A12345", "--place", "经十路"]);
+        new(&["泉城广场电梯举报", "--plate", "鲁A12345", "--place", "经十路", "--confidential"]);
+        for text in ["公交车晚点半小时", "高速公路收费标准", "国道上有大坑"] {
+            new(&[text]);
+        }
+        let like = |args: &[&str]| -> Vec<(String, Value)> {
+            let rows = json(&[&["ticket", "similar", "--dir", &city], args].concat());
+            let row = |row: &Value| (row["number"].as_str().unwrap().to_owned(), row["why"].clone());
+            rows.as_array().unwrap().iter().map(row).collect()
+        };
+        assert_eq!(like(&["您好，泉城广场的电梯坏了"]), [(lift.clone(), words(&["泉城广场", "电梯"]))]);
+        assert_eq!(like(&["打车", "--plate", "鲁A·12345"]), [(taxi.clone(), words(&["鲁A·12345"]))]);
+        assert_eq!(like(&["", "--place", "经十路"]), [(taxi.clone(), words(&["经十路"]))]);
+        assert_eq!(like(&["泉城广场的电梯坏了", "--plate", "鲁A12345", "--limit", "1"])[0].0, taxi);
+        assert!(like(&["你好"]).is_empty());
+        json(&["ticket", "close", &lift, "--result", "已修复", "--dir", &city]);
+        assert_eq!(like(&["泉城广场的电梯坏了"])[0].0, lift, "it has only just ended");
+        let long = "长".repeat(30_000);
+        fails(&["ticket", "similar", &long, "--dir", &city], 2, "more than 65536 bytes");
+        let table = says(&["ticket", "similar", "泉城广场的电梯", "--dir", &city]);
+        assert!(table.contains("泉城广场") && table.contains(&lift), "{table}");
+    }
 }
 
 #[test]

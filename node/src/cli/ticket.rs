@@ -61,6 +61,21 @@ pub(super) enum Ticket {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
+    /// Tickets that may be about the same matter as a call, as the desk shows them beside it: open ones, and those of the
+    /// last 30 days.
+    Similar {
+        /// What the caller says.
+        text: String,
+        /// The plate of the vehicle that it is about.
+        #[arg(long)]
+        plate: Option<String>,
+        /// Where it happened.
+        #[arg(long)]
+        place: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 10)]
+        limit: usize,
+    },
     /// Lets a site see the caller's personal data, on its request; it is logged.
     Grant {
         /// Id, unambiguous prefix or number.
@@ -339,6 +354,16 @@ impl Ticket {
             }
             Ticket::Search { text: Some(text), limit, .. } => {
                 let rows = cli.ask(&Request::Search { text: text.clone(), limit: *limit })?;
+                cli.print(&rows);
+                return Ok(());
+            }
+            Ticket::Similar { text, plate, place, limit } => {
+                let rows = cli.ask(&Request::Similar {
+                    text: text.clone(),
+                    plate: plate.clone(),
+                    place: place.clone(),
+                    limit: *limit,
+                })?;
                 cli.print(&rows);
                 return Ok(());
             }

@@ -4,10 +4,10 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 use sync::id::DocId;
 
-use super::{Engine, hex};
+use super::{Engine, hex, shown_time};
 use crate::changes;
 use crate::content::Content;
-use crate::projection;
+use crate::projection::{self, Typed};
 use crate::request::{Failure, FailureKind, Language, Reply};
 use crate::ticket::story::{self, story};
 use crate::ticket::times::times;
@@ -15,6 +15,15 @@ use crate::ticket::{Folded, TicketMatter};
 
 /// Most rows of one listing.
 const MAX_ROWS: usize = 10_000;
+
+/// Most rows of what may be the same.
+const MAX_SIMILAR: usize = 50;
+
+/// The longest text that similar tickets are looked for by, in bytes.
+const MAX_TYPED: usize = 64 << 10;
+
+/// For how long a ticket that has ended may still be the same as a call that comes: 30 days in milliseconds.
+const YOUNG: u64 = 30 * 86_400_000;
 
 impl Engine {
     pub(super) fn show(&mut self, id: &str, reveal: Option<&str>, user: Option<&str>) -> Reply {
@@ -121,12 +130,37 @@ impl Engine {
     }
 
     pub(super) fn search(&mut self, text: &str, limit: usize) -> Reply {
-        // A single command has no idle time later in which words that were put aside would be indexed.
-        while !self.idles && projection::catch_up(self.store.connection(), 1_000)? > 0 {}
+        self.index_all()?;
         match projection::search(self.store.connection(), text, limit.min(MAX_ROWS))? {
             Ok(rows) => Ok(Value::from(rows)),
             Err(why) => Err(Failure::new(FailureKind::Usage, why)),
         }
+    }
+
+    pub(super) fn similar(
+        &mut self,
+        text: &str,
+        plate: Option<&str>,
+        place: Option<&str>,
+        limit: usize,
+    ) -> Reply {
+        let typed = Typed { text, plate: plate.unwrap_or_default(), place: place.unwrap_or_default() };
+        if [typed.text, typed.plate, typed.place].iter().any(|part| part.len() > MAX_TYPED) {
+            return Err(Failure::new(
+                FailureKind::Usage,
+                format!("what is typed of a call has more than {MAX_TYPED} bytes"),
+            )
+            .hint("give its end: of a long text only that counts"));
+        }
+        self.index_all()?;
+        let since = shown_time(self.now.saturating_sub(YOUNG));
+        Ok(Value::from(projection::similar(self.store.connection(), typed, &since, limit.min(MAX_SIMILAR))?))
+    }
+
+    /// A single command has no idle time later in which words that were put aside would be indexed.
+    fn index_all(&mut self) -> Result<(), Failure> {
+        while !self.idles && projection::catch_up(self.store.connection(), 1_000)? > 0 {}
+        Ok(())
     }
 
     pub(super) fn changes(&mut self, after: Option<&str>, limit: usize) -> Reply {

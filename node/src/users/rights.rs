@@ -239,9 +239,11 @@ pub fn needs(request: &Request) -> &'static [Right] {
             &[Read, Reveal, Confidential]
         }
         Request::Reveal { desk: false, .. } => &[Read, Reveal],
-        Request::List { .. } | Request::Search { .. } | Request::Changes { .. } | Request::Conflicts => {
-            &[Read]
-        }
+        Request::List { .. }
+        | Request::Search { .. }
+        | Request::Similar { .. }
+        | Request::Changes { .. }
+        | Request::Conflicts => &[Read],
         Request::Lookup { desk: true, .. } => &[Read, LookUp, Reveal, Confidential],
         Request::Lookup { reveal: Some(_), .. } => &[Read, LookUp, Reveal],
         Request::Lookup { .. } => &[Read, LookUp],
@@ -335,6 +337,7 @@ pub fn is_audited(request: &Request) -> bool {
         | Request::Choices { .. }
         | Request::List { .. }
         | Request::Search { .. }
+        | Request::Similar { .. }
         | Request::Changes { .. }
         | Request::Conflicts
         | Request::Status
@@ -432,6 +435,7 @@ mod tests {
             (json!({ "ask": "choices", "id": "x", "language": "zh" }), "ALHFS"),
             (json!({ "ask": "list", "queue": "all", "limit": 1 }), "ALHFS"),
             (json!({ "ask": "search", "text": "x", "limit": 1 }), "ALHFS"),
+            (json!({ "ask": "similar", "text": "x", "limit": 1 }), "ALHFS"),
             (json!({ "ask": "changes", "after": null, "limit": 1 }), "ALHFS"),
             (json!({ "ask": "lookup", "phone": "1", "desk": false, "limit": 1 }), "ALF"),
             (json!({ "ask": "lookup", "phone": "1", "desk": false, "reveal": "r", "limit": 1 }), "LF"),
@@ -492,6 +496,7 @@ mod tests {
                     | "choices"
                     | "list"
                     | "search"
+                    | "similar"
                     | "changes"
                     | "lookup"
                     | "conflicts"

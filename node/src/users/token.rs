@@ -90,6 +90,7 @@ impl Scope {
             | Request::Choices { .. }
             | Request::List { .. }
             | Request::Search { .. }
+            | Request::Similar { .. }
             | Request::Changes { .. }
             | Request::Conflicts => Some(Scope::TicketsRead),
             Request::New { .. } | Request::Act { .. } | Request::Note { .. } => Some(Scope::TicketsWrite),

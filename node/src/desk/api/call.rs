@@ -30,6 +30,14 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
     let id = || ticket(asked);
     match op {
         Op::List => list(app, who, asked).await,
+        Op::Similar => {
+            let text = asked.query("text").unwrap_or_default().to_owned();
+            let [plate, place] = ["plate", "place"].map(|name| asked.query(name).map(str::to_owned));
+            let limit = number(asked, "limit", 10, 50)?;
+            let mut rows = app.ask(who, Request::Similar { text, plate, place, limit }).await?;
+            without_row(&mut rows);
+            Ok(Done::ok(json!({ "tickets": rows })))
+        }
         Op::New => {
             let mut made =
                 app.ask(who, Request::New { tickets: vec![asked.body.clone()], user: None }).await?;
@@ -151,13 +159,11 @@ async fn list(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {
     let request = Request::List { queue: queue.to_owned(), limit: limit + 1, before };
     let mut rows = app.ask(who, request).await?;
     let mut next = Value::Null;
-    if let Some(rows) = rows.as_array_mut() {
-        if rows.len() > limit {
-            rows.truncate(limit);
-            next = rows.last().and_then(|row| row["row"].as_i64()).map(|row| row.to_string()).into();
-        }
-        rows.iter_mut().filter_map(Value::as_object_mut).for_each(|row| drop(row.remove("row")));
+    if let Some(rows) = rows.as_array_mut().filter(|rows| rows.len() > limit) {
+        rows.truncate(limit);
+        next = rows.last().and_then(|row| row["row"].as_i64()).map(|row| row.to_string()).into();
     }
+    without_row(&mut rows);
     Ok(Done::ok(json!({ "tickets": rows, "next": next })))
 }
 
@@ -170,6 +176,12 @@ async fn articles(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Proble
         (None, None) => KnowledgeRequest::List { queue: "published".to_owned(), mine: false, limit },
     };
     Ok(Done::ok(json!({ "articles": app.know(who, request).await? })))
+}
+
+/// Rows are the node's own matter.
+fn without_row(rows: &mut Value) {
+    let rows = rows.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
+    rows.for_each(|row| drop(row.remove("row")));
 }
 
 async fn changes(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {

@@ -15,6 +15,7 @@ pub(super) enum Verb {
 pub(super) enum Op {
     Document,
     List,
+    Similar,
     New,
     Show,
     History,
@@ -124,6 +125,21 @@ pub(super) const ROUTES: &[Route] = &[
             param("cursor", Kind::Text, "`next` of the page before"),
         ],
         gives: "`tickets`, and `next` when there is more",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Similar,
+        path: "/tickets/similar",
+        id: "similarTickets",
+        says: "Open tickets, and those of the last 30 days, that may be about the same matter as a call; no confidential one",
+        scope: Some(Scope::TicketsRead),
+        query: &[
+            param("text", Kind::Text, "what the caller says; of a long text the end counts"),
+            param("plate", Kind::Text, "the vehicle's; the same one counts most"),
+            param("place", Kind::Text, "where it happened"),
+            param("limit", Kind::Number, "1 to 50; 10 without it"),
+        ],
+        gives: "`tickets`, the likeliest first, each with `why`: what is shared",
         ..PLAIN
     },
     Route {
