@@ -77,11 +77,15 @@
       }
     } catch { forget(of); }
 
-    // ---- what shows beside the form while it is typed: the caller's earlier tickets, articles ----
-    const beside = async (id, fields) => {
+    // ---- what shows beside the form while it is typed: the caller's earlier tickets, possible duplicates, articles ----
+    const beside = async (fields) => {
       const answer = await fetch("/new", { method: "POST", body: new URLSearchParams({ form: token, ...fields }) });
-      return new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(id);
+      return new DOMParser().parseFromString(await answer.text(), "text/html");
     };
+    const replace = (page, ...parts) => parts.forEach((id) => {
+      const fresh = page.getElementById(id);
+      if (fresh) $("#" + id).replaceChildren(...fresh.childNodes);
+    });
     const phone = $("[data-lookup]", draft);
     let asked = "";
     async function lookup() {
@@ -89,24 +93,26 @@
       if (number === asked || number.length < 7) return;
       asked = number;
       try {
-        const fresh = await beside("earlier", { then: "lookup", caller_phone: phone.value });
-        if (fresh && asked === number) $("#earlier").replaceChildren(...fresh.childNodes);
+        const page = await beside({ then: "lookup", caller_phone: phone.value });
+        if (asked === number) replace(page, "earlier");
       } catch { asked = ""; }
     }
     const words = $("[data-suggest]", draft);
+    const around = [words, ...["subject", "plate", "place"].map((name) => draft.elements[name])];
     let about = "";
     async function suggest() {
-      const text = words.value.trim();
-      if (text === about || text.length < 2) return;
-      about = text;
+      const fields = Object.fromEntries(around.map((field) => [field.name, field.value.trim()]));
+      const now = JSON.stringify(fields);
+      if (now === about || Object.values(fields).every((text) => text.length < 2)) return;
+      about = now;
       try {
-        const fresh = await beside("suggested", { then: "suggest", text, subject: draft.elements.subject.value });
-        if (fresh && about === text) $("#suggested").replaceChildren(...fresh.childNodes);
+        const page = await beside({ then: "suggest", ...fields });
+        if (about === now) replace(page, "similar", "suggested");
       } catch { about = ""; }
     }
     let later = 0;
-    words.addEventListener("input", () => { clearTimeout(later); later = setTimeout(suggest, 600); });
-    if (words.value) suggest(); // a draft that was restored
+    around.forEach((field) => field.addEventListener("input", () => { clearTimeout(later); later = setTimeout(suggest, 600); }));
+    suggest(); // a draft that was restored
     let soon = 0;
     phone.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(lookup, 400); });
   }

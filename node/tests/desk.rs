@@ -511,6 +511,41 @@ fn an_article_is_written_reviewed_and_put_into_force_by_two_people() {
 }
 
 #[test]
+fn possible_duplicates_show_beside_the_form_and_no_confidential_report() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let city = town.at("370100");
+    let new = |args: &[&str]| -> (String, String) {
+        let made = json(&[&["ticket", "new", "--dir", &city, "--text"], args].concat());
+        let part = |key: &str| made[key].as_str().unwrap().to_owned();
+        (part("id"), part("number"))
+    };
+    let (lift, number) = new(&["泉城广场地铁口电梯停运"]);
+    let (taxi, _) = new(&["司机绕路多收钱", "--plate", "鲁A12345", "--place", "经十路"]);
+    let (secret, _) =
+        new(&["泉城广场电梯举报", "--plate", "鲁A12345", "--place", "经十路", "--confidential"]);
+    for text in ["公交车晚点半小时", "高速公路收费标准"] {
+        new(&[text]);
+    }
+    let mut agent = town.staff("370100", &desk, "li", "agent");
+    agent.get("/new").is(200).says("可能重复的工单").says("id=\"similar\"");
+    let ask = |text, plate, place| [("text", text), ("plate", plate), ("place", place), ("then", "suggest")];
+    let page = agent.post("/new", &ask("泉城广场的电梯坏了", "", "")).is(200);
+    let part = page.body.split("id=\"similar\"").nth(1).unwrap().split("</section>").next().unwrap();
+    let link = format!("<a href=\"/ticket/{lift}\" target=\"_blank\" rel=\"noopener\">{number}</a>");
+    assert!(part.contains(&link) && part.contains("相同： 泉城广场 · 电梯"), "{part}");
+    assert!(!part.contains(&taxi) && !part.contains(&secret), "{part}");
+    let page = agent.post("/new", &ask("泉城广场的电梯坏了", "鲁A·12345", "经十路")).is(200);
+    let at = |id: &str| page.body.find(&format!("/ticket/{id}"));
+    assert!(at(&taxi) < at(&lift) && at(&taxi).is_some(), "plate and place come first: {}", page.body);
+    assert_eq!(at(&secret), None, "{}", page.body);
+    agent.post("/new", &ask("你好", "", "")).is(200).says("没有找到相似工单");
+    // What was typed is kept, and nothing of it is a ticket yet.
+    agent.post("/new", &ask("一段话", "鲁B1", "")).is(200).says("一段话</textarea>").says("value=\"鲁B1\"");
+    assert_eq!(json(&["ticket", "list", "--dir", &city]).as_array().unwrap().len(), 5);
+}
+
+#[test]
 fn what_somebody_writes_is_shown_and_never_run() {
     let town = Town::new(&["370100"]);
     let (_node, desk) = town.desk("370100", &[]);

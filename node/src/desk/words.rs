@@ -391,7 +391,11 @@ words! {
     suggested: "可能用得上的知识", "Articles that may help";
     suggested_hint: "填写来电内容时，这里显示相关知识。", "Type what the caller says: articles about it show here.";
     suggested_none: "没有找到相关知识。", "No article is about this.";
-    look_for_articles: "查知识", "Find articles";
+    look_for_articles: "查重复工单和知识", "Find duplicates and articles";
+    similar: "可能重复的工单", "Possible duplicates";
+    similar_hint: "填写来电内容、车牌或地点时，这里显示近 30 天和未办结的相似工单。", "Type what the caller says, a plate or a place: open tickets alike and those of 30 days show here.";
+    similar_none: "没有找到相似工单。", "No ticket is like this.";
+    similar_why: "相同：", "Shared:";
     ticket_changed: "工单已有新变化，您填写的内容仍保留。", "The ticket has changed; what you typed is kept.";
     reload: "刷新", "Reload";
 }

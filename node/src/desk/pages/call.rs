@@ -28,6 +28,9 @@ const EARLIER: usize = 10;
 /// Articles that are shown beside the form.
 const SUGGESTED: usize = 5;
 
+/// Tickets that may be about the same, shown beside the form.
+const SIMILAR: usize = 5;
+
 /// The fields that a draft keeps, by their names in the form.
 const FIELDS: [&str; 17] = [
     "caller_phone",
@@ -61,6 +64,12 @@ struct Hotline {
     scope: String,
     now: bool,
     chosen: bool,
+}
+
+/// A ticket that may be about the same, and what it shares.
+struct Similar {
+    row: Row,
+    why: String,
 }
 
 #[derive(Default)]
@@ -105,8 +114,9 @@ struct Call {
     hotlines: Vec<Hotline>,
     asked: bool,
     earlier: Vec<Row>,
-    /// Whether articles were looked for, and those found.
+    /// Whether tickets and articles were looked for, and those found.
     looked: bool,
+    similar: Vec<Similar>,
     suggested: Vec<knowledge::Row>,
 }
 
@@ -171,7 +181,22 @@ struct Around {
     asked: bool,
     earlier: Vec<Row>,
     looked: bool,
+    similar: Vec<Similar>,
     suggested: Vec<knowledge::Row>,
+}
+
+/// Tickets that may be about what was typed.
+async fn similar(app: &App, who: &Signed, fields: &Fields) -> Result<Vec<Similar>, Failure> {
+    let text = format!("{} {}", fields.text("subject"), fields.text("text"));
+    let (plate, place) = (fields.given("plate"), fields.given("place"));
+    let list = app.ask(who, Request::Similar { text, plate, place, limit: SIMILAR }).await?;
+    let why = |row: &Value| {
+        let shared = row["why"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        shared.collect::<Vec<_>>().join(" · ")
+    };
+    let why: Vec<String> = list.as_array().into_iter().flatten().map(why).collect();
+    let rows = queue::rows(app, who.words(), &list, now_ms());
+    Ok(rows.into_iter().zip(why).map(|(row, why)| Similar { row, why }).collect())
 }
 
 /// Articles that what was typed is about.
@@ -233,6 +258,7 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
         hotlines,
         asked: around.asked,
         looked: around.looked,
+        similar: around.similar,
         suggested: around.suggested,
         earlier: around.earlier,
     };
@@ -324,12 +350,13 @@ pub(in super::super) async fn take(State(app): State<Arc<App>>, posted: Posted) 
         };
     }
     if then == "suggest" {
-        return match suggested(&app, &who, &fields).await {
-            Ok(suggested) => {
-                let around = Around { looked: true, suggested, ..Around::default() };
+        let similar = similar(&app, &who, &fields).await;
+        return match (similar, suggested(&app, &who, &fields).await) {
+            (Ok(similar), Ok(suggested)) => {
+                let around = Around { looked: true, similar, suggested, ..Around::default() };
                 form(&app, &who, &fields, around, StatusCode::OK)
             }
-            Err(failure) => frame::failure(&who, &failure),
+            (Err(failure), _) | (_, Err(failure)) => frame::failure(&who, &failure),
         };
     }
     if then == "lookup" {
