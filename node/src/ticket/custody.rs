@@ -180,6 +180,19 @@ impl<'a> Register<'a> {
         names.iter().flat_map(|n| &self.naming[*n]).copied().filter(|i| set.has(*i))
     }
 
+    /// Whether an entry speaks of the custody with these names: it, or the offer or close that it speaks of, names one of
+    /// them. A confirm holds what it has seen, and words that name no custody speak of the one that they found.
+    pub(super) fn names(&self, i: usize, names: &[usize]) -> bool {
+        let about = |i: &usize| names.iter().any(|n| self.naming[*n].contains(i));
+        match self.op(i) {
+            Op::Offer { .. } | Op::Assign { .. } | Op::Close { .. } => about(&i),
+            Op::Accept { .. } | Op::Decline { .. } | Op::Withdraw { .. } | Op::Reopen { .. } => {
+                names.iter().flat_map(|n| &self.naming[*n]).any(|of| self.naming[*of].contains(&i))
+            }
+            _ => true,
+        }
+    }
+
     /// The entitled offers of the custody with these names.
     pub(super) fn offers<'s>(
         &'s self,
@@ -281,9 +294,13 @@ impl<'a> Register<'a> {
             let mut own: Vec<Way> =
                 assigned.iter().filter(|w| self.site(w.name) == superior).chain(in_time).cloned().collect();
             if !held.is_empty() {
-                // A word of its own beside the held one is a replica's or a fork's.
+                // A word of its own beside the held one is a replica's or a fork's: to the same target it is another name,
+                // to another it has lost.
                 own.retain(|w| !held.iter().any(|h| h.name == w.name));
-                return Some(self.choose(held, number, how).after_a_tie_with(&own));
+                let (same, lost): (Vec<Way>, Vec<Way>) =
+                    own.into_iter().partition(|w| held.iter().any(|h| h.to == w.to));
+                held.extend(same.into_iter().map(|w| Way { decided_by: Vec::new(), ..w }));
+                return Some(self.choose(held, number, how).after_a_tie_with(&lost));
             }
             if !own.is_empty() {
                 return Some(self.choose(own, number, how));
@@ -360,8 +377,9 @@ impl<'a> Register<'a> {
         }
         let site = chain[number].custodian;
         let held = self.held(site, chain, set);
-        let (kept, lost): (Vec<Way>, Vec<Way>) =
-            ways.iter().cloned().partition(|w| held.iter().any(|h| h.name == w.name));
+        let kept: BTreeSet<Site> =
+            ways.iter().filter(|w| held.iter().any(|h| h.name == w.name)).map(|w| w.to).collect();
+        let (kept, lost): (Vec<Way>, Vec<Way>) = ways.iter().cloned().partition(|w| kept.contains(&w.to));
         if kept.is_empty() {
             return self.choose(ways, number, how);
         }

@@ -492,9 +492,26 @@ impl<'a> Folding<'a> {
         if let Some((_, confirms)) = end.late.iter().find(|(accept, _)| *accept == i) {
             return Some((confirms.clone(), Beaten::TooLate));
         }
+        let reason = |next: &super::custody::Custody, way: &[usize]| match next.how {
+            _ if way.iter().any(|w| next.tied.contains(w)) => Beaten::Tie,
+            How::Superior(superior) => Beaten::Superior(superior),
+            How::Assigned => Beaten::Assigned,
+            How::Accepted | How::Created => Beaten::Accepted,
+        };
         let same = |k: usize| before.chain[k].names.iter().any(|n| end.chain[k].names.contains(n));
         let shared = (0..before.chain.len().min(end.chain.len())).take_while(|k| same(*k)).count();
         let last = before.chain.len() - 1;
+        // A custody that both know by one name may have had another here that counts no more: what goes on from that one does
+        // not go on.
+        let known = &end.chain[shared - 1];
+        let goes_on = match before.chain.get(shared) {
+            Some(other) => other.names.iter().any(|n| self.register.names(*n, &known.names)),
+            None => self.register.names(i, &known.names),
+        };
+        if !goes_on {
+            let given_up = &before.chain[shared - 1].names;
+            return Some((known.decided_by.clone(), reason(known, given_up)));
+        }
         // Where this entry's line goes another way than the chain: what it took for the next custody's names.
         let other_way: Vec<usize> = match before.chain.get(shared) {
             Some(other) => other.names.clone(),
@@ -517,18 +534,14 @@ impl<'a> Folding<'a> {
             return self.unaware(i, end, last, all);
         };
         if shared > last {
-            let known = next.begun_by.iter().any(|b| *b == i || self.order.before(i, *b));
+            // A way out that was not taken has lost, whether the one that was taken knew of it or not.
+            let is_way = matches!(op, Op::Accept { .. } | Op::Assign { .. });
+            let known = next.begun_by.iter().any(|b| *b == i || (!is_way && self.order.before(i, *b)));
             if matches!(op, Op::Confirm { .. }) || known {
                 return self.unaware(i, end, last, all);
             }
         }
-        let reason = match next.how {
-            _ if other_way.iter().any(|w| next.tied.contains(w)) => Beaten::Tie,
-            How::Superior(superior) => Beaten::Superior(superior),
-            How::Assigned => Beaten::Assigned,
-            How::Accepted | How::Created => Beaten::Accepted,
-        };
-        Some((next.decided_by.clone(), reason))
+        Some((next.decided_by.clone(), reason(next, &other_way)))
     }
 
     /// What a close of custody `number` did not know, though it was there beside it.

@@ -230,6 +230,16 @@ pub(super) fn assert_sound(written: &[Authored], folded: &Folded) {
         custodian = Some(c.custodian);
     }
     assert_eq!(custodian, Some(folded.custodian()), "exactly one custodian: the last of the chain");
+    // A word about custody that is in force is of the chain: nothing is without effect and without a reason.
+    for a in written.iter().filter(|a| in_force(&a.id)) {
+        let named = |of| folded.custodies.iter().any(|c| c.names.contains(&of));
+        let begins = folded.custodies.iter().any(|c| c.begun_by.contains(&a.id));
+        match a.entry.op {
+            Op::Offer { of, .. } | Op::Close { of, .. } => assert!(named(of), "{}", told(written, folded)),
+            Op::Accept { .. } | Op::Assign { .. } => assert!(begins, "{}", told(written, folded)),
+            _ => {}
+        }
+    }
     // Who lost, lost against something that counts.
     for s in &folded.superseded {
         assert!(!s.beaten_by.is_empty() && !s.beaten_by.contains(&s.entry), "{s:?}");

@@ -396,3 +396,38 @@ fn the_common_trail_is_folded_quickly() {
     println!("{each:?} a fold of 7 entries");
     assert!(each.as_micros() < 2_000, "{each:?}: the fold of a common trail is part of every load");
 }
+
+#[test]
+fn two_replicas_that_chose_the_same_target_began_one_custody_whichever_a_later_word_held() {
+    let mut w = World::new("370100");
+    let root = w.fold().heads;
+    let a = w.sees(&root).assign("000000", "370200");
+    let b = w.sees(&root).assign("000000-b", "370200");
+    let c = w.sees(&[a]).assign("000000", "370000");
+    let d = w.sees(&[b]).assign("000000-b", "370000");
+    // The new custodian has heard both, and goes on from the one that the confirm has not.
+    let on = Op::Assign { to: World::site("370100"), of: d };
+    let e = w.sees(&[c, d]).write("370000", on);
+    w.sees(&[c]).confirm("000000");
+    let f = w.fold();
+    let names = &f.custodies[2].names;
+    assert!(names.len() == 2 && names.contains(&c) && names.contains(&d), "{names:?}");
+    assert_eq!((f.custodian(), f.custodies[3].begun_by.as_slice()), (World::site("370100"), &[e][..]));
+    assert_eq!(f.superseded, []);
+}
+
+#[test]
+fn a_way_out_that_was_not_taken_has_a_reason_although_the_one_that_was_knew_of_it() {
+    let mut w = World::new("370100");
+    let root = w.fold().heads;
+    let own = w.sees(&root).assign("370100", "370100-01");
+    let passed_by = w.sees(&[own]).assign("370000", "370100-01");
+    let above = w.sees(&root).assign("000000", "370100-01");
+    let on = Op::Assign { to: World::site("370000"), of: above };
+    let on = w.sees(&[passed_by, above]).write("000000", on);
+    w.sees(&[passed_by]).assign("000000-b", "000000");
+    w.sees(&[on]).assign("000000", "000000");
+    let f = w.fold();
+    let (by, _) = superseded(&f, passed_by).unwrap();
+    assert!(!by.is_empty(), "{f:#?}");
+}
