@@ -5,6 +5,7 @@ mod bundle;
 mod cert;
 mod demo;
 mod doctor;
+mod export;
 mod files;
 mod findings;
 mod hook;

@@ -373,3 +373,82 @@ fn a_page_that_cannot_be_read_hides_nothing_else() {
         assert!(damaged.len() <= 4 + seals, "{report}");
     }
 }
+
+#[test]
+fn everything_is_exported_in_open_formats_with_checksums_and_callers_only_for_a_reason() {
+    for way in WAYS {
+        let town = Town::new(&["370100"]);
+        let city = town.at("370100");
+        let _node = town.way(way, "370100");
+        let at = |args: &[&str]| json(&[args, &["--dir", &city]].concat());
+        let plain = at(&["ticket", "new", "--text", "公交晚点", "--phone", "13800000001"]);
+        let sealed = ["--text", "司机酒驾", "--phone", "13900000002", "--confidential"];
+        let sealed = at(&[&["ticket", "new"][..], &sealed].concat());
+        let photo: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
+        std::fs::write(town.path("photo.bin"), &photo).unwrap();
+        for ticket in [&plain, &sealed] {
+            at(&["ticket", "attach", ticket["id"].as_str().unwrap(), &town.at("photo.bin")]);
+        }
+        at(&["kb", "new", "--title", "免费通行", "--body", "七座以下", "--user", "li"]);
+        at(&[
+            "kb",
+            "revise",
+            &at(&["kb", "list", "--queue", "all"])[0]["id"].to_string().replace('"', ""),
+            "--body",
+            "九座",
+        ]);
+        at(&["user", "add", "li", "--role", "agent"]);
+
+        let out = town.at("out");
+        let told = at(&["replica", "export", "--out", &out]);
+        let counts = |told: &serde_json::Value| {
+            ["tickets", "callers", "files", "files_saved", "articles"].map(|key| told[key].as_u64().unwrap())
+        };
+        assert_eq!(counts(&told), [2, 0, 2, 1, 1], "{told}");
+        assert!(told["audit_lines"].as_u64().unwrap() > 0, "{told}");
+        let read = |out: &str, name: &str| std::fs::read_to_string(format!("{out}/{name}")).unwrap();
+        let lines = |out: &str, name: &str| -> Vec<serde_json::Value> {
+            read(out, name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let names =
+            ["README.txt", "tickets.jsonl", "files.jsonl", "articles.jsonl", "audit.jsonl", "reveals.jsonl"];
+        for name in names {
+            let text = read(&out, name);
+            assert!(!["13800000001", "13900000002", "酒驾"].iter().any(|word| text.contains(word)), "{name}");
+        }
+        let sums = |out: &str| {
+            let check = std::process::Command::new("sha256sum")
+                .args(["--check", "--strict", "SHA256SUMS"])
+                .current_dir(out)
+                .output()
+                .unwrap();
+            assert!(check.status.success(), "{}", both(&check));
+            String::from_utf8_lossy(&check.stdout).lines().count()
+        };
+        assert_eq!(sums(&out), names.len() + 1);
+        let saved = lines(&out, "files.jsonl");
+        let saved = saved.iter().find_map(|row| row["saved"].as_str()).unwrap();
+        assert_eq!(std::fs::read(format!("{out}/{saved}")).unwrap(), photo);
+        let article = &lines(&out, "articles.jsonl")[0];
+        assert_eq!(
+            (&article["texts"][0]["text"]["body"], &article["texts"][1]["text"]["body"]),
+            (&"七座以下".into(), &"九座".into())
+        );
+
+        // A place that is taken stays as it is, and nothing half made is left beside it.
+        fails(&["replica", "export", "--out", &out, "--dir", &city], 2, "is there already");
+        let open = town.at("open");
+        let reveal = ["replica", "export", "--out", &open, "--reveal", "迁移", "--dir", &city];
+        fails(&reveal, 2, "--user NAME");
+        let told = json(&[&reveal[..], &["--user", "王芳"]].concat());
+        assert_eq!(counts(&told), [2, 2, 2, 2, 1], "{told}");
+        assert_eq!(sums(&open), names.len() + 2);
+        let text = read(&open, "tickets.jsonl");
+        assert!(["13800000001", "13900000002", "酒驾"].iter().all(|word| text.contains(word)), "{text}");
+        assert!(lines(&open, "reveals.jsonl").len() >= 2);
+        let left =
+            std::fs::read_dir(town.path("")).unwrap().filter_map(|e| e.ok()?.file_name().into_string().ok());
+        let left: Vec<String> = left.filter(|name| name.ends_with(".part")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}

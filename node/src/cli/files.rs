@@ -89,19 +89,25 @@ pub(super) fn attach(cli: &Cli, what: &Attach<'_>) -> Reply {
 
 /// Saves a file; what was saved where.
 pub(super) fn fetch(cli: &Cli, request: FileRequest, out: &Path) -> Reply {
-    let mut session = session(cli)?;
-    let mut begun = ask(&mut session, request)?;
+    let place = |name: &str| if out.is_dir() { out.join(name) } else { out.to_owned() };
+    save(&mut session(cli)?, request, place)
+}
+
+/// Saves a file at the place for its name.
+pub(super) fn save(
+    session: &mut Session,
+    request: FileRequest,
+    place: impl FnOnce(&str) -> PathBuf,
+) -> Reply {
+    let mut begun = ask(session, request)?;
     let download = begun["download"].as_u64().unwrap_or_default();
     let size = begun["size"].as_u64().unwrap_or_default();
-    let to = match out.is_dir() {
-        true => out.join(begun["file_name"].as_str().unwrap_or("file")),
-        false => out.to_owned(),
-    };
+    let to = place(begun["file_name"].as_str().unwrap_or("file"));
     let saved = Saving::begin(&to)?;
     let progress = Progress::new(Some(size));
     let mut at = 0;
     loop {
-        let part = ask(&mut session, FileRequest::FetchPart { download, at })?;
+        let part = ask(session, FileRequest::FetchPart { download, at })?;
         let bytes = part["hex"].as_str().and_then(unhex).unwrap_or_default();
         saved.write(&bytes)?;
         at = part["at"].as_u64().unwrap_or_default();

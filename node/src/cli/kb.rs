@@ -437,7 +437,7 @@ fn export(cli: &Cli, shape: Shape, out: Option<&Path>) -> Result<(), Failure> {
     let mut after = None;
     let mut count = 0u64;
     loop {
-        let page = session.ask(&Request::Knowledge(Ask::Export { after, limit: PORTION }))?;
+        let page = session.ask(&Request::Knowledge(Ask::Export { all: false, after, limit: PORTION }))?;
         for article in page["articles"].as_array().into_iter().flatten() {
             count += 1;
             match (shape, out) {

@@ -1,8 +1,10 @@
 //! `hotline replica`: what an operator asks of a node's replica.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
-use super::{Cli, Session, findings, ticket, watch};
+use super::{Cli, Session, export, findings, ticket, watch};
 use crate::request::{Failure, Request};
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +35,16 @@ pub(super) enum Replica {
     Verify,
     /// Makes all projections anew.
     Rebuild,
+    /// All data of this node in open formats, into a new directory: tickets, files, articles, logs as JSON lines, with
+    /// checksums. Callers are left out without --reveal.
+    Export {
+        /// The directory; it must not be there yet.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Opens the callers and the confidential reports that this node has keys for, for this reason; each is logged.
+        #[arg(long, value_name = "REASON")]
+        reveal: Option<String>,
+    },
     /// Who was shown whose personal data and why; checks that the log is whole.
     Reveals,
     /// What the node told its operator since it started.
@@ -53,6 +65,7 @@ impl Replica {
             Replica::TakeIn { id } => Request::TakeIn { id: id.clone() },
             Replica::Verify => Request::Verify,
             Replica::Rebuild => Request::Rebuild,
+            Replica::Export { out, reveal } => return export::export(cli, out, reveal.as_deref()),
             Replica::Reveals => return ticket::reveals(cli, None),
             Replica::Events => Request::Events,
             Replica::ConfirmClock => Request::ConfirmClock,

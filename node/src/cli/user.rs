@@ -146,7 +146,7 @@ fn once(cli: &Cli, account: &Account, first: &str) {
     }
 }
 
-fn line_shown(row: i64, line: &Line) -> Value {
+pub(super) fn line_shown(row: i64, line: &Line) -> Value {
     json!({
         "line": row, "at": shown_time(line.at), "user": line.user, "address": line.address, "what": line.what,
         "ticket": line.ticket, "detail": line.detail,

@@ -136,7 +136,7 @@ impl Engine {
                     );
                 })
             }
-            R::Export { after, limit } => self.export_articles(after.unwrap_or(0), *limit),
+            R::Export { all, after, limit } => self.export_articles(*all, after.unwrap_or(0), *limit),
         }
     }
 
@@ -558,17 +558,39 @@ impl Engine {
         Ok(json!({ "made": made, "revised": revised, "same": same, "elsewhere": elsewhere }))
     }
 
-    fn export_articles(&mut self, after: i64, limit: usize) -> Reply {
-        let page = catalogue::in_force(self.store.connection(), after, limit.clamp(1, MAX_LINES))?;
+    fn export_articles(&mut self, all: bool, after: i64, limit: usize) -> Reply {
+        let page = catalogue::page(self.store.connection(), all, after, limit.clamp(1, MAX_LINES))?;
         let next = page.last().map(|(row, _)| *row);
         let mut articles = Vec::with_capacity(page.len());
         for (_, doc) in page {
+            if all {
+                articles.push(self.whole_article(doc)?);
+                continue;
+            }
             let folded = self.open_article(doc)?.folded;
             let Some(version) = folded.in_force() else { continue };
             let text = self.text_of(doc, version.entry)?;
             articles.push(lines::write(&text, folded.owner, version.number, folded.standing()));
         }
         Ok(json!({ "articles": articles, "next": next }))
+    }
+}
+
+impl Engine {
+    /// An article with the texts of all its versions.
+    fn whole_article(&mut self, doc: DocId) -> Reply {
+        let mut shown = self.show_article(&doc.to_string(), None, Language::En, None)?;
+        let mut texts = Vec::new();
+        for version in self.open_article(doc)?.folded.versions {
+            let text = self.text_of(doc, version.entry)?;
+            texts.push(json!({ "version": version.number, "entry": version.entry, "text": text }));
+        }
+        shown["texts"] = texts.into();
+        if let Some(fields) = shown.as_object_mut() {
+            // What may be done now, and what another file says.
+            ["choices", "line", "text"].iter().for_each(|name| drop(fields.remove(*name)));
+        }
+        Ok(shown)
     }
 }
 

@@ -262,12 +262,13 @@ pub fn one(db: &Connection, doc: &DocId, today: &str) -> Result<Option<Value>> {
     Ok(query.query_row([doc.as_bytes()], |r| shown(r, today)).optional()?)
 }
 
-/// What is in force, a page at a time, in the order of rows: row, owner, version and text.
-pub fn in_force(db: &Connection, after: i64, limit: usize) -> Result<Vec<(i64, DocId)>> {
+/// What is in force, or everything, a page at a time in the order of rows.
+pub fn page(db: &Connection, all: bool, after: i64, limit: usize) -> Result<Vec<(i64, DocId)>> {
     let mut query = db.prepare_cached(
-        "SELECT row, doc FROM article WHERE standing = 'published' AND row > ?1 ORDER BY row LIMIT ?2",
+        "SELECT row, doc FROM article WHERE (?3 OR standing = 'published') AND row > ?1 ORDER BY row LIMIT ?2",
     )?;
-    let rows = query.query_map(params![after, limit as i64], |r| Ok((r.get(0)?, r.get::<_, Vec<u8>>(1)?)))?;
+    let rows =
+        query.query_map(params![after, limit as i64, all], |r| Ok((r.get(0)?, r.get::<_, Vec<u8>>(1)?)))?;
     rows.map(|row| {
         let (row, doc) = row?;
         Ok((row, id(&doc)?))

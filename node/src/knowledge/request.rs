@@ -129,8 +129,12 @@ pub enum KnowledgeRequest {
         /// Who sits at the desk.
         user: Option<String>,
     },
-    /// Lines of what is in force here, a page at a time: `{"articles":[...],"next":row|null}`.
+    /// Lines of what is in force here, a page at a time: `{"articles":[...],"next":row|null}`; or all of all articles, drafts
+    /// and what was withdrawn too, in the shape of `Show` with `texts`, one for each version.
     Export {
+        /// All of all articles.
+        #[serde(default)]
+        all: bool,
         /// After this row.
         #[serde(default)]
         after: Option<i64>,
