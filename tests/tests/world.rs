@@ -3,11 +3,12 @@
 use sync::item::State;
 use sync::replica::Event;
 use world::world::World;
-use world::world::campaign::{Length, REGRESSIONS, campaign, unmet};
+use world::world::campaign::{ARTICLES, DUTY, Length, REGRESSIONS, campaign, unmet};
 use world::world::event::Deed;
 use world::world::lie::Lie;
 use world::world::machine::CrashPoint;
 use world::world::net::Weather;
+use world::world::plan::WITH_ARTICLES;
 use world::world::tamper::Tamper;
 
 const TREE: [&str; 8] = ["000000", "370000", "370100", "370200", "370100-01", "510000", "510100", "510700"];
@@ -363,6 +364,17 @@ fn a_few_hundred_seeds_break_nothing_and_meet_every_fault() {
     let (seen, failures) = campaign(&seeds, length, 4, |_, _, _| {});
     let reports: Vec<String> = failures.iter().map(|f| f.report(length)).collect();
     assert!(failures.is_empty(), "{}", reports.join("\n\n"));
-    let unmet = unmet(&seen, seeds.len() as u64);
+    let unmet = unmet(DUTY, &seen, seeds.len() as u64);
+    assert!(unmet.is_empty(), "the campaign does not count: {unmet:#?}");
+}
+
+#[test]
+fn a_few_dozen_seeds_with_articles_break_nothing() {
+    let length = Length { events: 100, days: 0 };
+    let seeds: Vec<u64> = (WITH_ARTICLES..WITH_ARTICLES + 60).collect();
+    let (seen, failures) = campaign(&seeds, length, 4, |_, _, _| {});
+    let reports: Vec<String> = failures.iter().map(|f| f.report(length)).collect();
+    assert!(failures.is_empty(), "{}", reports.join("\n\n"));
+    let unmet = unmet(ARTICLES, &seen, seeds.len() as u64);
     assert!(unmet.is_empty(), "the campaign does not count: {unmet:#?}");
 }

@@ -22,6 +22,9 @@ use super::tamper::Tamper;
 /// Worlds of this seed and later have callers, files, and the rare meetings that need a plan.
 pub const WITH_PERSONS: u64 = 1_000;
 
+/// Worlds of this seed and later have articles of the knowledge base.
+pub const WITH_ARTICLES: u64 = 2_000;
+
 const YEAR_MS: i64 = 365 * 86_400_000;
 
 /// The nodes of a seed's world: a ministry, one to three provinces, cities, offices and second replicas.
@@ -88,7 +91,8 @@ impl Temper {
         }
     }
 
-    /// What worlds have had since there are persons in them. The seeds below [`WITH_PERSONS`] replay worlds of before.
+    /// What worlds have had since there are persons in them, and articles. The seeds below [`WITH_PERSONS`] and
+    /// [`WITH_ARTICLES`] replay worlds of before.
     fn later(self, seed: u64) -> Temper {
         if seed < WITH_PERSONS {
             return self;
@@ -98,7 +102,7 @@ impl Temper {
         let relays = if self.relays > 0 { self.relays + 3 } else { 0 };
         let (persons, rivals, copies) = (some(70, 10), some(40, 6), some(15, 3));
         let sticks = some(45, 12);
-        let articles = some(40, 8);
+        let articles = if seed < WITH_ARTICLES { 0 } else { some(50, 8) };
         Temper { persons, rivals, copies, relays, sticks, articles, ..self }
     }
 }
