@@ -7,15 +7,13 @@
 //! The frame is that of every kind (`ticket::other`): `op`, `parents`, `node`, and `below` and `audience`, which say who
 //! must hold the document. Bytes are never written anew; an op that this version does not know is kept as it came.
 
-use std::fmt;
-
 use certs::{NodeName, Site};
 use serde_json::{Map, Value, json};
 use sync::id::DocId;
 
 use super::{KIND, SCHEMA};
 use crate::ticket::EntryId;
-use crate::ticket::entry::{MAX_ENTRY, MAX_NAME, MAX_PARENTS, MAX_TEXT};
+use crate::ticket::entry::{EntryError, Fields, MAX_NAME, MAX_TEXT};
 
 /// What an entry says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,29 +74,6 @@ pub struct Version {
     pub seen: Option<EntryId>,
 }
 
-/// Why bytes are no entry of an article.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntryError {
-    /// Too long, or not one flat JSON object.
-    NotAnObject,
-    /// A field is missing or is not what it should be.
-    Field(&'static str),
-    /// It names another node than the change's author.
-    NotTheAuthor,
-}
-
-impl fmt::Display for EntryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EntryError::NotAnObject => write!(f, "an entry is one JSON object of at most {MAX_ENTRY} bytes"),
-            EntryError::Field(name) => write!(f, "an entry's field `{name}` is missing or malformed"),
-            EntryError::NotTheAuthor => f.write_str("an entry names the node that wrote it"),
-        }
-    }
-}
-
-impl std::error::Error for EntryError {}
-
 /// An entry of an article.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -118,78 +93,45 @@ pub struct Entry {
     pub at: Option<String>,
 }
 
-struct Fields(Map<String, Value>);
+fn version(fields: &mut Fields) -> Result<Version, EntryError> {
+    let text: EntryId = fields.need("text")?; // a hash, written as ids are
+    Ok(Version {
+        number: fields.count("version")?.ok_or(EntryError::Missing("version"))?,
+        text: *text.as_bytes(),
+        seen: fields.parsed("seen")?,
+    })
+}
 
-impl Fields {
-    fn text(&self, key: &'static str, cap: usize) -> Result<Option<String>, EntryError> {
-        match self.0.get(key) {
-            None => Ok(None),
-            Some(Value::String(s)) if s.len() <= cap => Ok(Some(s.clone())),
-            Some(_) => Err(EntryError::Field(key)),
-        }
-    }
-
-    fn parsed<T: std::str::FromStr>(&self, key: &'static str) -> Result<Option<T>, EntryError> {
-        let text = self.text(key, MAX_NAME)?;
-        text.map(|s| s.parse().map_err(|_| EntryError::Field(key))).transpose()
-    }
-
-    fn need<T: std::str::FromStr>(&self, key: &'static str) -> Result<T, EntryError> {
-        self.parsed(key)?.ok_or(EntryError::Field(key))
-    }
-
-    fn version(&self) -> Result<Version, EntryError> {
-        let number = self.0.get("version").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-        let text: EntryId = self.need("text")?; // a hash, written as ids are
-        Ok(Version {
-            number: number.ok_or(EntryError::Field("version"))?,
-            text: *text.as_bytes(),
-            seen: self.parsed("seen")?,
-        })
-    }
-
-    fn parents(&self) -> Result<Vec<EntryId>, EntryError> {
-        let wrong = EntryError::Field("parents");
-        let list = self.0.get("parents").and_then(Value::as_array).ok_or(wrong.clone())?;
-        let ids = list.iter().map(|v| v.as_str().and_then(|s| s.parse().ok()));
-        let ids: Vec<EntryId> = ids.collect::<Option<_>>().ok_or(wrong.clone())?;
-        if ids.len() <= MAX_PARENTS && ids.is_sorted_by(|a, b| a < b) { Ok(ids) } else { Err(wrong) }
-    }
-
-    fn word(&self, op: String) -> Result<Word, EntryError> {
-        Ok(match op.as_str() {
-            "create" => Word::Create(Box::new(Create {
-                site: self.need("site")?,
-                version: self.version()?,
-                adopts: self.parsed("adopts")?,
-                supplements: self.parsed("supplements")?,
-            })),
-            "revise" => Word::Revise(self.version()?),
-            "review" => Word::Review { of: self.need("of")? },
-            "publish" => Word::Publish { of: self.need("of")? },
-            "withdraw" => Word::Withdraw,
-            "propose" => Word::Propose { of: self.need("of")?, to: self.need("to")? },
-            "adopted" => Word::Adopted { by: self.need("by")? },
-            _ => Word::Unknown(op),
-        })
-    }
+fn word(fields: &mut Fields, op: String) -> Result<Word, EntryError> {
+    Ok(match op.as_str() {
+        "create" => Word::Create(Box::new(Create {
+            site: fields.need("site")?,
+            version: version(fields)?,
+            adopts: fields.parsed("adopts")?,
+            supplements: fields.parsed("supplements")?,
+        })),
+        "revise" => Word::Revise(version(fields)?),
+        "review" => Word::Review { of: fields.need("of")? },
+        "publish" => Word::Publish { of: fields.need("of")? },
+        "withdraw" => Word::Withdraw,
+        "propose" => Word::Propose { of: fields.need("of")?, to: fields.need("to")? },
+        "adopted" => Word::Adopted { by: fields.need("by")? },
+        _ => Word::Unknown(op),
+    })
 }
 
 impl Entry {
     /// Reads an entry out of a change of `author`.
     pub fn read(bytes: &[u8], author: NodeName) -> Result<Entry, EntryError> {
-        if bytes.len() > MAX_ENTRY {
-            return Err(EntryError::NotAnObject);
-        }
-        let fields = Fields(serde_json::from_slice(bytes).map_err(|_| EntryError::NotAnObject)?);
+        let mut fields = Fields::read(bytes)?;
         let node: NodeName = fields.need("node")?;
         if node != author {
-            return Err(EntryError::NotTheAuthor);
+            return Err(EntryError::NotTheAuthor { says: node, is: author });
         }
-        let op = fields.text("op", MAX_NAME)?.ok_or(EntryError::Field("op"))?;
+        let op = fields.text("op", MAX_NAME)?.ok_or(EntryError::Missing("op"))?;
         Ok(Entry {
             id: EntryId::of(bytes),
-            word: fields.word(op)?,
+            word: word(&mut fields, op)?,
             parents: fields.parents()?,
             node,
             reason: fields.text("reason", MAX_TEXT)?,
@@ -300,6 +242,7 @@ impl Word {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ticket::entry::MAX_ENTRY;
 
     #[test]
     fn every_word_is_read_as_it_is_written() {
@@ -326,7 +269,10 @@ mod tests {
             let read = Entry::read(&bytes, node).unwrap();
             assert_eq!((&read.word, read.parents.len(), read.id), (&word, 2, EntryId::of(&bytes)));
             assert_eq!((read.reason.as_deref(), read.user.as_deref()), (Some("过期"), Some("王芳")));
-            assert_eq!(Entry::read(&bytes, site.into()), Err(EntryError::NotTheAuthor));
+            assert_eq!(
+                Entry::read(&bytes, site.into()),
+                Err(EntryError::NotTheAuthor { says: node, is: site.into() })
+            );
         }
     }
 
@@ -335,12 +281,12 @@ mod tests {
         let node: NodeName = "370000".parse().unwrap();
         let check =
             |text: &str, why: EntryError| assert_eq!(Entry::read(text.as_bytes(), node), Err(why), "{text}");
-        check("[]", EntryError::NotAnObject);
-        check(r#"{"op":"withdraw","parents":[]}"#, EntryError::Field("node"));
-        check(r#"{"op":"withdraw","node":"370000"}"#, EntryError::Field("parents"));
-        check(r#"{"op":"publish","parents":[],"node":"370000"}"#, EntryError::Field("of"));
-        check(r#"{"op":"revise","parents":[],"node":"370000","version":-1}"#, EntryError::Field("text"));
-        check(&" ".repeat(MAX_ENTRY + 1), EntryError::NotAnObject);
+        assert!(matches!(Entry::read(b"[]", node), Err(EntryError::NotJson(_))));
+        check(r#"{"op":"withdraw","parents":[]}"#, EntryError::Missing("node"));
+        check(r#"{"op":"withdraw","node":"370000"}"#, EntryError::Missing("parents"));
+        check(r#"{"op":"publish","parents":[],"node":"370000"}"#, EntryError::Missing("of"));
+        check(r#"{"op":"revise","parents":[],"node":"370000","version":-1}"#, EntryError::Missing("text"));
+        check(&" ".repeat(MAX_ENTRY + 1), EntryError::TooLong { bytes: MAX_ENTRY + 1 });
         let newer = Entry::read(br#"{"op":"translate","parents":[],"node":"370000","to":7}"#, node).unwrap();
         assert_eq!(newer.word, Word::Unknown("translate".to_owned()));
     }

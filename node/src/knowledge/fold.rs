@@ -19,6 +19,7 @@ use sync::id::DocId;
 use super::entry::{Entry, Word};
 use crate::request::Language;
 use crate::ticket::EntryId;
+use crate::ticket::trail::{Bits, parents_first};
 
 /// More entries than this freeze an article for a person: they are kept and not read.
 pub const MAX_ENTRIES: usize = 1_000;
@@ -202,30 +203,6 @@ impl Folded {
     }
 }
 
-/// A set of small numbers.
-#[derive(Clone, Debug, Default)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn add(&mut self, n: usize) {
-        if self.0.len() <= n / 64 {
-            self.0.resize(n / 64 + 1, 0);
-        }
-        self.0[n / 64] |= 1 << (n % 64);
-    }
-
-    fn has(&self, n: usize) -> bool {
-        self.0.get(n / 64).is_some_and(|word| word >> (n % 64) & 1 == 1)
-    }
-
-    fn join(&mut self, other: &Bits) {
-        if self.0.len() < other.0.len() {
-            self.0.resize(other.0.len(), 0);
-        }
-        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
-    }
-}
-
 /// Entries in an order in which ancestors come first, the same for equal sets: each with those that it rests on.
 struct Trail<'a> {
     entries: Vec<&'a Entry>,
@@ -235,29 +212,26 @@ struct Trail<'a> {
 
 impl<'a> Trail<'a> {
     fn of(all: impl IntoIterator<Item = &'a Entry>) -> Trail<'a> {
-        let mut left: BTreeMap<EntryId, &Entry> = all.into_iter().map(|e| (e.id, e)).collect();
-        let mut trail = Trail { entries: Vec::new(), before: Vec::new(), place: BTreeMap::new() };
-        loop {
-            let ready: Vec<&Entry> = left
-                .values()
-                .filter(|e| e.parents.iter().all(|p| trail.place.contains_key(p)))
-                .copied()
-                .collect();
-            if ready.is_empty() {
-                return trail; // what is left rests on what is not here
-            }
-            for entry in ready {
-                left.remove(&entry.id);
-                let mut before = Bits::default();
-                for parent in entry.parents.iter().filter_map(|p| trail.place.get(p)) {
-                    before.add(*parent);
-                    before.join(&trail.before[*parent]);
-                }
-                trail.place.insert(entry.id, trail.entries.len());
-                trail.entries.push(entry);
-                trail.before.push(before);
-            }
+        let all: BTreeMap<EntryId, &Entry> = all.into_iter().map(|e| (e.id, e)).collect();
+        let all: Vec<&Entry> = all.into_values().collect();
+        let find = |id: &EntryId| all.binary_search_by_key(id, |e| e.id).ok();
+        let mut children: Vec<Vec<usize>> = vec![Vec::new(); all.len()];
+        for (i, entry) in all.iter().enumerate() {
+            entry.parents.iter().filter_map(find).for_each(|p| children[p].push(i));
         }
+        let sequence = parents_first(&children, |i| all[i].parents.len());
+        let mut trail = Trail { entries: Vec::new(), before: Vec::new(), place: BTreeMap::new() };
+        for entry in sequence.iter().map(|i| all[*i]) {
+            let mut before = Bits::none(sequence.len());
+            for parent in entry.parents.iter().filter_map(|p| trail.place.get(p)) {
+                before.add(*parent);
+                before.join(&trail.before[*parent]);
+            }
+            trail.place.insert(entry.id, trail.entries.len());
+            trail.entries.push(entry);
+            trail.before.push(before);
+        }
+        trail
     }
 
     fn saw(&self, later: usize, earlier: usize) -> bool {
@@ -283,7 +257,7 @@ pub fn fold<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<Folded> 
         unentitled: Vec::new(),
         entries: trail.entries.len(),
     };
-    let mut entitled = Bits::default();
+    let mut entitled = Bits::none(trail.entries.len());
     for at in 0..trail.entries.len() {
         match may(&trail, &entitled, at, create.site) {
             Ok(()) => entitled.add(at),

@@ -339,12 +339,7 @@ impl Entry {
 
     /// Reads an entry. Every size is capped; a known op must have its fields, an unknown one is kept as it is.
     pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
-        if bytes.len() > MAX_ENTRY {
-            return Err(EntryError::TooLong { bytes: bytes.len() });
-        }
-        let map: Map<String, Value> =
-            serde_json::from_slice(bytes).map_err(|e| EntryError::NotJson(e.to_string()))?;
-        let mut fields = Fields(map);
+        let mut fields = Fields::read(bytes)?;
         let name = fields.text("op", MAX_NAME)?.ok_or(EntryError::Missing("op"))?;
         let parents = fields.parents()?;
         let node = fields.parsed("node")?.ok_or(EntryError::Missing("node"))?;
@@ -439,10 +434,17 @@ impl From<Entry> for Authored {
 }
 
 /// The fields of an entry that were not read yet.
-struct Fields(Map<String, Value>);
+pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
-    fn text(&mut self, key: &'static str, cap: usize) -> Result<Option<String>, EntryError> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Fields, EntryError> {
+        if bytes.len() > MAX_ENTRY {
+            return Err(EntryError::TooLong { bytes: bytes.len() });
+        }
+        Ok(Fields(serde_json::from_slice(bytes).map_err(|e| EntryError::NotJson(e.to_string()))?))
+    }
+
+    pub(crate) fn text(&mut self, key: &'static str, cap: usize) -> Result<Option<String>, EntryError> {
         match self.0.remove(key) {
             None => Ok(None),
             Some(Value::String(s)) if s.len() <= cap => Ok(Some(s)),
@@ -450,12 +452,12 @@ impl Fields {
         }
     }
 
-    fn parsed<T: FromStr>(&mut self, key: &'static str) -> Result<Option<T>, EntryError> {
+    pub(crate) fn parsed<T: FromStr>(&mut self, key: &'static str) -> Result<Option<T>, EntryError> {
         let text = self.text(key, MAX_NAME)?;
         text.map(|s| s.parse().map_err(|_| EntryError::Malformed(key))).transpose()
     }
 
-    fn need<T: FromStr>(&mut self, key: &'static str) -> Result<T, EntryError> {
+    pub(crate) fn need<T: FromStr>(&mut self, key: &'static str) -> Result<T, EntryError> {
         self.parsed(key)?.ok_or(EntryError::Missing(key))
     }
 
@@ -467,14 +469,14 @@ impl Fields {
         }
     }
 
-    fn count(&mut self, key: &'static str) -> Result<Option<u32>, EntryError> {
+    pub(crate) fn count(&mut self, key: &'static str) -> Result<Option<u32>, EntryError> {
         match self.0.remove(key) {
             None => Ok(None),
             Some(v) => v.as_u64().and_then(|n| n.try_into().ok()).map(Some).ok_or(EntryError::Malformed(key)),
         }
     }
 
-    fn parents(&mut self) -> Result<Vec<EntryId>, EntryError> {
+    pub(crate) fn parents(&mut self) -> Result<Vec<EntryId>, EntryError> {
         let list = match self.0.remove("parents") {
             Some(Value::Array(list)) => list,
             Some(_) => return Err(EntryError::Malformed("parents")),

@@ -115,28 +115,47 @@ impl Trail {
 
 /// A set of entry indices.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Bits(Vec<u64>);
+pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {
-    pub(super) fn none(size: usize) -> Self {
+    pub(crate) fn none(size: usize) -> Self {
         Bits(vec![0; size.div_ceil(64)])
     }
 
-    pub(super) fn has(&self, i: usize) -> bool {
+    pub(crate) fn has(&self, i: usize) -> bool {
         self.0[i / 64] >> (i % 64) & 1 == 1
     }
 
-    pub(super) fn add(&mut self, i: usize) {
+    pub(crate) fn add(&mut self, i: usize) {
         self.0[i / 64] |= 1 << (i % 64);
     }
 
-    fn join(&mut self, other: &Bits) {
+    pub(crate) fn join(&mut self, other: &Bits) {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.iter().map(|w| w.count_ones() as usize).sum()
     }
+}
+
+/// The indices of those whose parents are all there, parents before children, the smallest ready one first: the same for
+/// equal sets, when indices ascend with the entries' ids. Each counts its parents, those too that are not there.
+pub(crate) fn parents_first(children: &[Vec<usize>], parents: impl Fn(usize) -> usize) -> Vec<usize> {
+    let mut waits: Vec<usize> = (0..children.len()).map(parents).collect();
+    let mut ready: BinaryHeap<Reverse<usize>> =
+        waits.iter().enumerate().filter(|(_, waits)| **waits == 0).map(|(i, _)| Reverse(i)).collect();
+    let mut sequence = Vec::with_capacity(children.len());
+    while let Some(Reverse(i)) = ready.pop() {
+        sequence.push(i);
+        for &c in &children[i] {
+            waits[c] -= 1;
+            if waits[c] == 0 {
+                ready.push(Reverse(c));
+            }
+        }
+    }
+    sequence
 }
 
 /// The complete entries of a trail by index, parents before children, with their ancestry.
@@ -157,28 +176,12 @@ impl<'a> Order<'a> {
         let all: Vec<&Authored> = trail.entries.values().collect();
         let find = |id: &EntryId| all.binary_search_by_key(id, |a| a.id).ok();
         let mut children: Vec<Vec<usize>> = vec![Vec::new(); all.len()];
-        let mut waits: Vec<usize> = vec![0; all.len()];
-        // Ids ascend with the indices into `all`, so the heap hands out the smallest ready id.
-        let mut ready = BinaryHeap::new();
         for (i, a) in all.iter().enumerate() {
-            waits[i] = a.entry.parents.len();
             a.entry.parents.iter().filter_map(find).for_each(|p| children[p].push(i));
-            if waits[i] == 0 {
-                ready.push(Reverse(i));
-            }
         }
+        let sequence = parents_first(&children, |i| all[i].entry.parents.len());
         let mut place = vec![usize::MAX; all.len()];
-        let mut sequence = Vec::with_capacity(all.len());
-        while let Some(Reverse(i)) = ready.pop() {
-            place[i] = sequence.len();
-            sequence.push(i);
-            for &c in &children[i] {
-                waits[c] -= 1;
-                if waits[c] == 0 {
-                    ready.push(Reverse(c));
-                }
-            }
-        }
+        sequence.iter().enumerate().for_each(|(at, i)| place[*i] = at);
         let size = sequence.len();
         let mut order = Order {
             entries: Vec::with_capacity(size),
