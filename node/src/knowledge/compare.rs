@@ -1,9 +1,12 @@
 //! Two texts side by side, line by line.
 
-use serde::Serialize;
+use std::time::{Duration, Instant};
 
-/// Past so many comparisons the middle is shown as replaced as a whole.
-const MAX_CELLS: usize = 4_000_000;
+use serde::Serialize;
+use similar::{Algorithm, ChangeTag, capture_diff_slices_deadline};
+
+/// How long two texts are compared: everybody waits for the engine.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -26,54 +29,19 @@ pub struct Line {
     pub text: String,
 }
 
-/// The lines of both, those that stand in both once: as few marked as possible.
+/// The lines of both, those that stand in both once: as few marked as possible (Myers 1986), of very long texts as many as
+/// are found in time.
 pub fn compare(earlier: &str, later: &str) -> Vec<Line> {
     let (a, b): (Vec<&str>, Vec<&str>) = (earlier.lines().collect(), later.lines().collect());
-    let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
-    let most = a.len().min(b.len()) - head;
-    let tail = a.iter().rev().zip(b.iter().rev()).take(most).take_while(|(x, y)| x == y).count();
-    let (mid_a, mid_b) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
-    let line = |mark, text: &&str| Line { mark, text: (*text).to_owned() };
-    let mut lines: Vec<Line> = a[..head].iter().map(|t| line(Mark::Same, t)).collect();
-    if mid_a.len().saturating_mul(mid_b.len()) > MAX_CELLS {
-        lines.extend(mid_a.iter().map(|t| line(Mark::Removed, t)));
-        lines.extend(mid_b.iter().map(|t| line(Mark::Added, t)));
-    } else {
-        let common = common(mid_a, mid_b);
-        let (mut i, mut j) = (0, 0);
-        let width = mid_b.len() + 1;
-        while i < mid_a.len() || j < mid_b.len() {
-            if i < mid_a.len() && j < mid_b.len() && mid_a[i] == mid_b[j] {
-                lines.push(line(Mark::Same, &mid_a[i]));
-                (i, j) = (i + 1, j + 1);
-            } else if j == mid_b.len()
-                || i < mid_a.len() && common[(i + 1) * width + j] >= common[i * width + j + 1]
-            {
-                lines.push(line(Mark::Removed, &mid_a[i]));
-                i += 1;
-            } else {
-                lines.push(line(Mark::Added, &mid_b[j]));
-                j += 1;
-            }
-        }
-    }
-    lines.extend(a[a.len() - tail..].iter().map(|t| line(Mark::Same, t)));
-    lines
-}
-
-/// How many lines the rests from (i, j) on have in common at most.
-fn common(a: &[&str], b: &[&str]) -> Vec<u16> {
-    let width = b.len() + 1;
-    let mut cells = vec![0u16; (a.len() + 1) * width];
-    for i in (0..a.len()).rev() {
-        for j in (0..b.len()).rev() {
-            cells[i * width + j] = match a[i] == b[j] {
-                true => cells[(i + 1) * width + j + 1] + 1,
-                false => cells[(i + 1) * width + j].max(cells[i * width + j + 1]),
-            };
-        }
-    }
-    cells
+    let steps = capture_diff_slices_deadline(Algorithm::Myers, &a, &b, Some(Instant::now() + PATIENCE));
+    let slices = steps.iter().flat_map(|step| step.iter_slices(&a, &b));
+    let lines = slices.flat_map(|(tag, lines)| lines.iter().map(move |text| (tag, text)));
+    let mark = |tag| match tag {
+        ChangeTag::Equal => Mark::Same,
+        ChangeTag::Delete => Mark::Removed,
+        ChangeTag::Insert => Mark::Added,
+    };
+    lines.map(|(tag, text)| Line { mark: mark(tag), text: (*text).to_owned() }).collect()
 }
 
 #[cfg(test)]
