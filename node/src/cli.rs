@@ -228,6 +228,11 @@ fn ask(dir: &Path, request: &Request) -> Reply {
 
 /// Several questions to one node: to the one that runs on the directory, or else to the directory itself, which stays
 /// opened, and locked, in between.
+/// A file that does not open, or does not read to its end.
+fn unreadable(path: &Path, e: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Failed, format!("{} cannot be read", path.display())).because(e)
+}
+
 struct Session {
     dir: PathBuf,
     engine: Option<Engine>,

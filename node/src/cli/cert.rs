@@ -6,13 +6,13 @@ mod check;
 mod enrol;
 mod show;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use certs::{Authority, Identity, NodeKeys, NodeName, Reason, SecretKey, Site, Subject, UnixTime};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::Cli;
+use super::{Cli, unreadable};
 use crate::daemon::now_ms;
 use crate::request::{Failure, FailureKind};
 pub(super) use enrol::waiting_lists;
@@ -95,10 +95,6 @@ pub(super) enum Cert {
 
 fn failed(e: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Failed, "the authority could not do that").because(e)
-}
-
-pub(super) fn unreadable(path: &Path, e: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::Failed, format!("{} cannot be read", path.display())).because(e)
 }
 
 /// A date for people: the day, China's time.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::progress::Progress;
-use super::{Cli, Session};
+use super::{Cli, Session, unreadable};
 use crate::files::FileRequest;
 use crate::hex::{hex, unhex};
 use crate::request::{Failure, FailureKind, Reply, Request};
@@ -24,10 +24,6 @@ fn session(cli: &Cli) -> Result<Session, Failure> {
 
 fn ask(session: &mut Session, request: FileRequest) -> Reply {
     session.ask(&Request::File(request))
-}
-
-fn unreadable(path: &Path, e: std::io::Error) -> Failure {
-    Failure::new(FailureKind::Failed, format!("{} cannot be read", path.display())).because(e)
 }
 
 /// What is attached: the file, and what is said of it.

@@ -14,7 +14,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{Session, show};
+use super::{Session, show, unreadable};
 use crate::import::{NewTicket, Sample, SampleReader};
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Request};
@@ -89,10 +89,6 @@ impl<R: Read> Read for Counted<R> {
         self.1.inc(n as u64);
         Ok(n)
     }
-}
-
-fn unreadable(file: &Path, e: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::Failed, format!("{} cannot be read", file.display())).because(e)
 }
 
 fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {

@@ -11,8 +11,8 @@ use certs::{Identity, NodeName, NodeRecord, Site, Tier};
 use clap::Args;
 use serde_json::json;
 
-use super::cert::{self, unreadable};
-use super::{Cli, Session, show};
+use super::cert;
+use super::{Cli, Session, show, unreadable};
 use crate::config::FILE;
 use crate::engine::{Engine, IDENTITY};
 use crate::hex::hex;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{Cli, Session, show};
+use super::{Cli, Session, show, unreadable};
 use crate::knowledge::lines;
 use crate::knowledge::request::KnowledgeRequest as Ask;
 use crate::request::{Failure, FailureKind, Language, Request};
@@ -175,10 +175,6 @@ pub(super) enum Kb {
         #[arg(long, value_name = "DIR", required_if_eq("shape", "markdown"))]
         out: Option<PathBuf>,
     },
-}
-
-fn unreadable(file: &Path, e: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::Failed, format!("{} cannot be read", file.display())).because(e)
 }
 
 fn input(file: &Path) -> Result<Box<dyn Read>, Failure> {
