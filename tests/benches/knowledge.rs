@@ -96,6 +96,17 @@ fn measure(engine: &mut Engine, count: usize, mut ask: impl FnMut(usize) -> Ask)
     (all, worst, found)
 }
 
+/// What operators, `/metrics` and every watched wall ask again and again.
+fn status(engine: &mut Engine, times: usize) -> Times {
+    let mut all = Times::default();
+    for _ in 0..times {
+        let began = Instant::now();
+        asked(engine, &Request::Status);
+        all.add(began.elapsed());
+    }
+    all
+}
+
 fn main() {
     let wanted = Wanted::read();
     begin("knowledge");
@@ -122,6 +133,13 @@ fn main() {
         "three changes each, by import; in memory, without a disk's fsync",
     );
     let times = wanted.size(1_000, 50);
+    row(
+        &format!("`replica status` beside {count} articles of its own"),
+        "-",
+        status(&mut engine, times).to_string(),
+        "-",
+        "",
+    );
     let mut dice = Dice::new(7);
     let (search, worst, found) = measure(&mut engine, times, |at| Ask::Search {
         text: match at % 4 {

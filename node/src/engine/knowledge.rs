@@ -24,6 +24,7 @@ use crate::knowledge::request::KnowledgeRequest;
 use crate::knowledge::text::Text;
 use crate::knowledge::{KIND, fold, lines};
 use crate::request::{Failure, FailureKind, Language, Reply};
+use crate::search::MAX_TYPED;
 use crate::ticket::{EntryId, TicketMatter};
 
 /// Most rows of one listing.
@@ -31,9 +32,6 @@ const MAX_ROWS: usize = 1_000;
 
 /// Most lines of one import, and of one page of an export.
 const MAX_LINES: usize = 500;
-
-/// The longest text from which suggestions are made, in bytes; only its end is read.
-const MAX_TYPED: usize = 64 << 10;
 
 /// An article that is open: how it stands, and what its next entry rests on.
 struct Opened {
@@ -161,11 +159,10 @@ impl Engine {
     pub(super) fn knowledge_counts(&mut self) -> Result<Value, Failure> {
         let (today, soon) = self.days()?;
         let me = self.me().site();
-        let mut counts = json!({});
-        for queue in ["published", "unreviewed", "to-publish", "expiring", "expired", "changed"] {
-            counts[queue] = catalogue::count(self.store.connection(), me, queue, (&today, &soon))?.into();
-        }
-        Ok(counts)
+        const QUEUES: [&str; 6] = ["published", "unreviewed", "to-publish", "expiring", "expired", "changed"];
+        let counted = catalogue::counts(self.store.connection(), me, QUEUES, (&today, &soon))?;
+        let counts = QUEUES.into_iter().zip(counted).map(|(queue, n)| (queue.to_owned(), n.into()));
+        Ok(Value::Object(counts.collect()))
     }
 
     /// The article that a code, an id or an unambiguous prefix of one names.
@@ -237,11 +234,17 @@ impl Engine {
         user: Option<&str>,
     ) -> Reply {
         let opened = self.article_named(id)?;
-        let choices = self.article_choices(&opened, language, user)?;
+        let mut shown = self.shown(&opened, version, language)?;
+        shown["choices"] = self.article_choices(&opened, language, user)?;
+        Ok(shown)
+    }
+
+    /// An article in the shape of `Show` without `choices`.
+    fn shown(&mut self, opened: &Opened, version: Option<u32>, language: Language) -> Reply {
         let (doc, folded) = (opened.doc, &opened.folded);
         let wanted = match version {
             Some(number) => numbered(folded, number)?,
-            None => folded.shown().ok_or_else(|| no_draft(&opened))?,
+            None => folded.shown().ok_or_else(|| no_draft(opened))?,
         };
         let text = self.text_of(doc, wanted.entry)?;
         let today = self.today()?.to_string();
@@ -261,7 +264,7 @@ impl Engine {
             "adopts": folded.adopts, "adopted": folded.adopted, "supplements": original,
             "supplemented_by": catalogue::hanging(self.store.connection(), &doc, &today)?,
             "superseded": beaten(&folded.superseded, language), "unentitled": beaten(&folded.unentitled, language),
-            "trail": trail, "choices": choices,
+            "trail": trail,
             "audience": audience, "regions": regions, "heads": heads, "state_hash": hex(&state),
         });
         shown["line"] = lines::write(&text, folded.owner, wanted.number, folded.standing());
@@ -558,6 +561,23 @@ impl Engine {
         Ok(json!({ "made": made, "revised": revised, "same": same, "elsewhere": elsewhere }))
     }
 
+    /// An article with the texts of all its versions.
+    fn whole_article(&mut self, doc: DocId) -> Reply {
+        let opened = self.open_article(doc)?;
+        let mut whole = self.shown(&opened, None, Language::En)?;
+        let mut texts = Vec::new();
+        for version in &opened.folded.versions {
+            let text = self.text_of(doc, version.entry)?;
+            texts.push(json!({ "version": version.number, "entry": version.entry, "text": text }));
+        }
+        whole["texts"] = texts.into();
+        if let Some(fields) = whole.as_object_mut() {
+            // They say again what one of the texts says.
+            ["line", "text"].iter().for_each(|name| drop(fields.remove(*name)));
+        }
+        Ok(whole)
+    }
+
     fn export_articles(&mut self, all: bool, after: i64, limit: usize) -> Reply {
         let page = catalogue::page(self.store.connection(), all, after, limit.clamp(1, MAX_LINES))?;
         let next = page.last().map(|(row, _)| *row);
@@ -573,24 +593,6 @@ impl Engine {
             articles.push(lines::write(&text, folded.owner, version.number, folded.standing()));
         }
         Ok(json!({ "articles": articles, "next": next }))
-    }
-}
-
-impl Engine {
-    /// An article with the texts of all its versions.
-    fn whole_article(&mut self, doc: DocId) -> Reply {
-        let mut shown = self.show_article(&doc.to_string(), None, Language::En, None)?;
-        let mut texts = Vec::new();
-        for version in self.open_article(doc)?.folded.versions {
-            let text = self.text_of(doc, version.entry)?;
-            texts.push(json!({ "version": version.number, "entry": version.entry, "text": text }));
-        }
-        shown["texts"] = texts.into();
-        if let Some(fields) = shown.as_object_mut() {
-            // What may be done now, and what another file says.
-            ["choices", "line", "text"].iter().for_each(|name| drop(fields.remove(*name)));
-        }
-        Ok(shown)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::changes;
 use crate::content::Content;
 use crate::projection::{self, Typed};
 use crate::request::{Failure, FailureKind, Language, Reply};
+use crate::search::MAX_TYPED;
 use crate::ticket::story::{self, story};
 use crate::ticket::times::times;
 use crate::ticket::{Folded, TicketMatter};
@@ -18,9 +19,6 @@ const MAX_ROWS: usize = 10_000;
 
 /// Most rows of what may be the same.
 const MAX_SIMILAR: usize = 50;
-
-/// The longest text that similar tickets are looked for by, in bytes.
-const MAX_TYPED: usize = 64 << 10;
 
 /// For how long a ticket that has ended may still be the same as a call that comes: 30 days in milliseconds.
 const YOUNG: u64 = 30 * 86_400_000;

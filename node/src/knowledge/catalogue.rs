@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS article(
   reviewed INTEGER NOT NULL, published BLOB, supplements BLOB, seen BLOB, adopts BLOB, proposed_to TEXT,
   superseded INTEGER NOT NULL, at TEXT NOT NULL, state BLOB NOT NULL, searched BLOB NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS article_doc ON article(doc);
+CREATE INDEX IF NOT EXISTS article_own ON article(owner, standing, draft, reviewed, valid_to, supplements, seen);
 CREATE INDEX IF NOT EXISTS article_code ON article(code, owner) WHERE code != '';
 CREATE INDEX IF NOT EXISTS article_ends ON article(valid_to) WHERE valid_to != '';
 CREATE INDEX IF NOT EXISTS article_draft ON article(row) WHERE draft > 0;
@@ -197,13 +198,27 @@ pub fn list(
     Ok(Some(rows.collect::<std::result::Result<_, _>>()?))
 }
 
-/// How many of this site's own articles are on a list.
-pub fn count(db: &Connection, me: Site, queue: &str, (today, soon): (&str, &str)) -> Result<u64> {
-    let condition = condition(queue).unwrap_or("0");
-    let sql =
-        format!("SELECT count(*) FROM article a WHERE {condition} AND a.owner = ?1 AND ?2 = ?2 AND ?3 = ?3");
+/// How many of this site's own articles are on each of these lists; of a list that there is not, none.
+pub fn counts<const N: usize>(
+    db: &Connection,
+    me: Site,
+    queues: [&str; N],
+    (today, soon): (&str, &str),
+) -> Result<[u64; N]> {
+    let columns = queues.map(|queue| format!("count(*) FILTER (WHERE {})", condition(queue).unwrap_or("0")));
+    let sql = format!(
+        "SELECT {} FROM article a INDEXED BY article_own WHERE a.owner = ?1 AND ?2 = ?2 AND ?3 = ?3",
+        columns.join(", ")
+    );
     let mut query = db.prepare_cached(&sql)?;
-    Ok(query.query_row(params![me.to_string(), today, soon], |r| r.get::<_, i64>(0))? as u64)
+    let mut counts = [0; N];
+    query.query_row(params![me.to_string(), today, soon], |r| {
+        for (i, count) in counts.iter_mut().enumerate() {
+            *count = r.get::<_, i64>(i)? as u64;
+        }
+        Ok(())
+    })?;
+    Ok(counts)
 }
 
 /// A row in the shape of a listing.

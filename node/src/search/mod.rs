@@ -36,7 +36,7 @@ mod telling;
 pub use index::{index_tokens, whole};
 pub use pinyin::pinyin_tokens;
 pub use query::{MatchExpr, QueryError, query};
-pub use telling::{last_words, telling};
+pub use telling::{MAX_TYPED, last_words, telling};
 
 /// The options of an FTS5 table that holds our tokens: `CREATE VIRTUAL TABLE t USING fts5(body, pinyin, {..})`.
 /// The tokenizer `ascii` takes every character above ASCII for a letter, so it splits where we wrote a space and

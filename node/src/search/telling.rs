@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use super::WORD;
 use super::pieces::{Piece, joined};
 
+/// The longest text that is looked at, in bytes; only its end is read.
+pub const MAX_TYPED: usize = 64 << 10;
+
 /// How many characters from the end of a text are read, how many words of them are looked up, and how many of the rarest
 /// are used.
 const READ: usize = 300;
