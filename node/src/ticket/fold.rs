@@ -503,14 +503,14 @@ impl<'a> Folding<'a> {
         let last = before.chain.len() - 1;
         // A custody that both know by one name may have had another here that counts no more: what goes on from that one does
         // not go on.
-        let known = &end.chain[shared - 1];
+        let ours = &end.chain[shared - 1];
         let goes_on = match before.chain.get(shared) {
-            Some(other) => other.names.iter().any(|n| self.register.names(*n, &known.names)),
-            None => self.register.names(i, &known.names),
+            Some(other) => other.names.iter().any(|n| self.register.names(*n, &ours.names)),
+            None => self.register.names(i, &ours.names),
         };
         if !goes_on {
             let given_up = &before.chain[shared - 1].names;
-            return Some((known.decided_by.clone(), reason(known, given_up)));
+            return Some((ours.decided_by.clone(), reason(ours, given_up)));
         }
         // Where this entry's line goes another way than the chain: what it took for the next custody's names.
         let other_way: Vec<usize> = match before.chain.get(shared) {
