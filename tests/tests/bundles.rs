@@ -395,6 +395,34 @@ fn a_part_for_two_reaches_the_second_through_the_first() {
 }
 
 #[test]
+fn two_that_met_by_sticks_and_have_a_carrier_between_them_come_to_rest() {
+    const NEIGHBOUR: &str = "370200";
+    let mut town = Town::new(&[CITY, NEIGHBOUR, PROVINCE]);
+    for (a, b) in [(CITY, NEIGHBOUR), (NEIGHBOUR, CITY)] {
+        knows(&mut town, a, b);
+    }
+    for (a, b) in [(CITY, NEIGHBOUR), (NEIGHBOUR, CITY)] {
+        let id = town.call(a, "异地车票");
+        let act = Act::Offer { to: b.to_owned(), reason: "属地不符".to_owned() };
+        town.act(a, &id, act).expect("it is offered");
+    }
+    let (there, back) = (stick(), stick());
+    export(&mut town, CITY, NEIGHBOUR, there.path());
+    export(&mut town, NEIGHBOUR, CITY, back.path());
+    import(&mut town, NEIGHBOUR, there.path());
+    import(&mut town, CITY, back.path());
+    // The answers of both go over the lines of the province that lies between them.
+    town.link(CITY, PROVINCE);
+    town.link(NEIGHBOUR, PROVINCE);
+    town.settle();
+    // An answer is not answered: it came, and nobody carries anything any more.
+    for node in [CITY, NEIGHBOUR, PROVINCE] {
+        let status = town.ask(node, Request::Status).expect("a status");
+        assert_eq!(status["carried_parcels"], 0, "{node}");
+    }
+}
+
+#[test]
 fn what_one_of_two_recipients_must_not_get_is_in_no_part_of_its() {
     const NEIGHBOUR: &str = "370200";
     let mut town = Town::new(&[OFFICE, CITY, NEIGHBOUR]);

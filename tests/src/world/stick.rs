@@ -121,10 +121,13 @@ pub(super) fn open_carried(
     for parcel in replica.parcels(store).expect("memory reads").into_iter().filter(|p| p.to == me) {
         let bytes = store.carried_bytes(&parcel.id).expect("memory reads").unwrap_or_default();
         replica.drop_parcel(&parcel.id, store).expect("memory writes");
-        if open(now, parcel.from, &bytes, replica, store, desk).is_some_and(|t| t.answers > 0) {
+        let Some(taken) = open(now, parcel.from, &bytes, replica, store, desk) else { continue };
+        if taken.answers > 0 {
             desk.vault.rare.push("an answer to a bundle over a link");
         }
-        parcel_answers(me, replica, store);
+        if taken.batches > 0 {
+            parcel_answers(me, replica, store);
+        }
     }
 }
 

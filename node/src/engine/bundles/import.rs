@@ -131,7 +131,9 @@ impl Engine {
             match outcome {
                 Ok(said) => {
                     let from = said["from"].as_str().unwrap_or_default();
-                    self.bundles.due.extend(from.parse::<NodeName>());
+                    if said["batches"].as_u64() > Some(0) {
+                        self.bundles.due.extend(from.parse::<NodeName>());
+                    }
                     tracing::info!(%from, taken = %said["taken"], settled = %said["settled"], "a parcel came over a link");
                 }
                 Err(refusal) => {
@@ -191,7 +193,7 @@ fn bytes_of(hex: &str) -> Result<Vec<u8>, Failure> {
 fn add(said: &mut Value, taken: &Taken) {
     let fields = json!({
         "taken": taken.taken, "known": taken.known, "waiting": taken.waiting, "refused": taken.refused,
-        "answers": taken.answers, "settled": taken.settled, "pieces": taken.pieces, "equal": taken.equal,
+        "batches": taken.batches, "answers": taken.answers, "settled": taken.settled, "pieces": taken.pieces, "equal": taken.equal,
         "unknown": taken.unknown, "wrong": taken.wrong,
     });
     if let (Value::Object(said), Value::Object(fields)) = (said, fields) {

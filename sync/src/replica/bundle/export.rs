@@ -259,7 +259,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         for reply in store.replies(peer)? {
             letter.add(&Frame::Answer(reply.answer));
             if letter.bytes.len() > ANSWERS {
-                break; // the rest goes when these have arrived
+                break; // the rest goes with the next batch's answer, or with the next bundle
             }
         }
         Ok((!letter.bytes.is_empty()).then_some(letter))

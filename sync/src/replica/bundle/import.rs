@@ -29,6 +29,8 @@ pub struct Taken {
     pub waiting: u64,
     /// Items that break a rule, and which.
     pub refused: Vec<String>,
+    /// Batches, each of which is answered. A page without any is not: else two nodes would answer answers for ever.
+    pub batches: u64,
     /// Answers to batches that this node had handed out.
     pub answers: u64,
     /// Items of those batches that the peer made durable, and that are no longer owed.
@@ -263,6 +265,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             0 => arrived.waiting.remove(&batch),
             _ => arrived.waiting.insert(batch),
         };
+        taken.batches += 1;
         store.put_reply(from, &Reply { number, answer: Answer { batch, exceptions } })?;
         let replies = store.replies_count(from)?;
         if replies > REPLIES as u64
