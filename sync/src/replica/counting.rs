@@ -125,11 +125,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             self.recount_document(*doc, store, domain)?;
         }
         for node in nodes {
-            // The site's other nodes as well: they hold documents that its superior has no part in.
-            let (site, mine) = (node.site(), self.me.site());
-            if (site.superior() == Some(mine) || site == mine) && may_vouch(self.me, *node) {
+            if self.answers_for_the_past_of(*node) {
                 for doc in store.documents_by(*node)? {
-                    self.vouch_for_others(doc, *node, store)?;
+                    self.vouch_for_past(doc, *node, store)?;
                 }
             }
         }
@@ -173,18 +171,17 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(())
     }
 
-    /// Vouches for what a revoked node wrote inside the chain that counts, if others than its site and this one hold
-    /// the document: they may not have the chain.
-    fn vouch_for_others<S: Store>(
-        &mut self,
-        doc: DocId,
-        author: NodeName,
-        store: &mut S,
-    ) -> store::Result<()> {
-        let audience = store.document(&doc)?.unwrap_or_default().audience;
-        if audience.is_within(&[author.site(), self.me.site()]) {
-            return Ok(());
-        }
+    /// Whether this node says by itself what of a revoked node's words counts: one of the site right above, or another of
+    /// the same site, which holds documents that its superior has no part in.
+    fn answers_for_the_past_of(&self, revoked: NodeName) -> bool {
+        let (site, mine) = (revoked.site(), self.me.site());
+        (site.superior() == Some(mine) || site == mine) && may_vouch(self.me, revoked)
+    }
+
+    /// Vouches for what a revoked node wrote inside the chain that counts. Others may not have the chain, or have an item
+    /// under a seal outside of it: copies of one disk seal what was under no seal yet once each, and only one of these seals
+    /// travels with the item.
+    fn vouch_for_past<S: Store>(&mut self, doc: DocId, author: NodeName, store: &mut S) -> store::Result<()> {
         self.vouch(doc, |item| item.author == author && item.state == State::Counted, store).map(drop)
     }
 
@@ -194,12 +191,9 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         for doc in std::mem::take(&mut self.grown) {
             let authors: BTreeSet<NodeName> = store.items_of(&doc)?.iter().map(|i| i.author).collect();
             for author in authors {
-                let (site, mine) = (author.site(), self.me.site());
-                if (site.superior() == Some(mine) || site == mine)
-                    && may_vouch(self.me, author)
-                    && matches!(self.trust.membership(author), Membership::Revoked { .. })
-                {
-                    self.vouch_for_others(doc, author, store)?;
+                let revoked = matches!(self.trust.membership(author), Membership::Revoked { .. });
+                if revoked && self.answers_for_the_past_of(author) {
+                    self.vouch_for_past(doc, author, store)?;
                 }
             }
         }

@@ -250,6 +250,31 @@ fn a_superior_vouches_for_what_others_cannot_know_to_count() {
     }
 }
 
+/// Two copies of a disk put one change under two seals. Whoever got it under the seal that does not count is told.
+#[test]
+fn what_a_clone_sealed_anew_counts_at_the_sites_other_node_too() {
+    let mut w = World::new(&["000000", "370000", "370000-b"]);
+    let doc = w.write("370000", None, "subject", "under no seal yet");
+    let disk = w.nodes[&name("370000")].store.clone();
+    w.link("000000", "370000");
+    w.settle();
+    let last = w.nodes[&name("370000")].replica.chain().1.unwrap();
+    w.cut("000000", "370000");
+    w.nodes.insert(name("370000"), open(name("370000"), disk, 9));
+    w.write("370000", None, "subject", "of the copy");
+    w.link("370000", "370000-b");
+    w.settle();
+    w.cut("370000", "370000-b");
+    let list = format!("370000 {last}");
+    w.at(name("000000"), |r, s, _| r.put_directory(Kind::REVOCATION, list.as_bytes(), s, &mut Desk).unwrap());
+    w.link("000000", "370000-b");
+    w.settle();
+    w.assert_equal("000000", "370000-b");
+    for node in ["000000", "370000-b"] {
+        assert_eq!(counted(&mut w, node, doc), 1, "{node}");
+    }
+}
+
 #[test]
 fn what_a_vouch_of_the_same_batch_names_counts() {
     let mut w = World::new(&["370000", "370100", "370200"]);
