@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! socket ──request──┐                                  ┌── reply
-//!                   ├─> queue ─> engine thread: begin, all that waits, commit ─┤
-//! links ───event────┘                                  └── frames to links
+//!          │        ├─> queue ─> engine thread: begin, all that waits, commit ─┤
+//! links ───│event───┘                                  └── frames to links
+//!          └─ lists, search ─> readers: what is committed ─> reply
 //! ```
 //!
-//! Whatever waits when a transaction begins is committed together; nothing is answered or sent before the commit.
+//! Whatever waits when a transaction begins is committed together; nothing is answered or sent before the commit. So
+//! readers show whoever asks all that he was told is saved.
 
 mod clients;
 mod expiry;
 mod health;
+mod readers;
 pub mod watchdog;
 mod writer;
 
@@ -33,6 +36,7 @@ use crate::engine::{Engine, Options};
 use crate::files::FileLimits;
 use crate::hooks::{Counts, Hooks};
 use crate::request::{Failure, FailureKind, Reply, Request};
+use readers::Readers;
 
 /// The name of the local socket in a data directory.
 pub const SOCKET: &str = "hotline.sock";
@@ -88,6 +92,7 @@ impl Work {
 pub struct Node {
     me: NodeName,
     work: mpsc::Sender<Work>,
+    readers: Arc<Readers>,
     driver: Driver,
     socket: PathBuf,
     changes: broadcast::Sender<Arc<Changes>>,
@@ -163,6 +168,7 @@ impl Node {
             seed: u64::from(drawn.seed[0]) << 8 | u64::from(drawn.seed[1]),
         })
         .map_err(|e| Failure::new(FailureKind::Configuration, e))?;
+        let readers = Arc::new(Readers::of(&engine)?);
         let (work, queue) = mpsc::channel(1024);
         let (changes, _) = broadcast::channel(BEHIND);
         writer::spawn(engine, driver.clone(), time, queue, changes.clone())?;
@@ -170,6 +176,7 @@ impl Node {
         let mut node = Node {
             me,
             work: work.clone(),
+            readers,
             driver,
             socket,
             changes,
@@ -201,8 +208,12 @@ impl Node {
         self.me
     }
 
-    /// Asks the engine; the reply comes after its commit.
+    /// Asks the engine; the reply comes after its commit. What the projections alone tell a reader answers.
     pub async fn ask(&self, request: Request) -> Reply {
+        let request = match self.readers.ask(request).await {
+            Ok(reply) => return reply,
+            Err(request) => request,
+        };
         let (answer, reply) = oneshot::channel();
         let stopping = || Failure::new(FailureKind::Unreachable, "the node is stopping");
         self.work.send(Work::Ask(Box::new(request), answer)).await.map_err(|_| stopping())?;
@@ -228,6 +239,7 @@ impl Node {
             hooks.stop().await;
         }
         self.driver.shutdown().await;
+        self.readers.close().await;
         let (done, wait) = oneshot::channel();
         if self.work.send(Work::Stop(done)).await.is_ok() {
             let _ = wait.await;

@@ -30,6 +30,7 @@ mod hold;
 mod inspect;
 mod knowledge;
 mod persons;
+mod reading;
 mod restored;
 mod retention;
 mod side_by_side;
@@ -66,6 +67,7 @@ use crate::ticket::matter::KIND;
 use crate::ticket::number::{Block, NumberSeries};
 use crate::vault::index::By;
 use crate::vault::{self, Grant, holders};
+pub use reading::Reader;
 use retention::Retention;
 use side_by_side::side_by_side;
 
@@ -517,12 +519,16 @@ impl Engine {
             Request::Reveal { id, reason, desk, user } => {
                 self.show_person(id, reason, *desk, user.as_deref())
             }
-            Request::Volume { days } => self.volume(*days),
-            Request::Calls { day } => self.calls(day),
-            Request::List { queue, limit, before } => self.list(queue, *limit, *before),
-            Request::Search { text, limit } => self.search(text, *limit),
+            Request::Volume { days } => self.reading().volume(*days),
+            Request::Calls { day } => self.reading().calls(day),
+            Request::List { queue, limit, before } => self.reading().list(queue, *limit, *before),
+            Request::Search { text, limit } => {
+                self.index_all()?;
+                self.reading().search(text, *limit)
+            }
             Request::Similar { text, plate, place, limit } => {
-                self.similar(text, plate.as_deref(), place.as_deref(), *limit)
+                self.index_all()?;
+                self.reading().similar(text, plate.as_deref(), place.as_deref(), *limit)
             }
             Request::Lookup { phone, name, desk, reveal, user, limit } => {
                 let by = match (phone, name) {
@@ -540,7 +546,7 @@ impl Engine {
             Request::Grant { id, to, reason, user } => self.grant(id, to, reason, user.as_deref()),
             Request::Erase { id, reason, user } => self.erase(id, reason, user.as_deref()),
             Request::Reveals { id } => self.reveals(id.as_deref()),
-            Request::Changes { after, limit } => self.changes(after.as_deref(), *limit),
+            Request::Changes { after, limit } => self.reading().changes(after.as_deref(), *limit),
             Request::Export { after, limit } => self.export(after.as_deref(), *limit),
             Request::Status => self.status(),
             Request::Digest { peer } => self.digest(peer),

@@ -187,9 +187,16 @@ fn old_backups_go_when_a_new_one_is_right_and_nothing_is_left_of_one_that_failed
     );
     fails(&["restore", &town.at("nowhere"), "--dir", &town.at("x")], 1, "is not there");
     fails(&["restore", text(&dest.join("notes.txt")), "--dir", &town.at("x")], 1, "is no backup");
-    // A disk without room for it: an archive may not grow past a limit of the process.
+    // A disk without room for it: no file may grow past a limit of the process, which the log's index fits into and an
+    // archive with this photo does not.
+    let ticket = new_ticket(&city, "公交晚点");
+    let photo = town.at("photo.jpg");
+    let mut noise = vec![0; 200_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    std::fs::write(&photo, noise).unwrap();
+    json(&["ticket", "attach", ticket["id"].as_str().unwrap(), &photo, "--dir", &city]);
     let limited = std::process::Command::new("sh")
-        .args(["-c", "ulimit -f 8; trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hotline")])
+        .args(["-c", "ulimit -f 72; trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hotline")])
         .args(["backup", &town.at("full"), "--dir", &city])
         .output()
         .unwrap();

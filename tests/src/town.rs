@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use certs::{Authority, Identity, NodeKeys, NodeName, SecretKey, Site, Tier, UnixTime};
-use node::engine::{Engine, Options};
+use node::engine::{Engine, Options, Reader};
 use node::request::{Act, Reply, Request};
 use serde_json::{Value, json};
 use sync::replica::{Effect, Event, Input};
@@ -320,6 +320,24 @@ impl Town {
     pub fn ask(&mut self, node: &str, request: Request) -> Reply {
         self.now += 1_000;
         self.at(name(node), |e| e.ask(&request))
+    }
+
+    /// What reads beside a node's engine.
+    pub fn reader(&self, node: &str) -> Reader {
+        self.engines[&name(node)].reader().expect("a reader")
+    }
+
+    /// Asks a node, and a reader while nothing of it is committed yet.
+    pub fn ask_beside(
+        &mut self,
+        node: &str,
+        request: &Request,
+        reader: &Reader,
+        read: &Request,
+    ) -> (Reply, Reply) {
+        self.now += 1_000;
+        let now = self.now;
+        self.at(name(node), |e| (e.ask(request), reader.ask(now, read).expect("it is read")))
     }
 
     /// A new ticket; its id.

@@ -1,6 +1,7 @@
 //! The scenarios that must hold, on real directories.
 
-use node::request::{Act, FailureKind, Hold, Language, Request};
+use node::engine::Reader;
+use node::request::{Act, FailureKind, Hold, Language, Reply, Request};
 use serde_json::json;
 use sync::replica::Event;
 use world::town::Town;
@@ -24,6 +25,42 @@ fn linked() -> Town {
     town.link_tree();
     town.settle();
     town
+}
+
+#[test]
+fn a_reader_shows_what_is_saved_and_waits_for_no_writer() {
+    let mut town = Town::new(&["370100"]);
+    let reader = town.reader("370100");
+    let new = |text: &str| Request::New {
+        tickets: vec![json!({ "text": text, "type": "投诉举报" })],
+        user: None,
+    };
+    let rows = |reply: Reply| reply.expect("rows").as_array().map_or(0, Vec::len);
+    let reads = [
+        Request::List { queue: "all".to_owned(), limit: 9, before: None },
+        Request::List { queue: "due-soon".to_owned(), limit: 9, before: None },
+        Request::Search { text: "拒载".to_owned(), limit: 9 },
+        Request::Similar { text: "出租车拒载".to_owned(), plate: None, place: None, limit: 9 },
+    ];
+    for (read, there) in reads.iter().zip(0..) {
+        assert!(Reader::reads(read));
+        let (made, seen) = town.ask_beside("370100", &new("出租车拒载"), &reader, read);
+        made.expect("a ticket");
+        let before = town.ask("370100", reads[0].clone());
+        assert_eq!(rows(before), there + 1, "saved");
+        if *read == reads[0] {
+            assert_eq!(rows(seen), 0, "nothing was committed yet");
+        }
+        let (mine, engines) =
+            (reader.ask(town.now, read).expect("it is read"), town.ask("370100", read.clone()));
+        assert_eq!(mine, engines, "{read:?}");
+    }
+    // It says what is wrong as the engine does, and leaves alone what is not its own.
+    let wrong = Request::List { queue: "none".to_owned(), limit: 1, before: None };
+    assert_eq!(reader.ask(town.now, &wrong).expect("it is read"), town.ask("370100", wrong.clone()));
+    for other in [new("x"), Request::Status] {
+        assert!(!Reader::reads(&other) && reader.ask(town.now, &other).is_none());
+    }
 }
 
 #[test]

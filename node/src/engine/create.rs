@@ -81,7 +81,7 @@ impl Engine {
     }
 
     fn next_number(&mut self) -> Result<TicketNumber, Failure> {
-        let today = self.today()?;
+        let today = self.reading().today()?;
         let day = Day::new(today.year() as u32, today.month() as u32, today.day() as u32)
             .map_err(|e| failed("this machine's date makes no ticket number", e))?;
         self.numbered = true;

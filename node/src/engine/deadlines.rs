@@ -1,15 +1,13 @@
 //! Deadlines as a person reads them, and computed anew when rules or calendar changed.
 
-use jiff::Timestamp;
-use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 use sync::store::Store;
 
 use super::{Desk, Engine};
 use crate::china;
-use crate::deadline::{self, Timing};
+use crate::deadline::Timing;
 use crate::projection;
-use crate::request::{Failure, FailureKind, Language};
+use crate::request::{Failure, Language};
 
 /// The tables that the stored deadlines follow.
 pub(super) const RULES: &str = "rules of deadlines";
@@ -21,18 +19,6 @@ const PAGE: usize = 1_000;
 const COUNTED: usize = 10_000;
 
 impl Engine {
-    /// This moment, as deadlines are compared with.
-    fn moment(&self) -> Timestamp {
-        china::moment(self.now).unwrap_or(Timestamp::MAX)
-    }
-
-    /// Today, as tickets are numbered and counted.
-    pub(super) fn today(&self) -> Result<Date, Failure> {
-        let now = china::moment(self.now);
-        now.map(china::day)
-            .ok_or_else(|| Failure::new(FailureKind::Failed, "this machine's date makes no sense"))
-    }
-
     /// Computes the deadlines of open tickets anew when the tables are others than those that they were computed with.
     /// Within the first transaction after opening.
     pub(super) fn date_again(&mut self) -> Result<(), Failure> {
@@ -57,23 +43,9 @@ impl Engine {
         Ok(self.store.put_meta(RULES, &rules)?)
     }
 
-    /// Open tickets by their deadlines: those that are over, or those that end on the next working day or before.
-    pub(super) fn list_due(
-        &mut self,
-        over: bool,
-        limit: usize,
-        after: Option<i64>,
-    ) -> Result<Vec<Value>, Failure> {
-        let now = self.moment();
-        let (past, soon) = (china::shown(now), deadline::soon(&self.reference.calendar, now));
-        let soon = format!("{}~", china::shown(soon)); // its last second too
-        let between = if over { ("", past.as_str()) } else { (past.as_str(), soon.as_str()) };
-        Ok(projection::due_between(self.store.connection(), between, limit, after)?)
-    }
-
     /// How many open tickets are overdue here, counted up to ten thousand.
     pub(super) fn overdue(&mut self) -> Result<u64, Failure> {
-        let now = china::shown(self.moment());
+        let now = china::shown(self.reading().moment());
         Ok(projection::overdue(self.store.connection(), &now, COUNTED)?)
     }
 
@@ -81,7 +53,7 @@ impl Engine {
     pub(super) fn deadline_of(&self, clock: &Value, facts: &Map<String, Value>, stage: &str) -> Value {
         let timing = Timing::of(clock, facts, projection::is_done(stage));
         let deadline = timing.deadline(&self.reference);
-        deadline.map_or(Value::Null, |deadline| deadline.shown(&timing, self.moment()))
+        deadline.map_or(Value::Null, |deadline| deadline.shown(&timing, self.reading().moment()))
     }
 
     /// The line that closes a ticket's story.

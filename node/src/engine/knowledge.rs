@@ -6,7 +6,6 @@ use std::collections::HashMap;
 
 use automerge::transaction::Transactable;
 use automerge::{ScalarValue, TextEncoding, hydrate};
-use jiff::ToSpan;
 use serde_json::{Value, json};
 use sync::document::Document;
 use sync::id::DocId;
@@ -14,21 +13,16 @@ use sync::replica::Beginning;
 
 use super::create::write_failure;
 use super::{Engine, hex, shown_time};
-use crate::knowledge::catalogue::{self, SOON};
+use crate::knowledge::catalogue;
 use crate::knowledge::compare::compare;
 use crate::knowledge::entry::{Create, Entry, Version, Word};
-use crate::knowledge::find::{self, Asking};
 use crate::knowledge::fold::{Beaten, Folded, VersionShown, Why};
 use crate::knowledge::matter::Article;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::knowledge::text::Text;
 use crate::knowledge::{KIND, fold, lines};
 use crate::request::{Failure, FailureKind, Language, Reply};
-use crate::search::MAX_TYPED;
 use crate::ticket::{EntryId, TicketMatter};
-
-/// Most rows of one listing.
-const MAX_ROWS: usize = 1_000;
 
 /// Most lines of one import, and of one page of an export.
 const MAX_LINES: usize = 500;
@@ -51,25 +45,9 @@ impl Engine {
     pub(super) fn knowledge(&mut self, request: &KnowledgeRequest) -> Reply {
         use KnowledgeRequest as R;
         match request {
-            R::List { queue, mine, limit } => self.list_articles(queue, *mine, *limit),
-            R::Search { text, limit } => {
-                let (me, today) = (self.me().site(), self.today()?.to_string());
-                let asking = Asking { me, today: &today };
-                find::search(self.store.connection(), text, asking, (*limit).min(MAX_ROWS))?
-                    .map(Value::from)
-                    .map_err(|why| Failure::new(FailureKind::Usage, why))
-            }
-            R::Suggest { text, limit } => {
-                if text.len() > MAX_TYPED {
-                    return Err(Failure::new(
-                        FailureKind::Usage,
-                        format!("the text has more than {MAX_TYPED} bytes"),
-                    ));
-                }
-                let (me, today) = (self.me().site(), self.today()?.to_string());
-                let asking = Asking { me, today: &today };
-                Ok(Value::from(find::suggest(self.store.connection(), text, asking, (*limit).min(50))?))
-            }
+            R::List { queue, mine, limit } => self.reading().articles(queue, *mine, *limit),
+            R::Search { text, limit } => self.reading().search_articles(text, *limit),
+            R::Suggest { text, limit } => self.reading().suggest(text, *limit),
             R::Show { id, version, language, user } => {
                 self.show_article(id, *version, *language, user.as_deref())
             }
@@ -138,26 +116,9 @@ impl Engine {
         }
     }
 
-    /// Today and the last day of what is expiring.
-    pub(super) fn days(&self) -> Result<(String, String), Failure> {
-        let today = self.today()?;
-        let soon = today.checked_add(SOON.days()).unwrap_or(today);
-        Ok((today.to_string(), soon.to_string()))
-    }
-
-    fn list_articles(&mut self, queue: &str, mine: bool, limit: usize) -> Reply {
-        let (today, soon) = self.days()?;
-        let (me, limit) = (self.me().site(), limit.min(MAX_ROWS));
-        let rows = catalogue::list(self.store.connection(), me, queue, mine, (&today, &soon), limit)?;
-        rows.map(Value::from).ok_or_else(|| {
-            Failure::new(FailureKind::Usage, format!("there is no list `{}`", queue.chars().take(40).collect::<String>()))
-                .hint("lists: published, drafts, unreviewed, to-publish, expiring, expired, withdrawn, proposed, changed, all")
-        })
-    }
-
     /// What an operator is told of this site's own articles.
     pub(super) fn knowledge_counts(&mut self) -> Result<Value, Failure> {
-        let (today, soon) = self.days()?;
+        let (today, soon) = self.reading().days()?;
         let me = self.me().site();
         const QUEUES: [&str; 6] = ["published", "unreviewed", "to-publish", "expiring", "expired", "changed"];
         let counted = catalogue::counts(self.store.connection(), me, QUEUES, (&today, &soon))?;
@@ -247,7 +208,7 @@ impl Engine {
             None => folded.shown().ok_or_else(|| no_draft(opened))?,
         };
         let text = self.text_of(doc, wanted.entry)?;
-        let today = self.today()?.to_string();
+        let today = self.reading().today()?.to_string();
         let (trail, audience, regions, heads) = self.with_document(doc, |document, matter| {
             let trail: Vec<Value> = matter.article().map(trail).unwrap_or_default();
             let heads: Vec<String> = document.heads().iter().map(ToString::to_string).collect();

@@ -1,27 +1,15 @@
 //! What a person reads of tickets: one, many, and the story of one.
 
-use jiff::civil::Date;
 use serde_json::{Value, json};
 use sync::id::DocId;
 
-use super::{Engine, hex, shown_time};
-use crate::changes;
+use super::{Engine, hex};
 use crate::content::Content;
-use crate::projection::{self, Typed};
+use crate::projection;
 use crate::request::{Failure, FailureKind, Language, Reply};
-use crate::search::MAX_TYPED;
 use crate::ticket::story::{self, story};
 use crate::ticket::times::times;
 use crate::ticket::{Folded, TicketMatter};
-
-/// Most rows of one listing.
-const MAX_ROWS: usize = 10_000;
-
-/// Most rows of what may be the same.
-const MAX_SIMILAR: usize = 50;
-
-/// For how long a ticket that has ended may still be the same as a call that comes: 30 days in milliseconds.
-const YOUNG: u64 = 30 * 86_400_000;
 
 impl Engine {
     pub(super) fn show(&mut self, id: &str, reveal: Option<&str>, user: Option<&str>) -> Reply {
@@ -55,37 +43,6 @@ impl Engine {
         self.show(&doc.to_string(), Some(reason), user)
     }
 
-    /// How the numbers of a day begin, of this site and its offices. Days are China's, as those of the numbers.
-    fn numbers_of(&self, day: Date) -> String {
-        format!("JT{:06}{}", self.me().site().code(), day.strftime("%Y%m%d"))
-    }
-
-    /// What was numbered here, by day, and today's by hour.
-    pub(super) fn volume(&mut self, days: usize) -> Reply {
-        let mut day = self.today()?;
-        let quarters = projection::by_quarter(self.store.connection(), &self.numbers_of(day))?;
-        let hours: Vec<u64> = quarters.chunks(4).map(|hour| hour.iter().sum()).collect();
-        let mut shown = Vec::new();
-        for _ in 0..days.min(31) {
-            let count = projection::count_numbered(self.store.connection(), &self.numbers_of(day))?;
-            shown.push(json!({ "day": day.to_string(), "count": count }));
-            match day.yesterday() {
-                Ok(before) => day = before,
-                Err(_) => break,
-            }
-        }
-        Ok(json!({ "days": shown, "hours": hours }))
-    }
-
-    /// What was numbered here on a day, by quarters of an hour.
-    pub(super) fn calls(&mut self, day: &str) -> Reply {
-        let day: Date = day.parse().map_err(|e| {
-            Failure::new(FailureKind::Usage, format!("`{day}` is no day")).because(e).hint("as in 2026-11-02")
-        })?;
-        let quarters = projection::by_quarter(self.store.connection(), &self.numbers_of(day))?;
-        Ok(json!({ "day": day.to_string(), "quarters": quarters.to_vec() }))
-    }
-
     pub(super) fn history(&mut self, id: &str, language: Language) -> Reply {
         let doc = self.find(id)?;
         let reference = self.reference.clone();
@@ -115,59 +72,10 @@ impl Engine {
         Ok(story)
     }
 
-    pub(super) fn list(&mut self, queue: &str, limit: usize, before: Option<i64>) -> Reply {
-        if let "overdue" | "due-soon" = queue {
-            return self.list_due(queue == "overdue", limit.min(MAX_ROWS), before).map(Value::from);
-        }
-        let me = self.me().site();
-        let rows = projection::list(self.store.connection(), me, queue, limit.min(MAX_ROWS), before)?;
-        rows.map(Value::from).ok_or_else(|| {
-            Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`"))
-                .hint(format!("queues: {}", projection::QUEUES.join(", ")))
-        })
-    }
-
-    pub(super) fn search(&mut self, text: &str, limit: usize) -> Reply {
-        self.index_all()?;
-        match projection::search(self.store.connection(), text, limit.min(MAX_ROWS))? {
-            Ok(rows) => Ok(Value::from(rows)),
-            Err(why) => Err(Failure::new(FailureKind::Usage, why)),
-        }
-    }
-
-    pub(super) fn similar(
-        &mut self,
-        text: &str,
-        plate: Option<&str>,
-        place: Option<&str>,
-        limit: usize,
-    ) -> Reply {
-        let typed = Typed { text, plate: plate.unwrap_or_default(), place: place.unwrap_or_default() };
-        if [typed.text, typed.plate, typed.place].iter().any(|part| part.len() > MAX_TYPED) {
-            return Err(Failure::new(
-                FailureKind::Usage,
-                format!("what is typed of a call has more than {MAX_TYPED} bytes"),
-            )
-            .hint("give its end: of a long text only that counts"));
-        }
-        self.index_all()?;
-        let since = shown_time(self.now.saturating_sub(YOUNG));
-        Ok(Value::from(projection::similar(self.store.connection(), typed, &since, limit.min(MAX_SIMILAR))?))
-    }
-
     /// A single command has no idle time later in which words that were put aside would be indexed.
-    fn index_all(&mut self) -> Result<(), Failure> {
+    pub(super) fn index_all(&mut self) -> Result<(), Failure> {
         while !self.idles && projection::catch_up(self.store.connection(), 1_000)? > 0 {}
         Ok(())
-    }
-
-    pub(super) fn changes(&mut self, after: Option<&str>, limit: usize) -> Reply {
-        changes::after(self.store.connection(), after, limit)?.ok_or_else(|| {
-            Failure::new(FailureKind::Gone, "this cursor does not fit what is here").hint(
-                "an older database was put back, or what came after it was dropped: read the tickets anew, and go on from a \
-                 cursor that is given without one",
-            )
-        })
     }
 
     pub(super) fn export(&mut self, after: Option<&str>, limit: usize) -> Reply {

@@ -6,15 +6,15 @@
 //!
 //! Grants' bytes lie in a file of their own (see `apart`), contents in a folder.
 //!
-//! Assumptions: one process writes (the database is locked exclusively, and a second process is told so); fsync
-//! does what it says. Errors in automatic checkpoints are swallowed by SQLite, so they are switched off and
+//! Assumptions: one process writes (`vault.db` is locked exclusively as long as the store is open, and a second process
+//! is told so); fsync does what it says. [`Sqlite::reader`] gives connections that read beside the one that writes. Errors in automatic checkpoints are swallowed by SQLite, so they are switched off and
 //! [`Sqlite::checkpoint`] reads its own result.
 
 use std::path::Path;
 
 use certs::{NodeName, Site};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, ffi, params};
 
 use super::{
     Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals,
@@ -109,6 +109,12 @@ impl From<rusqlite::Error> for StoreError {
         {
             return StoreError::Damaged(e.to_string());
         }
+        // The log's index, which readers share, lies in a file. SQLite does not say why it could not grow: a full disk is
+        // what happens. It holds nothing that lasts; on a broken disk the next write of the log fails, and says so.
+        let code = e.sqlite_error().map(|e| e.extended_code);
+        if let Some(ffi::SQLITE_IOERR_SHMOPEN | ffi::SQLITE_IOERR_SHMSIZE) = code {
+            return StoreError::Full(format!("the log's index cannot grow: {e}"));
+        }
         match e.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StoreError::Full(e.to_string()),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(e.to_string()),
@@ -163,17 +169,17 @@ fn after(prefix: &[u8]) -> Option<Vec<u8>> {
 impl Sqlite {
     /// Opens or makes the database at `path`; contents of files lie beside it, in `files`.
     pub fn open(path: &Path) -> Result<Sqlite> {
+        // First, for it holds the lock that keeps other processes out.
+        let apart = Apart::open(&path.with_file_name("vault.db"))?;
         let connection = Connection::open(path)?;
         connection.execute_batch(
-            "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
-             PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;
-             PRAGMA foreign_keys=OFF;",
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
+             PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF;",
         )?;
         keep_plans(&connection)?;
         Sqlite::prepare(&connection)?;
         connection.execute_batch(folder::TABLE)?;
         let counts = Counts::read(&connection)?;
-        let apart = Apart::open(&path.with_file_name("vault.db"))?;
         let folder = Folder::new(path.with_file_name("files"));
         let audiences = Audiences::default();
         let mut store = Sqlite { connection, apart, folder, audiences, counts, recent: None };
@@ -212,6 +218,23 @@ impl Sqlite {
     /// The connection, for tables that the caller keeps beside the store's own.
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// A connection that reads what is committed, whatever the one that writes does meanwhile: neither waits for the
+    /// other. While a reading lasts, the log that it began with cannot be used anew, and grows.
+    pub fn reader(&self) -> Result<Connection> {
+        let path = self
+            .connection
+            .path()
+            .ok_or_else(|| StoreError::Failed("the database has no file".to_owned()))?;
+        let reader = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        reader.execute_batch("PRAGMA query_only=ON; PRAGMA cache_size=-8000; PRAGMA temp_store=MEMORY;")?;
+        keep_plans(&reader)?;
+        reader.set_prepared_statement_cache_capacity(64);
+        Ok(reader)
     }
 
     /// Moves the write-ahead log into the database. Returns how many log pages are left because a reader still
@@ -974,6 +997,34 @@ mod tests {
         assert!(Sqlite::open(&path).is_err());
         drop(first);
         assert!(Sqlite::open(&path).is_ok(), "it has ended");
+    }
+
+    #[test]
+    fn a_reader_sees_what_is_committed_and_nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Sqlite::open(&dir.path().join("node.db")).unwrap();
+        let reader = store.reader().unwrap();
+        let seen = || -> Option<Vec<u8>> {
+            let mut query = reader.prepare_cached("SELECT value FROM meta WHERE key = 'k'").unwrap();
+            query.query_row([], |r| r.get(0)).optional().unwrap()
+        };
+        store.begin().unwrap();
+        store.put_meta("k", b"one").unwrap();
+        assert_eq!(seen(), None, "it is not committed");
+        store.commit().unwrap();
+        assert_eq!(seen().unwrap(), b"one");
+        // A reading that lasts sees one state, keeps nobody from writing, and only the log's pages after it from moving.
+        reader.execute_batch("BEGIN").unwrap();
+        assert_eq!(seen().unwrap(), b"one");
+        store.begin().unwrap();
+        store.put_meta("k", b"two").unwrap();
+        store.commit().unwrap();
+        assert_eq!(seen().unwrap(), b"one");
+        assert!(store.checkpoint().unwrap() > 0);
+        reader.execute_batch("COMMIT").unwrap();
+        assert_eq!(seen().unwrap(), b"two");
+        assert_eq!(store.checkpoint().unwrap(), 0);
+        assert!(reader.execute_batch("DELETE FROM meta").is_err(), "it only reads");
     }
 
     #[test]

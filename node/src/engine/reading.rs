@@ -1,0 +1,238 @@
+//! What is read from the projections alone: lists, search, volume, changes. It needs no document and writes nothing, so a
+//! connection of its own answers it beside the engine's thread.
+
+use std::sync::Arc;
+
+use certs::NodeName;
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::{Engine, shown_time};
+use crate::knowledge::catalogue;
+use crate::knowledge::find::{self, Asking};
+use crate::knowledge::request::KnowledgeRequest;
+use crate::projection::{self, Typed};
+use crate::reference::Reference;
+use crate::request::{Failure, FailureKind, Reply, Request};
+use crate::search::MAX_TYPED;
+use crate::{changes, china, deadline};
+
+/// Most rows of one listing, and of one of articles.
+const MAX_ROWS: usize = 10_000;
+const MAX_ARTICLES: usize = 1_000;
+
+/// Most rows of what may be the same, and of suggestions.
+const MAX_SIMILAR: usize = 50;
+
+/// For how long a ticket that has ended may still be the same as a call that comes: 30 days in milliseconds.
+const YOUNG: u64 = 30 * 86_400_000;
+
+/// One moment's look at the projections.
+pub(super) struct Reading<'a> {
+    pub(super) db: &'a Connection,
+    pub(super) me: NodeName,
+    pub(super) reference: &'a Reference,
+    /// Milliseconds since 1970 by the own clock.
+    pub(super) now: u64,
+}
+
+/// Reads what is committed, on any thread, while the engine's writes.
+pub struct Reader {
+    db: Connection,
+    me: NodeName,
+    reference: Arc<Reference>,
+}
+
+impl Reader {
+    /// Whether a reader can answer this.
+    pub fn reads(request: &Request) -> bool {
+        use KnowledgeRequest as K;
+        use Request as R;
+        match request {
+            R::List { .. } | R::Search { .. } | R::Similar { .. } | R::Volume { .. } | R::Calls { .. } => {
+                true
+            }
+            R::Knowledge(request) => matches!(request, K::List { .. } | K::Search { .. } | K::Suggest { .. }),
+            R::Changes { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Answers at this time (milliseconds since 1970, by the own clock). `None` to what it does not read, and when the disk
+    /// gives an error: the engine knows what to do then.
+    pub fn ask(&self, now_ms: u64, request: &Request) -> Option<Reply> {
+        let Reader { db, me, reference } = self;
+        let reading = Reading { db, me: *me, reference, now: now_ms };
+        let reply = match request {
+            Request::List { queue, limit, before } => reading.list(queue, *limit, *before),
+            Request::Search { text, limit } => reading.search(text, *limit),
+            Request::Similar { text, plate, place, limit } => {
+                reading.similar(text, plate.as_deref(), place.as_deref(), *limit)
+            }
+            Request::Volume { days } => reading.volume(*days),
+            Request::Calls { day } => reading.calls(day),
+            Request::Changes { after, limit } => reading.changes(after.as_deref(), *limit),
+            Request::Knowledge(KnowledgeRequest::List { queue, mine, limit }) => {
+                reading.articles(queue, *mine, *limit)
+            }
+            Request::Knowledge(KnowledgeRequest::Search { text, limit }) => {
+                reading.search_articles(text, *limit)
+            }
+            Request::Knowledge(KnowledgeRequest::Suggest { text, limit }) => reading.suggest(text, *limit),
+            _ => return None,
+        };
+        let answered = !matches!(&reply, Err(f) if !matches!(f.kind, FailureKind::Usage | FailureKind::Gone));
+        answered.then_some(reply)
+    }
+}
+
+impl Engine {
+    /// A reader of this node. It must have ended before the engine does.
+    pub fn reader(&self) -> Result<Reader, Failure> {
+        Ok(Reader { db: self.store.reader()?, me: self.me(), reference: self.reference.clone() })
+    }
+
+    /// The projections as the open transaction sees them.
+    pub(super) fn reading(&self) -> Reading<'_> {
+        Reading { db: self.store.connection(), me: self.me(), reference: &self.reference, now: self.now }
+    }
+}
+
+impl Reading<'_> {
+    /// This moment, as deadlines are compared with.
+    pub(super) fn moment(&self) -> Timestamp {
+        china::moment(self.now).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Today, as tickets are numbered and counted.
+    pub(super) fn today(&self) -> Result<Date, Failure> {
+        let now = china::moment(self.now);
+        now.map(china::day)
+            .ok_or_else(|| Failure::new(FailureKind::Failed, "this machine's date makes no sense"))
+    }
+
+    /// How the numbers of a day begin, of this site and its offices. Days are China's, as those of the numbers.
+    fn numbers_of(&self, day: Date) -> String {
+        format!("JT{:06}{}", self.me.site().code(), day.strftime("%Y%m%d"))
+    }
+
+    /// What was numbered here, by day, and today's by hour.
+    pub(super) fn volume(&self, days: usize) -> Reply {
+        let mut day = self.today()?;
+        let quarters = projection::by_quarter(self.db, &self.numbers_of(day))?;
+        let hours: Vec<u64> = quarters.chunks(4).map(|hour| hour.iter().sum()).collect();
+        let mut shown = Vec::new();
+        for _ in 0..days.min(31) {
+            let count = projection::count_numbered(self.db, &self.numbers_of(day))?;
+            shown.push(json!({ "day": day.to_string(), "count": count }));
+            match day.yesterday() {
+                Ok(before) => day = before,
+                Err(_) => break,
+            }
+        }
+        Ok(json!({ "days": shown, "hours": hours }))
+    }
+
+    /// What was numbered here on a day, by quarters of an hour.
+    pub(super) fn calls(&self, day: &str) -> Reply {
+        let day: Date = day.parse().map_err(|e| {
+            Failure::new(FailureKind::Usage, format!("`{day}` is no day")).because(e).hint("as in 2026-11-02")
+        })?;
+        let quarters = projection::by_quarter(self.db, &self.numbers_of(day))?;
+        Ok(json!({ "day": day.to_string(), "quarters": quarters.to_vec() }))
+    }
+
+    pub(super) fn list(&self, queue: &str, limit: usize, before: Option<i64>) -> Reply {
+        if let "overdue" | "due-soon" = queue {
+            return self.list_due(queue == "overdue", limit.min(MAX_ROWS), before);
+        }
+        let rows = projection::list(self.db, self.me.site(), queue, limit.min(MAX_ROWS), before)?;
+        rows.map(Value::from).ok_or_else(|| {
+            Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`"))
+                .hint(format!("queues: {}", projection::QUEUES.join(", ")))
+        })
+    }
+
+    /// Open tickets by their deadlines: those that are over, or those that end on the next working day or before.
+    fn list_due(&self, over: bool, limit: usize, after: Option<i64>) -> Reply {
+        let now = self.moment();
+        let (past, soon) = (china::shown(now), deadline::soon(&self.reference.calendar, now));
+        let soon = format!("{}~", china::shown(soon)); // its last second too
+        let between = if over { ("", past.as_str()) } else { (past.as_str(), soon.as_str()) };
+        Ok(Value::from(projection::due_between(self.db, between, limit, after)?))
+    }
+
+    pub(super) fn search(&self, text: &str, limit: usize) -> Reply {
+        match projection::search(self.db, text, limit.min(MAX_ROWS))? {
+            Ok(rows) => Ok(Value::from(rows)),
+            Err(why) => Err(Failure::new(FailureKind::Usage, why)),
+        }
+    }
+
+    pub(super) fn similar(
+        &self,
+        text: &str,
+        plate: Option<&str>,
+        place: Option<&str>,
+        limit: usize,
+    ) -> Reply {
+        let typed = Typed { text, plate: plate.unwrap_or_default(), place: place.unwrap_or_default() };
+        if [typed.text, typed.plate, typed.place].iter().any(|part| part.len() > MAX_TYPED) {
+            return Err(Failure::new(
+                FailureKind::Usage,
+                format!("what is typed of a call has more than {MAX_TYPED} bytes"),
+            )
+            .hint("give its end: of a long text only that counts"));
+        }
+        let since = shown_time(self.now.saturating_sub(YOUNG));
+        Ok(Value::from(projection::similar(self.db, typed, &since, limit.min(MAX_SIMILAR))?))
+    }
+
+    pub(super) fn changes(&self, after: Option<&str>, limit: usize) -> Reply {
+        changes::after(self.db, after, limit)?.ok_or_else(|| {
+            Failure::new(FailureKind::Gone, "this cursor does not fit what is here").hint(
+                "an older database was put back, or what came after it was dropped: read the tickets anew, and go on from a \
+                 cursor that is given without one",
+            )
+        })
+    }
+
+    /// Today and the last day of what is expiring.
+    pub(super) fn days(&self) -> Result<(String, String), Failure> {
+        let today = self.today()?;
+        let soon = today.checked_add(catalogue::SOON.days()).unwrap_or(today);
+        Ok((today.to_string(), soon.to_string()))
+    }
+
+    pub(super) fn articles(&self, queue: &str, mine: bool, limit: usize) -> Reply {
+        let (today, soon) = self.days()?;
+        let rows =
+            catalogue::list(self.db, self.me.site(), queue, mine, (&today, &soon), limit.min(MAX_ARTICLES))?;
+        rows.map(Value::from).ok_or_else(|| {
+            Failure::new(FailureKind::Usage, format!("there is no list `{}`", queue.chars().take(40).collect::<String>()))
+                .hint("lists: published, drafts, unreviewed, to-publish, expiring, expired, withdrawn, proposed, changed, all")
+        })
+    }
+
+    pub(super) fn search_articles(&self, text: &str, limit: usize) -> Reply {
+        let today = self.today()?.to_string();
+        let asking = Asking { me: self.me.site(), today: &today };
+        find::search(self.db, text, asking, limit.min(MAX_ARTICLES))?
+            .map(Value::from)
+            .map_err(|why| Failure::new(FailureKind::Usage, why))
+    }
+
+    pub(super) fn suggest(&self, text: &str, limit: usize) -> Reply {
+        if text.len() > MAX_TYPED {
+            return Err(Failure::new(
+                FailureKind::Usage,
+                format!("the text has more than {MAX_TYPED} bytes"),
+            ));
+        }
+        let today = self.today()?.to_string();
+        let asking = Asking { me: self.me.site(), today: &today };
+        Ok(Value::from(find::suggest(self.db, text, asking, limit.min(MAX_SIMILAR))?))
+    }
+}
