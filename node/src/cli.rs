@@ -10,6 +10,7 @@ mod files;
 mod findings;
 mod hook;
 mod import;
+mod import_table;
 mod init;
 mod kb;
 mod papers;

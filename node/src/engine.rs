@@ -530,6 +530,7 @@ impl Engine {
                 self.index_all()?;
                 self.reading().similar(text, plate.as_deref(), place.as_deref(), *limit)
             }
+            Request::Outside { number, limit } => self.reading().outside(number, *limit),
             Request::Lookup { phone, name, desk, reveal, user, limit } => {
                 let by = match (phone, name) {
                     (Some(phone), None) => (By::Phone, phone.as_str()),

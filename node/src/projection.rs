@@ -3,6 +3,7 @@
 //! Every row is a function of one document, so `hotline replica rebuild` reproduces the tables exactly. They live in
 //! the same transactions as the items they come from.
 
+mod outside;
 mod similar;
 mod text;
 
@@ -22,6 +23,7 @@ use crate::search::query;
 use crate::ticket::times::times;
 use crate::ticket::{Folded, TicketMatter};
 
+pub use outside::outside;
 pub use similar::{Typed, similar};
 pub use text::{catch_up, is_behind, waiting};
 
@@ -64,6 +66,7 @@ const CONFIDENTIAL: &str = "(举报人保密)";
 pub fn prepare(db: &Connection) -> Result<()> {
     add_columns(db)?;
     db.execute_batch(&TABLES.replace("{DONE}", DONE))?;
+    db.execute_batch(outside::TABLE)?;
     text::prepare(db)
 }
 
@@ -81,7 +84,7 @@ fn add_columns(db: &Connection) -> Result<()> {
 
 /// Forgets every row, before a rebuild.
 pub fn clear(db: &Connection) -> Result<()> {
-    db.execute_batch("DELETE FROM ticket; DELETE FROM ticket_count;")?;
+    db.execute_batch("DELETE FROM ticket; DELETE FROM ticket_count; DELETE FROM ticket_outside;")?;
     text::clear(db)
 }
 
@@ -151,6 +154,8 @@ pub struct Row {
     text: String,
     searched: [u8; 32],
     names: String,
+    /// Numbers that others gave to the matter, with blanks between.
+    outside: String,
 }
 
 impl Row {
@@ -169,6 +174,7 @@ impl Row {
         let urgency = content.facts.get("urgency").and_then(Value::as_str);
         let urgency = urgency.filter(|u| *u != Urgency::Ordinary.word()).unwrap_or_default();
         let text = searchable(folded, &content);
+        let outside = content.facts.get("external_numbers").and_then(Value::as_str).unwrap_or_default();
         Some(Row {
             number: folded.created.number.clone(),
             stands: (folded.stand.custodian.to_string(), stage.to_owned()),
@@ -185,6 +191,7 @@ impl Row {
             urgency: urgency.to_owned(),
             names: format!("{subject}\n{place}"),
             subject: subject.to_owned(),
+            outside: outside.to_owned(),
         })
     }
 }
@@ -239,6 +246,7 @@ pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing, referenc
         return Ok(()); // most edits change no words
     }
     let (Row { text, names, .. }, known) = (row, known.is_some());
+    outside::put(db, key, known, &row.outside)?;
     match indexing {
         Indexing::Later => text::put_aside(db, key, known, text, names),
         Indexing::Now => {

@@ -189,6 +189,13 @@ pub enum Request {
         /// At most so many.
         limit: usize,
     },
+    /// The tickets that bear a number which others gave to the matter: `id` and `number` of each.
+    Outside {
+        /// Exactly as they wrote it.
+        number: String,
+        /// At most so many.
+        limit: usize,
+    },
     /// The tickets of a caller, over the persons that this node can open: the shape of `List`, with `person` when a
     /// reason is given, which is logged.
     Lookup {
@@ -313,6 +320,7 @@ impl Request {
             Request::List { .. } => "list",
             Request::Search { .. } => "search",
             Request::Similar { .. } => "similar",
+            Request::Outside { .. } => "outside",
             Request::Lookup { .. } => "lookup",
             Request::Grant { .. } => "grant",
             Request::Erase { .. } => "erase",

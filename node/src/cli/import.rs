@@ -1,4 +1,4 @@
-//! `hotline ticket import`: calls from a file of JSON lines, however long it is.
+//! `hotline ticket import`: calls from a file of JSON lines, however long it is. Tables are `import_table`'s.
 //!
 //! The file is read a line at a time and sent in portions; a portion is durable as a whole when its answer comes. A
 //! line that makes no ticket is named with its number. Then either the import stops behind everything that stands
@@ -14,33 +14,44 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::import_table::{self, Manner};
 use super::{Session, show, unreadable};
-use crate::import::{NewTicket, Sample, SampleReader};
+use crate::import::{NewTicket, NewTicketError, Sample, SampleReader, is_table};
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Request};
 
 /// Tickets in one portion, at most.
-const PORTION: usize = 500;
+pub(super) const PORTION: usize = 500;
 
 /// Bytes of JSON in one portion, at most, give or take one ticket.
-const PORTION_BYTES: usize = 4 << 20;
+pub(super) const PORTION_BYTES: usize = 4 << 20;
 
 /// Bad lines that are told one by one.
-const TOLD: usize = 100;
+pub(super) const TOLD: usize = 100;
 
 /// The largest file that `ticket new --from` reads into memory, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// A file of JSON lines, of the shape of fixtures/samples.jsonl; `-` reads standard input.
+    /// A file of JSON lines, of the shape of fixtures/samples.jsonl, or a table: CSV or a workbook (xlsx), by its name's
+    /// end. `-` reads JSON lines from standard input.
     file: PathBuf,
     /// Leaves lines out that make no ticket, and ends with exit code 1 if there were any.
     #[arg(long)]
     keep_going: bool,
-    /// Begins with this line: where an earlier import stopped.
+    /// Begins with this line: where an earlier import stopped. A table needs none: rows that are in make no second ticket.
     #[arg(long, value_name = "LINE", default_value_t = 1)]
     from_line: usize,
+    /// The sheet of a workbook; else its first.
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
+    /// Writes what became of every row of a table into this CSV file.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Says what would become of every row of a table, and imports nothing.
+    #[arg(long)]
+    check: bool,
 }
 
 /// An import under way.
@@ -117,6 +128,19 @@ pub(super) fn import(
     user: &Option<String>,
     as_json: bool,
 ) -> Result<(), Failure> {
+    if is_table(&args.file) {
+        if args.from_line != 1 {
+            return Err(Failure::new(FailureKind::Usage, "a table needs no --from-line")
+                .hint("import it again: rows that are in make no second ticket"));
+        }
+        let (sheet, report) = (args.sheet.as_deref(), args.report.as_deref());
+        let manner = Manner { sheet, report, check: args.check };
+        return import_table::import(&args.file, &manner, dir, user, as_json);
+    }
+    if args.sheet.is_some() || args.report.is_some() || args.check {
+        return Err(Failure::new(FailureKind::Usage, "--sheet, --report and --check are for tables")
+            .hint("a table's name ends in .csv or .xlsx"));
+    }
     let (input, length) = open(&args.file)?;
     let reference = Reference::built_in();
     let bar = bar(length);
@@ -198,9 +222,9 @@ pub(super) fn import(
 }
 
 /// The sample as it is sent, with its size, once it is known to make a ticket.
-fn ticket(sample: Sample, reference: &Reference) -> Result<(Value, usize), String> {
-    let value = serde_json::to_value(&sample).map_err(|e| e.to_string())?;
-    NewTicket::from_sample(sample, reference).map_err(|e| e.to_string())?;
+pub(super) fn ticket(sample: Sample, reference: &Reference) -> Result<(Value, usize), NewTicketError> {
+    let value = serde_json::to_value(&sample).expect("texts are always written to memory");
+    NewTicket::from_sample(sample, reference)?;
     let bytes = value.to_string().len();
     Ok((value, bytes))
 }

@@ -55,7 +55,7 @@ impl Reader {
                 true
             }
             R::Knowledge(request) => matches!(request, K::List { .. } | K::Search { .. } | K::Suggest { .. }),
-            R::Changes { .. } => true,
+            R::Changes { .. } | R::Outside { .. } => true,
             _ => false,
         }
     }
@@ -71,6 +71,7 @@ impl Reader {
             Request::Similar { text, plate, place, limit } => {
                 reading.similar(text, plate.as_deref(), place.as_deref(), *limit)
             }
+            Request::Outside { number, limit } => reading.outside(number, *limit),
             Request::Volume { days } => reading.volume(*days),
             Request::Calls { day } => reading.calls(day),
             Request::Changes { after, limit } => reading.changes(after.as_deref(), *limit),
@@ -188,6 +189,11 @@ impl Reading<'_> {
         }
         let since = shown_time(self.now.saturating_sub(YOUNG));
         Ok(Value::from(projection::similar(self.db, typed, &since, limit.min(MAX_SIMILAR))?))
+    }
+
+    /// The tickets that bear a number of others.
+    pub(super) fn outside(&self, number: &str, limit: usize) -> Reply {
+        Ok(Value::from(projection::outside(self.db, number, limit.min(MAX_ROWS))?))
     }
 
     pub(super) fn changes(&self, after: Option<&str>, limit: usize) -> Reply {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! JSON lines --SampleReader--> (line, Sample) --NewTicket::from_sample--> NewTicket --> whoever makes documents
+//! CSV, xlsx  --Sheet-------->  (row, Sample)  --'
 //! ```
 //!
 //! A line is read, checked and capped here; numbering, sealing the caller's data and writing the document are
@@ -11,7 +12,9 @@
 mod mask;
 mod new_ticket;
 mod samples;
+mod sheet;
 
 pub use mask::mask_phones;
 pub use new_ticket::{Caller, NewTicket, NewTicketError, Urgency};
 pub use samples::{MAX_LINE, Sample, SampleError, SampleReader};
+pub use sheet::{RowError, Sheet, SheetError, is_table};

@@ -12,6 +12,7 @@
 //! redirects.csv         number,name,scope,mode                      hotlines that are not ours
 //! holidays.csv          date,kind,name                              days off, and weekends that are worked
 //! time_limits.csv       version,business,...,amount,unit,basis      how long a ticket may take
+//! import_columns.csv    column,field                                how others call the columns of their tables
 //! ```
 //!
 //! Nothing here decides: tier and superior of a site are functions of its name ([`certs::Site`]), and a table that
@@ -20,6 +21,7 @@
 mod calendar;
 mod categories;
 mod centres;
+mod columns;
 mod divisions;
 mod limits;
 mod redirects;
@@ -33,6 +35,7 @@ use certs::Site;
 pub use calendar::{Calendar, Exception};
 pub use categories::{Categories, Category, CategoryCode, CategoryError, CategoryKind};
 pub use centres::{Centre, CentreKind, Centres};
+pub use columns::Columns;
 pub use divisions::{Division, DivisionCode, DivisionCodeError, Divisions, Level, Place};
 pub use limits::{Limit, Limits, Matter, Unit};
 pub use redirects::{Redirect, RedirectMode, Redirects};
@@ -59,6 +62,8 @@ pub struct Reference {
     pub calendar: Calendar,
     /// How long tickets may take.
     pub limits: Limits,
+    /// How other systems call the columns of their tables.
+    pub columns: Columns,
     /// A fingerprint of the tables that deadlines follow: when it changes they are computed anew.
     pub rules: [u8; 32],
 }
@@ -109,6 +114,10 @@ impl Reference {
             )?)?,
             calendar: Calendar::parse(&holidays)?,
             limits: Limits::parse(&time_limits)?,
+            columns: Columns::parse(&source(
+                "import_columns.csv",
+                include_str!("../../../fixtures/import_columns.csv"),
+            )?)?,
             rules: *blake3::hash(&[holidays.hash(), time_limits.hash()].concat()).as_bytes(),
         })
     }

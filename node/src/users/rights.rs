@@ -242,6 +242,7 @@ pub fn needs(request: &Request) -> &'static [Right] {
         Request::List { .. }
         | Request::Search { .. }
         | Request::Similar { .. }
+        | Request::Outside { .. }
         | Request::Changes { .. }
         | Request::Conflicts => &[Read],
         Request::Lookup { desk: true, .. } => &[Read, LookUp, Reveal, Confidential],
@@ -338,6 +339,7 @@ pub fn is_audited(request: &Request) -> bool {
         | Request::List { .. }
         | Request::Search { .. }
         | Request::Similar { .. }
+        | Request::Outside { .. }
         | Request::Changes { .. }
         | Request::Conflicts
         | Request::Status

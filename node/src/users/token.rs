@@ -91,6 +91,7 @@ impl Scope {
             | Request::List { .. }
             | Request::Search { .. }
             | Request::Similar { .. }
+            | Request::Outside { .. }
             | Request::Changes { .. }
             | Request::Conflicts => Some(Scope::TicketsRead),
             Request::New { .. } | Request::Act { .. } | Request::Note { .. } => Some(Scope::TicketsWrite),
