@@ -1,7 +1,8 @@
 //! Who works at a node's desk: accounts, what each may ask for, sessions, and a log of what they did.
 //!
 //! ```text
-//! DIR/desk.db      accounts, sessions, failed attempts, drafts, the audit log; tokens of programs, and answers to them; hooks
+//! DIR/desk.db      accounts, sessions, failed attempts, drafts, the audit log; tokens of programs, and answers to them; hooks;
+//!                  the secret of query codes
 //! DIR/audit.head   the newest line of the audit log, beside it for the day when its end is cut off
 //! ```
 //!
@@ -18,6 +19,7 @@ mod draft;
 mod hook;
 mod password;
 pub mod rights;
+mod secret;
 mod session;
 mod throttle;
 mod token;
@@ -46,7 +48,7 @@ use crate::request::{Failure, FailureKind};
 pub const DATABASE: &str = "desk.db";
 
 /// The version of the tables.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
 /// How long a change waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -103,7 +105,7 @@ impl Users {
                     tx.execute_batch(tables)?;
                 }
             }
-            1 | 2 | SCHEMA => {}
+            1..=SCHEMA => {}
             other => {
                 return Err(Failure::new(
                     FailureKind::Configuration,
@@ -118,6 +120,9 @@ impl Users {
         }
         if version < 3 {
             tx.execute_batch(hook::TABLES)?;
+        }
+        if version < 4 {
+            tx.execute_batch(secret::TABLES)?;
         }
         if version != SCHEMA {
             tx.pragma_update(None, "user_version", SCHEMA)?;

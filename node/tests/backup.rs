@@ -31,6 +31,7 @@ fn a_node_comes_back_from_a_backup_both_ways() {
         std::fs::create_dir(format!("{city}/reference")).unwrap();
         std::fs::write(format!("{city}/reference/time_limits.csv"), table).unwrap();
         json(&["user", "add", "li", "--role", "auditor", "--dir", &city]);
+        let code = json(&["ticket", "code", id, "--dir", &city]);
         let said = json(&["backup", &dest, "--dir", &city]);
         assert_eq!((said["verified"].as_bool(), said["sealed"].as_bool()), (Some(true), Some(false)));
         // What came later is not in it.
@@ -43,6 +44,12 @@ fn a_node_comes_back_from_a_backup_both_ways() {
         let back = json(&["restore", &dest, "--dir", &again]);
         assert_eq!((back["node"].as_str(), back["vault"].as_bool()), (Some("370100"), Some(true)));
         assert_eq!(listed(&again), [ticket["number"].as_str().unwrap()]);
+        assert_eq!(code["code"].as_str().unwrap().len(), 9, "{code}");
+        assert_eq!(
+            json(&["ticket", "code", id, "--dir", &again]),
+            code,
+            "a code that somebody wrote down holds"
+        );
         let shown = json(&["ticket", "show", id, "--reveal", "回访", "--user", "li", "--dir", &again]);
         assert_eq!(shown["person"]["phone"], "13800000001");
         let before = json(&["ticket", "show", id, "--dir", &city]);

@@ -216,6 +216,8 @@ fn a_ticket_lives_its_whole_life_through_forms() {
             && !page.body.contains("13900000002")
     );
     let id = page.body.split("/events?ticket=").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let code = json(&["ticket", "code", &id, "--dir", &town.at("370100")]);
+    assert!(page.body.contains(code["code"].as_str().unwrap()), "an agent can read the code to the caller");
     agent.get("/queue/held").is(200).says("出租车拒载").says("紧急").says("办理中");
     let earlier = agent.post("/new", &[("caller_phone", "138 0000 0001"), ("then", "lookup")]).is(200);
     assert!(earlier.body.contains("出租车拒载"), "the caller's earlier tickets show: {}", earlier.body);

@@ -123,6 +123,11 @@ pub(super) enum Ticket {
         #[arg(long, value_enum, default_value_t = Lang::Zh)]
         lang: Lang,
     },
+    /// The query code of a ticket: with its number a caller is told how it stands, on the public page of this node.
+    Code {
+        /// Id, unambiguous prefix or number.
+        id: String,
+    },
     /// Attaches a file, sealed under the ticket's key. Its name is read by everybody who holds the ticket, unless the
     /// ticket is confidential.
     Attach {
@@ -413,6 +418,7 @@ impl Ticket {
                 show::ticket(&shown, cli.json);
                 return Ok(());
             }
+            Ticket::Code { id } => return code(cli, id),
             Ticket::Choices { id, lang } => {
                 let choices = cli.ask(&Request::Choices { id: id.clone(), language: lang.language() })?;
                 show::choices(&choices, cli.json);
@@ -505,6 +511,21 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
         }
     }
     cli.print(if one { &made[0] } else { &made });
+    Ok(())
+}
+
+/// Prints number and query code of a ticket that is here.
+fn code(cli: &Cli, id: &str) -> Result<(), Failure> {
+    let shown = cli.ask(&Request::Show { id: id.to_owned(), reveal: None, user: cli.user.clone() })?;
+    let number = shown["number"].as_str().and_then(|number| number.parse().ok()).ok_or_else(|| {
+        Failure::new(
+            FailureKind::NeedsPerson,
+            "this ticket has no number that counts, so it has no query code",
+        )
+        .hint("its beginning does not count, or a newer version numbered it: `hotline ticket show`")
+    })?;
+    let code = super::user::open(&cli.dir()?)?.query_secret()?.code(number);
+    cli.print(&json!({ "id": shown["id"], "number": shown["number"], "code": code.to_string() }));
     Ok(())
 }
 

@@ -115,6 +115,8 @@ words! {
     days_ago: "天前", "days ago";
     held_by_now: "现在由谁承办", "Who holds it now";
     taken_by: "受理单位", "Taken by";
+    query_code: "查询码", "Query code";
+    query_code_hint: "来电人凭工单号和查询码可上网查询进度", "with it and the number the caller looks up how it stands";
     waiting_for: "等待签收：", "waiting for";
     confidential: "举报人保密", "Confidential reporter";
     confidential_note: "举报人身份和内容已加密，仅保密席可以在说明理由后查看。", "Who made this report, and what was said, is sealed: only the confidential desk sees it, for a reason.";

@@ -19,10 +19,12 @@
 //! erasure   the mark that the caller's data is erased
 //! times     the facts of the clock as plain data
 //! number    the number that a caller is given
+//! code      what a caller shows beside it to be told how the ticket stands
 //! matter    all of it as `sync` sees a document: the gate's rules and the audience
 //! ```
 
 pub mod audience;
+pub mod code;
 pub mod confirm;
 mod custody;
 pub mod entitle;

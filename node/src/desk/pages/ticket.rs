@@ -61,7 +61,11 @@ async fn given(
     let choices = app.ask(who, Request::Choices { id: id.clone(), language }).await?;
     let list = FileRequest::List { id, reveal: None, user: None };
     let files = app.ask(who, Request::File(list)).await?;
-    Ok(Given { shown, history, choices, files, revealed })
+    let code = match shown["number"].as_str().and_then(|number| number.parse().ok()) {
+        Some(number) => app.on_users(move |users| Ok(users.query_secret()?.code(number).to_string())).await?,
+        None => String::new(),
+    };
+    Ok(Given { shown, history, choices, files, revealed, code })
 }
 
 async fn page(

@@ -55,6 +55,8 @@ pub(super) struct Given {
     pub(super) choices: Value,
     pub(super) files: Value,
     pub(super) revealed: bool,
+    /// The query code.
+    pub(super) code: String,
 }
 
 pub(super) struct Pair {
@@ -135,6 +137,7 @@ pub(super) struct Ticket {
     f: Frame,
     id: String,
     number: String,
+    code: String,
     counted: bool,
     stage: &'static str,
     class: String,
@@ -205,6 +208,7 @@ impl Ticket {
         let confidential = shown["confidential"] == true;
         Ticket {
             number: text(&shown["number"]),
+            code: given.code.clone(),
             counted: shown["not_counted"] != true,
             stage: w.stage(&text(&shown["stage"])),
             class: text(&shown["stage"]).replace('_', "-"),
