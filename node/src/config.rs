@@ -23,6 +23,7 @@ use sync::quic::Congestion;
 use crate::desk::DeskOptions;
 use crate::files::FileLimits;
 use crate::log::LogOptions;
+use crate::public::PublicOptions;
 use crate::request::{Failure, FailureKind};
 use keys::{KEYS, Key, PEERS};
 
@@ -78,6 +79,8 @@ pub struct Config {
     pub files: FileLimits,
     /// Where agents work in their browsers, if anywhere.
     pub desk: DeskOptions,
+    /// Where citizens come in with their browsers, if anywhere.
+    pub public: PublicOptions,
     /// After how many days what callers said of themselves, and their recordings, are erased; never if `None`.
     pub retention: Option<u32>,
     /// What is logged, and how.
@@ -145,6 +148,9 @@ impl Config {
         if let Err(why) = config.desk.check() {
             problems.push(format!("{}: {why}", config.origin("desk.listen")));
         }
+        if let Err(why) = config.public.check() {
+            problems.push(format!("{}: {why}", config.origin("public.listen")));
+        }
         if problems.is_empty() {
             return Ok(config);
         }
@@ -167,6 +173,7 @@ impl Config {
             http: None,
             files: FileLimits::default(),
             desk: DeskOptions::default(),
+            public: PublicOptions::default(),
             retention: None,
             log: LogOptions::default(),
             file: None,

@@ -35,6 +35,7 @@ use crate::desk::{Desk, DeskOptions};
 use crate::engine::{Engine, Options};
 use crate::files::FileLimits;
 use crate::hooks::{Counts, Hooks};
+use crate::public::{Door, PublicOptions};
 use crate::request::{Failure, FailureKind, Reply, Request};
 use readers::Readers;
 
@@ -58,6 +59,8 @@ pub struct RunOptions {
     pub files: FileLimits,
     /// Where agents work in their browsers, if anywhere.
     pub desk: DeskOptions,
+    /// Where citizens come in with their browsers, if anywhere.
+    pub public: PublicOptions,
     /// After how many days callers' data of ended tickets is erased; never if `None`.
     pub retention: Option<u32>,
 }
@@ -97,6 +100,7 @@ pub struct Node {
     socket: PathBuf,
     changes: broadcast::Sender<Arc<Changes>>,
     desk: Option<Arc<Desk>>,
+    door: Option<Arc<Door>>,
     hooks: Option<Arc<Hooks>>,
     /// What became of what hooks were told.
     told: Arc<Counts>,
@@ -181,6 +185,7 @@ impl Node {
             socket,
             changes,
             desk: None,
+            door: None,
             hooks: None,
             told: Arc::default(),
         };
@@ -189,8 +194,13 @@ impl Node {
             health::serve(address, node.clone()).await?;
         }
         if options.desk.listen.is_some() {
-            node.desk =
-                Some(Arc::new(Desk::start(&options.desk, &options.dir, node.clone(), reference).await?));
+            node.desk = Some(Arc::new(
+                Desk::start(&options.desk, &options.dir, node.clone(), reference.clone()).await?,
+            ));
+        }
+        if options.public.listen.is_some() {
+            node.door =
+                Some(Arc::new(Door::start(&options.public, &options.dir, node.clone(), reference).await?));
         }
         node.hooks = Some(Arc::new(Hooks::start(&options.dir, node.clone(), node.told.clone())));
         tokio::spawn(async move {
@@ -234,6 +244,9 @@ impl Node {
     pub async fn stop(self) {
         if let Some(desk) = &self.desk {
             desk.stop().await;
+        }
+        if let Some(door) = &self.door {
+            door.stop().await;
         }
         if let Some(hooks) = &self.hooks {
             hooks.stop().await;

@@ -23,6 +23,7 @@ use crate::engine::{Engine, IDENTITY};
 use crate::files::FileLimits;
 use crate::hex::hex;
 use crate::knowledge::request::KnowledgeRequest;
+use crate::public::PublicOptions;
 use crate::request::{Act, Failure, FailureKind, Language, Request};
 use crate::users::{Role, Users};
 pub use page::ACCOUNT;
@@ -83,6 +84,7 @@ impl Demo {
                 congestion: Congestion::Bbr,
                 files: FileLimits::default(),
                 desk: DeskOptions { listen: desks.then(|| address(*node)), ..DeskOptions::default() },
+                public: PublicOptions::default(),
                 retention: None,
             };
             nodes.insert(*node, Node::start(options).await?);

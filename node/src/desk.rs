@@ -38,6 +38,13 @@ use tokio::task::JoinHandle;
 
 pub use options::{DeskOptions, names};
 
+// What the public door is built of too.
+pub(crate) use assets::{ASSETS, ICON, STYLE, named};
+pub(crate) use certificate::Keeper;
+pub(crate) use forms::Fields;
+pub(crate) use guard::comes_from_elsewhere;
+pub(crate) use listen::{Client, serve};
+
 use crate::daemon::Node;
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind};

@@ -34,6 +34,7 @@ mod reading;
 mod restored;
 mod retention;
 mod side_by_side;
+mod told;
 mod verify;
 mod view;
 
@@ -514,6 +515,7 @@ impl Engine {
             Request::Bundle(request) => self.bundle(request),
             Request::Knowledge(request) => self.knowledge(request),
             Request::Show { id, reveal, user } => self.show(id, reveal.as_deref(), user.as_deref()),
+            Request::Told { number } => self.told_caller(*number),
             Request::History { id, language } => self.history(id, *language),
             Request::Choices { id, language } => self.choices(id, *language),
             Request::Reveal { id, reason, desk, user } => {

@@ -22,6 +22,7 @@ pub mod log;
 pub mod others;
 pub mod plan;
 pub mod projection;
+pub mod public;
 pub mod reference;
 pub mod request;
 pub mod roll;

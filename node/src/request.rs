@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::bundles::BundleRequest;
 use crate::files::FileRequest;
 use crate::knowledge::request::KnowledgeRequest;
+use crate::ticket::number::TicketNumber;
 
 /// An action on a ticket that a person takes: an entry of the trail, in words of the command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +119,12 @@ pub enum Request {
         reveal: Option<String>,
         /// Who asks.
         user: Option<String>,
+    },
+    /// What a ticket's caller is told of it: `{"number","stage","taken_at","held_by","due","paused","answers":[{"at","text"}]}`.
+    /// Nothing that the caller or anybody else said is in it, no person, no note; answers are masked.
+    Told {
+        /// The number.
+        number: TicketNumber,
     },
     /// The story: `{"lines":[{"entry","at","text","mark"}]}`; the closing lines have no entry.
     History {
@@ -312,6 +319,7 @@ impl Request {
             Request::Bundle(_) => "bundle",
             Request::Knowledge(_) => "knowledge",
             Request::Show { .. } => "show",
+            Request::Told { .. } => "told",
             Request::History { .. } => "history",
             Request::Choices { .. } => "choices",
             Request::Reveal { .. } => "reveal",

@@ -54,6 +54,7 @@ async fn start(
         congestion,
         files: FileLimits::default(),
         desk: node::desk::DeskOptions::default(),
+        public: node::public::PublicOptions::default(),
         retention: None,
     };
     Node::start(options).await.unwrap()

@@ -54,6 +54,22 @@ pub(super) struct RunArgs {
     /// Its key, as PEM [env: HOTLINE_DESK_KEY].
     #[arg(long, value_name = "FILE")]
     desk_key: Option<String>,
+    /// Where citizens file and look up in their browsers (TCP), or `off` [default: off] [env: HOTLINE_PUBLIC].
+    #[arg(long, value_name = "ADDR")]
+    public: Option<String>,
+    /// The reverse proxies before the public page, between commas: only what these say of a client's address is believed
+    /// [env: HOTLINE_PUBLIC_PROXIES].
+    #[arg(long, value_name = "IP,...")]
+    public_proxies: Option<String>,
+    /// Most tickets that are taken by the public page in an hour [default: 200] [env: HOTLINE_PUBLIC_PER_HOUR].
+    #[arg(long, value_name = "NUMBER")]
+    public_per_hour: Option<String>,
+    /// A certificate chain for the public page, as PEM, where no proxy speaks HTTPS for it [env: HOTLINE_PUBLIC_CERTIFICATE].
+    #[arg(long, value_name = "FILE")]
+    public_certificate: Option<String>,
+    /// Its key, as PEM [env: HOTLINE_PUBLIC_KEY].
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<String>,
     /// What is logged: a level, or several for parts of the program [env: HOTLINE_LOG].
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -76,6 +92,11 @@ impl RunArgs {
             ("desk.names", &self.desk_names),
             ("desk.certificate", &self.desk_certificate),
             ("desk.key", &self.desk_key),
+            ("public.listen", &self.public),
+            ("public.proxies", &self.public_proxies),
+            ("public.per_hour", &self.public_per_hour),
+            ("public.certificate", &self.public_certificate),
+            ("public.key", &self.public_key),
             ("links.congestion", &self.congestion),
             ("files.rate", &self.files_rate),
             ("files.max_size", &self.files_max_size),
@@ -147,6 +168,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
         congestion: config.congestion,
         files: config.files,
         desk: config.desk,
+        public: config.public,
         retention: config.retention,
     };
     runtime()?.block_on(async {

@@ -8,6 +8,7 @@ use sync::quic::CongestionError;
 use super::Config;
 use crate::desk;
 use crate::log;
+use crate::public;
 
 /// What a peer's key begins with.
 pub(super) const PEERS: &str = "peers.";
@@ -153,6 +154,58 @@ pub const KEYS: &[Key] = &[
         default: "",
         set: |c, text| {
             c.desk.key = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from);
+            Ok(())
+        },
+    },
+    Key {
+        name: "public.listen",
+        flag: "--public",
+        variable: "HOTLINE_PUBLIC",
+        default: "off",
+        set: |c, text| {
+            c.public.listen = match text {
+                "off" => None,
+                text => Some(address(text)?),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "public.proxies",
+        flag: "--public-proxies",
+        variable: "HOTLINE_PUBLIC_PROXIES",
+        default: "",
+        set: |c, text| public::proxies(text).map(|proxies| c.public.proxies = proxies),
+    },
+    Key {
+        name: "public.per_hour",
+        flag: "--public-per-hour",
+        variable: "HOTLINE_PUBLIC_PER_HOUR",
+        default: "200",
+        set: |c, text| {
+            let number = text.parse().ok().filter(|n| (1..=public::MOST_PER_HOUR).contains(n));
+            c.public.per_hour = number
+                .ok_or_else(|| format!("`{text}` is not a number from 1 to {}", public::MOST_PER_HOUR))?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "public.certificate",
+        flag: "--public-certificate",
+        variable: "HOTLINE_PUBLIC_CERTIFICATE",
+        default: "",
+        set: |c, text| {
+            c.public.certificate = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from);
+            Ok(())
+        },
+    },
+    Key {
+        name: "public.key",
+        flag: "--public-key",
+        variable: "HOTLINE_PUBLIC_KEY",
+        default: "",
+        set: |c, text| {
+            c.public.key = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from);
             Ok(())
         },
     },

@@ -9,22 +9,23 @@ use axum::response::{IntoResponse, Response};
 
 /// The addresses of the files.
 #[derive(Debug)]
-pub(super) struct Assets {
-    pub(super) style: String,
+pub(crate) struct Assets {
+    pub(crate) style: String,
     pub(super) script: String,
-    pub(super) icon: String,
+    pub(crate) icon: String,
 }
 
-const STYLE: &str = include_str!("../../assets/desk.css");
+pub(crate) const STYLE: &str = include_str!("../../assets/desk.css");
 const SCRIPT: &str = include_str!("../../assets/desk.js");
-const ICON: &str = include_str!("../../assets/desk.svg");
+pub(crate) const ICON: &str = include_str!("../../assets/desk.svg");
 
-fn named(content: &str, end: &str) -> String {
+/// The address of a file with this content.
+pub(crate) fn named(content: &str, end: &str) -> String {
     format!("/assets/{}.{end}", &blake3::hash(content.as_bytes()).to_hex()[..16])
 }
 
 /// Their addresses.
-pub(super) static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
+pub(crate) static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     style: named(STYLE, "css"),
     script: named(SCRIPT, "js"),
     icon: named(ICON, "svg"),

@@ -61,7 +61,7 @@ enum Source {
 }
 
 /// Holds the certificate that is shown, and renews it.
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     source: Source,
     current: RwLock<(u64, Arc<CertifiedKey>)>,
 }
@@ -81,7 +81,7 @@ impl ResolvesServerCert for Keeper {
 
 impl Keeper {
     /// Reads the operator's certificate, or makes one, and at the first start the authority for it.
-    pub(super) fn open(options: &DeskOptions, dir: &Path, me: NodeName) -> Result<Arc<Keeper>, Failure> {
+    pub(crate) fn open(options: &DeskOptions, dir: &Path, me: NodeName) -> Result<Arc<Keeper>, Failure> {
         let source = match (&options.certificate, &options.key) {
             (Some(certificate), Some(key)) => Source::Files(certificate.clone(), key.clone()),
             _ => authority(&dir.join(FOLDER), options.certified(), me)?,
@@ -104,7 +104,7 @@ impl Keeper {
                 *current = (now, Arc::new(certified));
             }
             Err(failure) => {
-                tracing::error!(%failure, causes = ?failure.causes, "the desk keeps its old certificate")
+                tracing::error!(%failure, causes = ?failure.causes, "the old certificate is kept")
             }
         }
     }
@@ -115,12 +115,12 @@ impl Source {
         let provider = ring::default_provider();
         match self {
             Source::Files(certificate, key) => {
-                let what = format!("the desk's certificate {} cannot be used", certificate.display());
+                let what = format!("the certificate {} cannot be used", certificate.display());
                 let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
                     .and_then(Iterator::collect)
                     .map_err(|e| failed(&what, e))?;
                 let key = PrivateKeyDer::from_pem_file(key)
-                    .map_err(|e| failed(&format!("the desk's key {} cannot be used", key.display()), e))?;
+                    .map_err(|e| failed(&format!("the key {} cannot be used", key.display()), e))?;
                 CertifiedKey::from_der(chain, key, &provider).map_err(|e| failed(&what, e))
             }
             Source::Authority { certificate, key, names } => {

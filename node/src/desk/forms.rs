@@ -8,11 +8,11 @@ const MAX_FIELDS: usize = 100;
 
 /// The fields of a form, as they came.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fields(Vec<(String, String)>);
+pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     /// Reads a body; `None` when it has too many fields. Line ends become those of everywhere else.
-    pub(super) fn read(body: &[u8]) -> Option<Fields> {
+    pub(crate) fn read(body: &[u8]) -> Option<Fields> {
         let mut fields = Vec::new();
         for (name, value) in form_urlencoded::parse(body) {
             if fields.len() == MAX_FIELDS {
@@ -24,7 +24,7 @@ impl Fields {
     }
 
     /// What stands in a field, without blanks around it; empty when it is not there.
-    pub(super) fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.trim())
     }
 

@@ -96,7 +96,7 @@ pub(super) const SESSION: &str = "hotline";
 
 /// Whether a browser says that another site sent this. Those that say nothing are old; their form's token decides. Under
 /// our own policy of no referrer, browsers give `null` as the origin of a form of ours.
-pub(super) fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
+pub(crate) fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
         return true;

@@ -36,7 +36,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Client(pub(super) IpAddr);
+pub(crate) struct Client(pub(crate) IpAddr);
 
 /// Connections by address.
 #[derive(Clone, Default)]
@@ -70,7 +70,7 @@ impl Drop for Counted {
 }
 
 /// Serves until it is to stop; then takes nobody in, and waits a little for what was asked.
-pub(super) async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     keeper: Option<Arc<Keeper>>,
     router: Router,

@@ -219,6 +219,7 @@ words! {
     fact_object_person: "被反映人", "Person";
     fact_urgency: "紧急程度", "Urgency";
     fact_external_numbers: "外部编号", "Other numbers";
+    fact_filed_as: "网上选择的类别", "Filed by the public page as";
     person_name: "姓名", "Name";
     person_phone: "电话", "Telephone";
     person_address: "地址", "Address";
@@ -531,6 +532,7 @@ impl Words {
             "object_person" => self.fact_object_person,
             "urgency" => self.fact_urgency,
             "external_numbers" => self.fact_external_numbers,
+            "x.filed_as" => self.fact_filed_as,
             other => other.strip_prefix("x.").unwrap_or(other),
         }
     }

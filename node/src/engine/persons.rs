@@ -117,7 +117,8 @@ impl Engine {
             .map_err(|e| Failure::new(FailureKind::Integrity, "the caller's data does not read").because(e))
     }
 
-    fn person(&mut self, doc: DocId, desk: bool) -> Result<Map<String, Value>, Failure> {
+    /// The caller as said; empty when nothing was. It is for this node itself: whom it is shown to is asked before.
+    pub(super) fn person(&mut self, doc: DocId, desk: bool) -> Result<Map<String, Value>, Failure> {
         self.part(doc, desk, Part::Person)
     }
 

@@ -93,6 +93,24 @@ impl Users {
         })
     }
 
+    /// Whether something is kept under a key, or it is taken.
+    pub fn has_answer(&self, token: i64, key: &str) -> Result<bool, Failure> {
+        let db = self.db();
+        let mut query = db.prepare_cached("SELECT 1 FROM answer WHERE token = ?1 AND key = ?2")?;
+        Ok(query.exists(params![token, key])?)
+    }
+
+    /// How many keys were taken since a time and not given up, and when the first of them was.
+    pub fn answers_since(&self, token: i64, since: u64) -> Result<(u64, Option<u64>), Failure> {
+        let db = self.db();
+        let mut query =
+            db.prepare_cached("SELECT count(*), min(at) FROM answer WHERE at > ?2 AND token = ?1")?;
+        let counted = query.query_row(params![token, since as i64], |r| {
+            Ok((r.get::<_, i64>(0)? as u64, r.get::<_, Option<i64>>(1)?.map(|at| at as u64)))
+        })?;
+        Ok(counted)
+    }
+
     /// Keeps what was answered.
     pub fn answered(&self, token: i64, key: &str, answer: &Answer) -> Result<(), Failure> {
         self.change(|db| {

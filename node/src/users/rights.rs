@@ -233,7 +233,10 @@ pub fn needs(request: &Request) -> &'static [Right] {
             | KnowledgeRequest::Adopt { .. } => &[Read, Publish],
             KnowledgeRequest::Import { .. } | KnowledgeRequest::Export { .. } => &[Operate],
         },
-        Request::Show { reveal: None, .. } | Request::History { .. } | Request::Choices { .. } => &[Read],
+        Request::Show { reveal: None, .. }
+        | Request::Told { .. }
+        | Request::History { .. }
+        | Request::Choices { .. } => &[Read],
         // It opens confidential reports as well.
         Request::Show { reveal: Some(_), .. } | Request::Reveal { desk: true, .. } => {
             &[Read, Reveal, Confidential]
@@ -334,7 +337,8 @@ pub fn is_audited(request: &Request) -> bool {
                 | KnowledgeRequest::Show { .. }
                 | KnowledgeRequest::Diff { .. }
         ),
-        Request::History { .. }
+        Request::Told { .. }
+        | Request::History { .. }
         | Request::Choices { .. }
         | Request::List { .. }
         | Request::Search { .. }

@@ -162,6 +162,7 @@ pub async fn start(dir: &Path, listen: SocketAddr, peer: Option<(&str, SocketAdd
         congestion: sync::quic::Congestion::Bbr,
         files: Default::default(),
         desk: node::desk::DeskOptions::default(),
+        public: node::public::PublicOptions::default(),
         retention: None,
     };
     Node::start(options).await.expect("the node runs")

@@ -1,0 +1,184 @@
+//! How fast somebody may ask: a bucket for each address, and one for the guesses at each number, which fill steadily.
+//!
+//! ```text
+//! any page      120 at once, then 2 a second          of an address
+//! a new ticket   10 at once, then one in 2 minutes    of an address: many telephones share one
+//! a query        20 at once, then one in 30 seconds   of an address
+//! a wrong code   10 at once, then one in 6 minutes    of a number, from wherever
+//! ```
+//!
+//! They live in memory and are bounded; a restart forgets them. That costs nothing: a code has 31⁸ possibilities.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::ticket::number::TicketNumber;
+
+/// Most buckets of a sort. Past it full ones go, and of the others those that were not used for longest.
+const MAX_BUCKETS: usize = 20_000;
+
+/// How much comes at once, and how many seconds one more takes.
+#[derive(Clone, Copy)]
+struct Rule {
+    burst: f64,
+    every: f64,
+}
+
+/// Buckets of one rule.
+struct Buckets<K> {
+    rule: Rule,
+    all: Mutex<HashMap<K, (f64, Instant)>>,
+}
+
+impl<K: Hash + Eq> Buckets<K> {
+    fn new(burst: f64, every: f64) -> Buckets<K> {
+        Buckets { rule: Rule { burst, every }, all: Mutex::new(HashMap::new()) }
+    }
+
+    /// Takes one out of a bucket, or tells how long to wait.
+    fn take(&self, key: K, now: Instant) -> Result<(), Duration> {
+        let Rule { burst, every } = self.rule;
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_BUCKETS && !all.contains_key(&key) {
+            self.make_room(&mut all, now);
+        }
+        let (left, at) = all.entry(key).or_insert((burst, now));
+        *left = (*left + now.saturating_duration_since(*at).as_secs_f64() / every).min(burst);
+        *at = now;
+        if *left < 1.0 {
+            return Err(Duration::from_secs_f64((1.0 - *left) * every));
+        }
+        *left -= 1.0;
+        Ok(())
+    }
+
+    /// Puts one back that was taken for nothing.
+    fn give_back(&self, key: &K) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((left, _)) = all.get_mut(key) {
+            *left = (*left + 1.0).min(self.rule.burst);
+        }
+    }
+
+    fn make_room(&self, all: &mut HashMap<K, (f64, Instant)>, now: Instant) {
+        let Rule { burst, every } = self.rule;
+        all.retain(|_, (left, at)| *left + now.saturating_duration_since(*at).as_secs_f64() / every < burst);
+        if all.len() > MAX_BUCKETS / 2 {
+            let mut used: Vec<Instant> = all.values().map(|(_, at)| *at).collect();
+            let middle = used.len() / 2;
+            let (_, median, _) = used.select_nth_unstable(middle);
+            let median = *median;
+            all.retain(|_, (_, at)| *at > median);
+        }
+    }
+}
+
+/// Whoever has an IPv6 address has 2⁶⁴ of them: the network counts.
+fn subject(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u128::from(address.to_ipv6_mapped()),
+        IpAddr::V6(address) => u128::from(address) >> 64 << 64,
+    }
+}
+
+/// All that is counted.
+pub(super) struct Pace {
+    asked: Buckets<u128>,
+    filed: Buckets<u128>,
+    queried: Buckets<u128>,
+    guessed: Buckets<TicketNumber>,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            asked: Buckets::new(120.0, 0.5),
+            filed: Buckets::new(10.0, 120.0),
+            queried: Buckets::new(20.0, 30.0),
+            guessed: Buckets::new(10.0, 360.0),
+        }
+    }
+}
+
+impl Pace {
+    /// Any request of an address.
+    pub(super) fn asks(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.asked.take(subject(address), now)
+    }
+
+    /// A new ticket of an address.
+    pub(super) fn files(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.filed.take(subject(address), now)
+    }
+
+    /// A query of an address about a number. Counted as a guess until [`Pace::knew`] says that the code was right: so many
+    /// guesses at the same time are no more than so many one after the other.
+    pub(super) fn queries(
+        &self,
+        address: IpAddr,
+        number: TicketNumber,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        self.queried.take(subject(address), now)?;
+        self.guessed.take(number, now)
+    }
+
+    /// The code was right.
+    pub(super) fn knew(&self, number: TicketNumber) {
+        self.guessed.give_back(&number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn guesses_at_a_number_are_counted_from_everywhere_and_right_codes_are_not() {
+        let (pace, began) = (Pace::default(), Instant::now());
+        let number: TicketNumber = "JT370100202611290W0000C".parse().unwrap();
+        for guess in 0..10u8 {
+            assert_eq!(pace.queries(ip(&format!("10.0.0.{guess}")), number, began), Ok(()));
+        }
+        let wait = pace.queries(ip("10.0.1.1"), number, began).unwrap_err();
+        assert_eq!(wait.as_secs(), 360);
+        assert!(pace.queries(ip("10.0.1.1"), number, began + wait).is_ok());
+        let pace = Pace::default();
+        for caller in 0..100u8 {
+            assert_eq!(pace.queries(ip(&format!("10.0.0.{caller}")), number, began), Ok(()));
+            pace.knew(number);
+        }
+    }
+
+    #[test]
+    fn an_address_waits_for_its_own_doing_only() {
+        let (pace, began) = (Pace::default(), Instant::now());
+        let filed = |address: &str, at| (0..20).filter(|_| pace.files(ip(address), at).is_ok()).count();
+        assert_eq!(filed("10.0.0.1", began), 10);
+        assert_eq!(filed("10.0.0.1", began + Duration::from_secs(240)), 2);
+        assert_eq!(filed("10.0.0.2", began), 10);
+        assert_eq!(filed("2001:db8::1", began), 10);
+        assert_eq!(filed("2001:db8::ffff:2", began), 0, "one network");
+        assert_eq!(filed("2001:db8:0:1::1", began), 10);
+    }
+
+    #[test]
+    fn whoever_has_many_addresses_takes_no_more_room() {
+        let (buckets, began) = (Buckets::new(2.0, 60.0), Instant::now());
+        for key in 0..3 * MAX_BUCKETS {
+            let now = began + Duration::from_micros(key as u64);
+            assert!(buckets.take(key, now).is_ok());
+            assert!(buckets.all.lock().unwrap().len() <= MAX_BUCKETS);
+        }
+        let last = began + Duration::from_secs(1);
+        assert!(buckets.take(3 * MAX_BUCKETS - 1, last).is_ok());
+        assert!(buckets.take(3 * MAX_BUCKETS - 1, last).is_err(), "the newest are remembered");
+    }
+}

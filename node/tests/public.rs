@@ -1,0 +1,337 @@
+//! The public door as citizens meet it: a real node, real HTTP, real forms.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod harness;
+
+use std::net::TcpStream;
+
+use harness::browser::{Browser, Page};
+use harness::{Running, Town, fails, json, run, tcp_port, until};
+use node::ticket::number::{Block, Day, TicketNumber};
+
+const NAME: &str = "赵六甲";
+const PHONE: &str = "13800000001";
+
+const COMPLAINT: [(&str, &str); 8] = [
+    ("kind", "complaint"),
+    ("text", "出租车在东广场拒载"),
+    ("topic", "D0401"),
+    ("place", "火车站东广场"),
+    ("plate", "鲁A00001"),
+    ("name", NAME),
+    ("phone", PHONE),
+    ("lang", "zh"),
+];
+
+/// Starts a node with a public door; where that is.
+fn door(town: &Town, node: &str, args: &[&str]) -> (Running, String) {
+    let address = format!("127.0.0.1:{}", tcp_port());
+    let running = town.start(node, &[&["--public", &address], args].concat());
+    until("the public page is served", || TcpStream::connect(&address).is_ok());
+    (running, address)
+}
+
+/// Number and code on the page that says that something was filed.
+fn filed(page: &Page) -> (String, String) {
+    assert_eq!(page.status, 200, "{}\n{}", page.head, page.body);
+    let mut parts =
+        page.body.split("<dd class=\"number\">").skip(1).map(|rest| rest.split('<').next().unwrap());
+    (parts.next().unwrap().to_owned(), parts.next().unwrap().to_owned())
+}
+
+fn file(browser: &mut Browser, fields: &[(&str, &str)]) -> (String, String) {
+    browser.get("/request").is(200);
+    filed(&browser.post("/request", fields))
+}
+
+fn query(address: &str, number: &str, code: &str) -> Page {
+    Browser::new(address).post("/query", &[("number", number), ("code", code)])
+}
+
+fn tickets(town: &Town, node: &str) -> usize {
+    json(&["ticket", "list", "--dir", &town.at(node)]).as_array().unwrap().len()
+}
+
+/// Nothing of the caller is anywhere in it: neither in the head nor in the body.
+fn tells_nobody(page: &Page) {
+    let all = format!("{}\n{}", page.head, page.body);
+    for secret in [NAME, PHONE, "鲁A00001", "东广场", "一条内部备注", "内部办理意见"] {
+        assert!(!all.contains(secret), "{secret} is on the page:\n{all}");
+    }
+}
+
+#[test]
+fn a_citizen_files_once_and_looks_up_how_it_stands() {
+    let town = Town::new(&["370100"]);
+    let city = town.at("370100");
+    let (_node, address) = door(&town, "370100", &[]);
+    let mut citizen = Browser::new(&address);
+    let home =
+        citizen.get("/").is(200).says("提交诉求").says("tel:12395").says("济南市").says("lang=\"zh-CN\"");
+    assert!(home.header("content-security-policy").starts_with("default-src 'none'; style-src 'self'"));
+    assert!(home.header("set-cookie").is_empty() && !home.body.contains("<script"));
+    assert_eq!(home.header("cache-control"), "no-store");
+    citizen.get("/?lang=en").is(200).says("File a request").says("lang=\"en\"");
+
+    // Mended field by field, and nothing typed is lost.
+    citizen.get("/request").is(200).says("巡游出租汽车");
+    let again = [("kind", "complaint"), ("text", "出租车<b>拒载"), ("phone", "call me")];
+    let page = citizen.post("/request", &again).is(422).says("请填写姓名").says("这不像电话号码");
+    let page = page.says("出租车&#60;b&#62;拒载").says("value=\"call me\"").says("href=\"#phone\"");
+    page.says("id=\"phone-problem\"").says("value=\"complaint\" checked");
+    citizen.post("/request", &[("lang", "en")]).is(422).says("Please choose what it is");
+    assert_eq!(tickets(&town, "370100"), 0);
+
+    let (number, code) = filed(&citizen.post("/request", &COMPLAINT));
+    // A double click, a reload, a second window with the same form.
+    for _ in 0..3 {
+        assert_eq!(filed(&citizen.post("/request", &COMPLAINT)), (number.clone(), code.clone()));
+    }
+    let other = [&[("text", "另一件事")], &COMPLAINT[..1], &COMPLAINT[2..]].concat();
+    citizen.post("/request", &other).is(409).says("已经提交过一次").says("另一件事");
+    assert_eq!(tickets(&town, "370100"), 1);
+    let (second, _) = filed(&citizen.post("/request", &other));
+    assert_ne!(second, number);
+    assert_eq!(tickets(&town, "370100"), 2);
+
+    let shown = json(&["ticket", "show", &number, "--reveal", "回访", "--user", "li", "--dir", &city]);
+    assert_eq!(
+        (
+            &shown["facts"]["channel"],
+            &shown["facts"]["business"],
+            &shown["facts"]["topic"],
+            &shown["facts"]["plate"]
+        ),
+        (&"网站".into(), &"投诉举报".into(), &"D0401".into(), &"鲁A00001".into())
+    );
+    assert_eq!((&shown["person"]["name"], &shown["person"]["phone"]), (&NAME.into(), &PHONE.into()));
+    assert_eq!(shown["trail"][0]["user"], "public page");
+    assert_eq!(json(&["ticket", "code", &number, "--dir", &city])["code"], code.as_str());
+
+    let page =
+        query(&address, &number, &code).is(200).says("已受理，正在办理").says("济南市").says("应办结日期");
+    tells_nobody(&page);
+    query(&address, &number.to_lowercase(), &code.replace('-', "").to_lowercase()).is(200);
+    let ticket = |args: &[&str]| json(&[&["ticket"], args, &["--dir", &city]].concat());
+    ticket(&["note", &number, "一条内部备注"]);
+    ticket(&["dispatch", &number, "--to", "客运管理处", "内部办理意见"]);
+    tells_nobody(&query(&address, &number, &code).is(200).says("已交有关部门办理"));
+    ticket(&["feedback", &number, "内部办理意见"]);
+    let reply = format!("{NAME}您好，已责令司机整改，并致电{PHONE}");
+    ticket(&["reply", &number, &reply]);
+    ticket(&["close", &number, "--result", "内部办理意见"]);
+    let page = query(&address, &number, &code).is(200).says("已办结").says("已责令司机整改");
+    tells_nobody(&page);
+    let log = town.log("370100");
+    assert!(!log.contains(NAME) && !log.contains(PHONE) && !log.contains(&code), "{log}");
+    assert!(!run(&["audit", "--dir", &city]).stdout.windows(9).any(|w| w == "赵六甲".as_bytes()));
+}
+
+#[test]
+fn a_wrong_code_learns_nothing_and_soon_has_to_wait() {
+    let town = Town::new(&["370100"]);
+    let (_node, address) = door(&town, "370100", &["--public-proxies", "127.0.0.1"]);
+    let (number, code) = file(&mut Browser::new(&address), &COMPLAINT);
+    let wrong = if code == "0000-0000" { "1111-1111" } else { "0000-0000" };
+    let (day, block) = (Day::new(2026, 1, 1).unwrap(), Block::new(1, 1));
+    let other =
+        |serial| TicketNumber::new("370100".parse().unwrap(), day, block, serial).unwrap().to_string();
+    let unknown = other(999);
+    let from = |client: &str, number: &str, code: &str| {
+        let lines = format!("X-Forwarded-For: 6.6.6.6, {client}\r\n");
+        Browser::new(&address).send("/query", &lines, &format!("number={number}&code={code}"))
+    };
+    // Whether there is such a number does not show.
+    let here = from("198.51.100.1", &number, wrong).is(404).says("工单号或查询码不正确");
+    let there = from("198.51.100.1", &unknown, wrong).is(404);
+    assert_eq!(here.body.replace(&number, "N"), there.body.replace(&unknown, "N"));
+    let heads = [&here, &there].map(|page| page.head.lines().count());
+    assert_eq!(heads[0], heads[1]);
+    from("198.51.100.1", "JT1", "1234").is(422).says("23 个字符").says("8 个字符");
+    // Nine more guesses from ever other addresses; then nobody guesses at this number, and the caller waits too.
+    for guess in 2..11 {
+        from(&format!("198.51.100.{guess}"), &number, wrong).is(404);
+    }
+    for (client, shown) in [("198.51.100.99", wrong), ("203.0.113.1", code.as_str())] {
+        let page = from(client, &number, shown).is(429).says("过于频繁");
+        let wait: u64 = page.header("retry-after").parse().unwrap();
+        assert!((1..=360).contains(&wait), "{wait}");
+    }
+    // An address that asks about ever other numbers waits as well; its neighbour does not.
+    let statuses: Vec<u16> =
+        (0..25).map(|serial| from("198.51.100.200", &other(serial), wrong).status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 404).count(), 20, "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&429));
+    from("198.51.100.201", &unknown, wrong).is(404);
+}
+
+#[test]
+fn what_comes_from_elsewhere_or_from_a_program_files_nothing() {
+    let town = Town::new(&["370100"]);
+    let (_node, address) = door(&town, "370100", &[]);
+    let mut citizen = Browser::new(&address);
+    citizen.get("/request").is(200);
+    let slip = citizen.form.clone();
+    let body = |slip: &str| {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        body.append_pair("form", slip).extend_pairs(COMPLAINT);
+        body.finish()
+    };
+    let mut forged = slip.clone();
+    let last = if forged.pop() == Some('0') { '1' } else { '0' };
+    forged.push(last);
+    for (what, lines, slip) in [
+        ("no slip", "", ""),
+        ("a forged slip", "", forged.as_str()),
+        ("another site", "Origin: http://evil.example\r\n", &slip),
+        ("another site, as browsers say", "Sec-Fetch-Site: cross-site\r\n", &slip),
+    ] {
+        let page = citizen.send("/request", lines, &body(slip));
+        assert_eq!(page.status, 403, "{what}");
+        page.says("尚未提交").says("出租车在东广场拒载");
+    }
+    citizen.form = slip.clone();
+    let trapped = [&COMPLAINT[..], &[("website", "http://spam.example")]].concat();
+    citizen.post("/request", &trapped).is(422).says("请把“网址”一栏留空").says("出租车在东广场拒载");
+    citizen.send("/request", "", &format!("text={}", "a".repeat(70_000))).is(413);
+    citizen.send("/request", "", &"a=b&".repeat(200)).is(413);
+    assert_eq!(tickets(&town, "370100"), 0);
+    citizen.form = slip;
+    filed(&citizen.post("/request", &COMPLAINT));
+}
+
+#[test]
+fn the_door_takes_so_many_an_hour_and_an_address_so_many() {
+    let town = Town::new(&["370100"]);
+    let (node, address) = door(&town, "370100", &["--public-per-hour", "2"]);
+    let mut citizen = Browser::new(&address);
+    let first = file(&mut citizen, &COMPLAINT);
+    let slip = citizen.form.clone();
+    citizen.get("/request");
+    let second = filed(&citizen.post("/request", &COMPLAINT));
+    assert_ne!(first, second);
+    citizen.get("/request");
+    let page = citizen.post("/request", &COMPLAINT).is(429).says("拨打 12328").says("出租车在东广场拒载");
+    let wait: u64 = page.header("retry-after").parse().unwrap();
+    assert!((3_000..=3_600).contains(&wait), "{wait}");
+    drop(node);
+    // It is counted durably, and what was filed is told again all the same.
+    let (_node, address) =
+        door(&town, "370100", &["--public-per-hour", "2", "--public-proxies", "127.0.0.1"]);
+    let mut citizen = Browser::new(&address);
+    citizen.get("/request");
+    citizen.post("/request", &COMPLAINT).is(429);
+    citizen.form = slip;
+    assert_eq!(filed(&citizen.post("/request", &COMPLAINT)), first);
+    assert_eq!(tickets(&town, "370100"), 2);
+
+    let town = Town::new(&["370100"]);
+    let (_node, address) = door(&town, "370100", &[]);
+    let mut citizen = Browser::new(&address);
+    for _ in 0..10 {
+        file(&mut citizen, &COMPLAINT);
+    }
+    citizen.get("/request");
+    let page = citizen.post("/request", &COMPLAINT).is(429).says("过于频繁").says("出租车在东广场拒载");
+    assert!((1..=120).contains(&page.header("retry-after").parse::<u64>().unwrap()));
+    // Without a proxy that is named nobody says who somebody else is.
+    let own = citizen.form.clone();
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.append_pair("form", &own).extend_pairs(COMPLAINT);
+    citizen.send("/request", "X-Forwarded-For: 198.51.100.7\r\n", &body.finish()).is(429);
+    assert_eq!(tickets(&town, "370100"), 10);
+}
+
+#[test]
+fn what_a_page_has_acknowledged_outlives_a_kill_and_a_restore() {
+    let town = Town::new(&["370100"]);
+    let (node, address) = door(&town, "370100", &[]);
+    let mut citizen = Browser::new(&address);
+    let (number, code) = file(&mut citizen, &COMPLAINT);
+    let slip = citizen.form.clone();
+    drop(node); // kill -9
+    let (node, address) = door(&town, "370100", &[]);
+    query(&address, &number, &code).is(200).says("正在办理");
+    let mut citizen = Browser::new(&address);
+    citizen.form = slip;
+    assert_eq!(filed(&citizen.post("/request", &COMPLAINT)), (number.clone(), code.clone()));
+    assert_eq!(tickets(&town, "370100"), 1);
+    json(&["backup", &town.at("backups"), "--dir", &town.at("370100")]);
+    drop(node);
+    json(&["restore", &town.at("backups"), "--dir", &town.at("again")]);
+    let (_node, address) = door(&town, "again", &[]);
+    query(&address, &number, &code).is(200).says("正在办理");
+    query(&address, &number, if code == "0000-0000" { "1111-1111" } else { "0000-0000" }).is(404);
+}
+
+#[test]
+fn the_desk_is_not_behind_this_door() {
+    let town = Town::new(&["370100"]);
+    let desk = format!("127.0.0.1:{}", tcp_port());
+    let (_node, address) = door(&town, "370100", &["--desk", &desk]);
+    let made = json(&["ticket", "new", "--dir", &town.at("370100"), "--text", "公交晚点", "--phone", PHONE]);
+    let id = made["id"].as_str().unwrap();
+    let mut leader = town.staff("370100", &desk, "li", "shift-leader");
+    let token = ["token", "add", "hall", "--role", "shift-leader", "--scope", "tickets:read"];
+    let token =
+        json(&[&token[..], &["--dir", &town.at("370100")]].concat())["token"].as_str().unwrap().to_owned();
+    for path in ["/queue/held", &format!("/ticket/{id}"), "/new", "/wall", "/accounts", "/audit", "/events"] {
+        let mut outside = Browser::new(&address);
+        outside.cookies = leader.cookies.clone();
+        tells_nobody(&outside.get(path).is(404));
+    }
+    for path in
+        ["/sign-in", "/password", "/api/v1/openapi.json", "/api/v1/tickets", "/health", "/metrics", "/draft"]
+    {
+        let outside = Browser::new(&address);
+        let head = outside.head("GET", path);
+        let page = outside.raw(format!("{head}Authorization: Bearer {token}\r\n\r\n").as_bytes()).unwrap();
+        assert_eq!(page.status, 404, "{path}");
+        assert_eq!(
+            outside
+                .raw(format!("{}Content-Length: 0\r\n\r\n", outside.head("POST", path)).as_bytes())
+                .unwrap()
+                .status,
+            404
+        );
+    }
+    // And its pages are not the desk's.
+    leader.get("/request").is(404);
+    // The code that the agent reads to the caller is the one that opens it.
+    let number = made["number"].as_str().unwrap();
+    let page = leader.get(&format!("/ticket/{id}")).is(200).says("查询码");
+    let code =
+        json(&["ticket", "code", id, "--dir", &town.at("370100")])["code"].as_str().unwrap().to_owned();
+    assert!(page.body.contains(&code));
+    tells_nobody(&query(&address, number, &code).is(200).says("已受理"));
+}
+
+#[test]
+fn a_confidential_report_is_sealed_with_all_that_was_said() {
+    let town = Town::new(&["370100"]);
+    let (_node, address) = door(&town, "370100", &[]);
+    let report = [&[("kind", "confidential")], &COMPLAINT[1..]].concat();
+    let (number, code) = file(&mut Browser::new(&address), &report);
+    let shown = json(&["ticket", "show", &number, "--dir", &town.at("370100")]);
+    assert_eq!(shown["confidential"], true);
+    let all = shown.to_string();
+    for said in ["拒载", "东广场", "鲁A00001", NAME, PHONE] {
+        assert!(!all.contains(said), "{said} is in clear: {all}");
+    }
+    tells_nobody(&query(&address, &number, &code).is(200).says("已受理"));
+    let opened =
+        json(&["ticket", "show", &number, "--reveal", "核查", "--user", "li", "--dir", &town.at("370100")]);
+    assert!(opened.to_string().contains("鲁A00001") && opened["person"]["phone"] == PHONE, "{opened}");
+}
+
+#[test]
+fn names_and_numbers_cross_no_network_in_clear() {
+    let town = Town::new(&["370100"]);
+    let city = town.at("370100");
+    fails(&["run", "--dir", &city, "--public", "0.0.0.0:12380"], 4, "public.proxies");
+    fails(
+        &["run", "--dir", &city, "--public", "127.0.0.1:1", "--public-proxies", "gate"],
+        4,
+        "`gate` is not an address",
+    );
+}
