@@ -13,9 +13,11 @@
 //! *Never*: a page shows a caller, a note, or another's words; it tells whether a number exists to whom has not its code.
 
 mod file;
+mod filing;
 mod form;
 mod from;
 mod guard;
+mod open311;
 mod options;
 mod pace;
 mod pages;
@@ -113,7 +115,7 @@ impl Door {
             proxies: options.proxies.clone(),
             per_hour: options.per_hour,
         });
-        let router = pages::router(app);
+        let router = pages::router(app, options.open311);
         let served = tokio::spawn(serve(listener, keeper, router, stopping));
         tracing::info!(%address, https = options.is_secure(), "the public page is served");
         Ok(Door { stop, served: Mutex::new(Some(served)) })

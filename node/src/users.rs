@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/desk.db      accounts, sessions, failed attempts, drafts, the audit log; tokens of programs, and answers to them; hooks;
-//!                  the secret of query codes
+//!                  the secret of query codes; the public register of what was filed
 //! DIR/audit.head   the newest line of the audit log, beside it for the day when its end is cut off
 //! ```
 //!
@@ -16,6 +16,7 @@ mod account;
 mod answer;
 mod audit;
 mod draft;
+mod filed;
 mod hook;
 mod password;
 pub mod rights;
@@ -35,6 +36,7 @@ pub use account::{Account, MAX_NAME};
 pub use answer::{Answer, Begun, MAX_KEY};
 pub use audit::{Audit, HEAD, Line, Verified};
 pub use draft::MAX_DRAFT;
+pub use filed::{Filed, Wanted};
 pub use hook::{GIVEN_UP_MS, Hook, NewHook, Off, Secret, Stands};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use rights::{Denied, Role};
@@ -48,7 +50,7 @@ use crate::request::{Failure, FailureKind};
 pub const DATABASE: &str = "desk.db";
 
 /// The version of the tables.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 
 /// How long a change waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -123,6 +125,9 @@ impl Users {
         }
         if version < 4 {
             tx.execute_batch(secret::TABLES)?;
+        }
+        if version < 5 {
+            tx.execute_batch(filed::TABLES)?;
         }
         if version != SCHEMA {
             tx.pragma_update(None, "user_version", SCHEMA)?;

@@ -64,6 +64,9 @@ pub(super) struct RunArgs {
     /// Most tickets that are taken by the public page in an hour [default: 200] [env: HOTLINE_PUBLIC_PER_HOUR].
     #[arg(long, value_name = "NUMBER")]
     public_per_hour: Option<String>,
+    /// Whether the public page serves programs by Open311: on or off [default: off] [env: HOTLINE_PUBLIC_OPEN311].
+    #[arg(long, value_name = "on|off")]
+    public_open311: Option<String>,
     /// A certificate chain for the public page, as PEM, where no proxy speaks HTTPS for it [env: HOTLINE_PUBLIC_CERTIFICATE].
     #[arg(long, value_name = "FILE")]
     public_certificate: Option<String>,
@@ -95,6 +98,7 @@ impl RunArgs {
             ("public.listen", &self.public),
             ("public.proxies", &self.public_proxies),
             ("public.per_hour", &self.public_per_hour),
+            ("public.open311", &self.public_open311),
             ("public.certificate", &self.public_certificate),
             ("public.key", &self.public_key),
             ("links.congestion", &self.congestion),

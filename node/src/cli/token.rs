@@ -19,7 +19,8 @@ pub(super) enum Token {
         /// Whose rights it has at most: see `hotline user add --help`.
         #[arg(long)]
         role: Role,
-        /// What of them: tickets:read, tickets:write, files:read, files:write, persons:read, status:read.
+        /// What of them: tickets:read, tickets:write, files:read, files:write, persons:read, status:read,
+        /// open311:write.
         #[arg(long, value_name = "SCOPE,...", value_delimiter = ',', required = true)]
         scope: Vec<Scope>,
         /// The last day on which it counts, as in 2027-03-31, China's time; without it until it is revoked.

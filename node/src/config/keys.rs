@@ -190,6 +190,20 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "public.open311",
+        flag: "--public-open311",
+        variable: "HOTLINE_PUBLIC_OPEN311",
+        default: "off",
+        set: |c, text| {
+            c.public.open311 = match text {
+                "on" => true,
+                "off" => false,
+                other => return Err(format!("`{other}` is neither `on` nor `off`")),
+            };
+            Ok(())
+        },
+    },
+    Key {
         name: "public.certificate",
         flag: "--public-certificate",
         variable: "HOTLINE_PUBLIC_CERTIFICATE",

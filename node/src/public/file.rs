@@ -1,15 +1,10 @@
-//! Filing a request: the form, and the ticket that is made of it once, however often it is sent.
+//! Filing a request: the form, and what a citizen is told of it.
 //!
-//! ```text
-//! form ──> not ours, too old, something to mend ──> the form again, with all that was typed
-//!      ├─> filed before under this slip ──> the same number again
-//!      ├─> too many ──> the form again, when to try, and the telephone
-//!      └─> slip taken (durable) ──> ticket (durable) ──> answer kept under the slip ──> number and code
-//! ```
+//! Whatever is in the way (not ours, too old, something to mend, too many) leads to the form again, with all that was
+//! typed and what to do next.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use askama::Template;
 use axum::body::Body;
@@ -18,23 +13,17 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 
 use super::App;
+use super::filing::{Filing, Outcome, file};
 use super::form::{KINDS, Kind, Problem, Typed};
 use super::guard::{self, From};
 use super::shell::{self, Shell, Tongue};
 use crate::daemon::now_ms;
 use crate::desk::comes_from_elsewhere;
 use crate::reference::Categories;
-use crate::request::{Failure, FailureKind, Request};
-use crate::ticket::number::TicketNumber;
-use crate::users::{Answer, Begun};
+use crate::request::{Failure, FailureKind};
 
 /// In whose name tickets are made. No account has a blank in its name.
 const USER: &str = "public page";
-
-/// Under which number answers are kept beside those of tokens, which begin with 1.
-const DOOR: i64 = 0;
-
-const HOUR: Duration = Duration::from_secs(60 * 60);
 
 struct Topic {
     code: String,
@@ -160,9 +149,10 @@ pub(super) async fn take(State(app): State<Arc<App>>, request: HttpRequest<Body>
         return broken(&app, t, &Failure::new(FailureKind::Failed, "a request without an address"));
     };
     let outcome = {
-        let (app, typed) = (app.clone(), typed.clone());
+        let app = app.clone();
+        let filing = Filing { slip: name, user: USER.to_owned(), client: Some(client), typed: typed.clone() };
         // It goes on when whoever asked has gone: what was begun is finished and remembered.
-        tokio::spawn(async move { file(&app, client, &name, &typed).await }).await
+        tokio::spawn(async move { file(&app, &filing).await }).await
     };
     let outcome = match outcome {
         Ok(Ok(outcome)) => outcome,
@@ -170,20 +160,6 @@ pub(super) async fn take(State(app): State<Arc<App>>, request: HttpRequest<Body>
         Err(_) => return broken(&app, t, &Failure::new(FailureKind::Failed, "filing ended in the middle")),
     };
     answer(&app, t, typed, slip, outcome)
-}
-
-/// What became of a form.
-enum Outcome {
-    Filed(TicketNumber),
-    /// This slip was used for another text.
-    Other,
-    /// It was begun, and what came of it is not known.
-    Open,
-    /// The address has to wait.
-    Slower(Duration),
-    /// So many came in this hour.
-    Full(Duration),
-    Refused(Failure),
 }
 
 fn answer(app: &App, t: Tongue, typed: Typed, slip: String, outcome: Outcome) -> Response {
@@ -259,67 +235,4 @@ fn refused(app: &App, t: Tongue, mut again: Again, failure: &Failure) -> Respons
         return shell::after(response, Duration::from_secs(30));
     }
     response
-}
-
-/// Makes the ticket, unless this slip has one.
-async fn file(app: &Arc<App>, client: IpAddr, slip: &str, typed: &Typed) -> Result<Outcome, Failure> {
-    let _alone = app.filing.lock().await;
-    let (now, seen) = (now_ms(), typed.fingerprint());
-    let known = {
-        let slip = slip.to_owned();
-        app.on_users(move |users| users.has_answer(DOOR, &slip)).await?
-    };
-    if !known && let Some(refusal) = too_many(app, client, now).await? {
-        return Ok(refusal);
-    }
-    let begun = {
-        let slip = slip.to_owned();
-        app.on_users(move |users| users.begin_answer(DOOR, &slip, &seen, now)).await?
-    };
-    match begun {
-        Begun::Fresh => {}
-        Begun::Kept(answer) => {
-            let number = String::from_utf8(answer.body).ok().and_then(|number| number.parse().ok());
-            return number.map(Outcome::Filed).ok_or_else(|| {
-                Failure::new(FailureKind::Integrity, "what is kept of a filed form does not read")
-            });
-        }
-        Begun::Open => return Ok(Outcome::Open),
-        Begun::Other => return Ok(Outcome::Other),
-        Begun::Full => return Ok(Outcome::Full(HOUR)),
-    }
-    let region = format!("{:06}", app.me.site().code());
-    let sample = typed.sample(Some(&region));
-    let made = app.node.ask(Request::New { tickets: vec![sample], user: Some(USER.to_owned()) }).await;
-    let slip = slip.to_owned();
-    let made = match made {
-        Ok(made) => made,
-        // Whether it was made before the node stopped nobody knows: the slip stays taken.
-        Err(failure) if failure.kind == FailureKind::Unreachable => return Ok(Outcome::Open),
-        Err(failure) => {
-            app.on_users(move |users| users.given_up(DOOR, &slip)).await?;
-            return Ok(Outcome::Refused(failure));
-        }
-    };
-    let number: TicketNumber = made[0]["number"].as_str().and_then(|n| n.parse().ok()).ok_or_else(|| {
-        Failure::new(FailureKind::Failed, "a ticket was made and came back without its number")
-    })?;
-    let answer = Answer { status: 200, location: None, body: number.to_string().into_bytes() };
-    if let Err(failure) = app.on_users(move |users| users.answered(DOOR, &slip, &answer)).await {
-        // It is made, and must not say that it failed; sending it again finds the slip open.
-        tracing::error!(%failure, %number, "a filed form could not be kept under its slip");
-    }
-    Ok(Outcome::Filed(number))
-}
-
-/// Whether an address, or everybody together, has filed too much.
-async fn too_many(app: &App, client: IpAddr, now: u64) -> Result<Option<Outcome>, Failure> {
-    let hour = HOUR.as_millis() as u64;
-    let since = now.saturating_sub(hour);
-    let (count, first) = app.on_users(move |users| users.answers_since(DOOR, since)).await?;
-    if count >= u64::from(app.per_hour) {
-        let wait = first.unwrap_or(now).saturating_add(hour).saturating_sub(now).min(hour);
-        return Ok(Some(Outcome::Full(Duration::from_millis(wait))));
-    }
-    Ok(app.pace.files(client, Instant::now()).err().map(Outcome::Slower))
 }

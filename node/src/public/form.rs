@@ -31,7 +31,7 @@ pub(super) struct Kind {
     business: &'static str,
     /// Whether somebody has to be reachable for it.
     pub(super) needs_person: bool,
-    confidential: bool,
+    pub(super) confidential: bool,
 }
 
 /// All kinds.
@@ -96,7 +96,7 @@ pub(super) struct Typed {
     pub(super) plate: String,
     pub(super) name: String,
     pub(super) phone: String,
-    trap: String,
+    pub(super) trap: String,
 }
 
 impl Typed {
@@ -114,6 +114,11 @@ impl Typed {
             phone: text("phone"),
             trap: text(TRAP),
         }
+    }
+
+    /// Whether whoever it is about must not learn who files it.
+    pub(super) fn is_confidential(&self) -> bool {
+        self.kind().is_some_and(|kind| kind.confidential)
     }
 
     fn kind(&self) -> Option<&'static Kind> {

@@ -18,6 +18,8 @@ pub struct PublicOptions {
     pub proxies: Vec<IpAddr>,
     /// Most tickets that are taken in an hour.
     pub per_hour: u32,
+    /// Whether programs are served by Open311.
+    pub open311: bool,
     /// A certificate chain, as PEM.
     pub certificate: Option<PathBuf>,
     /// Its key, as PEM.
@@ -26,7 +28,14 @@ pub struct PublicOptions {
 
 impl Default for PublicOptions {
     fn default() -> PublicOptions {
-        PublicOptions { listen: None, proxies: Vec::new(), per_hour: 200, certificate: None, key: None }
+        PublicOptions {
+            listen: None,
+            proxies: Vec::new(),
+            per_hour: 200,
+            open311: false,
+            certificate: None,
+            key: None,
+        }
     }
 }
 

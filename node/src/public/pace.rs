@@ -4,6 +4,8 @@
 //! any page      120 at once, then 2 a second          of an address
 //! a new ticket   10 at once, then one in 2 minutes    of an address: many telephones share one
 //! a query        20 at once, then one in 30 seconds   of an address
+//! a list          5 at once, then one in 10 seconds   of an address, by Open311: each opens many tickets
+//! a wrong key    10 at once, then one a minute        of an address, by Open311
 //! a wrong code   10 at once, then one in 6 minutes    of a number, from wherever
 //! ```
 //!
@@ -90,6 +92,8 @@ pub(super) struct Pace {
     filed: Buckets<u128>,
     queried: Buckets<u128>,
     guessed: Buckets<TicketNumber>,
+    listed: Buckets<u128>,
+    keyed: Buckets<u128>,
 }
 
 impl Default for Pace {
@@ -99,6 +103,8 @@ impl Default for Pace {
             filed: Buckets::new(10.0, 120.0),
             queried: Buckets::new(20.0, 30.0),
             guessed: Buckets::new(10.0, 360.0),
+            listed: Buckets::new(5.0, 10.0),
+            keyed: Buckets::new(10.0, 60.0),
         }
     }
 }
@@ -124,6 +130,16 @@ impl Pace {
     ) -> Result<(), Duration> {
         self.queried.take(subject(address), now)?;
         self.guessed.take(number, now)
+    }
+
+    /// A list of an address.
+    pub(super) fn lists(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.listed.take(subject(address), now)
+    }
+
+    /// A key that does not count, of an address.
+    pub(super) fn wrong_key(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.keyed.take(subject(address), now)
     }
 
     /// The code was right.

@@ -11,14 +11,15 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::shell::{self, Shell};
-use super::{App, file, guard, query};
+use super::{App, file, guard, open311, query};
 
-pub(super) fn router(app: Arc<App>) -> Router {
+pub(super) fn router(app: Arc<App>, programs: bool) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/request", get(file::show).post(file::take))
         .route("/query", get(query::show).post(query::ask))
         .route("/assets/{name}", get(shell::asset))
+        .merge(if programs { open311::router() } else { Router::new() })
         .fallback(nothing)
         .layer(DefaultBodyLimit::max(guard::MAX_FORM))
         .layer(from_fn_with_state(app.clone(), guard::surround))

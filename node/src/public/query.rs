@@ -80,7 +80,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, uri: Uri) -> Response {
 }
 
 /// A stage in words that citizens understand, and whether nothing more is to come.
-fn stage(t: Tongue, name: &str) -> (&'static str, bool) {
+pub(super) fn stage(t: Tongue, name: &str) -> (&'static str, bool) {
     let (zh, en, over) = match name {
         "in_hand" => ("已受理，正在办理", "Taken up, being worked on", false),
         "dispatched" => ("已交有关部门办理", "With the department concerned", false),

@@ -359,7 +359,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let users = Users::open(dir.path()).unwrap();
         users.append(1, Some("li"), "127.0.0.1", "sign-in", None, "").unwrap();
-        users.db().execute_batch("DROP TABLE hook; DROP TABLE secret; PRAGMA user_version = 2;").unwrap();
+        users
+            .db()
+            .execute_batch("DROP TABLE hook; DROP TABLE secret; DROP TABLE filed; PRAGMA user_version = 2;")
+            .unwrap();
         drop(users);
         assert_eq!(Users::look_at_hooks(dir.path()).unwrap(), [], "looking changes nothing");
         let users = Users::open(dir.path()).unwrap();

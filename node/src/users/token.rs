@@ -55,10 +55,13 @@ pub enum Scope {
     /// Links, counts, volume: no ticket.
     #[serde(rename = "status:read")]
     StatusRead,
+    /// Requests by Open311, at the public door.
+    #[serde(rename = "open311:write")]
+    Open311,
 }
 
 /// All scopes with their names.
-pub const SCOPES: [(Scope, &str); 7] = [
+pub const SCOPES: [(Scope, &str); 8] = [
     (Scope::TicketsRead, "tickets:read"),
     (Scope::TicketsWrite, "tickets:write"),
     (Scope::FilesRead, "files:read"),
@@ -66,6 +69,7 @@ pub const SCOPES: [(Scope, &str); 7] = [
     (Scope::PersonsRead, "persons:read"),
     (Scope::KnowledgeRead, "knowledge:read"),
     (Scope::StatusRead, "status:read"),
+    (Scope::Open311, "open311:write"),
 ];
 
 impl Scope {
