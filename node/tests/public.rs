@@ -326,6 +326,24 @@ fn a_confidential_report_is_sealed_with_all_that_was_said() {
 }
 
 #[test]
+fn https_with_a_certificate_of_ones_own() {
+    let town = Town::new(&["370100"]);
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(town.path("c.pem"), made.cert.pem()).unwrap();
+    std::fs::write(town.path("k.pem"), made.signing_key.serialize_pem()).unwrap();
+    let (chain, key) = (town.at("c.pem"), town.at("k.pem"));
+    let secure = ["--public-certificate", &chain, "--public-key", &key];
+    let (_node, address) = door(&town, "370100", &secure);
+    let mut citizen = Browser::secure(&address, &town.path("c.pem"), "localhost");
+    let page = citizen.get("/").is(200);
+    assert!(page.header("strict-transport-security").contains("max-age="));
+    let (number, code) = file(&mut citizen, &COMPLAINT);
+    tells_nobody(&citizen.post("/query", &[("number", &number), ("code", &code)]).is(200).says("已受理"));
+    let plain = Browser::new(&address).raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(!plain.is_ok_and(|page| page.status == 200), "nothing is served in clear");
+}
+
+#[test]
 fn names_and_numbers_cross_no_network_in_clear() {
     let town = Town::new(&["370100"]);
     let city = town.at("370100");
@@ -335,6 +353,17 @@ fn names_and_numbers_cross_no_network_in_clear() {
         4,
         "`gate` is not an address",
     );
+    fails(
+        &["run", "--dir", &city, "--public", "127.0.0.1:1", "--public-key", "/k.pem"],
+        4,
+        "belong together",
+    );
+    let missing = ["--public-certificate", "/nowhere/c.pem", "--public-key", "/nowhere/k.pem"];
+    let free = ["run", "--dir", &city, "--listen", "127.0.0.1:0", "--public"];
+    fails(&[&free[..], &["127.0.0.1:0"], &missing].concat(), 4, "/nowhere/c.pem cannot be used");
+    // The desk and the public page never share an address.
+    let one = format!("127.0.0.1:{}", tcp_port());
+    fails(&[&free[..], &[&one, "--desk", &one]].concat(), 4, "an address of its own");
 }
 
 #[test]
