@@ -427,7 +427,16 @@ fn programs_file_by_open311_with_a_key_and_everybody_reads_where_it_stands() {
     with(&[("attribute[kind]", "confidential")]).is(400);
     with(&[("jurisdiction_id", "370200")]).is(404);
     assert_eq!(tickets(&town, "370100"), 0);
-    let made = value(&with(&[("attribute[plate]", "鲁A00001")]).is(200));
+    let once = |plate: &str| {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(call).append_pair("api_key", &app).append_pair("attribute[plate]", plate);
+        let lines = "Idempotency-Key: call-17\r\n";
+        Browser::new(&address).send("/open311/v2/requests.json", lines, &body.finish())
+    };
+    let made = value(&once("鲁A00001").is(200));
+    assert_eq!(value(&once("鲁A00001").is(200)), made, "asked again under its key it is filed once");
+    once("鲁A00002").is(422);
+    assert_eq!(tickets(&town, "370100"), 1);
     let id = made[0]["service_request_id"].as_str().unwrap();
     let notice = made[0]["service_notice"].as_str().unwrap();
     let number = notice.split("工单号 ").nth(1).unwrap().split('，').next().unwrap();

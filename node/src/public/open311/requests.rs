@@ -37,6 +37,9 @@ const SPAN: u64 = 90 * 24 * 60 * 60_000;
 /// Most ids and service codes of one question.
 const MAX_NAMED: usize = 50;
 
+/// The longest key of a client.
+const MAX_KEY: usize = 96;
+
 /// Most characters of the address of a picture.
 const MAX_URL: usize = 300;
 
@@ -244,6 +247,19 @@ pub(super) async fn make(
     }
 }
 
+/// Under which name it is filed: a client that says a key may send the same again, and files it once.
+fn slip(app: &App, headers: &HeaderMap, token: &ApiToken) -> Result<String, Wrong> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return app.slips.issue(now_ms()).map_err(|failure| broken(&failure));
+    };
+    let key = key.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        let why = format!("an Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters");
+        return Err(Wrong::new(StatusCode::BAD_REQUEST, why));
+    }
+    Ok(format!("key {} {key}", token.id)) // no slip of a form has a blank in it
+}
+
 async fn filed(app: &Arc<App>, parts: &Parts, body: Body) -> Result<Value, Wrong> {
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {
@@ -267,7 +283,7 @@ async fn filed(app: &Arc<App>, parts: &Parts, body: Body) -> Result<Value, Wrong
         let all: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.field, p.text)).collect();
         return Err(Wrong::new(StatusCode::BAD_REQUEST, all.join("; ")));
     }
-    let slip = app.slips.issue(now_ms()).map_err(|failure| broken(&failure))?;
+    let slip = slip(app, &parts.headers, &token)?;
     // As at the desk: what a program does is written down before it is done.
     let (name, from) = (token.account().name, client(parts)?.to_string());
     let note = |what: &'static str, ticket: Option<String>| {
@@ -311,7 +327,11 @@ async fn filed(app: &Arc<App>, parts: &Parts, body: Body) -> Result<Value, Wrong
             Err(Wrong::new(StatusCode::BAD_REQUEST, "this cannot be taken as it is"))
         }
         Outcome::Refused(failure) => Err(broken(&failure)),
-        Outcome::Open | Outcome::Other => Err(Wrong::new(
+        Outcome::Other => Err(Wrong::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "this Idempotency-Key was used for another request",
+        )),
+        Outcome::Open => Err(Wrong::new(
             StatusCode::CONFLICT,
             "it may have been filed, and nobody can tell: call 12328 before it is sent again",
         )),
