@@ -93,6 +93,12 @@ impl Timing {
         }
     }
 
+    /// Whether a ticket that is done was done in time; `None` when it is not done, or nobody can say.
+    pub fn in_time(&self, reference: &Reference) -> Option<bool> {
+        let ended = self.ended.filter(|_| self.done)?;
+        Some(self.deadline(reference)?.due.is_none_or(|due| ended <= due))
+    }
+
     /// When the ticket should be done; `None` when nobody says when it began, or its rules are not known here.
     pub fn deadline<'a>(&self, reference: &'a Reference) -> Option<Deadline<'a>> {
         let matter = Matter {

@@ -24,6 +24,7 @@ mod conflicts;
 mod create;
 mod deadlines;
 mod erase;
+mod figures;
 mod files;
 mod grants;
 mod hold;
@@ -169,7 +170,7 @@ impl Domain<Sqlite> for Desk {
         self.touched.push(*doc);
         let indexing = if self.prompt > 0 { Indexing::Now } else { Indexing::Later };
         self.prompt = self.prompt.saturating_sub(1);
-        projection::put(store.connection(), doc, &row, indexing, &self.reference)
+        projection::put(store.connection(), doc, &row, indexing, self.me.site(), &self.reference)
     }
 
     fn keep(&mut self, store: &mut Sqlite, item: &Item) -> store::Result<()> {
@@ -289,6 +290,7 @@ impl Engine {
         store.begin()?;
         store.put_meta(BLOCK, block.to_string().as_bytes())?;
         store.put_meta(deadlines::RULES, &Reference::built_in().rules)?;
+        Engine::begin_figures(&mut store)?;
         store.commit()?;
         Ok(())
     }
@@ -311,6 +313,7 @@ impl Engine {
             }
         }
         engine.date_again()?;
+        engine.figures_changed(false)?;
         let record = engine.identity().record().bytes().clone();
         engine.replica.put_directory(Kind::RECORD, &record, &mut engine.store, &mut engine.desk)?;
         engine.replica.seal_backlog(&mut engine.store)?;
@@ -479,16 +482,18 @@ impl Engine {
     pub fn is_behind(&mut self) -> Result<bool, Failure> {
         Ok(projection::is_behind(self.store.connection())?
             || !vault::index::unread(self.store.apart(), 1)?.is_empty()
+            || self.counts_anew()?
             || self.retention.is_due(self.now))
     }
 
-    /// Indexes a few of the words that were put aside, else a few of the persons, else looks for a few tickets whose time
-    /// is over; in a transaction, which may hold several calls. Whether there was anything. From the first call on,
+    /// Indexes a few of the words that were put aside, else a few of the persons, else counts a few rows anew, else looks for a
+    /// few tickets whose time is over; in a transaction, which may hold several calls. Whether there was anything. From the first call on,
     /// everything else relies on further ones and waits for nothing.
     pub fn catch_up(&mut self) -> Result<bool, Failure> {
         self.idles = true;
         match projection::catch_up(self.store.connection(), CAUGHT_UP)? {
             0 if self.mark_persons(MARKED)? > 0 => Ok(true),
+            0 if self.count_some()? => Ok(true),
             0 => self.retire(),
             _ => Ok(true),
         }
@@ -523,6 +528,10 @@ impl Engine {
             }
             Request::Volume { days } => self.reading().volume(*days),
             Request::Calls { day } => self.reading().calls(day),
+            Request::Figures { from, to, by } => self.figures(from, to, by.as_deref()),
+            Request::Figured { id, part, from, to, by, value, limit, before } => {
+                self.figured(id, *part, (from, to), by.as_deref(), value.as_deref(), *limit, *before)
+            }
             Request::List { queue, limit, before } => self.reading().list(queue, *limit, *before),
             Request::Search { text, limit } => {
                 self.index_all()?;

@@ -13,6 +13,7 @@ pub mod demo;
 pub mod desk;
 pub mod doctor;
 pub mod engine;
+pub mod figures;
 pub mod files;
 pub mod hex;
 pub mod hooks;

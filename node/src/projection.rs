@@ -5,9 +5,11 @@
 
 mod outside;
 mod similar;
+mod tally;
 mod text;
 
 use certs::Site;
+use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 use sync::document::Document;
@@ -17,14 +19,18 @@ use sync::store::{Result, StoreError};
 use crate::china;
 use crate::content::Content;
 use crate::deadline::Timing;
+use crate::figures::Facts;
 use crate::import::Urgency;
 use crate::reference::Reference;
 use crate::search::query;
+use crate::ticket::number::TicketNumber;
 use crate::ticket::times::times;
 use crate::ticket::{Folded, TicketMatter};
+use tally::Counted;
 
 pub use outside::outside;
 pub use similar::{Typed, similar};
+pub use tally::{Behind, behind, cells, count_again, overdue_cells, rows_after};
 pub use text::{catch_up, is_behind, waiting};
 
 /// How many characters of a number name the site, the day and the block.
@@ -41,7 +47,9 @@ CREATE TABLE IF NOT EXISTS ticket(
   row INTEGER PRIMARY KEY, doc BLOB NOT NULL, number TEXT NOT NULL, custodian TEXT NOT NULL,
   taken_by TEXT NOT NULL, offered_to TEXT, stage TEXT NOT NULL, subject TEXT NOT NULL, at TEXT NOT NULL,
   returns INTEGER NOT NULL, superseded INTEGER NOT NULL, alarms INTEGER NOT NULL, state BLOB NOT NULL,
-  clock TEXT NOT NULL, searched BLOB NOT NULL, due TEXT, urgency TEXT NOT NULL DEFAULT '');
+  clock TEXT NOT NULL, searched BLOB NOT NULL, due TEXT, urgency TEXT NOT NULL DEFAULT '',
+  day TEXT, facts INTEGER NOT NULL DEFAULT 0, business TEXT NOT NULL DEFAULT '', domain TEXT NOT NULL DEFAULT '',
+  topic TEXT NOT NULL DEFAULT '', channel TEXT NOT NULL DEFAULT '');
 CREATE UNIQUE INDEX IF NOT EXISTS ticket_doc ON ticket(doc);
 CREATE INDEX IF NOT EXISTS ticket_number ON ticket(number);
 CREATE INDEX IF NOT EXISTS ticket_held ON ticket(custodian) WHERE stage NOT IN {DONE};
@@ -52,6 +60,7 @@ CREATE INDEX IF NOT EXISTS ticket_offered ON ticket(offered_to) WHERE offered_to
 CREATE INDEX IF NOT EXISTS ticket_offering ON ticket(custodian) WHERE offered_to IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ticket_conflict ON ticket(row) WHERE superseded > 0 OR alarms > 0;
 CREATE INDEX IF NOT EXISTS ticket_deadline ON ticket(due) WHERE due IS NOT NULL AND stage NOT IN {DONE};
+CREATE INDEX IF NOT EXISTS ticket_day ON ticket(day, row, facts);
 CREATE TABLE IF NOT EXISTS ticket_count(
   custodian TEXT NOT NULL, stage TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(custodian, stage)) WITHOUT ROWID;
 ";
@@ -62,19 +71,33 @@ const COLUMNS: &str = "row, doc, number, subject, custodian, stage, at, offered_
 /// What stands for the subject of a confidential report.
 const CONFIDENTIAL: &str = "(举报人保密)";
 
+/// So many characters of what a ticket says of itself tell figures apart.
+const SAID: usize = 40;
+
 /// Makes the tables where they are not.
 pub fn prepare(db: &Connection) -> Result<()> {
     add_columns(db)?;
     db.execute_batch(&TABLES.replace("{DONE}", DONE))?;
     db.execute_batch(outside::TABLE)?;
+    tally::prepare(db)?;
     text::prepare(db)
 }
 
-/// Adds what a table of an earlier version lacks; [`date_again`] says whose rows have to be made anew for it.
+/// Adds what a table of an earlier version lacks; [`date_again`] and [`count_again`] say whose rows have to be made anew for it.
 fn add_columns(db: &Connection) -> Result<()> {
     let mut query = db.prepare("SELECT name FROM pragma_table_info('ticket')")?;
     let known: Vec<String> = query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for (column, what) in [("due", "TEXT"), ("urgency", "TEXT NOT NULL DEFAULT ''")] {
+    let text = "TEXT NOT NULL DEFAULT ''";
+    for (column, what) in [
+        ("due", "TEXT"),
+        ("urgency", text),
+        ("day", "TEXT"),
+        ("facts", "INTEGER NOT NULL DEFAULT 0"),
+        ("business", text),
+        ("domain", text),
+        ("topic", text),
+        ("channel", text),
+    ] {
         if !known.is_empty() && !known.iter().any(|name| name == column) {
             db.execute_batch(&format!("ALTER TABLE ticket ADD COLUMN {column} {what}"))?;
         }
@@ -85,6 +108,7 @@ fn add_columns(db: &Connection) -> Result<()> {
 /// Forgets every row, before a rebuild.
 pub fn clear(db: &Connection) -> Result<()> {
     db.execute_batch("DELETE FROM ticket; DELETE FROM ticket_count; DELETE FROM ticket_outside;")?;
+    tally::clear(db)?;
     text::clear(db)
 }
 
@@ -92,13 +116,13 @@ pub fn clear(db: &Connection) -> Result<()> {
 pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     let mut query = db.prepare(
         "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state, clock,
-           coalesce(due, ''), urgency
+           coalesce(due, ''), urgency, coalesce(day, '-'), facts, business, domain, topic, channel
          FROM ticket ORDER BY doc",
     )?;
     let mut rows = query.query([])?;
     let mut hasher = blake3::Hasher::new();
     while let Some(row) = rows.next()? {
-        for column in 0..15 {
+        for column in 0..21 {
             let value = row.get_ref(column)?;
             let bytes = match value {
                 rusqlite::types::ValueRef::Integer(n) => n.to_be_bytes().to_vec(),
@@ -111,6 +135,7 @@ pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     for (stage, n) in by_stage(db)? {
         hasher.update(stage.as_bytes()).update(&n.to_be_bytes());
     }
+    tally::fingerprint(db, &mut hasher)?;
     Ok(*hasher.finalize().as_bytes())
 }
 
@@ -140,7 +165,7 @@ pub enum Indexing {
 pub struct Row {
     number: String,
     stands: Stands,
-    taken_by: String,
+    taken_by: Site,
     offered_to: Option<String>,
     subject: String,
     at: String,
@@ -151,6 +176,11 @@ pub struct Row {
     timing: Timing,
     /// Empty for the ordinary one.
     urgency: String,
+    /// The day of China's time on which the call was taken; empty when nobody says.
+    day: String,
+    facts: Facts,
+    /// What figures are told apart by: business, domain, topic, channel.
+    said: [String; 4],
     text: String,
     searched: [u8; 32],
     names: String,
@@ -175,12 +205,21 @@ impl Row {
         let urgency = urgency.filter(|u| *u != Urgency::Ordinary.word()).unwrap_or_default();
         let text = searchable(folded, &content);
         let outside = content.facts.get("external_numbers").and_then(Value::as_str).unwrap_or_default();
+        let at = clock["began"][0]["at"].as_str().unwrap_or_default();
+        let number = &folded.created.number;
+        let said = ["business", "domain", "topic", "channel"].map(|name| {
+            let said = content.facts.get(name).and_then(Value::as_str).unwrap_or_default();
+            said.trim().chars().take(SAID).collect()
+        });
         Some(Row {
-            number: folded.created.number.clone(),
+            number: number.clone(),
             stands: (folded.stand.custodian.to_string(), stage.to_owned()),
-            taken_by: folded.stand.taken_by.to_string(),
+            taken_by: folded.stand.taken_by,
             offered_to: folded.open_offer().map(|o| o.to.to_string()),
-            at: clock["began"][0]["at"].as_str().unwrap_or_default().to_owned(),
+            day: taken_on(at, number).map(|day| day.to_string()).unwrap_or_default(),
+            at: at.to_owned(),
+            facts: Facts::of(matter, folded, &content.facts, is_done(stage)),
+            said,
             returns: folded.returns as i64,
             superseded: (folded.superseded.len() + folded.proposals.len()) as i64,
             alarms: folded.alarms.len() as i64,
@@ -196,25 +235,48 @@ impl Row {
     }
 }
 
+/// The day on which a call was taken: that of the moment that its entry claims, else that of its number.
+fn taken_on(at: &str, number: &str) -> Option<Date> {
+    let at = at.parse().ok().map(china::day);
+    at.or_else(|| number.parse::<TicketNumber>().ok()?.day().to_string().parse().ok())
+}
+
 /// Whether nobody has to work on a ticket of this stage any more.
 pub fn is_done(stage: &str) -> bool {
     DONE.contains(&format!("'{stage}'"))
 }
 
-/// Brings a ticket's rows up to date.
-pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing, reference: &Reference) -> Result<()> {
+/// Brings a ticket's rows up to date, as the site `me` counts it.
+pub fn put(
+    db: &Connection,
+    doc: &DocId,
+    row: &Row,
+    indexing: Indexing,
+    me: Site,
+    reference: &Reference,
+) -> Result<()> {
     let known: Option<Known> = db
-        .prepare_cached("SELECT row, searched, custodian, stage FROM ticket WHERE doc = ?1")?
+        .prepare_cached(
+            "SELECT row, searched, custodian, stage, day, facts, business, domain, topic, channel, taken_by
+             FROM ticket WHERE doc = ?1",
+        )?
         .query_row([doc.as_bytes()], |r| {
-            Ok(Known { row: r.get(0)?, searched: r.get(1)?, stands: (r.get(2)?, r.get(3)?) })
+            Ok(Known {
+                row: r.get(0)?,
+                searched: r.get(1)?,
+                stands: (r.get(2)?, r.get(3)?),
+                counted: Counted::of(r, 4)?,
+            })
         })
         .optional()?;
+    let taken_by = row.taken_by.to_string();
+    let facts = row.facts.seen_from(me, row.taken_by).judged(row.timing.in_time(reference));
     let values = params![
         known.as_ref().map(|k| k.row),
         doc.as_bytes(),
         row.number,
         row.stands.0,
-        row.taken_by,
+        taken_by,
         row.offered_to,
         row.stands.1,
         row.subject,
@@ -226,22 +288,34 @@ pub fn put(db: &Connection, doc: &DocId, row: &Row, indexing: Indexing, referenc
         serde_json::to_string(&row.timing).expect("times and texts are always written to memory"),
         row.searched,
         due(&row.timing, reference),
-        row.urgency
+        row.urgency,
+        row.day,
+        facts.bits(),
+        row.said[0],
+        row.said[1],
+        row.said[2],
+        row.said[3]
     ];
     db.prepare_cached(match known {
         None => {
-            "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched, due, urgency)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+            "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched, due, urgency,
+               day, facts, business, domain, topic, channel)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)"
         }
         Some(_) => {
             "UPDATE ticket SET doc = ?2, number = ?3, custodian = ?4, taken_by = ?5, offered_to = ?6, stage = ?7, subject = ?8,
-               at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15, due = ?16, urgency = ?17
+               at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15, due = ?16, urgency = ?17,
+               day = ?18, facts = ?19, business = ?20, domain = ?21, topic = ?22, channel = ?23
              WHERE row = ?1"
         }
     })?
     .execute(values)?;
     let key = known.as_ref().map_or_else(|| db.last_insert_rowid(), |k| k.row);
     recount(db, known.as_ref().map(|k| &k.stands), &row.stands)?;
+    let [business, domain, topic, channel] = row.said.clone();
+    let counted =
+        Counted { day: row.day.clone(), facts, values: [business, domain, topic, channel, taken_by] };
+    tally::count(db, known.as_ref().and_then(|k| k.counted.as_ref()), &counted)?;
     if known.as_ref().is_some_and(|k| k.searched == row.searched) {
         return Ok(()); // most edits change no words
     }
@@ -296,6 +370,8 @@ struct Known {
     row: i64,
     searched: Vec<u8>,
     stands: Stands,
+    /// How it was tallied; `None` when a version wrote it that did not.
+    counted: Option<Counted>,
 }
 
 /// A ticket's custodian and stage.
@@ -545,7 +621,8 @@ mod tests {
         prepare(&db).unwrap();
         for (number, custodian, stage) in rows {
             db.execute(
-                "INSERT INTO ticket VALUES(NULL, CAST(?1 AS BLOB), ?1, ?2, '370100', NULL, ?3, '', '', 0, 0, 0, x'', '', x'', NULL, '')",
+                "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched)
+                 VALUES(CAST(?1 AS BLOB), ?1, ?2, '370100', ?3, '', '', 0, 0, 0, x'', '', x'')",
                 [number, custodian, stage],
             )
             .unwrap();

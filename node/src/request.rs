@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bundles::BundleRequest;
+use crate::figures::Part;
 use crate::files::FileRequest;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::ticket::number::TicketNumber;
@@ -165,6 +166,37 @@ pub enum Request {
     Calls {
         /// The day, as in `2026-11-02`.
         day: String,
+    },
+    /// Figures of the tickets whose call this site or one below it took in a period, each with the period before and the same
+    /// of the year before: see [`crate::figures::report`]. `at` is the moment that says what is overdue; `waiting` rows, at
+    /// most, are not counted yet after an update.
+    Figures {
+        /// The first day, as in `2026-11-02`.
+        from: String,
+        /// The last day.
+        to: String,
+        /// Also told apart by `business`, `domain`, `topic`, `channel`, `region` or `day`.
+        by: Option<String>,
+    },
+    /// The tickets behind one figure, in the shape of `List`, those of the last day first.
+    Figured {
+        /// The figure.
+        id: String,
+        /// Those that count, or of a rate the rest.
+        #[serde(default)]
+        part: Part,
+        /// The first day.
+        from: String,
+        /// The last day.
+        to: String,
+        /// Of this dimension
+        by: Option<String>,
+        /// this value.
+        value: Option<String>,
+        /// At most so many.
+        limit: usize,
+        /// Only what comes after this row of an earlier page.
+        before: Option<i64>,
     },
     /// Newest first: `[{"row","id","number","subject","custodian","stage","at","offered_to","due","urgency"}]`; `overdue` and
     /// `due-soon` with the first to end first. `urgency` is there when it is not the ordinary one.
@@ -325,6 +357,8 @@ impl Request {
             Request::Reveal { .. } => "reveal",
             Request::Volume { .. } => "volume",
             Request::Calls { .. } => "calls",
+            Request::Figures { .. } => "figures",
+            Request::Figured { .. } => "figured",
             Request::List { .. } => "list",
             Request::Search { .. } => "search",
             Request::Similar { .. } => "similar",

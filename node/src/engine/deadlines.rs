@@ -40,6 +40,7 @@ impl Engine {
                 }
             }
         }
+        self.figures_changed(true)?;
         Ok(self.store.put_meta(RULES, &rules)?)
     }
 

@@ -259,7 +259,8 @@ impl Engine {
                     continue;
                 }
                 if let Some(row) = self.with_document(doc, Row::of)? {
-                    projection::put(self.store.connection(), &doc, &row, Indexing::Now, &self.reference)?;
+                    let me = self.me().site();
+                    projection::put(self.store.connection(), &doc, &row, Indexing::Now, me, &self.reference)?;
                     documents += 1;
                 }
             }

@@ -120,6 +120,7 @@ fn ticket(document: &sync::document::Document, matter: &TicketMatter) -> Value {
         "taken_by": folded.stand.taken_by,
         "open_offer": folded.open_offer(),
         "stage": folded.stage.name(),
+        "joined": folded.stand.joined,
         "confidential": folded.created.confidential,
         "against": folded.created.against,
         "facts": content.facts,
@@ -164,6 +165,9 @@ fn trail(matter: &TicketMatter) -> Vec<Value> {
             optional.into_iter().filter(|(_, v)| !v.is_null()).for_each(|(k, v)| shown[k] = v);
             if let crate::ticket::Op::Close { result, .. } = &a.entry.op {
                 shown["result"] = json!(result);
+            }
+            if let crate::ticket::Op::FollowUp { satisfied: Some(satisfied) } = &a.entry.op {
+                shown["satisfied"] = json!(satisfied);
             }
             if let crate::ticket::Op::Dispatch { department } = &a.entry.op {
                 shown["department"] = json!(department);

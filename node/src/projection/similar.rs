@@ -158,7 +158,8 @@ mod tests {
         prepare(&db).unwrap();
         for (row, (stage, at, subject, body)) in (1i64..).zip(tickets) {
             db.execute(
-                "INSERT INTO ticket VALUES(?1, CAST(?1 AS BLOB), ?1, '370100', '370100', NULL, ?2, ?4, ?3, 0, 0, 0, x'', '', x'', NULL, '')",
+                "INSERT INTO ticket(row, doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched)
+                 VALUES(?1, CAST(?1 AS BLOB), ?1, '370100', '370100', ?2, ?4, ?3, 0, 0, 0, x'', '', x'')",
                 params![row, stage, at, subject],
             )
             .unwrap();

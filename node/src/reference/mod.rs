@@ -13,6 +13,7 @@
 //! holidays.csv          date,kind,name                              days off, and weekends that are worked
 //! time_limits.csv       version,business,...,amount,unit,basis      how long a ticket may take
 //! import_columns.csv    column,field                                how others call the columns of their tables
+//! figures.csv           id,kind,zh,en,counts,of,...,basis           what figures mean
 //! ```
 //!
 //! Nothing here decides: tier and superior of a site are functions of its name ([`certs::Site`]), and a table that
@@ -22,6 +23,7 @@ mod calendar;
 mod categories;
 mod centres;
 mod columns;
+mod definitions;
 mod divisions;
 mod limits;
 mod redirects;
@@ -36,6 +38,7 @@ pub use calendar::{Calendar, Exception};
 pub use categories::{Categories, Category, CategoryCode, CategoryError, CategoryKind};
 pub use centres::{Centre, CentreKind, Centres};
 pub use columns::Columns;
+pub use definitions::{Definition, Definitions};
 pub use divisions::{Division, DivisionCode, DivisionCodeError, Divisions, Level, Place};
 pub use limits::{Limit, Limits, Matter, Unit};
 pub use redirects::{Redirect, RedirectMode, Redirects};
@@ -64,6 +67,8 @@ pub struct Reference {
     pub limits: Limits,
     /// How other systems call the columns of their tables.
     pub columns: Columns,
+    /// What figures mean.
+    pub definitions: Definitions,
     /// A fingerprint of the tables that deadlines follow: when it changes they are computed anew.
     pub rules: [u8; 32],
 }
@@ -117,6 +122,10 @@ impl Reference {
             columns: Columns::parse(&source(
                 "import_columns.csv",
                 include_str!("../../../fixtures/import_columns.csv"),
+            )?)?,
+            definitions: Definitions::parse(&source(
+                "figures.csv",
+                include_str!("../../../fixtures/figures.csv"),
             )?)?,
             rules: *blake3::hash(&[holidays.hash(), time_limits.hash()].concat()).as_bytes(),
         })

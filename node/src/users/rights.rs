@@ -87,6 +87,8 @@ impl FromStr for Role {
 pub enum Right {
     /// Links, counts, today's volume: no ticket.
     Watch,
+    /// Figures: how many, and no ticket.
+    Figures,
     /// Queues, tickets, their trail; no caller.
     Read,
     /// Whether a number has called before; no caller.
@@ -150,6 +152,7 @@ fn table(role: Role) -> &'static [Right] {
         Role::Agent => &[Watch, Read, LookUp, Take, Note, Attach, Answer, Dispatch, Urge, Escalate],
         Role::ShiftLeader => &[
             Watch,
+            Figures,
             Read,
             LookUp,
             Take,
@@ -175,11 +178,12 @@ fn table(role: Role) -> &'static [Right] {
         ],
         Role::Handler => &[Watch, Read, Note, Attach, Handle, Reply, Write, Review, Reveal],
         Role::FollowUp => &[Watch, Read, LookUp, Note, FollowUp, Reopen, Urge, Reveal],
-        Role::Supervisor => {
-            &[Watch, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep, Write, Review, Publish]
-        }
-        Role::Auditor => &[Watch, Audit],
-        Role::Administrator => &[Watch, Accounts],
+        Role::Supervisor => &[
+            Watch, Figures, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep, Write, Review,
+            Publish,
+        ],
+        Role::Auditor => &[Watch, Figures, Audit],
+        Role::Administrator => &[Watch, Figures, Accounts],
     }
 }
 
@@ -252,6 +256,8 @@ pub fn needs(request: &Request) -> &'static [Right] {
         Request::Lookup { reveal: Some(_), .. } => &[Read, LookUp, Reveal],
         Request::Lookup { .. } => &[Read, LookUp],
         Request::Status | Request::Volume { .. } | Request::Calls { .. } => &[Watch],
+        Request::Figures { .. } => &[Figures],
+        Request::Figured { .. } => &[Figures, Read],
         Request::Reveals { .. } => &[Audit],
         Request::Bundle(_)
         | Request::Grant { .. }
@@ -349,6 +355,8 @@ pub fn is_audited(request: &Request) -> bool {
         | Request::Status
         | Request::Volume { .. }
         | Request::Calls { .. }
+        | Request::Figures { .. }
+        | Request::Figured { .. }
         | Request::Digest { .. }
         | Request::Diff { .. }
         | Request::Events => false,
@@ -450,6 +458,11 @@ mod tests {
             (json!({ "ask": "status" }), "ALHFSDM"),
             (json!({ "ask": "volume", "days": 7 }), "ALHFSDM"),
             (json!({ "ask": "calls", "day": "2026-11-02" }), "ALHFSDM"),
+            (json!({ "ask": "figures", "from": "2026-11-01", "to": "2026-11-30", "by": "domain" }), "LSDM"),
+            (
+                json!({ "ask": "figured", "id": "taken", "from": "2026-11-01", "to": "2026-11-30", "limit": 1 }),
+                "LS",
+            ),
             (json!({ "ask": "reveals" }), "D"),
             (json!({ "ask": "grant", "id": "x", "to": "370200", "reason": "r" }), ""),
             (json!({ "ask": "erase", "id": "x", "reason": "r" }), ""),
@@ -509,6 +522,8 @@ mod tests {
                     | "status"
                     | "volume"
                     | "calls"
+                    | "figures"
+                    | "figured"
                     | "digest"
                     | "diff"
                     | "events"

@@ -58,10 +58,13 @@ pub enum Scope {
     /// Requests by Open311, at the public door.
     #[serde(rename = "open311:write")]
     Open311,
+    /// Figures: no ticket.
+    #[serde(rename = "figures:read")]
+    FiguresRead,
 }
 
 /// All scopes with their names.
-pub const SCOPES: [(Scope, &str); 8] = [
+pub const SCOPES: [(Scope, &str); 9] = [
     (Scope::TicketsRead, "tickets:read"),
     (Scope::TicketsWrite, "tickets:write"),
     (Scope::FilesRead, "files:read"),
@@ -70,6 +73,7 @@ pub const SCOPES: [(Scope, &str); 8] = [
     (Scope::KnowledgeRead, "knowledge:read"),
     (Scope::StatusRead, "status:read"),
     (Scope::Open311, "open311:write"),
+    (Scope::FiguresRead, "figures:read"),
 ];
 
 impl Scope {
@@ -97,6 +101,7 @@ impl Scope {
             | Request::Similar { .. }
             | Request::Outside { .. }
             | Request::Changes { .. }
+            | Request::Figured { .. }
             | Request::Conflicts => Some(Scope::TicketsRead),
             Request::New { .. } | Request::Act { .. } | Request::Note { .. } => Some(Scope::TicketsWrite),
             Request::File(
@@ -110,6 +115,7 @@ impl Scope {
                 | Article::Show { .. },
             ) => Some(Scope::KnowledgeRead),
             Request::Status | Request::Volume { .. } | Request::Calls { .. } => Some(Scope::StatusRead),
+            Request::Figures { .. } => Some(Scope::FiguresRead),
             _ => None,
         }
     }

