@@ -6,6 +6,7 @@ mod cert;
 mod demo;
 mod doctor;
 mod export;
+mod figures;
 mod files;
 mod findings;
 mod hook;
@@ -84,6 +85,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// One line for a monitoring system: exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
     Check,
+    /// Figures of a period, how they have moved, and the tickets behind them.
+    Figures(figures::FiguresArgs),
     /// Seats and trunks for the days to come, from the calls of the past.
     Plan(plan::PlanArgs),
     /// Bundles: files on a stick for and from sites without a line.
@@ -195,6 +198,7 @@ impl Cli {
             Command::Restore(args) => args.run(self),
             Command::Doctor(args) => args.run(self),
             Command::Check => Ok(()), // it has exit codes of its own: see `main`
+            Command::Figures(args) => args.run(self),
             Command::Plan(args) => args.run(self),
             Command::Bundle(command) => command.run(self),
             Command::User(command) => command.run(self),

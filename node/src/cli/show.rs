@@ -178,6 +178,16 @@ const FRONT: &[&str] = &[
     "documents",
     "items",
     "subject",
+    "figure",
+    "zh",
+    "en",
+    "now",
+    "counted",
+    "before",
+    "change",
+    "year_before",
+    "change_year",
+    "taken",
 ];
 
 /// Columns that are never broken: what stands in them is read out, or typed again.

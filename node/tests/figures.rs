@@ -1,0 +1,156 @@
+//! `hotline figures`: on the directory and through the socket, with real processes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod harness;
+
+use harness::{Town, WAYS, fails, fed, json, says};
+use serde_json::{Value, json as object};
+
+/// Five calls of today, one of them a test: two complaints, of which one was closed and followed up; a consultation that was
+/// answered; a confidential report.
+struct Day {
+    town: Town,
+    closed: String,
+    today: String,
+}
+
+fn day() -> Day {
+    let town = Town::new(&["370000", "370100"]);
+    let dir = town.at("370100");
+    let calls = [
+        object!({ "text": "出租车绕路", "type": "投诉举报", "domain": "城市客运", "field": "巡游出租汽车", "channel": "电话" }),
+        object!({ "text": "公交晚点", "type": "投诉举报", "domain": "城市客运", "field": "城市公共汽电车", "channel": "微信" }),
+        object!({ "text": "几点开门", "type": "信息咨询", "domain": "高速公路", "channel": "电话" }),
+        object!({ "text": "站长收钱放行黑车", "type": "投诉举报", "confidential": true, "caller_phone": "13800000007" }),
+        object!({ "text": "抽检：请问收费标准", "type": "信息咨询", "test": true }),
+    ];
+    let lines: Vec<String> = calls.iter().map(Value::to_string).collect();
+    let made = fed(&["ticket", "new", "--from", "-", "--dir", &dir, "--json"], lines.join("\n").as_bytes());
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let id = |i: usize| made[i]["id"].as_str().unwrap().to_owned();
+    says(&["ticket", "dispatch", &id(0), "--to", "客运处", "--dir", &dir]);
+    says(&["ticket", "close", &id(0), "--result", "已处理", "--dir", &dir, "--user", "li"]);
+    says(&["ticket", "follow-up", &id(0), "满意", "--satisfied", "true", "--dir", &dir, "--user", "wang"]);
+    says(&["ticket", "answer", &id(2), "九点", "--dir", &dir]);
+    let shown = json(&["ticket", "show", &id(0), "--dir", &dir]);
+    let today = shown["trail"][0]["at"].as_str().unwrap()[..10].to_owned();
+    Day { closed: id(0), today, town }
+}
+
+fn figure<'a>(of: &'a Value, id: &str) -> &'a Value {
+    of["figures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|figure| figure["id"] == id)
+        .unwrap_or_else(|| panic!("{id}: {of}"))
+}
+
+fn count(of: &Value, id: &str) -> u64 {
+    figure(of, id)["count"].as_u64().unwrap()
+}
+
+fn value<'a>(report: &'a Value, value: &str) -> &'a Value {
+    report["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["value"] == value)
+        .unwrap_or_else(|| panic!("{value}: {report}"))
+}
+
+#[test]
+fn a_month_is_counted_on_the_directory_and_through_the_socket() {
+    let day = day();
+    let dir = day.town.at("370100");
+    let month = &day.today[..7];
+    for way in WAYS {
+        let _running = day.town.way(way, "370100");
+        let report = json(&["figures", "--month", month, "--by", "domain", "--dir", &dir]);
+        assert_eq!((count(&report, "taken"), count(&report, "test"), count(&report, "answered")), (4, 1, 1));
+        assert_eq!(
+            (count(&report, "ended"), count(&report, "in_time"), count(&report, "satisfied")),
+            (2, 2, 1)
+        );
+        let rate = figure(&report, "complaint_in_time");
+        assert_eq!((&rate["count"], &rate["of"], &rate["value"]), (&1.into(), &1.into(), &1.0.into()));
+        let none = figure(&report, "rectified");
+        assert_eq!(
+            (&none["of"], &none["value"], &none["change_before"]),
+            (&0.into(), &Value::Null, &Value::Null)
+        );
+        assert_eq!(
+            figure(&report, "complaint_rechecked")["count"],
+            1,
+            "another than who closed it asked the caller"
+        );
+        let buses = value(&report, "D04");
+        assert_eq!((&buses["name"], count(buses, "taken")), (&"城市客运".into(), 2));
+        assert_eq!(count(value(&report, ""), "taken"), 1, "what says no domain stands by itself");
+        let other = json(&["figures", "--from", "2020-01-01", "--to", "2020-01-31", "--dir", &dir]);
+        assert_eq!(count(&other, "taken"), 0);
+
+        let behind = |args: &[&str]| -> Vec<String> {
+            let rows = json(&[&["figures", "--month", month, "--dir", &dir, "--tickets"], args].concat());
+            rows.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(behind(&["satisfied"]), [day.closed.as_str()]);
+        assert_eq!(behind(&["taken", "--limit", "3"]).len(), 3);
+        assert_eq!(behind(&["taken", "--by", "channel", "--value", "微信"]).len(), 1);
+        assert_eq!(behind(&["complaint_in_time", "--rest"]), [""; 0]);
+        let rows = says(&["figures", "--month", month, "--dir", &dir, "--tickets", "taken"]);
+        assert!(rows.contains("(举报人保密)") && !rows.contains("站长"), "{rows}");
+    }
+    let table = says(&["figures", "--month", month, "--dir", &dir]);
+    assert!(table.contains("taken\t受理量\t4\t0\t—\t0\t—"), "{table}");
+    let rates = says(&["figures", "--month", month, "--rates", "--dir", &dir]);
+    assert!(rates.contains("complaint_in_time\t投诉举报限时办结率\t100.00 %\t1/1\t—"), "{rates}");
+    let csv = says(&["figures", "--month", month, "--by", "business", "--csv", "--dir", &dir]);
+    assert!(
+        csv.starts_with("from,to,by,value,name,id,")
+            && csv.contains(",business,信息咨询,信息咨询,answered,即时答复,"),
+        "{csv}"
+    );
+    let meanings = says(&["figures", "--definitions", "--dir", &dir]);
+    assert!(
+        meanings.contains("complaint_rechecked") && meanings.contains("provincial bulletin"),
+        "{meanings}"
+    );
+
+    for (args, code, words) in [
+        (&["--month", "2026-13"][..], 2, "is no month"),
+        (&["--from", "2026-11-02", "--to", "2026-11-01"], 2, "before it begins"),
+        (&["--by", "weather"], 2, "invalid value"),
+        (&["--tickets", "nothing"], 2, "there is no figure `nothing`"),
+        (&["--tickets", "taken", "--by", "domain"], 2, "of one value"),
+        (&["--from", "2020-01-01", "--to", "2022-01-01", "--by", "day"], 2, "of 366 days at most"),
+    ] {
+        fails(&[&["figures", "--dir", &dir], args].concat(), code, words);
+    }
+}
+
+#[test]
+fn a_table_of_definitions_of_ones_own_counts_from_the_next_start_on() {
+    let day = day();
+    let dir = day.town.at("370100");
+    std::fs::create_dir(format!("{dir}/reference")).unwrap();
+    let table = "id,kind,zh,en,counts,of,says_zh,says_en,basis\nopen_complaints,rate,未办结投诉,open complaints,complaint !ended,complaint,投诉中未办结的,complaints that have not ended,here\n";
+    std::fs::write(format!("{dir}/reference/figures.csv"), table).unwrap();
+    let report = json(&["figures", "--month", &day.today[..7], "--dir", &dir]);
+    assert_eq!(report["figures"].as_array().unwrap().len(), 1);
+    let rate = figure(&report, "open_complaints");
+    assert_eq!((&rate["count"], &rate["of"]), (&2.into(), &3.into()));
+    let rest = json(&[
+        "figures",
+        "--month",
+        &day.today[..7],
+        "--dir",
+        &dir,
+        "--tickets",
+        "open_complaints",
+        "--rest",
+    ]);
+    assert_eq!(rest[0]["id"], day.closed.as_str());
+    std::fs::write(format!("{dir}/reference/figures.csv"), table.replace("!ended", "!endet")).unwrap();
+    fails(&["figures", "--dir", &dir], 4, "the node's reference tables cannot be read");
+}
