@@ -1,9 +1,10 @@
-//! `hotline figures`: on the directory and through the socket, with real processes.
+//! `hotline figures`, and the desk's page: on the directory and through the socket, with real processes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod harness;
 
-use harness::{Town, WAYS, fails, fed, json, says};
+use harness::browser::{Browser, Page};
+use harness::{Running, Town, WAYS, fails, fed, json, says};
 use serde_json::{Value, json as object};
 
 /// Five calls of today, one of them a test: two complaints, of which one was closed and followed up; a consultation that was
@@ -153,4 +154,71 @@ fn a_table_of_definitions_of_ones_own_counts_from_the_next_start_on() {
     assert_eq!(rest[0]["id"], day.closed.as_str());
     std::fs::write(format!("{dir}/reference/figures.csv"), table.replace("!ended", "!endet")).unwrap();
     fails(&["figures", "--dir", &dir], 4, "the node's reference tables cannot be read");
+}
+
+fn desk() -> (Day, Running, String) {
+    let day = day();
+    let (node, desk) = day.town.desk("370100", &[]);
+    (day, node, desk)
+}
+
+/// Where the first link to such a page leads.
+fn link(page: &Page, begins: &str) -> String {
+    let from = page
+        .body
+        .find(&format!("href=\"{begins}"))
+        .unwrap_or_else(|| panic!("no link to {begins}: {}", page.body));
+    page.body[from + 6..].split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&")
+}
+
+#[test]
+fn the_desk_shows_figures_and_each_number_opens_to_its_tickets() {
+    let (day, _node, desk) = desk();
+    let mut lead = day.town.staff("370100", &desk, "lead", "shift-leader");
+    let month = &day.today[..7];
+    let page = lead
+        .get("/figures")
+        .is(200)
+        .says("统计分析")
+        .says("受理量")
+        .says("投诉举报限时办结率")
+        .says("100.00 %");
+    assert!(page.body.contains("href=\"/figures\" data-key=\"h\" aria-current=\"page\""), "{}", page.body);
+    let page = lead
+        .get(&format!("/figures?month={month}&by=domain"))
+        .is(200)
+        .says("城市客运 D04")
+        .says("（未填写）");
+    page.clone().says("aria-label=\"受理量, 按领域. 城市客运 D04: 2").says("class=\"plot\" role=\"img\"");
+    let list = lead.get(&link(&page, "/figures/tickets?id=taken")).is(200).says("(举报人保密)");
+    assert_eq!(list.body.matches("data-row").count(), 4, "{}", list.body);
+    assert!(!list.body.contains("站长"));
+    let part = lead.get(&link(&page, "/figures/tickets?id=satisfied")).is(200).says(&day.closed);
+    assert_eq!(part.body.matches("data-row").count(), 1);
+    let csv = lead.get(&link(&page, "/figures/csv")).is(200).says("\u{feff}from,to,by");
+    assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
+    assert!(csv.header("content-disposition").contains("figures-370100-"), "{}", csv.head);
+    lead.get("/figures?from=2026-11-02&to=2026-11-01").is(422).says("日期区间不正确");
+    lead.get("/figures?by=weather").is(422);
+    lead.get("/figures/tickets?id=nothing").is(422);
+    lead.get("/figures").is(200);
+    lead.follow("/language", &[("here", &format!("/figures?month={month}&by=domain"))])
+        .is(200)
+        .says("By domain")
+        .says("complaints ended in time");
+}
+
+#[test]
+fn who_reads_no_tickets_sees_numbers_and_no_way_to_a_ticket() {
+    let (day, _node, desk) = desk();
+    for (name, role) in [("audit", "auditor"), ("admin", "administrator")] {
+        let mut browser: Browser = day.town.staff("370100", &desk, name, role);
+        let page = browser.get("/figures?by=channel").is(200).says("受理量").says("微信");
+        assert!(!page.body.contains("/figures/tickets"), "{}", page.body);
+        browser.get("/figures/tickets?id=taken").is(403);
+    }
+    let mut agent = day.town.staff("370100", &desk, "agent", "agent");
+    agent.get("/figures").is(403);
+    agent.get("/figures/csv").is(403);
+    assert!(!agent.get("/wall").is(200).body.contains("href=\"/figures\""));
 }

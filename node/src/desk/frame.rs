@@ -50,6 +50,7 @@ impl Frame {
             (Right::Take, "/new", w.new_ticket, "n"),
             (Right::Read, "/knowledge", w.knowledge, "b"),
             (Right::Watch, "/wall", w.wall, "w"),
+            (Right::Figures, "/figures", w.figures, "h"),
             (Right::Accounts, "/accounts", w.accounts, "u"),
             (Right::Audit, "/audit", w.audit, "l"),
         ];

@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod call;
 mod draft;
+mod figures;
 pub(super) mod file;
 mod knowledge;
 mod password;
@@ -60,6 +61,9 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/knowledge/{id}", get(knowledge::article::show))
         .route("/knowledge/{id}/edit", get(knowledge::form::next).post(knowledge::form::revise))
         .route("/knowledge/{id}/act", post(knowledge::article::act).get(knowledge::article::back))
+        .route("/figures", get(figures::show))
+        .route("/figures/csv", get(figures::csv))
+        .route("/figures/tickets", get(figures::tickets))
         .route("/wall", get(wall::show))
         .route("/accounts", get(accounts::show).post(accounts::change))
         .route("/audit", get(audit::show))

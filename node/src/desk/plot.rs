@@ -30,6 +30,30 @@ pub(super) fn bars(title: &str, rows: &[(String, u64)]) -> String {
     svg
 }
 
+/// Bars that lie, with a label before each: for names, which are longer than a bar is wide.
+pub(super) fn across(title: &str, rows: &[(String, u64)]) -> String {
+    const LABEL: u64 = 190;
+    const WIDTH: u64 = 320;
+    let most = rows.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
+    let height = rows.len() as u64 * (BAR + GAP) + GAP;
+    let said: Vec<String> = rows.iter().map(|(label, count)| format!("{label}: {count}")).collect();
+    let width = LABEL + WIDTH + 80;
+    let mut svg = format!(
+        "<svg class=\"plot across\" role=\"img\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" aria-label=\"{}\">",
+        escape(&format!("{title}. {}", said.join(", "))),
+    );
+    for (i, (label, count)) in rows.iter().enumerate() {
+        let (y, long) = (GAP + i as u64 * (BAR + GAP), (count * WIDTH).div_ceil(most));
+        let (middle, short) = (y + 15, label.chars().take(16).collect::<String>());
+        let _ =
+            write!(svg, "<text class=\"label\" x=\"{}\" y=\"{middle}\">{}</text>", LABEL - 6, escape(&short));
+        let _ = write!(svg, "<rect x=\"{LABEL}\" y=\"{y}\" width=\"{long}\" height=\"{BAR}\" rx=\"2\"/>");
+        let _ = write!(svg, "<text class=\"n\" x=\"{}\" y=\"{middle}\">{count}</text>", LABEL + long + 6);
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -44,5 +68,15 @@ mod tests {
         assert!(svg.contains("height=\"60\"") && svg.contains("height=\"120\""), "{svg}");
         assert!(svg.contains("aria-label=\"a &lt; b. 8: 2, &lt;9&gt;: 4, 10: 0\"") && !svg.contains("<9>"));
         assert!(bars("", &[]).starts_with("<svg"));
+    }
+
+    #[test]
+    fn bars_that_lie_say_their_numbers_too() {
+        let svg = across("a", &[("城市客运 <D04>".into(), 4), ("x".into(), 1)]);
+        assert!(
+            svg.contains("width=\"320\" height=\"22\"") && svg.contains("width=\"80\" height=\"22\""),
+            "{svg}"
+        );
+        assert!(svg.contains("aria-label=\"a. 城市客运 &lt;D04&gt;: 4, x: 1\"") && !svg.contains("<D04>"));
     }
 }

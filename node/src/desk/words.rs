@@ -29,6 +29,39 @@ words! {
     queues: "工单列表", "Queues";
     new_ticket: "新来电", "New call";
     wall: "运行大屏", "Wall";
+    figures: "统计分析", "Figures";
+    month: "月份", "Month";
+    first_day: "开始日期", "First day";
+    last_day: "结束日期", "Last day";
+    told_apart_by: "分组", "Told apart by";
+    not_told_apart: "不分组", "nothing";
+    month_first: "填写月份时，以月份为准。", "When a month is given, it counts.";
+    show_figures: "查看", "Show";
+    no_period: "日期区间不正确：请填写一个月份，或开始和结束日期（最长十年）。", "This is no period: give a month, or a first and a last day, ten years apart at most.";
+    figure: "指标", "Figure";
+    figure_now: "本期", "Now";
+    figure_counted: "计入 / 应计", "Counted / of";
+    figure_before: "上期", "Period before";
+    figure_year_before: "上年同期", "Year before";
+    change_before: "环比", "Change";
+    change_year: "同比", "On the year";
+    figure_counts: "数量", "Counts";
+    figure_rates: "考评指标", "Rates of the scorecard";
+    figures_wait: "程序更新后仍有工单尚未重新统计，请稍后再看。最多：", "After an update some tickets are not counted yet; look again later. At most:";
+    as_csv: "下载 CSV", "Download CSV";
+    did_not_count: "未计入的工单", "those that did not";
+    what_figures_mean: "指标含义与依据", "What figures mean, and on what that rests";
+    figure_says: "含义", "Meaning";
+    figure_basis: "依据", "Basis";
+    back_to_figures: "返回统计", "Back to the figures";
+    by_day: "按日期", "By day";
+    by_business: "按业务类型", "By kind of business";
+    by_domain: "按领域", "By domain";
+    by_topic: "按事项", "By topic";
+    by_channel: "按来源渠道", "By channel";
+    by_region: "按受理单位", "By site that took the call";
+    value_not_said: "（未填写）", "(not said)";
+    all_others: "（其余合计）", "(all others)";
     accounts: "账号管理", "Accounts";
     audit: "审计日志", "Audit log";
     sign_in: "登录", "Sign in";
@@ -555,6 +588,19 @@ impl Words {
             "特急" => self.urgency_critical,
             "一般" => self.urgency_ordinary,
             other => other,
+        }
+    }
+
+    /// What figures are told apart by; empty for nothing.
+    pub(super) fn dimension(&self, name: &str) -> &'static str {
+        match name {
+            "business" => self.by_business,
+            "domain" => self.by_domain,
+            "topic" => self.by_topic,
+            "channel" => self.by_channel,
+            "region" => self.by_region,
+            "day" => self.by_day,
+            _ => "",
         }
     }
 
