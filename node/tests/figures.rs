@@ -1,4 +1,4 @@
-//! `hotline figures`, and the desk's page: on the directory and through the socket, with real processes.
+//! `hotline figures`, the desk's page and the API: on the directory and through the socket, with real processes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod harness;
@@ -221,4 +221,32 @@ fn who_reads_no_tickets_sees_numbers_and_no_way_to_a_ticket() {
     agent.get("/figures").is(403);
     agent.get("/figures/csv").is(403);
     assert!(!agent.get("/wall").is(200).body.contains("href=\"/figures\""));
+}
+
+#[test]
+fn programs_ask_for_figures_with_their_scope() {
+    let (day, _node, desk) = desk();
+    let token = |name: &str, role: &str, scope: &str| {
+        let made =
+            json(&["token", "add", name, "--role", role, "--scope", scope, "--dir", &day.town.at("370100")]);
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let get = |token: &str, path: &str| {
+        let browser = Browser::new(&desk);
+        let head = browser.head("GET", &format!("/api/v1{path}"));
+        browser.raw(format!("{head}Authorization: Bearer {token}\r\n\r\n").as_bytes()).unwrap()
+    };
+    let board = token("board", "auditor", "figures:read");
+    let month = &day.today[..7];
+    let report: Value =
+        serde_json::from_str(&get(&board, &format!("/figures?month={month}&by=region")).is(200).body)
+            .unwrap();
+    assert_eq!((count(&report, "taken"), count(value(&report, "370100"), "taken")), (4, 4));
+    assert_eq!(value(&report, "370100")["name"], "济南市");
+    get(&board, "/figures").is(200);
+    get(&board, &format!("/figures?month={month}&from=2026-11-01")).is(400).says("a period is");
+    get(&board, "/figures?from=2026-11-02&to=yesterday").is(400);
+    get(&board, "/tickets").is(403);
+    get(&token("status", "auditor", "status:read"), "/figures").is(403);
+    get(&board, "/openapi.json").is(200).says("\"/figures\"").says("figures:read");
 }

@@ -12,6 +12,9 @@ use super::acts;
 use super::problem::Problem;
 use super::routes::Op;
 use super::{Asked, Done, ROOT};
+use crate::china;
+use crate::daemon::now_ms;
+use crate::figures::Period;
 use crate::files::FileRequest;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::projection::QUEUES;
@@ -106,6 +109,12 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             let days = number(asked, "days", 7, 31)?;
             Ok(Done::ok(app.ask(who, Request::Volume { days }).await?))
         }
+        Op::Figures => {
+            let period = period(asked)?;
+            let (from, to) = (period.from().to_string(), period.last().to_string());
+            let by = asked.query("by").map(str::to_owned);
+            Ok(Done::ok(app.ask(who, Request::Figures { from, to, by }).await?))
+        }
         // They have no answer of JSON.
         Op::Document | Op::Attach | Op::Fetch | Op::Stream => Err(Problem::absent("nothing is served here")),
     }
@@ -119,6 +128,17 @@ pub(super) fn ticket(asked: &Asked) -> Result<String, Problem> {
         true => Ok(id.to_owned()),
         false => Err(Problem::absent("a ticket is named by its number, its id, or the beginning of one")),
     }
+}
+
+fn period(asked: &Asked) -> Result<Period, Problem> {
+    let day = |text: &str| text.parse().map_err(|_| Problem::bad("a day is as in 2026-11-02"));
+    let period = match (asked.query("month"), asked.query("from"), asked.query("to")) {
+        (Some(month), None, None) => Period::month(month),
+        (None, Some(from), Some(to)) => Period::days(day(from)?, day(to)?),
+        (None, None, None) => Period::month_of(china::moment(now_ms()).map(china::day).unwrap_or_default()),
+        _ => return Err(Problem::bad("a period is a `month`, or `from` and `to`")),
+    };
+    period.map_err(Problem::bad)
 }
 
 fn language(asked: &Asked) -> Result<Language, Problem> {

@@ -35,6 +35,7 @@ pub(super) enum Op {
     Centres,
     Status,
     Volume,
+    Figures,
 }
 
 /// What a route takes as its body.
@@ -354,6 +355,26 @@ pub(super) const ROUTES: &[Route] = &[
         scope: Some(Scope::StatusRead),
         query: &[param("days", Kind::Number, "1 to 31; 7 without it")],
         gives: "`days`, `hours`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Figures,
+        path: "/figures",
+        id: "figures",
+        says: "Figures of a period, of the tickets whose call was taken here or below, each with the period before and the same of \
+               the year before; no ticket",
+        scope: Some(Scope::FiguresRead),
+        query: &[
+            param(
+                "month",
+                Kind::Text,
+                "as in 2026-11; not together with `from` and `to`; this month without any",
+            ),
+            param("from", Kind::Text, "the first day, as in 2026-11-02"),
+            param("to", Kind::Text, "the last day"),
+            param("by", Kind::Text, "`business`, `domain`, `topic`, `channel`, `region` or `day`"),
+        ],
+        gives: "as `hotline figures --json`: `figures`, and with `by` also `values`",
         ..PLAIN
     },
 ];
