@@ -170,15 +170,19 @@
       // Pages do not all ask in the same moment, and none asks more than every other second: a first sync is a flood.
       if (!timer) timer = setTimeout(refresh, Math.max(100, 2000 - (Date.now() - last)) + Math.random() * 400);
     };
+    const KINDS = ["ticket", "queue", "links", "presence"];
+    let heard = false;
     const listen = () => {
       if (source || document.hidden) return;
       source = new EventSource(live);
-      ["ticket", "queue", "links", "presence"].forEach((kind) => source.addEventListener(kind, () => soon(kind)));
+      KINDS.forEach((kind) => source.addEventListener(kind, () => soon(kind)));
+      // The node was away, or the network: what happened meanwhile no event will tell.
+      source.addEventListener("open", () => { if (heard) KINDS.forEach(soon); heard = true; });
       source.addEventListener("ended", () => { source.close(); source = null; });
     };
     // A page that nobody sees holds no connection: browsers open only six to one place.
     document.addEventListener("visibilitychange", () => {
-      if (document.hidden) { if (source) source.close(); source = null; } else { listen(); ["ticket", "queue", "links", "presence"].forEach(soon); }
+      if (document.hidden) { if (source) source.close(); source = null; } else { listen(); KINDS.forEach(soon); }
     });
     listen();
   }

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test binary takes the part it needs")]
 
 pub mod browser;
+pub mod chromium;
 
 use std::io::Write;
 use std::net::UdpSocket;

@@ -1,0 +1,232 @@
+//! A real browser: Chromium without a window, told by WebDriver (W3C) what an agent's hands would do.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+/// Set where the browser has to be there: a test that is skipped is a failure then.
+const MUST: &str = "HOTLINE_CI";
+
+/// Names a directory in which pictures of the main pages are kept.
+const PICTURES: &str = "HOTLINE_PICTURES";
+
+/// A small screen, as many halls have them.
+const SCREEN: (u32, u32) = (1366, 768);
+
+/// Keys that are no letter, as WebDriver writes them.
+pub const TAB: &str = "\u{e004}";
+pub const ENTER: &str = "\u{e007}";
+pub const ESCAPE: &str = "\u{e00c}";
+
+/// How WebDriver names an element in an answer.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// chromedriver.
+pub struct Chromium {
+    driver: Child,
+    port: u16,
+}
+
+impl Chromium {
+    /// Starts the driver; `None`, said loudly, where there is no Chromium.
+    ///
+    /// # Panics
+    /// Where `HOTLINE_CI` is set and it is not there.
+    pub fn start() -> Option<Chromium> {
+        let started = Command::new("chromedriver")
+            .args(["--port=0", "--log-level=WARNING"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut driver = match started {
+            Ok(driver) => driver,
+            Err(e) => {
+                assert!(std::env::var_os(MUST).is_none(), "{MUST} is set and there is no chromedriver: {e}");
+                println!(
+                    "\n*** SKIPPED: no chromedriver here ({e}); install chromium and chromium-driver ***\n"
+                );
+                return None;
+            }
+        };
+        let said = BufReader::new(driver.stdout.take().unwrap());
+        let port = said.lines().map_while(Result::ok).find_map(|line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse().ok()
+        });
+        Some(Chromium { driver, port: port.expect("chromedriver says on which port it is") })
+    }
+
+    /// One command; its value.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let body = body.to_string();
+        let body = if method == "GET" { "" } else { &body };
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        // It keeps the connection, whatever it was asked.
+        let mut stream = BufReader::new(stream);
+        let (mut head, mut length) = (String::new(), 0);
+        while stream.read_line(&mut head).unwrap() > 2 {
+            let last = head.lines().last().unwrap_or_default().to_ascii_lowercase();
+            length = last.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().unwrap());
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        let mut said: Value = serde_json::from_slice(&body).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{method} {path}: {said}");
+        said["value"].take()
+    }
+
+    /// A window of its own, with cookies of its own, at a desk.
+    pub fn window(&self, desk: &str) -> Window<'_> {
+        let args = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--no-first-run",
+            "--lang=zh-CN",
+        ];
+        let options = json!({ "args": args });
+        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
+        let session = self.ask("POST", "/session", &wanted)["sessionId"].as_str().unwrap().to_owned();
+        let window = Window { chromium: self, session, desk: desk.to_owned() };
+        window.post("/window/rect", &json!({ "width": SCREEN.0, "height": SCREEN.1 }));
+        window
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// One window.
+pub struct Window<'a> {
+    chromium: &'a Chromium,
+    session: String,
+    desk: String,
+}
+
+impl Drop for Window<'_> {
+    fn drop(&mut self) {
+        // Of a test that failed the driver may be gone, and the window with it.
+        if !std::thread::panicking() {
+            self.chromium.ask("DELETE", &format!("/session/{}", self.session), &json!({}));
+        }
+    }
+}
+
+impl Window<'_> {
+    fn get(&self, what: &str) -> Value {
+        self.chromium.ask("GET", &format!("/session/{}{what}", self.session), &Value::Null)
+    }
+
+    fn post(&self, what: &str, body: &Value) -> Value {
+        self.chromium.ask("POST", &format!("/session/{}{what}", self.session), body)
+    }
+
+    fn keys(&self, element: &Value, keys: &str) {
+        let element = element[ELEMENT].as_str().unwrap();
+        self.post(&format!("/element/{element}/value"), &json!({ "text": keys }));
+    }
+
+    /// Types an address.
+    pub fn go(&self, path: &str) {
+        self.post("/url", &json!({ "url": format!("http://{}{path}", self.desk) }));
+    }
+
+    /// Where it is, from the first `/` on.
+    pub fn at(&self) -> String {
+        let url = self.get("/url");
+        url.as_str().unwrap().splitn(4, '/').nth(3).map(|path| format!("/{path}")).unwrap_or_default()
+    }
+
+    /// Presses keys where the focus is.
+    pub fn press(&self, keys: &str) {
+        self.keys(&self.get("/element/active"), keys);
+    }
+
+    /// Types into the field with this id.
+    pub fn fill(&self, id: &str, text: &str) {
+        let found = self.post("/element", &json!({ "using": "css selector", "value": format!("#{id}") }));
+        self.keys(&found, text);
+    }
+
+    /// Goes on through the fields until the one with this id has the focus.
+    pub fn tab_to(&self, id: &str) {
+        for _ in 0..60 {
+            if self.script("return document.activeElement.id") == id {
+                return;
+            }
+            self.press(TAB);
+        }
+        panic!("no Tab leads to {id}");
+    }
+
+    /// What a script returns.
+    pub fn script(&self, script: &str) -> Value {
+        self.post("/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// What the page says.
+    pub fn text(&self) -> String {
+        self.script("return document.body.innerText").as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the page says this, by itself.
+    pub fn says(&self, words: &str) {
+        self.until(words, || self.text().contains(words));
+    }
+
+    /// Waits until it is so.
+    pub fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !done() {
+            assert!(
+                began.elapsed() < Duration::from_secs(90),
+                "not within a minute and a half: {what}\n{}",
+                self.text()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Signs in by keyboard alone.
+    pub fn sign_in(&self, name: &str, password: &str) {
+        self.go("/sign-in");
+        self.press(name);
+        self.press(TAB);
+        self.press(password);
+        self.press(ENTER);
+        self.until("signed in", || self.at().starts_with("/queue"));
+    }
+
+    /// Keeps a picture of what is on the screen, where pictures are wanted.
+    pub fn picture(&self, name: &str) {
+        let Some(dir) = std::env::var_os(PICTURES) else { return };
+        let png = self.get("/screenshot");
+        let png = BASE64_STANDARD.decode(png.as_str().unwrap()).unwrap();
+        std::fs::write(Path::new(&dir).join(name), png).unwrap();
+    }
+
+    /// What the page asked of anybody but the desk.
+    pub fn asked_elsewhere(&self) -> Vec<Value> {
+        let asked = "return performance.getEntriesByType('resource').map(r => r.name).filter(n => !n.startsWith(location.origin))";
+        self.script(asked).as_array().cloned().unwrap_or_default()
+    }
+}
