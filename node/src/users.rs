@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/desk.db      accounts, sessions, failed attempts, drafts, the audit log; tokens of programs, and answers to them; hooks;
-//!                  the secret of query codes; the public register of what was filed
+//!                  the secret of query codes; the public register of what was filed; short messages that wait
 //! DIR/audit.head   the newest line of the audit log, beside it for the day when its end is cut off
 //! ```
 //!
@@ -22,6 +22,7 @@ mod password;
 pub mod rights;
 mod secret;
 mod session;
+mod sms;
 mod throttle;
 mod token;
 
@@ -41,6 +42,7 @@ pub use hook::{GIVEN_UP_MS, Hook, NewHook, Off, Secret, Stands};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use rights::{Denied, Role};
 pub use session::{ABSOLUTE_MS, IDLE_MS, Session, Stays, Token};
+pub use sms::{Arrived, Incoming, Led, Outgoing, Report, SmsCounts, SmsLine, Taken, ToTell};
 pub use throttle::Wait;
 pub use token::{ApiToken, SCOPES, Scope};
 
@@ -50,7 +52,7 @@ use crate::request::{Failure, FailureKind};
 pub const DATABASE: &str = "desk.db";
 
 /// The version of the tables.
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 
 /// How long a change waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -129,6 +131,9 @@ impl Users {
         if version < 5 {
             tx.execute_batch(filed::TABLES)?;
         }
+        if version < 6 {
+            tx.execute_batch(sms::TABLES)?;
+        }
         if version != SCHEMA {
             tx.pragma_update(None, "user_version", SCHEMA)?;
         }
@@ -136,7 +141,8 @@ impl Users {
         Ok(Users { db: Mutex::new(db), dir: dir.to_owned() })
     }
 
-    /// Writes a copy for a backup: whole and of one moment, without sessions and drafts. A session that came back would let
+    /// Writes a copy for a backup: whole and of one moment, without sessions, drafts and
+    /// short messages. A session that came back would let
     /// somebody in who has signed out, and drafts speak of callers, whom only the vault's archive may hold.
     pub fn copy_to(&self, path: &Path) -> Result<(), Failure> {
         let text = path.to_str().ok_or_else(|| {
@@ -146,8 +152,10 @@ impl Users {
         let copy = Connection::open(path)?;
         copy.execute_batch(
             "PRAGMA journal_mode = DELETE; PRAGMA secure_delete = ON;
-             DELETE FROM session; DELETE FROM draft; DELETE FROM attempt; VACUUM;",
+             DELETE FROM session; DELETE FROM draft; DELETE FROM attempt;",
         )?;
+        copy.execute_batch(sms::BARE)?;
+        copy.execute_batch("VACUUM;")?;
         Ok(())
     }
 

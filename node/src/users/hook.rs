@@ -361,7 +361,10 @@ mod tests {
         users.append(1, Some("li"), "127.0.0.1", "sign-in", None, "").unwrap();
         users
             .db()
-            .execute_batch("DROP TABLE hook; DROP TABLE secret; DROP TABLE filed; PRAGMA user_version = 2;")
+            .execute_batch(
+                "DROP TABLE hook; DROP TABLE secret; DROP TABLE filed; DROP TABLE sms_in; DROP TABLE sms_out;
+                 DROP TABLE sms_ticket; DROP TABLE sms_mark; PRAGMA user_version = 2;",
+            )
             .unwrap();
         drop(users);
         assert_eq!(Users::look_at_hooks(dir.path()).unwrap(), [], "looking changes nothing");
