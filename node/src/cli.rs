@@ -21,6 +21,7 @@ mod replica;
 mod run;
 mod screen;
 mod show;
+mod sms;
 mod ticket;
 mod token;
 mod user;
@@ -101,6 +102,9 @@ enum Command {
     /// Hooks: programs that are told of changes.
     #[command(subcommand)]
     Hook(hook::Hook),
+    /// Short messages, through a gateway.
+    #[command(subcommand)]
+    Sms(sms::Sms),
     /// What was done at the desk: a log that only grows.
     Audit(user::AuditArgs),
     /// The configuration.
@@ -204,6 +208,7 @@ impl Cli {
             Command::User(command) => command.run(self),
             Command::Token(command) => command.run(self),
             Command::Hook(command) => command.run(self),
+            Command::Sms(command) => command.run(self),
             Command::Audit(args) => args.run(self),
             Command::Config(ConfigCommand::Check(args)) => self.check(args),
             Command::Completions { shell } => papers::completions(*shell),

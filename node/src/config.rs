@@ -25,6 +25,7 @@ use crate::files::FileLimits;
 use crate::log::LogOptions;
 use crate::public::PublicOptions;
 use crate::request::{Failure, FailureKind};
+use crate::sms::SmsOptions;
 use keys::{KEYS, Key, PEERS};
 
 /// The file that is read when none is named and it is there.
@@ -81,6 +82,8 @@ pub struct Config {
     pub desk: DeskOptions,
     /// Where citizens come in with their browsers, if anywhere.
     pub public: PublicOptions,
+    /// Where short messages come in and go out, if anywhere.
+    pub sms: SmsOptions,
     /// After how many days what callers said of themselves, and their recordings, are erased; never if `None`.
     pub retention: Option<u32>,
     /// What is logged, and how.
@@ -151,6 +154,9 @@ impl Config {
         if let Err(why) = config.public.check() {
             problems.push(format!("{}: {why}", config.origin("public.listen")));
         }
+        if let Err(why) = config.sms.check() {
+            problems.push(format!("{}: {why}", config.origin("sms.listen")));
+        }
         if problems.is_empty() {
             return Ok(config);
         }
@@ -174,6 +180,7 @@ impl Config {
             files: FileLimits::default(),
             desk: DeskOptions::default(),
             public: PublicOptions::default(),
+            sms: SmsOptions::default(),
             retention: None,
             log: LogOptions::default(),
             file: None,

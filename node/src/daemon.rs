@@ -37,6 +37,7 @@ use crate::files::FileLimits;
 use crate::hooks::{Counts, Hooks};
 use crate::public::{Door, PublicOptions};
 use crate::request::{Failure, FailureKind, Reply, Request};
+use crate::sms::{Sms, SmsOptions};
 use readers::Readers;
 
 /// The name of the local socket in a data directory.
@@ -61,6 +62,8 @@ pub struct RunOptions {
     pub desk: DeskOptions,
     /// Where citizens come in with their browsers, if anywhere.
     pub public: PublicOptions,
+    /// Where short messages come in and go out, if anywhere.
+    pub sms: SmsOptions,
     /// After how many days callers' data of ended tickets is erased; never if `None`.
     pub retention: Option<u32>,
 }
@@ -101,6 +104,7 @@ pub struct Node {
     changes: broadcast::Sender<Arc<Changes>>,
     desk: Option<Arc<Desk>>,
     door: Option<Arc<Door>>,
+    sms: Option<Arc<Sms>>,
     hooks: Option<Arc<Hooks>>,
     /// What became of what hooks were told.
     told: Arc<Counts>,
@@ -186,21 +190,26 @@ impl Node {
             changes,
             desk: None,
             door: None,
+            sms: None,
             hooks: None,
             told: Arc::default(),
         };
         clients::serve(&node.socket, node.clone())?;
-        if let Some(address) = options.http {
-            health::serve(address, node.clone()).await?;
-        }
         if options.desk.listen.is_some() {
             node.desk = Some(Arc::new(
                 Desk::start(&options.desk, &options.dir, node.clone(), reference.clone()).await?,
             ));
         }
         if options.public.listen.is_some() {
-            node.door =
-                Some(Arc::new(Door::start(&options.public, &options.dir, node.clone(), reference).await?));
+            let door = Door::start(&options.public, &options.dir, node.clone(), reference.clone());
+            node.door = Some(Arc::new(door.await?));
+        }
+        if options.sms.listen.is_some() {
+            let sms = Sms::start(&options.sms, &options.dir, node.clone(), reference);
+            node.sms = Some(Arc::new(sms.await?));
+        }
+        if let Some(address) = options.http {
+            health::serve(address, node.clone()).await?; // behind what it counts
         }
         node.hooks = Some(Arc::new(Hooks::start(&options.dir, node.clone(), node.told.clone())));
         tokio::spawn(async move {
@@ -247,6 +256,9 @@ impl Node {
         }
         if let Some(door) = &self.door {
             door.stop().await;
+        }
+        if let Some(sms) = &self.sms {
+            sms.stop().await;
         }
         if let Some(hooks) = &self.hooks {
             hooks.stop().await;

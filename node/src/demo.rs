@@ -85,6 +85,7 @@ impl Demo {
                 files: FileLimits::default(),
                 desk: DeskOptions { listen: desks.then(|| address(*node)), ..DeskOptions::default() },
                 public: PublicOptions::default(),
+                sms: crate::sms::SmsOptions::default(),
                 retention: None,
             };
             nodes.insert(*node, Node::start(options).await?);

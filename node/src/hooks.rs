@@ -34,7 +34,7 @@ use crate::request::{Failure, FailureKind};
 use crate::users::{DATABASE, Hook, Users};
 use deliver::{Delivery, Shared};
 use event::Event;
-use receiver::Receiver;
+pub(crate) use receiver::{Receiver, is_inside};
 
 /// How often a node looks which hooks there are.
 const LOOK: Duration = Duration::from_secs(1);

@@ -28,6 +28,7 @@ pub mod reference;
 pub mod request;
 pub mod roll;
 pub mod search;
+pub mod sms;
 pub mod ticket;
 pub mod users;
 pub mod vault;

@@ -34,6 +34,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 pub use options::{MOST_PER_HOUR, PublicOptions, proxies};
+pub(crate) use query::stage_in_words;
 
 use crate::daemon::Node;
 use crate::desk::{DeskOptions, Keeper, serve};

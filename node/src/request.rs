@@ -121,7 +121,8 @@ pub enum Request {
         /// Who asks.
         user: Option<String>,
     },
-    /// What a ticket's caller is told of it: `{"number","stage","taken_at","held_by","due","paused","answers":[{"at","text"}]}`.
+    /// What a ticket's caller is told of it: `{"number","stage","taken_at","held_by","due","paused","answers":[{"entry","at",
+    /// "text"}]}`.
     /// Nothing that the caller or anybody else said is in it, no person, no note; answers are masked.
     Told {
         /// The number.

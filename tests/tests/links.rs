@@ -55,6 +55,7 @@ async fn start(
         files: FileLimits::default(),
         desk: node::desk::DeskOptions::default(),
         public: node::public::PublicOptions::default(),
+        sms: node::sms::SmsOptions::default(),
         retention: None,
     };
     Node::start(options).await.unwrap()

@@ -73,6 +73,9 @@ pub(super) struct RunArgs {
     /// Its key, as PEM [env: HOTLINE_PUBLIC_KEY].
     #[arg(long, value_name = "FILE")]
     public_key: Option<String>,
+    /// Where a gateway brings short messages (TCP), or `off`; the rest of `sms` is in the file [default: off] [env: HOTLINE_SMS].
+    #[arg(long, value_name = "ADDR")]
+    sms: Option<String>,
     /// What is logged: a level, or several for parts of the program [env: HOTLINE_LOG].
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -101,6 +104,7 @@ impl RunArgs {
             ("public.open311", &self.public_open311),
             ("public.certificate", &self.public_certificate),
             ("public.key", &self.public_key),
+            ("sms.listen", &self.sms),
             ("links.congestion", &self.congestion),
             ("files.rate", &self.files_rate),
             ("files.max_size", &self.files_max_size),
@@ -173,6 +177,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
         files: config.files,
         desk: config.desk,
         public: config.public,
+        sms: config.sms,
         retention: config.retention,
     };
     runtime()?.block_on(async {

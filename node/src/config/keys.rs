@@ -9,6 +9,7 @@ use super::Config;
 use crate::desk;
 use crate::log;
 use crate::public;
+use crate::sms;
 
 /// What a peer's key begins with.
 pub(super) const PEERS: &str = "peers.";
@@ -220,6 +221,81 @@ pub const KEYS: &[Key] = &[
         default: "",
         set: |c, text| {
             c.public.key = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from);
+            Ok(())
+        },
+    },
+    Key {
+        name: "sms.listen",
+        flag: "--sms",
+        variable: "HOTLINE_SMS",
+        default: "off",
+        set: |c, text| {
+            c.sms.listen = match text {
+                "off" => None,
+                text => Some(address(text)?),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "sms.gateways",
+        flag: "",
+        variable: "HOTLINE_SMS_GATEWAYS",
+        default: "127.0.0.1",
+        set: |c, text| public::proxies(text).map(|gateways| c.sms.gateways = gateways),
+    },
+    Key {
+        name: "sms.send",
+        flag: "",
+        variable: "HOTLINE_SMS_SEND",
+        default: "off",
+        set: |c, text| sms::send(text).map(|to| c.sms.send = to),
+    },
+    Key {
+        name: "sms.user",
+        flag: "",
+        variable: "HOTLINE_SMS_USER",
+        default: "",
+        set: |c, text| sms::word(text).map(|user| c.sms.user = user),
+    },
+    Key {
+        name: "sms.password",
+        flag: "",
+        variable: "HOTLINE_SMS_PASSWORD",
+        default: "",
+        set: |c, text| {
+            c.sms.password = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from);
+            Ok(())
+        },
+    },
+    Key {
+        name: "sms.from",
+        flag: "",
+        variable: "HOTLINE_SMS_FROM",
+        default: "",
+        set: |c, text| sms::word(text).map(|from| c.sms.from = from),
+    },
+    Key {
+        name: "sms.per_hour",
+        flag: "",
+        variable: "HOTLINE_SMS_PER_HOUR",
+        default: "200",
+        set: |c, text| {
+            let number = text.parse().ok().filter(|n| (1..=sms::MOST_PER_HOUR).contains(n));
+            c.sms.per_hour =
+                number.ok_or_else(|| format!("`{text}` is not a number from 1 to {}", sms::MOST_PER_HOUR))?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "sms.join_minutes",
+        flag: "",
+        variable: "HOTLINE_SMS_JOIN_MINUTES",
+        default: "10",
+        set: |c, text| {
+            let number = text.parse().ok().filter(|n| (0..=sms::MOST_MINUTES).contains(n));
+            c.sms.join_minutes =
+                number.ok_or_else(|| format!("`{text}` is not a number from 0 to {}", sms::MOST_MINUTES))?;
             Ok(())
         },
     },

@@ -37,7 +37,8 @@ impl Engine {
             .filter_map(|e| {
                 let said = [&e["text"], &e["reason"]].into_iter().filter_map(Value::as_str);
                 let text = said.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
-                (!text.is_empty()).then(|| json!({ "at": e["at"], "text": hidden(&text, &person) }))
+                (!text.is_empty())
+                    .then(|| json!({ "entry": e["id"], "at": e["at"], "text": hidden(&text, &person) }))
             })
             .collect();
         let taken = trail().find(|e| e["op"] == "create").map_or(Value::Null, |e| e["at"].clone());

@@ -25,15 +25,15 @@ const SYSTEM: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// A receiver.
-pub(super) struct Receiver {
-    pub(super) host: String,
-    pub(super) port: u16,
+pub(crate) struct Receiver {
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// The header `Host`.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// Path and query.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// How it is known over HTTPS; `None` for plain HTTP.
-    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(crate) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
 fn wrong(what: impl std::fmt::Display) -> Failure {
@@ -83,7 +83,7 @@ fn bare(host: &str) -> &str {
 }
 
 /// Whether an address is of this machine or of a private network.
-fn is_inside(ip: IpAddr) -> bool {
+pub(crate) fn is_inside(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
@@ -100,7 +100,7 @@ fn outside(ip: IpAddr) -> Failure {
 
 impl Receiver {
     /// The receiver of this URL, known by this authority, as PEM, or by those that the machine trusts.
-    pub(super) fn new(url: &str, ca: Option<&str>) -> Result<Receiver, Failure> {
+    pub(crate) fn new(url: &str, ca: Option<&str>) -> Result<Receiver, Failure> {
         let uri = read(url)?;
         let host = bare(uri.host().unwrap_or_default()).to_owned();
         let secure = uri.scheme_str() == Some("https");
@@ -128,7 +128,7 @@ impl Receiver {
     }
 
     /// Where it is now, if anything may be sent there.
-    pub(super) async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+    pub(crate) async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
         let found: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port))
             .await
             .map_err(|e| Failure::new(FailureKind::Failed, "its name is not known").because(e))?

@@ -17,7 +17,7 @@ use super::App;
 use super::file::broken;
 use super::guard::{self, From};
 use super::shell::{self, Shell, Tongue};
-use crate::request::{Failure, FailureKind, Request};
+use crate::request::{Failure, FailureKind, Language, Request};
 use crate::ticket::code::QueryCode;
 use crate::ticket::number::TicketNumber;
 
@@ -77,6 +77,11 @@ fn form(app: &App, t: Tongue, typed: Typed, status: StatusCode) -> Response {
 
 pub(super) async fn show(State(app): State<Arc<App>>, uri: Uri) -> Response {
     form(&app, guard::tongue(&uri), Typed::default(), StatusCode::OK)
+}
+
+/// A stage in Chinese words that citizens understand.
+pub(crate) fn stage_in_words(name: &str) -> &'static str {
+    stage(Tongue(Language::Zh), name).0
 }
 
 /// A stage in words that citizens understand, and whether nothing more is to come.

@@ -163,6 +163,7 @@ pub async fn start(dir: &Path, listen: SocketAddr, peer: Option<(&str, SocketAdd
         files: Default::default(),
         desk: node::desk::DeskOptions::default(),
         public: node::public::PublicOptions::default(),
+        sms: node::sms::SmsOptions::default(),
         retention: None,
     };
     Node::start(options).await.expect("the node runs")

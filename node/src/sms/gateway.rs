@@ -1,0 +1,172 @@
+//! The gateway: one message is handed over by HTTP, and what comes back says whether it was taken.
+//!
+//! Kannel's `sendsms` is asked by POST with headers of its own (`X-Kannel-To` and so on) and the text as body: neither a
+//! phone nor a word stands in a URL, and so in no log of an HTTP server. It counts as taken when it answers 2xx.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, header};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use zeroize::Zeroizing;
+
+use crate::hooks::Receiver;
+use crate::request::{Failure, FailureKind};
+
+/// How long handing over may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const MAX_HEAD: usize = 16 << 10;
+const MAX_BODY: usize = 4 << 10;
+const MAX_PASSWORD: u64 = 256;
+
+/// Reports of everything: delivered, failed, buffered, taken by the centre, refused there.
+const ALL_REPORTS: &str = "31";
+
+/// Why a message was not taken. The words name no URL, no phone and no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NotTaken {
+    pub(super) why: String,
+    /// The line broke when it was on its way: the gateway may have it.
+    pub(super) unsure: bool,
+}
+
+fn surely(why: impl Into<String>) -> NotTaken {
+    NotTaken { why: why.into(), unsure: false }
+}
+
+fn perhaps(why: impl Into<String>) -> NotTaken {
+    NotTaken { why: why.into(), unsure: true }
+}
+
+/// The gateway.
+pub(super) struct Gateway {
+    receiver: Receiver,
+    user: String,
+    password: PathBuf,
+    from: String,
+}
+
+impl Gateway {
+    pub(super) fn new(url: &str, user: &str, password: PathBuf, from: &str) -> Result<Gateway, Failure> {
+        let gateway = Gateway {
+            receiver: Receiver::new(url, None)?,
+            user: user.to_owned(),
+            password,
+            from: from.to_owned(),
+        };
+        gateway.password()?; // a file that is not there is told at the start
+        Ok(gateway)
+    }
+
+    /// Read for every message: whoever changes it need not start the node anew.
+    fn password(&self) -> Result<HeaderValue, Failure> {
+        use std::io::Read;
+        let path = self.password.display();
+        let wrong = |what: String| {
+            Failure::new(FailureKind::Configuration, what)
+                .hint("sms.password is a file of one line, which the node's user can read")
+        };
+        let mut text = Zeroizing::new(String::new());
+        let file = std::fs::File::open(&self.password)
+            .map_err(|e| wrong(format!("the gateway's password cannot be read from {path}")).because(e))?;
+        file.take(MAX_PASSWORD + 1)
+            .read_to_string(&mut text)
+            .map_err(|e| wrong(format!("{path} holds no password")).because(e))?;
+        let password = text.trim_end_matches(['\n', '\r']);
+        match HeaderValue::from_str(password) {
+            Ok(mut value) if !password.is_empty() && text.len() as u64 <= MAX_PASSWORD => {
+                value.set_sensitive(true);
+                Ok(value)
+            }
+            _ => Err(wrong(format!("{path} holds no password"))),
+        }
+    }
+
+    /// Hands a message over; reports of it come to that URL.
+    pub(super) async fn send(&self, phone: &str, text: &str, reports: &str) -> Result<(), NotTaken> {
+        let request = self.request(phone, text, reports)?;
+        let reached = async {
+            let addresses = self.receiver.addresses().await.map_err(|failure| surely(failure.message))?;
+            TcpStream::connect(addresses.as_slice())
+                .await
+                .map_err(|e| surely(format!("no connection to the gateway: {e}")))
+        };
+        let seconds = PATIENCE.as_secs();
+        let stream = tokio::time::timeout(PATIENCE, reached)
+            .await
+            .map_err(|_| surely(format!("no connection to the gateway within {seconds} seconds")))??;
+        let _ = stream.set_nodelay(true);
+        let handed = async {
+            match &self.receiver.tls {
+                None => exchange(stream, request).await,
+                Some((config, name)) => {
+                    let stream = TlsConnector::from(config.clone())
+                        .connect(name.clone(), stream)
+                        .await
+                        .map_err(|e| surely(format!("no TLS with the gateway: {e}")))?;
+                    exchange(stream, request).await
+                }
+            }
+        };
+        let handed = tokio::time::timeout(PATIENCE, handed).await;
+        handed
+            .unwrap_or_else(|_| Err(perhaps(format!("the gateway did not answer within {seconds} seconds"))))
+    }
+
+    fn request(&self, phone: &str, text: &str, reports: &str) -> Result<Request<Body>, NotTaken> {
+        let password = self.password().map_err(|failure| surely(failure.message))?;
+        let mut request = Request::post(&self.receiver.path)
+            .header(header::HOST, &self.receiver.authority)
+            .header(header::CONNECTION, "close")
+            .header(header::CONTENT_TYPE, "text/plain; charset=UTF-8")
+            .header("x-kannel-username", &self.user)
+            .header("x-kannel-password", password)
+            .header("x-kannel-to", phone)
+            .header("x-kannel-coding", "2")
+            .header("x-kannel-dlr-mask", ALL_REPORTS)
+            .header("x-kannel-dlr-url", reports);
+        if !self.from.is_empty() {
+            request = request.header("x-kannel-from", &self.from);
+        }
+        request.body(Body::from(text.to_owned())).map_err(|_| surely("the message makes no request"))
+    }
+}
+
+/// Ends a connection's task with whoever waits for it.
+struct Ends(JoinHandle<()>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Body>,
+) -> Result<(), NotTaken> {
+    let broken = |e: hyper::Error| perhaps(format!("the connection to the gateway broke: {e}"));
+    let (mut sender, connection) =
+        http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let _driven = Ends(tokio::spawn(async move {
+        let _ = connection.await; // what went wrong, the request's own end tells
+    }));
+    let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
+    if head.status.is_success() {
+        return Ok(());
+    }
+    // Kannel says why in a few words of its own; anything else is not repeated, for it may hold what was sent.
+    let said = axum::body::to_bytes(Body::new(body), MAX_BODY).await.unwrap_or_default();
+    let known =
+        ["Authorization failed", "Invalid content-type", "Temporal failure", "Not routable", "Queue full"];
+    let said = String::from_utf8_lossy(&said);
+    let why = known.iter().find(|words| said.contains(**words)).map(|words| format!(" ({words})"));
+    Err(surely(format!("the gateway answered {}{}", head.status.as_u16(), why.unwrap_or_default())))
+}
