@@ -67,6 +67,7 @@ pub fn examine(look: &Look) -> Vec<Finding> {
     directory(look, &mut found);
     backups(look, &mut found);
     hooks(look, &mut found);
+    sms(look, &mut found);
     match &look.status {
         Ok(status) => {
             service(look, status, &mut found);
@@ -163,6 +164,9 @@ fn backups(look: &Look, found: &mut Findings) {
 /// A receiver that is away for less is no trouble.
 const AWAY: i64 = 15 * MINUTE;
 
+/// So many messages that nobody looked at are more than a moment's.
+const UNREAD: u64 = 20;
+
 fn hooks(look: &Look, found: &mut Findings) {
     use Severity::{Fine, Notice, Warning};
     for Hook { name, off, failing_since, failure, .. } in &look.hooks {
@@ -188,6 +192,52 @@ fn hooks(look: &Look, found: &mut Findings) {
             ),
             (None, None) => found.add("hook", Fine, format!("{name} is told of changes"), None),
         }
+    }
+}
+
+fn sms(look: &Look, found: &mut Findings) {
+    use Severity::{Fine, Notice, Warning};
+    let Some(counts) = &look.sms else { return };
+    let of = |state: &str| counts.outgoing.get(state).copied().unwrap_or(0);
+    let waiting = of("waiting") + of("trying");
+    let next = Some(
+        "is the gateway up, and does it know us? `hotline sms log`, docs/sms.md; nothing is lost, and it is tried again",
+    );
+    match (counts.failing_since.map(|since| look.now - since as i64), counts.oldest) {
+        (Some(age), _) => found.add(
+            "sms",
+            if age > AWAY { Warning } else { Notice },
+            format!(
+                "the gateway has taken nothing for {}, and {waiting} messages wait, at last: {}",
+                span(age),
+                counts.failure.as_deref().unwrap_or("?")
+            ),
+            next,
+        ),
+        (None, Some(oldest)) if look.now - oldest as i64 > AWAY => found.add(
+            "sms",
+            Warning,
+            format!("{waiting} messages wait, the oldest for {}", span(look.now - oldest as i64)),
+            Some("does the node run, and is sms.send set? hotline config check"),
+        ),
+        _ => found.add("sms", Fine, format!("{waiting} messages wait to be sent"), None),
+    }
+    let unread = counts.incoming.get("waiting").copied().unwrap_or(0);
+    if unread > UNREAD {
+        found.add(
+            "sms",
+            Warning,
+            format!("{unread} messages that came in were not looked at yet"),
+            Some("does the node run, and does its disk take writes? its log says why they wait"),
+        );
+    }
+    if of("given up") > 0 {
+        found.add(
+            "sms",
+            Notice,
+            format!("{} messages were never taken by the gateway and given up", of("given up")),
+            Some("call these tickets' callers: `hotline sms log`"),
+        );
     }
 }
 
@@ -549,6 +599,7 @@ mod tests {
             backup: Backed::At(NOW - HOUR),
             stuck: Vec::new(),
             hooks: Vec::new(),
+            sms: None,
             conflicts: Vec::new(),
             damaged: Some(None),
             status: Ok(json!({
@@ -601,6 +652,34 @@ mod tests {
         check(&failing(HOUR, None), Warning, "answered 500");
         check(&failing(4 * DAY, Some(Off::Failing)), Warning, "answered 500");
         check(&failing(MINUTE, Some(Off::Gone)), Warning, "wants no more");
+    }
+
+    #[test]
+    fn messages_that_do_not_get_out_are_found_with_the_last_failure() {
+        use Severity::{Fine, Notice, Warning};
+        let check = |counts: crate::users::SmsCounts, severity, words: &str| {
+            let found = examine(&Look { sms: Some(counts), ..healthy() });
+            let found = found.into_iter().find(|f| f.topic == "sms" && f.what.contains(words));
+            let found = found.unwrap_or_else(|| panic!("nothing says {words}"));
+            assert_eq!((found.severity, found.next.is_some()), (severity, severity != Fine), "{found:?}");
+        };
+        let counts = |outgoing: &[(&str, u64)]| crate::users::SmsCounts {
+            outgoing: outgoing.iter().map(|(state, n)| ((*state).to_owned(), *n)).collect(),
+            ..crate::users::SmsCounts::default()
+        };
+        let failing = |age: i64| crate::users::SmsCounts {
+            failing_since: Some((NOW - age) as u64),
+            failure: Some("answered 403".to_owned()),
+            ..counts(&[("waiting", 2), ("trying", 1)])
+        };
+        check(counts(&[("delivered", 9)]), Fine, "0 messages wait");
+        check(failing(MINUTE), Notice, "3 messages wait, at last: answered 403");
+        check(failing(HOUR), Warning, "answered 403");
+        let oldest = Some((NOW - HOUR) as u64);
+        check(crate::users::SmsCounts { oldest, ..counts(&[("waiting", 2)]) }, Warning, "the oldest for");
+        check(counts(&[("given up", 2)]), Notice, "given up");
+        let incoming = [("waiting".to_owned(), UNREAD + 1)].into();
+        check(crate::users::SmsCounts { incoming, ..counts(&[]) }, Warning, "not looked at");
     }
 
     #[test]

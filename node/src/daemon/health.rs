@@ -18,9 +18,10 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::{Node, watchdog};
+use super::{Node, now_ms, watchdog};
 use crate::hooks::{self, Count};
 use crate::request::{Failure, FailureKind, Request};
+use crate::users::SmsCounts;
 
 /// How long a page waits for the engine.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,7 +85,14 @@ async fn metrics(State(node): State<Node>) -> (StatusCode, [(HeaderName, &'stati
         Ok(status) => {
             let told = node.told.all();
             let newest = if told.is_empty() { 0 } else { numbered(&node).await };
-            (StatusCode::OK, text(&status) + &of_hooks(&told, newest))
+            let messages = match &node.sms {
+                Some(sms) => {
+                    sms.counts().await.map(|(counts, passed_over)| of_sms(&counts, passed_over, now_ms()))
+                }
+                None => Ok(String::new()),
+            };
+            let messages = messages.unwrap_or_else(|failure| format!("# {failure}\n"));
+            (StatusCode::OK, text(&status) + &of_hooks(&told, newest) + &messages)
         }
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("# {failure}\n")),
     };
@@ -117,6 +125,36 @@ fn of_hooks(told: &BTreeMap<String, Count>, newest: u64) -> String {
         });
         family("hotline_hook_off", "1 while a hook is off.", &|c| f64::from(c.off));
     }
+    out
+}
+
+/// How short messages stand. Those of the last 30 days that came in, and of 400 days that went out.
+fn of_sms(counts: &SmsCounts, passed_over: u64, now: u64) -> String {
+    let mut out = String::new();
+    let rows = |label: &str, counts: &BTreeMap<String, u64>| {
+        counts.iter().map(|(name, n)| (format!("{{{label}=\"{name}\"}}"), *n as f64)).collect()
+    };
+    let mut family = |name: &str, help: &str, rows| write_family(&mut out, name, help, rows);
+    let one = |value: f64| vec![(String::new(), value)];
+    family(
+        "hotline_sms_in",
+        "Short messages that came in, by what became of them.",
+        rows("outcome", &counts.incoming),
+    );
+    family("hotline_sms_out", "Short messages that go out, by state.", rows("state", &counts.outgoing));
+    family("hotline_sms_buffered", "Sent ones that wait for a telephone.", one(counts.buffered as f64));
+    let age = |at: Option<u64>| at.map_or(0.0, |at| now.saturating_sub(at) as f64 / 1_000.0);
+    family(
+        "hotline_sms_waiting_seconds",
+        "Age of the oldest that waits to be sent.",
+        one(age(counts.oldest)),
+    );
+    family(
+        "hotline_sms_failing_seconds",
+        "How long the gateway has taken nothing.",
+        one(age(counts.failing_since)),
+    );
+    family("hotline_sms_passed_over_total", "Short messages of services and names.", one(passed_over as f64));
     out
 }
 
@@ -198,6 +236,27 @@ mod tests {
             assert!(shown.lines().any(|l| l == line), "{line}\n{shown}");
         }
         assert_eq!(of_hooks(&BTreeMap::new(), 47), "");
+    }
+
+    #[test]
+    fn metrics_tell_how_short_messages_stand() {
+        let counts = SmsCounts {
+            incoming: [("ticket".to_owned(), 3)].into(),
+            outgoing: [("waiting".to_owned(), 2), ("given up".to_owned(), 1)].into(),
+            oldest: Some(5_000),
+            ..SmsCounts::default()
+        };
+        let shown = of_sms(&counts, 4, 65_000);
+        for line in [
+            "hotline_sms_in{outcome=\"ticket\"} 3",
+            "hotline_sms_out{state=\"waiting\"} 2",
+            "hotline_sms_out{state=\"given up\"} 1",
+            "hotline_sms_waiting_seconds 60",
+            "hotline_sms_failing_seconds 0",
+            "hotline_sms_passed_over_total 4",
+        ] {
+            assert!(shown.lines().any(|l| l == line), "{line}\n{shown}");
+        }
     }
 
     #[test]

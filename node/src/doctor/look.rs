@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::backup::taken_at;
 use crate::request::{Failure, FailureKind, Reply, Request};
-use crate::users::{Hook, Users};
+use crate::users::{Hook, SmsCounts, Users};
 
 /// What can be seen of a node at one moment. Times are milliseconds since 1970.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Look {
     pub stuck: Vec<String>,
     /// Programs that are told of changes.
     pub hooks: Vec<Hook>,
+    /// Short messages; `None` when the node never had any.
+    pub sms: Option<SmsCounts>,
     /// What `replica conflicts` shows, by kind.
     pub conflicts: Vec<(String, usize)>,
     /// With a deep look: what a verification found; `Some(None)` when all is right.
@@ -113,6 +115,7 @@ pub fn look(
         backup: taken_at(dir).map_or(Backed::Never, |ms| Backed::At(ms as i64)),
         stuck,
         hooks: Users::look_at_hooks(dir).unwrap_or_default(), // a damaged database stops the desk, which says so
+        sms: Users::look_at_sms(dir).unwrap_or_default(),
         conflicts,
         damaged,
         status,
