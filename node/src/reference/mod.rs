@@ -12,6 +12,8 @@
 //! redirects.csv         number,name,scope,mode                      hotlines that are not ours
 //! holidays.csv          date,kind,name                              days off, and weekends that are worked
 //! time_limits.csv       version,business,...,amount,unit,basis      how long a ticket may take
+//! legacy_numbers.csv    number,...,former_service,mode,basis      hotlines of before, and what became of them
+//! area_codes.csv        area_code,division_code                  where a landline is
 //! import_columns.csv    column,field                                how others call the columns of their tables
 //! figures.csv           id,kind,zh,en,counts,of,...,basis           what figures mean
 //! ```
@@ -19,12 +21,14 @@
 //! Nothing here decides: tier and superior of a site are functions of its name ([`certs::Site`]), and a table that
 //! disagrees with the name is refused. A code that no table knows is shown as the code itself.
 
+mod area_codes;
 mod calendar;
 mod categories;
 mod centres;
 mod columns;
 mod definitions;
 mod divisions;
+mod legacy;
 mod limits;
 mod redirects;
 mod table;
@@ -34,12 +38,14 @@ use std::sync::LazyLock;
 
 use certs::Site;
 
+pub use area_codes::AreaCodes;
 pub use calendar::{Calendar, Exception};
 pub use categories::{Categories, Category, CategoryCode, CategoryError, CategoryKind};
 pub use centres::{Centre, CentreKind, Centres};
 pub use columns::Columns;
 pub use definitions::{Definition, Definitions};
 pub use divisions::{Division, DivisionCode, DivisionCodeError, Divisions, Level, Place};
+pub use legacy::{Arrangement, LegacyNumber, LegacyNumbers};
 pub use limits::{Limit, Limits, Matter, Unit};
 pub use redirects::{Redirect, RedirectMode, Redirects};
 pub use table::ReferenceError;
@@ -61,6 +67,10 @@ pub struct Reference {
     pub categories: Categories,
     /// Other hotlines.
     pub redirects: Redirects,
+    /// Hotlines of before.
+    pub legacy: LegacyNumbers,
+    /// Where landlines are.
+    pub area_codes: AreaCodes,
     /// Working days.
     pub calendar: Calendar,
     /// How long tickets may take.
@@ -116,6 +126,14 @@ impl Reference {
             redirects: Redirects::parse(&source(
                 "redirects.csv",
                 include_str!("../../../fixtures/redirects.csv"),
+            )?)?,
+            legacy: LegacyNumbers::parse(&source(
+                "legacy_numbers.csv",
+                include_str!("../../../fixtures/legacy_numbers.csv"),
+            )?)?,
+            area_codes: AreaCodes::parse(&source(
+                "area_codes.csv",
+                include_str!("../../../fixtures/area_codes.csv"),
             )?)?,
             calendar: Calendar::parse(&holidays)?,
             limits: Limits::parse(&time_limits)?,
