@@ -23,8 +23,9 @@
     }
   }
   const dropped = $("[data-drop-draft]");
-  if (dropped) forget(dropped.dataset.dropDraft);
-  if (new URLSearchParams(location.search).get("said") === "dropped") forget("call");
+  const pages = (() => { try { return window.sessionStorage; } catch { return null; } })();
+  const sentOf = () => (pages && pages.getItem("hotline sent")) || "call"; // a call of the telephone system has a draft of its own
+  if (dropped || new URLSearchParams(location.search).get("said") === "dropped") forget(sentOf());
 
   const draft = $("form[data-draft]");
   if (draft) {
@@ -60,6 +61,7 @@
       }
       if (sent) { event.preventDefault(); return; } // a second Enter makes no second ticket
       sent = true;
+      try { pages && pages.setItem("hotline sent", of); } catch { /* it is forgotten after a day */ }
       clearTimeout(timer);
       setTimeout(() => $$("button", draft).forEach((button) => { button.disabled = true; }), 0);
     });
@@ -125,6 +127,26 @@
   });
   addEventListener("pageshow", () => { under = new WeakSet(); });
 
+  // ---- calls that ring: a bar on every page; a call that was answered opens its form, unless somebody is typing ----
+  const bar = $("[data-calls]");
+  const typing = () => (draft && draft.dataset.draftAt) || $("dialog[open]")
+    || $$("input, textarea", document).some((field) => !/^(hidden|checkbox|radio)$/.test(field.type) && field.value !== field.defaultValue);
+  const rings = async (answered) => {
+    if (!bar) return;
+    let page;
+    try {
+      const answer = await fetch("/calls", { headers: { "X-Live": "1" } });
+      if (!answer.ok) return;
+      page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    } catch { return; }
+    const rows = page.getElementById("calls-rows");
+    const here = (link) => link.getAttribute("href") === location.pathname + location.search;
+    const all = rows ? [...rows.children].filter((row) => !(row.querySelector("[data-mine]") && here(row.querySelector("[data-mine]")))) : [];
+    const first = rows && rows.querySelector("[data-mine]");
+    if (location.pathname !== "/calls") { bar.replaceChildren(...all); bar.hidden = !all.length; }
+    if (answered && first && !here(first) && !typing()) location.assign(first.getAttribute("href"));
+  };
+
   // ---- live parts: an event says that something changed, and the page looks anew ----
   const live = document.body.dataset.live;
   const touched = (part) => $$("input, textarea, select", part)
@@ -170,14 +192,16 @@
       // Pages do not all ask in the same moment, and none asks more than every other second: a first sync is a flood.
       if (!timer) timer = setTimeout(refresh, Math.max(100, 2000 - (Date.now() - last)) + Math.random() * 400);
     };
-    const KINDS = ["ticket", "queue", "links", "presence"];
+    const KINDS = ["ticket", "queue", "links", "presence", "calls"];
     let heard = false;
     const listen = () => {
       if (source || document.hidden) return;
       source = new EventSource(live);
       KINDS.forEach((kind) => source.addEventListener(kind, () => soon(kind)));
+      source.addEventListener("calls", () => rings(false));
+      source.addEventListener("answered", () => rings(true));
       // The node was away, or the network: what happened meanwhile no event will tell.
-      source.addEventListener("open", () => { if (heard) KINDS.forEach(soon); heard = true; });
+      source.addEventListener("open", () => { rings(false); if (heard) KINDS.forEach(soon); heard = true; });
       source.addEventListener("ended", () => { source.close(); source = null; });
     };
     // A page that nobody sees holds no connection: browsers open only six to one place.

@@ -31,9 +31,10 @@ mod words;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use certs::NodeName;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
 
 pub use options::{DeskOptions, names};
@@ -56,6 +57,12 @@ const HASHED: usize = 2;
 /// How many files of programs are taken in at once: each lies in memory until it is attached.
 const UPLOADS: usize = 4;
 
+/// How many events of calls a page may be behind; one that is further behind looks anew.
+const CALLS_BEHIND: usize = 64;
+
+/// How often numbers of calls that are old enough are forgotten when nothing rings.
+const FORGET: Duration = Duration::from_secs(600);
+
 /// What every page reaches.
 struct App {
     node: Node,
@@ -70,6 +77,8 @@ struct App {
     /// Programs that listen for changes.
     streams: api::Streams,
     presence: presence::Presence,
+    /// What pages are told of calls.
+    calls: broadcast::Sender<live::Rang>,
     /// Pages that listen for changes.
     listeners: AtomicUsize,
     stopping: watch::Receiver<bool>,
@@ -113,12 +122,14 @@ impl Desk {
             pace: api::Pace::default(),
             streams: api::Streams::default(),
             presence: presence::Presence::new(),
+            calls: broadcast::channel(CALLS_BEHIND).0,
             listeners: AtomicUsize::new(0),
             stopping: stopping.clone(),
         });
         if app.users.list()?.is_empty() {
             tracing::warn!("nobody can sign in at the desk yet: hotline user add NAME --role administrator");
         }
+        tokio::spawn(forget(app.clone(), stopping.clone()));
         let router = pages::router(app);
         let served = tokio::spawn(listen::serve(listener, keeper, router, stopping));
         tracing::info!(%address, https = options.is_secure(), "the desk is served");
@@ -130,6 +141,20 @@ impl Desk {
         let _ = self.stop.send(true);
         if let Some(served) = self.served.lock().await.take() {
             let _ = served.await;
+        }
+    }
+}
+
+/// Forgets what is old of calls, now and then, until the desk stops.
+async fn forget(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
+    let mut beat = tokio::time::interval(FORGET);
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            _ = beat.tick() => {}
+        }
+        if let Err(failure) = app.on_users(|users| users.forget_calls(crate::daemon::now_ms())).await {
+            tracing::warn!(%failure, "numbers of old calls could not be forgotten; it is tried again in ten minutes");
         }
     }
 }

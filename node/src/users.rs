@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! DIR/desk.db      accounts, sessions, failed attempts, drafts, the audit log; tokens of programs, and answers to them; hooks;
-//!                  the secret of query codes; the public register of what was filed; short messages that wait
+//!                  the secret of query codes; the public register of what was filed; short messages that wait;
+//!                  calls, and extensions
 //! DIR/audit.head   the newest line of the audit log, beside it for the day when its end is cut off
 //! ```
 //!
@@ -15,6 +16,7 @@
 mod account;
 mod answer;
 mod audit;
+mod call;
 mod draft;
 mod filed;
 mod hook;
@@ -36,6 +38,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 pub use account::{Account, MAX_NAME};
 pub use answer::{Answer, Begun, MAX_KEY};
 pub use audit::{Audit, HEAD, Line, Verified};
+pub use call::{Call, CallEvent, Calls, MAX_CALL, Stage, Taken, Told};
 pub use draft::MAX_DRAFT;
 pub use filed::{Filed, Wanted};
 pub use hook::{GIVEN_UP_MS, Hook, NewHook, Off, Secret, Stands};
@@ -52,7 +55,7 @@ use crate::request::{Failure, FailureKind};
 pub const DATABASE: &str = "desk.db";
 
 /// The version of the tables.
-const SCHEMA: i64 = 6;
+const SCHEMA: i64 = 7;
 
 /// How long a change waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -134,6 +137,9 @@ impl Users {
         if version < 6 {
             tx.execute_batch(sms::TABLES)?;
         }
+        if version < 7 {
+            tx.execute_batch(call::TABLES)?;
+        }
         if version != SCHEMA {
             tx.pragma_update(None, "user_version", SCHEMA)?;
         }
@@ -141,9 +147,9 @@ impl Users {
         Ok(Users { db: Mutex::new(db), dir: dir.to_owned() })
     }
 
-    /// Writes a copy for a backup: whole and of one moment, without sessions, drafts and
-    /// short messages. A session that came back would let
-    /// somebody in who has signed out, and drafts speak of callers, whom only the vault's archive may hold.
+    /// Writes a copy for a backup: whole and of one moment, without sessions, drafts, short messages and the numbers of
+    /// calls. A session that came back would let somebody in who has signed out, and the others speak of callers, whom only
+    /// the vault's archive may hold.
     pub fn copy_to(&self, path: &Path) -> Result<(), Failure> {
         let text = path.to_str().ok_or_else(|| {
             Failure::new(FailureKind::Failed, format!("{} is no name for a copy", path.display()))
@@ -152,7 +158,7 @@ impl Users {
         let copy = Connection::open(path)?;
         copy.execute_batch(
             "PRAGMA journal_mode = DELETE; PRAGMA secure_delete = ON;
-             DELETE FROM session; DELETE FROM draft; DELETE FROM attempt;",
+             DELETE FROM session; DELETE FROM draft; DELETE FROM attempt; UPDATE call SET number = NULL;",
         )?;
         copy.execute_batch(sms::BARE)?;
         copy.execute_batch("VACUUM;")?;

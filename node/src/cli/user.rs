@@ -35,6 +35,9 @@ pub(super) enum User {
     Lock { name: String },
     /// Lets an account in again, also when wrong passwords made it wait.
     Unlock { name: String },
+    /// Says which extension of the telephone system is whose: a call that it answers opens the form in that browser.
+    /// Without a number it is taken away.
+    Extension { name: String, number: Option<String> },
     /// Removes an account for ever; its name is never given again.
     Remove { name: String },
 }
@@ -67,7 +70,15 @@ impl User {
                 let (account, first) = users.reset_password(name)?;
                 once(cli, &account, &first);
             }
-            User::List => cli.print(&users.list()?.iter().map(shown).collect()),
+            User::Extension { name, number } => {
+                note("user extension", &format!("{name} {}", number.as_deref().unwrap_or("-")))?;
+                let account = users.set_extension(name, number.as_deref())?;
+                cli.print(&with_extension(&account, &users.extensions()?));
+            }
+            User::List => {
+                let extensions = users.extensions()?;
+                cli.print(&users.list()?.iter().map(|a| with_extension(a, &extensions)).collect());
+            }
             User::Role { name, role } => {
                 note("user role", &format!("{name} {role}"))?;
                 done(users.set_role(name, *role)?);
@@ -134,6 +145,13 @@ fn shown(account: &Account) -> Value {
         "must_change": account.must_change,
         "signed_in_at": account.seen_at.map(shown_time),
     })
+}
+
+fn with_extension(account: &Account, all: &[(i64, String)]) -> Value {
+    let mut value = shown(account);
+    let own = all.iter().find(|(holder, _)| *holder == account.id);
+    value["extension"] = own.map(|(_, number)| number.as_str()).into();
+    value
 }
 
 /// An account with its first password: the only time that it is shown.

@@ -11,11 +11,13 @@
 mod acts;
 mod bearer;
 mod call;
+mod cti;
 mod file;
 mod once;
 mod openapi;
 mod pace;
 mod problem;
+mod route;
 mod routes;
 mod stream;
 
@@ -31,6 +33,7 @@ use serde_json::Value;
 
 use super::App;
 use super::forms::MAX_FORM;
+use crate::users::Scope;
 pub(super) use pace::Pace;
 use problem::Problem;
 use routes::{Op, ROUTES, Route, Takes, Verb};
@@ -124,8 +127,16 @@ async fn served(
     if route.op == Op::Document {
         return Ok(Done::ok(openapi::document()).into_response());
     }
-    let (token, who) = bearer::enter(&app, &parts).await?;
+    let in_address = (route.op == Op::CallEventAt)
+        .then(|| path.iter().find(|(key, _)| key == "token").map_or("", |(_, value)| value.as_str()));
+    let (token, who) = bearer::enter(&app, &parts, in_address).await?;
     app.pace.take(token.id, std::time::Instant::now()).map_err(Problem::too_fast)?;
+    if in_address.is_some() {
+        cti::fits_an_address(&token)?;
+    }
+    if let Some(scope @ (Scope::CtiRead | Scope::CtiWrite)) = route.scope {
+        cti::may(&app, &who, scope).await?;
+    }
     let kind = if route.op == Op::Stream { "text/event-stream" } else { "application/json" };
     if route.op != Op::Fetch && !takes(&parts.headers, kind) {
         return Err(Problem::new(
@@ -137,10 +148,13 @@ async fn served(
     let query = read_query(route, parts.uri.query().unwrap_or_default())?;
     let mut asked = Asked { path, query, headers: parts.headers, body: Value::Null };
     match (route.op, route.takes) {
+        (Op::CallEvent | Op::CallEventAt, _) => {
+            return Ok(cti::event(&app, &who, &asked, body).await?.into_response());
+        }
         (Op::Attach, _) => return Ok(file::attach(&app, &who, &asked, body).await?.into_response()),
         (Op::Fetch, _) => return file::fetch(app, who, &asked).await,
         (Op::Stream, _) => return stream::stream(app, &token, who, &asked).await,
-        (_, Takes::Nothing | Takes::Bytes) => {}
+        (_, Takes::Nothing | Takes::Bytes | Takes::Event(_)) => {}
         (_, Takes::Json(fields)) => {
             let bytes = read_json_bytes(&asked.headers, body).await?;
             let key = once::key(&asked.headers)?;

@@ -34,6 +34,8 @@ pub(super) struct Frame {
     pub(super) nav: Vec<Link>,
     /// What was done just now.
     pub(super) notice: String,
+    /// Whether calls that ring are shown.
+    pub(super) takes: bool,
     /// Where the page hears of changes; empty for nowhere.
     pub(super) live: String,
     /// The address of this page, for the switch of the language.
@@ -48,6 +50,7 @@ impl Frame {
         let all = [
             (Right::Read, "/queue/held", w.queues, "q"),
             (Right::Take, "/new", w.new_ticket, "n"),
+            (Right::Take, "/calls", w.calls, "z"),
             (Right::Read, "/knowledge", w.knowledge, "b"),
             (Right::Watch, "/wall", w.wall, "w"),
             (Right::Figures, "/figures", w.figures, "h"),
@@ -71,7 +74,9 @@ impl Frame {
             form: who.session.form.clone(),
             nav: nav.collect(),
             notice: String::new(),
-            live: String::new(),
+            // Whoever takes calls hears of them on every page.
+            live: if may(Right::Take) { "/events".to_owned() } else { String::new() },
+            takes: may(Right::Take),
             here: here.to_owned(),
         }
     }
@@ -89,6 +94,7 @@ impl Frame {
             nav: Vec::new(),
             notice: String::new(),
             live: String::new(),
+            takes: false,
             here: String::new(),
         }
     }

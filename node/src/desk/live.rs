@@ -69,8 +69,19 @@ impl Drop for Listener {
     }
 }
 
+/// What happened with the calls of the telephone system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rang {
+    /// Something: whoever takes calls looks.
+    Changed,
+    /// This account has answered: its pages open the form.
+    Answered(i64),
+}
+
 /// What a page wakes up for.
 enum Heard {
+    /// A call.
+    Rang(Result<Rang, RecvError>),
     /// A commit.
     Changed(Result<Arc<Changes>, RecvError>),
     /// Somebody came or went, at this ticket or not.
@@ -86,6 +97,8 @@ struct News {
     ticket: bool,
     links: bool,
     presence: bool,
+    calls: bool,
+    answered: bool,
 }
 
 impl News {
@@ -116,12 +129,14 @@ pub(super) async fn events(
     };
     let token = app.jar.shown(&headers, guard::SESSION).unwrap_or_default();
     let (send, receive) = mpsc::channel(4);
-    let (mut changes, mut moves) = (app.node.changes(), app.presence.moves());
+    let (mut changes, mut moves, mut calls) =
+        (app.node.changes(), app.presence.moves(), app.calls.subscribe());
     tokio::spawn(async move {
         let app = listener.0.clone();
         let _held = listener;
         // Whoever may not read tickets is at none.
         let reads = rights::may_use(&who.session.account, Right::Read).is_ok();
+        let takes = rights::may_use(&who.session.account, Right::Take).is_ok();
         let _there =
             (reads && about.ticket.len() == ID).then(|| app.presence.enter(&about.ticket, who.name()));
         let mut stopping = app.stopping.clone();
@@ -138,11 +153,16 @@ pub(super) async fn events(
                 moved = moves.recv() => {
                     Heard::Moved(moved.map_or(true, |m| m.ticket == about.ticket && m.name != who.name()))
                 }
+                rang = calls.recv(), if takes => Heard::Rang(rang),
                 changed = changes.recv() => Heard::Changed(changed),
                 _ = beat.tick() => Heard::Nothing,
             };
             let mut news = News::default();
             match heard {
+                // What was missed shows when the page looks.
+                Heard::Rang(Ok(Rang::Changed) | Err(RecvError::Lagged(_))) => news.calls = true,
+                Heard::Rang(Ok(Rang::Answered(account))) => news.answered = account == who.session.account.id,
+                Heard::Rang(Err(RecvError::Closed)) => return,
                 Heard::Moved(here) => news.presence = here && !about.ticket.is_empty(),
                 Heard::Changed(changed) => {
                     if !news.take(changed, &about.ticket) {
@@ -175,6 +195,8 @@ pub(super) async fn events(
                 (news.queue, "event: queue\ndata:\n\n"),
                 (news.links, "event: links\ndata:\n\n"),
                 (news.presence, "event: presence\ndata:\n\n"),
+                (news.calls, "event: calls\ndata:\n\n"),
+                (news.answered, "event: answered\ndata:\n\n"),
             ] {
                 if changed && !say(text).await {
                     return;

@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod call;
+mod calls;
 mod draft;
 mod figures;
 pub(super) mod file;
@@ -46,6 +47,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/language", post(language))
         .route("/queue/{queue}", get(queue::show))
         .route("/new", get(call::show).post(call::take))
+        .route("/calls", get(calls::show))
+        .route("/calls/take", post(calls::take))
         .route("/draft", post(draft::save))
         .route("/ticket/{id}", get(ticket::show))
         .route("/ticket/{id}/act", post(ticket::act).get(ticket::back))

@@ -28,6 +28,18 @@ words! {
     navigation: "导航", "Navigation";
     queues: "工单列表", "Queues";
     new_ticket: "新来电", "New call";
+    calls: "来电", "Calls";
+    calls_none: "目前没有来电。", "No call at the moment.";
+    calls_mine: "我的来电（未建工单）", "My calls without a ticket";
+    calls_missed: "未接来电（24 小时内）", "Missed within a day";
+    call_open: "打开来电表单（按 h；正在输入时先按 Esc）", "Open the call's form (h; while typing, Esc first)";
+    call_take: "接听处理", "Take it";
+    call_ringing: "振铃", "Ringing";
+    call_answered: "通话中", "Answered";
+    call_ended: "已挂断", "Ended";
+    call_of_another: "该来电已由其他人员处理。", "This call is somebody else's.";
+    call_of_form: "通话编号", "Call";
+    number_unknown: "号码未知", "Number not known";
     wall: "运行大屏", "Wall";
     figures: "统计分析", "Figures";
     month: "月份", "Month";

@@ -157,7 +157,10 @@ impl Users {
     pub fn remove(&self, name: &str) -> Result<Account, Failure> {
         let account = self.named(name)?;
         self.alter(name, "UPDATE account SET removed = ?2, password = '' WHERE id = ?1", true)?;
-        self.change(|db| Ok(db.execute("DELETE FROM draft WHERE account = ?1", [account.id])?))?;
+        self.change(|db| {
+            db.execute("DELETE FROM draft WHERE account = ?1", [account.id])?;
+            Ok(db.execute("DELETE FROM extension WHERE account = ?1", [account.id])?)
+        })?;
         Ok(account)
     }
 

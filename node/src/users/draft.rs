@@ -2,7 +2,7 @@
 //!
 //! A draft may speak of a caller in clear. It stays on this node, is overwritten when it is dropped, and is in no backup.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Account, Users};
 use crate::request::{Failure, FailureKind};
@@ -15,6 +15,9 @@ CREATE TABLE draft(
 
 /// The longest draft in bytes.
 pub const MAX_DRAFT: usize = 64 << 10;
+
+/// Most drafts of an account: one of the form, and one of each call that it answered and has not finished.
+const MAX_DRAFTS: i64 = 64;
 
 /// How long a draft is kept.
 const KEPT_MS: u64 = 7 * 24 * 60 * 60_000;
@@ -32,6 +35,13 @@ impl Users {
                     "DELETE FROM draft WHERE account = ?1 AND form = ?2",
                     params![account.id, form],
                 )?,
+                false if many(db, account, form)? => {
+                    return Err(Failure::new(
+                        FailureKind::Failed,
+                        format!("there are {MAX_DRAFTS} drafts already"),
+                    )
+                    .hint("finish or drop one of them"));
+                }
                 false => db.execute(
                     "INSERT INTO draft VALUES(?1, ?2, ?3, ?4)
                      ON CONFLICT(account, form) DO UPDATE SET text = ?3, at = ?4",
@@ -50,6 +60,14 @@ impl Users {
             .query_row(params![account.id, form], |r| r.get(0))
             .optional()?)
     }
+}
+
+/// Whether one more draft would be too many.
+fn many(db: &Connection, account: &Account, form: &str) -> Result<bool, Failure> {
+    let others: i64 = db
+        .prepare_cached("SELECT count(*) FROM draft WHERE account = ?1 AND form <> ?2")?
+        .query_row(params![account.id, form], |r| r.get(0))?;
+    Ok(others >= MAX_DRAFTS)
 }
 
 #[cfg(test)]

@@ -61,10 +61,16 @@ pub enum Scope {
     /// Figures: no ticket.
     #[serde(rename = "figures:read")]
     FiguresRead,
+    /// Where a telephone system is to put a call through.
+    #[serde(rename = "cti:read")]
+    CtiRead,
+    /// Events of calls, and their recordings.
+    #[serde(rename = "cti:write")]
+    CtiWrite,
 }
 
 /// All scopes with their names.
-pub const SCOPES: [(Scope, &str); 9] = [
+pub const SCOPES: [(Scope, &str); 11] = [
     (Scope::TicketsRead, "tickets:read"),
     (Scope::TicketsWrite, "tickets:write"),
     (Scope::FilesRead, "files:read"),
@@ -74,6 +80,8 @@ pub const SCOPES: [(Scope, &str); 9] = [
     (Scope::StatusRead, "status:read"),
     (Scope::Open311, "open311:write"),
     (Scope::FiguresRead, "figures:read"),
+    (Scope::CtiRead, "cti:read"),
+    (Scope::CtiWrite, "cti:write"),
 ];
 
 impl Scope {

@@ -1,5 +1,6 @@
 //! Who asks: the token that a program shows.
 //!
+//! It is found by its hash, so how long that takes says nothing of it.
 //! A token is too long to be guessed, so whoever shows a good one is let in whatever else comes from that address. Wrong
 //! ones are counted by address, as wrong passwords are, and only those that count are written down.
 
@@ -14,10 +15,16 @@ use super::problem::Problem;
 use crate::daemon::now_ms;
 use crate::users::{ApiToken, Session};
 
-pub(super) async fn enter(app: &Arc<App>, parts: &Parts) -> Result<(ApiToken, Signed), Problem> {
+/// Who shows the token of the head, or this one of the address.
+pub(super) async fn enter(
+    app: &Arc<App>,
+    parts: &Parts,
+    in_address: Option<&str>,
+) -> Result<(ApiToken, Signed), Problem> {
     let mut lines = parts.headers.get_all(header::AUTHORIZATION).iter();
     let line = lines.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let shown = match line.split_once(' ') {
+        _ if in_address.is_some() => in_address.unwrap_or_default(),
         Some((scheme, shown)) if scheme.eq_ignore_ascii_case("bearer") && lines.next().is_none() => {
             shown.trim()
         }

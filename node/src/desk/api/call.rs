@@ -104,6 +104,7 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
                 |c: &crate::reference::Centre| json!({ "code": c.site().to_string(), "name": c.name() });
             Ok(Done::ok(json!({ "centres": app.reference.centres.iter().map(centre).collect::<Value>() })))
         }
+        Op::CallRoute => super::route::route(app, asked),
         Op::Status => Ok(Done::ok(app.ask(who, Request::Status).await?)),
         Op::Volume => {
             let days = number(asked, "days", 7, 31)?;
@@ -116,7 +117,9 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             Ok(Done::ok(app.ask(who, Request::Figures { from, to, by }).await?))
         }
         // They have no answer of JSON.
-        Op::Document | Op::Attach | Op::Fetch | Op::Stream => Err(Problem::absent("nothing is served here")),
+        Op::Document | Op::Attach | Op::Fetch | Op::Stream | Op::CallEvent | Op::CallEventAt => {
+            Err(Problem::absent("nothing is served here"))
+        }
     }
 }
 

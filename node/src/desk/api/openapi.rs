@@ -138,11 +138,19 @@ fn operation(route: &Route, path: &str, id: &str) -> Value {
     if let Some(scope) = route.scope {
         operation["description"] = format!("Scope: `{scope}`").into();
     }
-    if route.op == Op::Document {
+    if matches!(route.op, Op::Document | Op::CallEventAt) {
         operation["security"] = json!([]);
     }
     match route.takes {
         Takes::Nothing => {}
+        Takes::Event(fields) => {
+            let mut schema = object(fields);
+            schema["additionalProperties"] = true.into();
+            operation["requestBody"] = json!({ "required": true, "content": {
+                "application/json": { "schema": schema },
+                "application/x-www-form-urlencoded": { "schema": schema },
+            } });
+        }
         Takes::Bytes => {
             operation["requestBody"] =
                 json!({ "required": true, "content": { "application/octet-stream": {} } });

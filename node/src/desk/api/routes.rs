@@ -36,6 +36,9 @@ pub(super) enum Op {
     Status,
     Volume,
     Figures,
+    CallEvent,
+    CallEventAt,
+    CallRoute,
 }
 
 /// What a route takes as its body.
@@ -44,6 +47,8 @@ pub(super) enum Takes {
     Nothing,
     /// An object with these fields.
     Json(&'static [Field]),
+    /// An event with these fields and more, as JSON or as a form.
+    Event(&'static [Field]),
     /// A file as it is.
     Bytes,
 }
@@ -95,6 +100,19 @@ const NEW: &[Field] = &[
     ("priority", Kind::Text, false),
     ("confidential", Kind::Truth, false),
     ("note", Kind::Text, false),
+];
+
+/// What a telephone system tells of a call, by the names of Zammad's generic CTI.
+const EVENT: &[Field] = &[
+    ("event", Kind::Text, true),
+    ("callid", Kind::Text, true),
+    ("from", Kind::Text, false),
+    ("to", Kind::Text, false),
+    ("direction", Kind::Text, false),
+    ("queue", Kind::Text, false),
+    ("answeringNumber", Kind::Text, false),
+    ("user", Kind::Text, false),
+    ("cause", Kind::Text, false),
 ];
 
 const PLAIN: Route = Route {
@@ -375,6 +393,50 @@ pub(super) const ROUTES: &[Route] = &[
             param("by", Kind::Text, "`business`, `domain`, `topic`, `channel`, `region` or `day`"),
         ],
         gives: "as `hotline figures --json`: `figures`, and with `by` also `values`",
+        op: Op::CallEvent,
+        verb: Verb::Post,
+        path: "/cti",
+        id: "callEvent",
+        says: "What a telephone system tells of a call: `newCall`, `answer`, `hangup`. The same event again changes nothing, \
+               and the order is of no account",
+        scope: Some(Scope::CtiWrite),
+        takes: Takes::Event(EVENT),
+        gives: "`call`, `known` (whether it was before), `fresh` (whether the event was new), `stage`; `kept` is false for a call \
+                that goes out",
+        ..PLAIN
+    },
+    Route {
+        op: Op::CallEventAt,
+        verb: Verb::Post,
+        path: "/cti/{token}",
+        id: "callEventAt",
+        says: "The same for a telephone system that can be told an address only: a token with no scopes but `cti:`",
+        scope: Some(Scope::CtiWrite),
+        takes: Takes::Event(EVENT),
+        gives: "as `/cti`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::CallRoute,
+        path: "/route",
+        id: "callRoute",
+        says: "Where a telephone system is to put a call through, by the tables of other hotlines and of old local numbers; nothing \
+               of it is kept",
+        scope: Some(Scope::CtiRead),
+        query: &[
+            Param {
+                name: "called",
+                kind: Kind::Text,
+                required: true,
+                says: "the number that was dialled, with or without area code",
+            },
+            param(
+                "calling",
+                Kind::Text,
+                "the caller's; a landline says the area when the called number does not",
+            ),
+        ],
+        gives: "`action`: `local`, `tell` (with `announcement` and `number`) or `transfer` (to `number`); `area`; `basis`, the row",
         ..PLAIN
     },
 ];

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::App;
 use super::super::forms::Fields;
 use super::super::frame::{self, Frame};
 use super::super::guard::{Posted, Signed, sentence};
+use super::super::live::Rang;
 use super::super::words::Words;
-use super::draft::CALL;
+use super::calls;
+use super::draft;
 use super::knowledge;
 use super::queue::{self, Row};
 use super::ticket;
@@ -21,6 +24,7 @@ use crate::daemon::now_ms;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::reference::RedirectMode;
 use crate::request::{Act, Failure, Request};
+use crate::users::Call as Rung;
 
 /// Earlier tickets that are shown beside the form.
 const EARLIER: usize = 10;
@@ -99,6 +103,10 @@ pub(super) struct Problem {
 #[template(path = "call.html")]
 struct Call {
     f: Frame,
+    /// The call of the telephone system that the form is of; empty for none.
+    call: String,
+    /// The name of its draft.
+    draft: String,
     problems: Vec<Problem>,
     text_problem: String,
     answer_problem: String,
@@ -238,6 +246,8 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
     };
     let template = Call {
         f: Frame::new(app, who, w.call, "/new"),
+        draft: draft::of(fields.text("call")),
+        call: fields.text("call").to_owned(),
         text_problem: problem_of("text"),
         answer_problem: problem_of("answer"),
         problems: around.problems,
@@ -277,7 +287,42 @@ fn from_draft(text: &str) -> Option<(Fields, String)> {
     Some((fields, draft["at"].as_u64().unwrap_or_default().to_string()))
 }
 
-pub(in super::super) async fn show(State(app): State<Arc<App>>, who: Signed) -> Response {
+/// The call that a form is for.
+#[derive(Deserialize)]
+pub(in super::super) struct For {
+    #[serde(default)]
+    call: String,
+}
+
+/// A call that this account has taken; the page that says no otherwise.
+async fn own(app: &App, who: &Signed, id: &str) -> Result<Rung, Box<Response>> {
+    let (id, account) = (id.to_owned(), who.session.account.id);
+    match app.on_users(move |users| users.call(&id)).await {
+        Ok(Some(call)) if call.account == Some(account) => Ok(call),
+        Ok(Some(_)) => Err(Box::new(frame::refused(StatusCode::CONFLICT, who, who.words().call_of_another))),
+        Ok(None) => Err(Box::new(frame::refused(StatusCode::NOT_FOUND, who, who.words().calls_none))),
+        Err(failure) => Err(Box::new(frame::failure(who, &failure))),
+    }
+}
+
+/// The caller's earlier tickets.
+async fn earlier(app: &App, who: &Signed, phone: &str) -> Result<Vec<Row>, Failure> {
+    let lookup = Request::Lookup {
+        phone: Some(phone.to_owned()),
+        name: None,
+        desk: false,
+        reveal: None,
+        user: None,
+        limit: EARLIER,
+    };
+    Ok(queue::rows(app, who.words(), &app.ask(who, lookup).await?, now_ms()))
+}
+
+pub(in super::super) async fn show(
+    State(app): State<Arc<App>>,
+    who: Signed,
+    Query(asked): Query<For>,
+) -> Response {
     // Whoever may not take calls learns it here and not after typing.
     let nothing = Request::New { tickets: Vec::new(), user: None };
     if crate::users::rights::may(&who.session.account, &nothing).is_err() {
@@ -286,18 +331,38 @@ pub(in super::super) async fn show(State(app): State<Arc<App>>, who: Signed) -> 
             Ok(_) => frame::refused(StatusCode::FORBIDDEN, &who, who.words().may_not),
         };
     }
-    let account = who.session.account.clone();
-    let draft = match app.on_users(move |users| users.draft(&account, CALL)).await {
+    let mut fields = Fields::default();
+    let mut around = Around::default();
+    if !asked.call.is_empty() {
+        let call = match own(&app, &who, &asked.call).await {
+            Ok(Rung { ticket: Some(ticket), .. }) => {
+                return Redirect::to(&format!("/ticket/{ticket}")).into_response();
+            }
+            Ok(call) => call,
+            Err(no) => return *no,
+        };
+        fields.put("call", &call.id);
+        if let Some(number) = &call.number {
+            fields.put("caller_phone", number);
+            match earlier(&app, &who, number).await {
+                Ok(earlier) => (around.asked, around.earlier) = (true, earlier),
+                Err(failure) => return frame::failure(&who, &failure),
+            }
+        }
+    }
+    let (account, of) = (who.session.account.clone(), draft::of(&asked.call));
+    let draft = match app.on_users(move |users| users.draft(&account, &of)).await {
         Ok(draft) => draft.as_deref().and_then(from_draft),
         Err(failure) => return frame::failure(&who, &failure),
     };
-    match draft {
-        Some((fields, at)) => {
-            let around = Around { restored: true, draft_at: at, ..Around::default() };
-            form(&app, &who, &fields, around, StatusCode::OK)
-        }
-        None => form(&app, &who, &Fields::default(), Around::default(), StatusCode::OK),
+    if let Some((mut drafted, at)) = draft {
+        // What the draft says counts; where it says nothing, what the telephone system told.
+        drafted.put("call", &asked.call);
+        drafted.put("caller_phone", fields.text("caller_phone"));
+        around = Around { restored: true, draft_at: at, ..around };
+        return form(&app, &who, &drafted, around, StatusCode::OK);
     }
+    form(&app, &who, &fields, around, StatusCode::OK)
 }
 
 /// The ticket that the form asks for, in the shape of a sample line.
@@ -306,7 +371,7 @@ fn sample(fields: &Fields) -> Value {
     // Lists offer `370102 历下区`; the code is what counts.
     let code = |name: &str| fields.text(name).split_whitespace().next().unwrap_or_default().to_owned();
     let mut sample = json!({
-        "text": text("text"), "type": text("kind"), "domain": text("domain"), "region_code": code("region"),
+        "id": text("call"), "text": text("text"), "type": text("kind"), "domain": text("domain"), "region_code": code("region"),
         "caller_phone": text("caller_phone"), "caller_name": text("caller_name"), "caller_type": text("caller_kind"),
         "channel": "电话", "priority": text("urgency"), "confidential": fields.text("confidential") == "yes",
         "subject": text("subject"), "place": text("place"), "happened_at": text("happened_at"),
@@ -342,10 +407,14 @@ pub(in super::super) async fn take(State(app): State<Arc<App>>, posted: Posted) 
     let w = who.words();
     let then = fields.text("then");
     let account = who.session.account.clone();
-    let drop_draft = app.on_users(move |users| users.save_draft(&account, CALL, "", now_ms()));
+    let of = draft::of(fields.text("call"));
+    let drop_draft = app.on_users(move |users| users.save_draft(&account, &of, "", now_ms()));
     if then == "drop" {
         return match drop_draft.await {
-            Ok(()) => Redirect::to("/new?said=dropped").into_response(),
+            Ok(()) => match fields.text("call") {
+                "" => Redirect::to("/new?said=dropped").into_response(),
+                call => Redirect::to(&format!("{}&said=dropped", calls::form_of(call))).into_response(),
+            },
             Err(failure) => frame::failure(&who, &failure),
         };
     }
@@ -364,27 +433,27 @@ pub(in super::super) async fn take(State(app): State<Arc<App>>, posted: Posted) 
         if phone.is_empty() {
             return form(&app, &who, &fields, Around::default(), StatusCode::OK);
         }
-        let lookup = Request::Lookup {
-            phone: Some(phone),
-            name: None,
-            desk: false,
-            reveal: None,
-            user: None,
-            limit: EARLIER,
-        };
-        return match app.ask(&who, lookup).await {
-            Ok(list) => {
-                let earlier = queue::rows(&app, w, &list, now_ms());
-                form(
-                    &app,
-                    &who,
-                    &fields,
-                    Around { asked: true, earlier, ..Around::default() },
-                    StatusCode::OK,
-                )
-            }
+        return match earlier(&app, &who, &phone).await {
+            Ok(earlier) => form(
+                &app,
+                &who,
+                &fields,
+                Around { asked: true, earlier, ..Around::default() },
+                StatusCode::OK,
+            ),
             Err(failure) => frame::failure(&who, &failure),
         };
+    }
+    let call = fields.text("call").to_owned();
+    if !call.is_empty() {
+        match own(&app, &who, &call).await {
+            // The form was sent twice: there is one ticket of one call.
+            Ok(Rung { ticket: Some(ticket), .. }) => {
+                return Redirect::to(&format!("/ticket/{ticket}")).into_response();
+            }
+            Ok(_) => {}
+            Err(no) => return *no,
+        }
     }
     let problems = problems(w, &fields, then);
     if !problems.is_empty() {
@@ -404,6 +473,14 @@ pub(in super::super) async fn take(State(app): State<Arc<App>>, posted: Posted) 
     let id = made[0]["id"].as_str().unwrap_or_default().to_owned();
     if let Err(failure) = drop_draft.await {
         tracing::warn!(%failure, "the draft of a ticket that was made stays for a week");
+    }
+    if !call.is_empty() {
+        let ticket = id.clone();
+        if let Err(failure) = app.on_users(move |users| users.call_became(&call, &ticket)).await {
+            // The ticket is made and names the call.
+            tracing::error!(%failure, "a call does not know its ticket: recordings of it will not find it");
+        }
+        let _ = app.calls.send(Rang::Changed); // nobody may be listening
     }
     let answer = fields.text("answer").to_owned();
     let act = match then {
