@@ -67,11 +67,15 @@ const FORGET: Duration = Duration::from_secs(600);
 struct App {
     node: Node,
     me: NodeName,
+    /// The data directory.
+    dir: std::path::PathBuf,
     users: Arc<Users>,
     reference: Arc<Reference>,
     jar: guard::Jar,
     hashing: Semaphore,
     uploads: Semaphore,
+    /// Recordings that waited are attached one after the other.
+    attaching: Mutex<()>,
     /// How fast programs ask.
     pace: api::Pace,
     /// Programs that listen for changes.
@@ -113,12 +117,14 @@ impl Desk {
         let me = node.name();
         let app = Arc::new(App {
             me,
+            dir: dir.to_owned(),
             node,
             users,
             reference,
             jar: guard::Jar { secure: keeper.is_some(), me },
             hashing: Semaphore::new(HASHED),
             uploads: Semaphore::new(UPLOADS),
+            attaching: Mutex::new(()),
             pace: api::Pace::default(),
             streams: api::Streams::default(),
             presence: presence::Presence::new(),
@@ -145,7 +151,7 @@ impl Desk {
     }
 }
 
-/// Forgets what is old of calls, now and then, until the desk stops.
+/// Forgets what is old of calls, and attaches recordings that waited, now and then, until the desk stops.
 async fn forget(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
     let mut beat = tokio::time::interval(FORGET);
     loop {
@@ -156,5 +162,7 @@ async fn forget(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
         if let Err(failure) = app.on_users(|users| users.forget_calls(crate::daemon::now_ms())).await {
             tracing::warn!(%failure, "numbers of old calls could not be forgotten; it is tried again in ten minutes");
         }
+        api::attach_due(&app).await;
+        api::sweep(&app).await;
     }
 }

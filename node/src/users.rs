@@ -21,6 +21,7 @@ mod draft;
 mod filed;
 mod hook;
 mod password;
+mod recording;
 pub mod rights;
 mod secret;
 mod session;
@@ -43,6 +44,7 @@ pub use draft::MAX_DRAFT;
 pub use filed::{Filed, Wanted};
 pub use hook::{GIVEN_UP_MS, Hook, NewHook, Off, Secret, Stands};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
+pub use recording::Recording;
 pub use rights::{Denied, Role};
 pub use session::{ABSOLUTE_MS, IDLE_MS, Session, Stays, Token};
 pub use sms::{Arrived, Incoming, Led, Outgoing, Report, SmsCounts, SmsLine, Taken, ToTell};
@@ -139,6 +141,7 @@ impl Users {
         }
         if version < 7 {
             tx.execute_batch(call::TABLES)?;
+            tx.execute_batch(recording::TABLES)?;
         }
         if version != SCHEMA {
             tx.pragma_update(None, "user_version", SCHEMA)?;
@@ -147,9 +150,9 @@ impl Users {
         Ok(Users { db: Mutex::new(db), dir: dir.to_owned() })
     }
 
-    /// Writes a copy for a backup: whole and of one moment, without sessions, drafts, short messages and the numbers of
-    /// calls. A session that came back would let somebody in who has signed out, and the others speak of callers, whom only
-    /// the vault's archive may hold.
+    /// Writes a copy for a backup: whole and of one moment, without sessions, drafts, short messages, the numbers of calls and
+    /// recordings that wait for their tickets. A session that came back would let somebody in who has signed out, and the
+    /// others speak of callers, whom only the vault's archive may hold.
     pub fn copy_to(&self, path: &Path) -> Result<(), Failure> {
         let text = path.to_str().ok_or_else(|| {
             Failure::new(FailureKind::Failed, format!("{} is no name for a copy", path.display()))
@@ -158,7 +161,8 @@ impl Users {
         let copy = Connection::open(path)?;
         copy.execute_batch(
             "PRAGMA journal_mode = DELETE; PRAGMA secure_delete = ON;
-             DELETE FROM session; DELETE FROM draft; DELETE FROM attempt; UPDATE call SET number = NULL;",
+             DELETE FROM session; DELETE FROM draft; DELETE FROM attempt; UPDATE call SET number = NULL;
+             DELETE FROM recording;",
         )?;
         copy.execute_batch(sms::BARE)?;
         copy.execute_batch("VACUUM;")?;

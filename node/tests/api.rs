@@ -454,7 +454,11 @@ fn whatever_is_wrong_is_said_as_a_problem() {
     problem(&hall.post("/tickets", &object!({ "text": "x" }), &["Idempotency-Key: a b"]), 400, "bad-request");
     let document = value(&Browser::new(&desk).get("/api/v1/openapi.json").is(200));
     for (path, verbs) in document["paths"].as_object().unwrap() {
-        let filled = path.replace("{id}", &"a".repeat(64)).replace("{content}", "x").replace("{token}", "x");
+        let filled = path
+            .replace("{id}", &"a".repeat(64))
+            .replace("{content}", "x")
+            .replace("{token}", "x")
+            .replace("{callid}", "x");
         for (verb, operation) in verbs.as_object().unwrap().iter().filter(|_| path != "/openapi.json") {
             // A stream does not end by itself.
             let asked = if path.ends_with("/stream") { format!("{filled}?after=x") } else { filled.clone() };

@@ -331,3 +331,59 @@ fn every_row_of_both_tables_says_where_a_call_goes() {
     other.asks("GET", "/route?called=12306", "text/plain", b"").is(403).says("cti:read");
     assert!(!town.log("370100").contains(NUMBER));
 }
+
+/// A recording: a well-formed beginning and sound that none is.
+fn sound(seed: u8) -> Vec<u8> {
+    let mut bytes =
+        b"RIFF\x24\x9c\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data".to_vec();
+    bytes.extend((0..40_000u32).map(|i| (i % 251) as u8 ^ seed));
+    bytes
+}
+
+#[test]
+fn a_recording_finds_its_ticket_before_and_after_it_is_made() {
+    let town = Town::new(&["370100"]);
+    let (node, desk) = town.desk("370100", &[]);
+    let pbx = Pbx::new(&town, &desk, "pbx", "cti:write");
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    extension(&town, "li", "8001");
+    let put = |pbx: &Pbx, call: &str, kind: &str, bytes: &[u8]| {
+        pbx.asks("PUT", &format!("/calls/{call}/recording"), kind, bytes)
+    };
+    put(&pbx, "r-1", "audio/wav", &sound(1)).is(404).says("no event has named this call");
+    pbx.rings("r-1");
+    pbx.answered("r-1", "8001");
+    put(&pbx, "r-1", "text/plain", b"x").is(415);
+    put(&pbx, "r-1", "audio/wav", b"").is(422);
+    put(&pbx, "r-1", "audio/wav", &vec![0; (16 << 20) + 1]).is(413);
+    let reader = Pbx::new(&town, &desk, "reader", "cti:read,files:write");
+    put(&reader, "r-1", "audio/wav", &sound(1)).is(403);
+    put(&pbx, "r-1", "audio/wav", &sound(1)).is(202).says("\"waits\":true");
+    put(&pbx, "r-1", "audio/wav", &sound(1)).is(202);
+    let waiting: Vec<_> =
+        std::fs::read_dir(town.path("370100").join("recordings")).unwrap().flatten().collect();
+    assert_eq!(waiting.len(), 1, "the same again waits once");
+    let sealed = std::fs::read(waiting[0].path()).unwrap();
+    assert!(!sealed.windows(64).any(|w| w == &sound(1)[100..164]), "speech lies on the disk sealed");
+
+    drop(node);
+    let (_node, desk) = town.desk("370100", &[]);
+    let pbx = Pbx { browser: Browser::new(&desk), token: pbx.token };
+    let cookies = li.cookies.clone();
+    li = Browser::new(&desk);
+    li.cookies = cookies;
+    li.get("/new?call=r-1").is(200);
+    let fields = [("text", "出租车拒载"), ("call", "r-1"), FORM[0], FORM[1], FORM[2]];
+    let id = ticket(&li.post("/new", &fields));
+    let page = format!("/ticket/{id}");
+    harness::until("the recording is under the ticket", || li.get(&page).body.contains("call-r-1-"));
+    li.get(&page).is(200).says("<audio controls");
+    harness::until("nothing waits", || {
+        std::fs::read_dir(town.path("370100").join("recordings")).unwrap().next().is_none()
+    });
+    put(&pbx, "r-1", "audio/wav", &sound(1)).is(200).says("\"waits\":false");
+    put(&pbx, "r-1", "audio/wav", &sound(2)).is(201);
+    let files = json(&["ticket", "files", &id, "--dir", &town.at("370100")]);
+    assert_eq!(files.as_array().unwrap().len(), 2, "{files}");
+    assert!(!town.log("370100").contains(NUMBER));
+}

@@ -17,6 +17,7 @@ mod once;
 mod openapi;
 mod pace;
 mod problem;
+mod recording;
 mod route;
 mod routes;
 mod stream;
@@ -36,6 +37,7 @@ use super::forms::MAX_FORM;
 use crate::users::Scope;
 pub(super) use pace::Pace;
 use problem::Problem;
+pub(super) use recording::{attach_due, sweep};
 use routes::{Op, ROUTES, Route, Takes, Verb};
 pub(super) use stream::Streams;
 
@@ -105,6 +107,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         let filter = match route.verb {
             Verb::Get => MethodFilter::GET,
             Verb::Post => MethodFilter::POST,
+            Verb::Put => MethodFilter::PUT,
         };
         let serve = move |State(app): State<Arc<App>>, path: RawPathParams, request: HttpRequest| async move {
             let path = path.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
@@ -150,6 +153,9 @@ async fn served(
     match (route.op, route.takes) {
         (Op::CallEvent | Op::CallEventAt, _) => {
             return Ok(cti::event(&app, &who, &asked, body).await?.into_response());
+        }
+        (Op::CallRecording, _) => {
+            return Ok(recording::put(&app, &token, &who, &asked, body).await?.into_response());
         }
         (Op::Attach, _) => return Ok(file::attach(&app, &who, &asked, body).await?.into_response()),
         (Op::Fetch, _) => return file::fetch(app, who, &asked).await,

@@ -279,6 +279,12 @@ impl Users {
         Ok(token.is_some_and(|token| token.counts(now)))
     }
 
+    /// The token of this row, whether it still counts or not.
+    pub fn token_of(&self, id: i64) -> Result<ApiToken, Failure> {
+        let sql = format!("SELECT {COLUMNS} FROM token WHERE id = ?1");
+        Ok(self.db().prepare_cached(&sql)?.query_row([id], read)?)
+    }
+
     /// Revokes a token for ever, from this moment on.
     pub fn revoke_token(&self, name: &str, now: u64) -> Result<ApiToken, Failure> {
         self.change(|db| {

@@ -117,9 +117,13 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             Ok(Done::ok(app.ask(who, Request::Figures { from, to, by }).await?))
         }
         // They have no answer of JSON.
-        Op::Document | Op::Attach | Op::Fetch | Op::Stream | Op::CallEvent | Op::CallEventAt => {
-            Err(Problem::absent("nothing is served here"))
-        }
+        Op::Document
+        | Op::Attach
+        | Op::Fetch
+        | Op::Stream
+        | Op::CallEvent
+        | Op::CallEventAt
+        | Op::CallRecording => Err(Problem::absent("nothing is served here")),
     }
 }
 

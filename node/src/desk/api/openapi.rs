@@ -70,6 +70,7 @@ fn put(paths: &mut Map<String, Value>, path: &str, verb: Verb, operation: Value)
     let verb = match verb {
         Verb::Get => "get",
         Verb::Post => "post",
+        Verb::Put => "put",
     };
     paths.entry(path.to_owned()).or_insert_with(|| json!({}))[verb] = operation;
 }
@@ -118,6 +119,12 @@ fn operation(route: &Route, path: &str, id: &str) -> Value {
     for status in problems {
         responses.insert(status.to_string(), json!({ "$ref": "#/components/responses/Problem" }));
     }
+    if route.op == Op::CallRecording {
+        for (status, says) in [("200", "it was here already"), ("202", "it waits for the call's ticket")] {
+            let content = json!({ media: { "schema": { "type": "object" } } });
+            responses.insert(status.to_owned(), json!({ "description": says, "content": content }));
+        }
+    }
     match route.op {
         Op::Show => drop(responses.insert("304".to_owned(), json!({ "description": "it is still this" }))),
         Op::Changes | Op::Stream => drop(
@@ -152,8 +159,8 @@ fn operation(route: &Route, path: &str, id: &str) -> Value {
             } });
         }
         Takes::Bytes => {
-            operation["requestBody"] =
-                json!({ "required": true, "content": { "application/octet-stream": {} } });
+            let kind = if route.op == Op::CallRecording { "audio/*" } else { "application/octet-stream" };
+            operation["requestBody"] = json!({ "required": true, "content": { kind: {} } });
         }
         Takes::Json(fields) => {
             let mut schema = object(fields);
@@ -220,7 +227,11 @@ mod tests {
         ids.dedup();
         assert_eq!(ids.len(), ROUTES.len() - 1 + ACTS.len());
         for route in ROUTES.iter().filter(|route| route.op != Op::Act) {
-            let verb = if route.verb == Verb::Get { "get" } else { "post" };
+            let verb = match route.verb {
+                Verb::Get => "get",
+                Verb::Post => "post",
+                Verb::Put => "put",
+            };
             assert_eq!(document["paths"][route.path][verb]["operationId"], route.id, "{}", route.path);
         }
         for (name, _) in ACTS {

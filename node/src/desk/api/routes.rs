@@ -8,6 +8,7 @@ use crate::users::Scope;
 pub(super) enum Verb {
     Get,
     Post,
+    Put,
 }
 
 /// What a route does.
@@ -39,6 +40,7 @@ pub(super) enum Op {
     CallEvent,
     CallEventAt,
     CallRoute,
+    CallRecording,
 }
 
 /// What a route takes as its body.
@@ -437,6 +439,19 @@ pub(super) const ROUTES: &[Route] = &[
             ),
         ],
         gives: "`action`: `local`, `tell` (with `announcement` and `number`) or `transfer` (to `number`); `area`; `basis`, the row",
+        ..PLAIN
+    },
+    Route {
+        op: Op::CallRecording,
+        verb: Verb::Put,
+        path: "/calls/{callid}/recording",
+        id: "putRecording",
+        says: "Puts a recording under the ticket of a call: the bytes as they are, `audio/*` in `Content-Type`. Without a ticket yet it \
+               waits for a week, sealed. The same recording again changes nothing",
+        scope: Some(Scope::CtiWrite),
+        takes: Takes::Bytes,
+        status: 201,
+        gives: "`call`, `waits`, and the file's row",
         ..PLAIN
     },
 ];

@@ -481,6 +481,9 @@ pub(in super::super) async fn take(State(app): State<Arc<App>>, posted: Posted) 
             tracing::error!(%failure, "a call does not know its ticket: recordings of it will not find it");
         }
         let _ = app.calls.send(Rang::Changed); // nobody may be listening
+        // Whoever saved the form does not wait for what may be large.
+        let app = app.clone();
+        tokio::spawn(async move { super::super::api::attach_due(&app).await });
     }
     let answer = fields.text("answer").to_owned();
     let act = match then {

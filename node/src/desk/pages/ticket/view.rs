@@ -77,6 +77,8 @@ pub(super) struct File {
     state: String,
     here: bool,
     sealed: bool,
+    /// Whether it is sound that browsers play.
+    sounds: bool,
 }
 
 pub(super) struct Line {
@@ -348,6 +350,7 @@ fn files(id: &str, sealed: bool, files: &Value) -> Vec<File> {
         state: text(&row["state"]),
         here: row["complete"] == true,
         sealed,
+        sounds: text(&row["type"]).starts_with("audio/"),
     };
     files.as_array().into_iter().flatten().map(file).collect()
 }
