@@ -363,7 +363,8 @@ mod tests {
             .db()
             .execute_batch(
                 "DROP TABLE hook; DROP TABLE secret; DROP TABLE filed; DROP TABLE sms_in; DROP TABLE sms_out;
-                 DROP TABLE sms_ticket; DROP TABLE sms_mark; PRAGMA user_version = 2;",
+                 DROP TABLE sms_ticket; DROP TABLE sms_mark; DROP TABLE recording; DROP TABLE call;
+                 DROP TABLE extension; PRAGMA user_version = 2;",
             )
             .unwrap();
         drop(users);

@@ -395,6 +395,9 @@ pub(super) const ROUTES: &[Route] = &[
             param("by", Kind::Text, "`business`, `domain`, `topic`, `channel`, `region` or `day`"),
         ],
         gives: "as `hotline figures --json`: `figures`, and with `by` also `values`",
+        ..PLAIN
+    },
+    Route {
         op: Op::CallEvent,
         verb: Verb::Post,
         path: "/cti",
