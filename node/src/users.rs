@@ -47,7 +47,7 @@ pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub use recording::Recording;
 pub use rights::{Denied, Role};
 pub use session::{ABSOLUTE_MS, IDLE_MS, Session, Stays, Token};
-pub use sms::{Arrived, Incoming, Led, Outgoing, Report, SmsCounts, SmsLine, Taken, ToTell};
+pub use sms::{Arrived, Incoming, Led, Outgoing, Report, SmsCounts, SmsLine, Taken as SmsTaken, ToTell};
 pub use throttle::Wait;
 pub use token::{ApiToken, SCOPES, Scope};
 

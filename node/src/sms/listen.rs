@@ -21,7 +21,7 @@ use super::App;
 use super::message::{Message, parameters};
 use crate::daemon::now_ms;
 use crate::desk::Client;
-use crate::users::{Arrived, Report, Taken};
+use crate::users::{Arrived, Report, SmsTaken as Taken};
 
 /// The path on which messages come in, and that of reports.
 pub(super) const IN: &str = "/sms/in";
