@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use harness::browser::{Browser, Page};
+use harness::browser::{Browser, OWN, Page};
+use harness::chromium::{Chromium, ESCAPE};
 use harness::{Town, fails, json};
 use serde_json::{Value, json as object};
 
@@ -141,7 +142,7 @@ fn a_call_that_is_answered_opens_the_form_of_the_right_agent_and_becomes_a_ticke
     // What li was typing stays, and the call has a form of its own.
     let typed = r#"{"at":5,"fields":{"text":"打了一半的字"}}"#;
     li.post("/draft", &[("of", "call"), ("text", typed)]).is(204);
-    li.get("/calls").is(200).says("href=\"/new?call=1764400000.7\" data-mine data-key=\"h\"");
+    li.get("/calls").is(200).says("href=\"/new?call=1764400000.7\" data-mine data-key=\"v\"");
     let form = li.get("/new?call=1764400000.7").is(200);
     form.clone()
         .says(&format!("value=\"{NUMBER}\""))
@@ -386,4 +387,41 @@ fn a_recording_finds_its_ticket_before_and_after_it_is_made() {
     let files = json(&["ticket", "files", &id, "--dir", &town.at("370100")]);
     assert_eq!(files.as_array().unwrap().len(), 2, "{files}");
     assert!(!town.log("370100").contains(NUMBER));
+}
+
+#[test]
+fn the_form_opens_in_the_browser_of_whoever_answered_and_takes_no_word_from_who_types() {
+    let Some(chromium) = Chromium::start() else { return };
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let pbx = Pbx::new(&town, &desk, "pbx", "cti:write");
+    town.staff("370100", &desk, "li", "agent");
+    extension(&town, "li", "8001");
+    let li = chromium.window(&desk);
+    li.sign_in("li", OWN);
+    pbx.rings("one");
+    li.says("138****0001");
+    pbx.answered("one", "8001");
+    li.until("the form opens by itself", || li.at() == "/new?call=one");
+    assert_eq!(li.script("return document.getElementById('caller_phone').value"), NUMBER);
+
+    // Another call is answered while li types: it is told of, and opened by a key.
+    li.tab_to("text");
+    li.press("旅客说到一半");
+    pbx.rings("two");
+    pbx.answered("two", "8001");
+    let bar = "return [...document.querySelectorAll('[data-calls] [data-mine]')].map(a => a.getAttribute('href')).join()";
+    li.until("the bar", || li.script(bar) == "/new?call=two");
+    assert_eq!(li.at(), "/new?call=one");
+    assert_eq!(li.script("return document.getElementById('text').value"), "旅客说到一半");
+    li.press(ESCAPE);
+    li.press("v");
+    li.until("the other form", || li.at() == "/new?call=two");
+    assert_eq!(li.script("return document.getElementById('text').value"), "");
+    li.go("/new?call=one");
+    assert_eq!(
+        li.script("return document.getElementById('text').value"),
+        "旅客说到一半",
+        "its draft is its own"
+    );
 }
