@@ -14,6 +14,7 @@
 
 mod deliver;
 mod event;
+mod exchange;
 mod post;
 mod receiver;
 
@@ -92,17 +93,6 @@ impl Counts {
 /// The number of the change that a cursor is behind.
 pub fn number(cursor: &str) -> u64 {
     cursor.split_once('-').and_then(|(n, _)| n.parse().ok()).unwrap_or(0)
-}
-
-/// Works on the hooks away from the threads that serve.
-async fn on_users<R: Send + 'static>(
-    users: &Arc<Users>,
-    work: impl FnOnce(&Users) -> Result<R, Failure> + Send + 'static,
-) -> Result<R, Failure> {
-    let users = users.clone();
-    tokio::task::spawn_blocking(move || work(&users))
-        .await
-        .map_err(|e| Failure::new(FailureKind::Failed, "the hooks' database failed").because(e))?
 }
 
 /// Whether a receiver can be told at all: its URL and its authority.
@@ -185,7 +175,7 @@ async fn run(dir: std::path::PathBuf, node: Node, counts: Arc<Counts>, mut stopp
             _ = looks.tick() => {}
         }
         let looked = match &shared {
-            Some(shared) => on_users(&shared.users, |users| users.hooks()).await,
+            Some(shared) => shared.users.away(|users| users.hooks()).await,
             // A node without a desk has no such database until somebody makes a hook.
             None if !dir.join(DATABASE).exists() => continue,
             None => {

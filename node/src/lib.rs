@@ -1,7 +1,9 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
 
 pub mod backup;
+pub mod buckets;
 pub mod bundles;
+pub mod cell;
 pub mod changes;
 pub mod china;
 pub mod cli;

@@ -155,9 +155,6 @@ impl App {
         &self,
         work: impl FnOnce(&Users) -> Result<R, Failure> + Send + 'static,
     ) -> Result<R, Failure> {
-        let users = self.users.clone();
-        tokio::task::spawn_blocking(move || work(&users))
-            .await
-            .map_err(|e| Failure::new(FailureKind::Failed, "the desk's database failed").because(e))?
+        self.users.away(work).await
     }
 }

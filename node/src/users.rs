@@ -31,7 +31,7 @@ mod token;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -148,6 +148,17 @@ impl Users {
         }
         tx.commit()?;
         Ok(Users { db: Mutex::new(db), dir: dir.to_owned() })
+    }
+
+    /// Works on the database away from the threads that serve: the disk may take its time.
+    pub async fn away<R: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Users) -> Result<R, Failure> + Send + 'static,
+    ) -> Result<R, Failure> {
+        let users = self.clone();
+        tokio::task::spawn_blocking(move || work(&users))
+            .await
+            .map_err(|e| Failure::new(FailureKind::Failed, "the desk's database failed").because(e))?
     }
 
     /// Writes a copy for a backup: whole and of one moment, without sessions, drafts, short messages, the numbers of calls and

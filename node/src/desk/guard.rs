@@ -212,10 +212,7 @@ impl App {
         &self,
         work: impl FnOnce(&Users) -> Result<R, Failure> + Send + 'static,
     ) -> Result<R, Failure> {
-        let users = self.users.clone();
-        tokio::task::spawn_blocking(move || work(&users))
-            .await
-            .map_err(|e| Failure::new(FailureKind::Failed, "the desk's database failed").because(e))?
+        self.users.away(work).await
     }
 
     /// Whether a form comes from a page of this session; the page that says no otherwise.

@@ -191,7 +191,7 @@ impl Delivery {
         &self,
         work: impl FnOnce(&Users) -> Result<R, Failure> + Send + 'static,
     ) -> Result<R, Failure> {
-        super::on_users(&self.shared.users, work).await
+        self.shared.users.away(work).await
     }
 }
 

@@ -3,17 +3,10 @@
 //! Only 2xx counts. Redirects are not followed: the receiver that an administrator named is the one that is told. Of an
 //! answer's body a little is read, so that a receiver that is still writing is not cut off, and thrown away.
 
-use std::future::Future;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
 
 use super::event::Event;
 use super::receiver::Receiver;
@@ -22,13 +15,6 @@ use crate::users::Secret;
 
 /// How long an attempt may take, from the name's look-up to the end of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The longest head of an answer, and how much of its body is read.
-const MAX_HEAD: usize = 16 << 10;
-const MAX_BODY: usize = 4 << 10;
-
-/// How long an answer's body is waited for.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// The longest wait that a receiver may ask for.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
@@ -56,22 +42,16 @@ pub(super) async fn post(receiver: &Receiver, event: &Event, secret: &Secret) ->
 }
 
 async fn attempt(receiver: &Receiver, event: &Event, secret: &Secret) -> Result<(), Refused> {
-    let addresses = receiver.addresses().await.map_err(|failure| {
-        Refused::because([&[failure.message.clone()][..], &failure.causes].concat().join(": "))
-    })?;
-    let stream = TcpStream::connect(addresses.as_slice())
-        .await
-        .map_err(|e| Refused::because(format!("no connection: {e}")))?;
-    let _ = stream.set_nodelay(true);
-    match &receiver.tls {
-        None => exchange(stream, request(receiver, event, secret)?).await,
-        Some((config, name)) => {
-            let stream = TlsConnector::from(config.clone())
-                .connect(name.clone(), stream)
-                .await
-                .map_err(|e| Refused::because(format!("no TLS: {e}")))?;
-            exchange(stream, request(receiver, event, secret)?).await
-        }
+    let line = receiver.reach().await.map_err(Refused::because)?;
+    let asked = line.ask(request(receiver, event, secret)?).await;
+    let (head, _) = asked.map_err(|e| Refused::because(format!("the connection broke: {e}")))?;
+    match head.status {
+        status if status.is_success() => Ok(()),
+        status => Err(Refused {
+            why: format!("answered {}", status.as_u16()),
+            gone: status == StatusCode::GONE,
+            after: retry_after(&head.headers, now_ms()),
+        }),
     }
 }
 
@@ -87,41 +67,6 @@ fn request(receiver: &Receiver, event: &Event, secret: &Secret) -> Result<Reques
         .header("webhook-signature", event.signature(secret, at))
         .body(Body::from(event.body.clone()))
         .map_err(|e| Refused::because(format!("no request: {e}")))
-}
-
-/// Ends a connection's task with whoever waits for it.
-struct Ends(JoinHandle<()>);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Body>,
-) -> Result<(), Refused> {
-    let broken = |e: hyper::Error| Refused::because(format!("the connection broke: {e}"));
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let _driven = Ends(tokio::spawn(quietly(connection)));
-    let answer = sender.send_request(request).await.map_err(broken)?;
-    let (head, body) = answer.into_parts();
-    // Its end, its length, a break or no end: the status has been said, and that is all that counts.
-    let _ = tokio::time::timeout(LINGER, axum::body::to_bytes(Body::new(body), MAX_BODY)).await;
-    match head.status {
-        status if status.is_success() => Ok(()),
-        status => Err(Refused {
-            why: format!("answered {}", status.as_u16()),
-            gone: status == StatusCode::GONE,
-            after: retry_after(&head.headers, now_ms()),
-        }),
-    }
-}
-
-async fn quietly<T, E>(connection: impl Future<Output = Result<T, E>>) {
-    let _ = connection.await; // what went wrong, the request's own end tells
 }
 
 /// `Retry-After` in seconds or as a date, within the cap.

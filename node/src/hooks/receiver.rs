@@ -26,14 +26,14 @@ const SYSTEM: [&str; 3] =
 
 /// A receiver.
 pub(crate) struct Receiver {
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub(super) host: String,
+    port: u16,
     /// The header `Host`.
     pub(crate) authority: String,
     /// Path and query.
     pub(crate) path: String,
     /// How it is known over HTTPS; `None` for plain HTTP.
-    pub(crate) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
 fn wrong(what: impl std::fmt::Display) -> Failure {
@@ -128,7 +128,7 @@ impl Receiver {
     }
 
     /// Where it is now, if anything may be sent there.
-    pub(crate) async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+    pub(super) async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
         let found: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port))
             .await
             .map_err(|e| Failure::new(FailureKind::Failed, "its name is not known").because(e))?

@@ -11,72 +11,11 @@
 //!
 //! They live in memory and are bounded; a restart forgets them. That costs nothing: a code has 31⁸ possibilities.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::buckets::Buckets;
 use crate::ticket::number::TicketNumber;
-
-/// Most buckets of a sort. Past it full ones go, and of the others those that were not used for longest.
-const MAX_BUCKETS: usize = 20_000;
-
-/// How much comes at once, and how many seconds one more takes.
-#[derive(Clone, Copy)]
-struct Rule {
-    burst: f64,
-    every: f64,
-}
-
-/// Buckets of one rule.
-struct Buckets<K> {
-    rule: Rule,
-    all: Mutex<HashMap<K, (f64, Instant)>>,
-}
-
-impl<K: Hash + Eq> Buckets<K> {
-    fn new(burst: f64, every: f64) -> Buckets<K> {
-        Buckets { rule: Rule { burst, every }, all: Mutex::new(HashMap::new()) }
-    }
-
-    /// Takes one out of a bucket, or tells how long to wait.
-    fn take(&self, key: K, now: Instant) -> Result<(), Duration> {
-        let Rule { burst, every } = self.rule;
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MAX_BUCKETS && !all.contains_key(&key) {
-            self.make_room(&mut all, now);
-        }
-        let (left, at) = all.entry(key).or_insert((burst, now));
-        *left = (*left + now.saturating_duration_since(*at).as_secs_f64() / every).min(burst);
-        *at = now;
-        if *left < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - *left) * every));
-        }
-        *left -= 1.0;
-        Ok(())
-    }
-
-    /// Puts one back that was taken for nothing.
-    fn give_back(&self, key: &K) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((left, _)) = all.get_mut(key) {
-            *left = (*left + 1.0).min(self.rule.burst);
-        }
-    }
-
-    fn make_room(&self, all: &mut HashMap<K, (f64, Instant)>, now: Instant) {
-        let Rule { burst, every } = self.rule;
-        all.retain(|_, (left, at)| *left + now.saturating_duration_since(*at).as_secs_f64() / every < burst);
-        if all.len() > MAX_BUCKETS / 2 {
-            let mut used: Vec<Instant> = all.values().map(|(_, at)| *at).collect();
-            let middle = used.len() / 2;
-            let (_, median, _) = used.select_nth_unstable(middle);
-            let median = *median;
-            all.retain(|_, (_, at)| *at > median);
-        }
-    }
-}
 
 /// Whoever has an IPv6 address has 2⁶⁴ of them: the network counts.
 fn subject(address: IpAddr) -> u128 {
@@ -183,18 +122,5 @@ mod tests {
         assert_eq!(filed("2001:db8::1", began), 10);
         assert_eq!(filed("2001:db8::ffff:2", began), 0, "one network");
         assert_eq!(filed("2001:db8:0:1::1", began), 10);
-    }
-
-    #[test]
-    fn whoever_has_many_addresses_takes_no_more_room() {
-        let (buckets, began) = (Buckets::new(2.0, 60.0), Instant::now());
-        for key in 0..3 * MAX_BUCKETS {
-            let now = began + Duration::from_micros(key as u64);
-            assert!(buckets.take(key, now).is_ok());
-            assert!(buckets.all.lock().unwrap().len() <= MAX_BUCKETS);
-        }
-        let last = began + Duration::from_secs(1);
-        assert!(buckets.take(3 * MAX_BUCKETS - 1, last).is_ok());
-        assert!(buckets.take(3 * MAX_BUCKETS - 1, last).is_err(), "the newest are remembered");
     }
 }

@@ -8,12 +8,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, header};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::hooks::Receiver;
@@ -22,12 +16,14 @@ use crate::request::{Failure, FailureKind};
 /// How long handing over may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const MAX_HEAD: usize = 16 << 10;
-const MAX_BODY: usize = 4 << 10;
 const MAX_PASSWORD: u64 = 256;
 
 /// Reports of everything: delivered, failed, buffered, taken by the centre, refused there.
 const ALL_REPORTS: &str = "31";
+
+/// Why Kannel takes nothing, in its own words.
+const KANNELS: [&str; 5] =
+    ["Authorization failed", "Invalid content-type", "Temporal failure", "Not routable", "Queue full"];
 
 /// Why a message was not taken. The words name no URL, no phone and no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,32 +88,22 @@ impl Gateway {
     /// Hands a message over; reports of it come to that URL.
     pub(super) async fn send(&self, phone: &str, text: &str, reports: &str) -> Result<(), NotTaken> {
         let request = self.request(phone, text, reports)?;
-        let reached = async {
-            let addresses = self.receiver.addresses().await.map_err(|failure| surely(failure.message))?;
-            TcpStream::connect(addresses.as_slice())
-                .await
-                .map_err(|e| surely(format!("no connection to the gateway: {e}")))
-        };
         let seconds = PATIENCE.as_secs();
-        let stream = tokio::time::timeout(PATIENCE, reached)
+        let line = tokio::time::timeout(PATIENCE, self.receiver.reach())
             .await
-            .map_err(|_| surely(format!("no connection to the gateway within {seconds} seconds")))??;
-        let _ = stream.set_nodelay(true);
-        let handed = async {
-            match &self.receiver.tls {
-                None => exchange(stream, request).await,
-                Some((config, name)) => {
-                    let stream = TlsConnector::from(config.clone())
-                        .connect(name.clone(), stream)
-                        .await
-                        .map_err(|e| surely(format!("no TLS with the gateway: {e}")))?;
-                    exchange(stream, request).await
-                }
-            }
-        };
-        let handed = tokio::time::timeout(PATIENCE, handed).await;
-        handed
-            .unwrap_or_else(|_| Err(perhaps(format!("the gateway did not answer within {seconds} seconds"))))
+            .map_err(|_| surely(format!("the gateway was not reached within {seconds} seconds")))?
+            .map_err(|why| surely(format!("the gateway was not reached: {why}")))?;
+        let (head, body) = tokio::time::timeout(PATIENCE, line.ask(request))
+            .await
+            .map_err(|_| perhaps(format!("the gateway did not answer within {seconds} seconds")))?
+            .map_err(|e| perhaps(format!("the connection to the gateway broke: {e}")))?;
+        if head.status.is_success() {
+            return Ok(());
+        }
+        // Kannel says why in a few words of its own; anything else is not repeated, for it may hold what was sent.
+        let said = String::from_utf8_lossy(&body);
+        let why = KANNELS.iter().find(|words| said.contains(**words)).map(|words| format!(" ({words})"));
+        Err(surely(format!("the gateway answered {}{}", head.status.as_u16(), why.unwrap_or_default())))
     }
 
     fn request(&self, phone: &str, text: &str, reports: &str) -> Result<Request<Body>, NotTaken> {
@@ -137,36 +123,4 @@ impl Gateway {
         }
         request.body(Body::from(text.to_owned())).map_err(|_| surely("the message makes no request"))
     }
-}
-
-/// Ends a connection's task with whoever waits for it.
-struct Ends(JoinHandle<()>);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Body>,
-) -> Result<(), NotTaken> {
-    let broken = |e: hyper::Error| perhaps(format!("the connection to the gateway broke: {e}"));
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let _driven = Ends(tokio::spawn(async move {
-        let _ = connection.await; // what went wrong, the request's own end tells
-    }));
-    let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
-    if head.status.is_success() {
-        return Ok(());
-    }
-    // Kannel says why in a few words of its own; anything else is not repeated, for it may hold what was sent.
-    let said = axum::body::to_bytes(Body::new(body), MAX_BODY).await.unwrap_or_default();
-    let known =
-        ["Authorization failed", "Invalid content-type", "Temporal failure", "Not routable", "Queue full"];
-    let said = String::from_utf8_lossy(&said);
-    let why = known.iter().find(|words| said.contains(**words)).map(|words| format!(" ({words})"));
-    Err(surely(format!("the gateway answered {}{}", head.status.as_u16(), why.unwrap_or_default())))
 }
