@@ -135,6 +135,7 @@ pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     for (stage, n) in by_stage(db)? {
         hasher.update(stage.as_bytes()).update(&n.to_be_bytes());
     }
+    outside::fingerprint(db, &mut hasher)?;
     tally::fingerprint(db, &mut hasher)?;
     Ok(*hasher.finalize().as_bytes())
 }
@@ -316,11 +317,14 @@ pub fn put(
     let counted =
         Counted { day: row.day.clone(), facts, values: [business, domain, topic, channel, taken_by] };
     tally::count(db, known.as_ref().and_then(|k| k.counted.as_ref()), &counted)?;
-    if known.as_ref().is_some_and(|k| k.searched == row.searched) {
+    let same = known.as_ref().is_some_and(|k| k.searched == row.searched);
+    if !same || known.as_ref().is_some_and(|k| k.counted.is_none()) {
+        outside::put(db, key, known.is_some(), &row.outside)?; // a version that tallied nothing had no table for them
+    }
+    if same {
         return Ok(()); // most edits change no words
     }
     let (Row { text, names, .. }, known) = (row, known.is_some());
-    outside::put(db, key, known, &row.outside)?;
     match indexing {
         Indexing::Later => text::put_aside(db, key, known, text, names),
         Indexing::Now => {

@@ -96,9 +96,11 @@ fn a_table_of_text_is_imported_with_names_of_a_centres_own() {
     assert_eq!(found[0]["subject"], "公交晚点,等了一小时");
     // The table grew by a row: only that one is new.
     let mut more = std::fs::read(&file).unwrap();
-    more.extend_from_slice(b"Z-3,help\n");
+    more.extend_from_slice(b"=1+1,help\n");
     std::fs::write(&file, more).unwrap();
-    let said = json(&import);
+    let told = town.path("report.csv");
+    let said = json(&[&import[..], &["--report", text(&told)]].concat());
+    assert_eq!(report(&told)[2][1], "'=1+1", "no program for tables takes it for a formula");
     assert_eq!((&said["imported"], &said["here_already"]), (&1.into(), &2.into()));
     assert!(says(&["ticket", "import", "--help"]).contains("--report"));
     fails(

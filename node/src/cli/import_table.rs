@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::import::{PORTION, PORTION_BYTES, TOLD, ticket};
 use super::{Session, show, unreadable};
+use crate::cell::plain;
 use crate::import::Sheet;
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Request};
@@ -94,7 +95,7 @@ impl Report {
             Outcome::Refused(field, why) => ("", field.as_str(), why.clone()),
         };
         let at = told.at.to_string();
-        self.line([&at, &told.number, told.outcome.word(), ticket, field, &why])
+        self.line([&at, &plain(&told.number), told.outcome.word(), ticket, field, &why])
     }
 
     fn end(mut self) -> Result<(), Failure> {

@@ -110,7 +110,7 @@ impl Engine {
     /// All figures of a period.
     pub(super) fn figures(&mut self, from: &str, to: &str, by: Option<&str>) -> Reply {
         let (period, by) = (period(from, to)?, dimension(by)?);
-        if by == Some(Dimension::Day) && period.len() > MOST_DAYS {
+        if by == Some(Dimension::Day) && period.count() > MOST_DAYS {
             return Err(usage(format!("figures by day are of {MOST_DAYS} days at most"))
                 .hint("ask for a shorter period, or not by day"));
         }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::cell::plain;
+
 /// What stands in a line.
 const COLUMNS: [&str; 18] = [
     "from",
@@ -26,29 +28,55 @@ const COLUMNS: [&str; 18] = [
 
 /// A report as CSV: of its values when it is by a dimension, and always of the whole, whose `value` is `*`.
 pub fn csv(report: &Value) -> String {
-    let mut text = COLUMNS.join(",") + "\r\n";
+    let mut sheet = Sheet::new();
+    sheet.line(COLUMNS.map(str::to_owned));
     let whole = &report["figures"];
-    line_each(&mut text, report, whole, "*", "", whole);
+    line_each(&mut sheet, report, whole, "*", "", whole);
     for row in report["values"].as_array().into_iter().flatten() {
         let others = row["value"].is_null();
         let value = if others { "…" } else { row["value"].as_str().unwrap_or_default() };
-        line_each(&mut text, report, &row["figures"], value, row["name"].as_str().unwrap_or_default(), whole);
+        line_each(
+            &mut sheet,
+            report,
+            &row["figures"],
+            value,
+            row["name"].as_str().unwrap_or_default(),
+            whole,
+        );
     }
-    text
+    sheet.end()
 }
 
-fn line_each(text: &mut String, report: &Value, figures: &Value, value: &str, name: &str, names: &Value) {
+/// Lines in memory, where writing them does not fail.
+struct Sheet(csv::Writer<Vec<u8>>);
+
+impl Sheet {
+    fn new() -> Sheet {
+        Sheet(csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new()))
+    }
+
+    fn line(&mut self, cells: [String; COLUMNS.len()]) {
+        self.0.write_record(&cells).expect("memory takes what is written");
+    }
+
+    fn end(self) -> String {
+        let bytes = self.0.into_inner().expect("memory takes what is written");
+        String::from_utf8(bytes).expect("it was made of texts")
+    }
+}
+
+fn line_each(sheet: &mut Sheet, report: &Value, figures: &Value, value: &str, name: &str, names: &Value) {
     let figures = figures.as_array().into_iter().flatten();
     for (figure, named) in figures.zip(names.as_array().into_iter().flatten()) {
         let number = |n: &Value| if n.is_null() { String::new() } else { n.to_string() };
         let (then, year) = (&figure["before"], &figure["year_before"]);
-        let said = |of: &Value, key: &str| field(of[key].as_str().unwrap_or_default());
-        let cells = [
+        let said = |of: &Value, key: &str| plain(of[key].as_str().unwrap_or_default());
+        sheet.line([
             said(report, "from"),
             said(report, "to"),
             said(report, "by"),
-            field(value),
-            field(name),
+            plain(value),
+            plain(name),
             said(named, "id"),
             said(named, "zh"),
             said(named, "en"),
@@ -62,22 +90,7 @@ fn line_each(text: &mut String, report: &Value, figures: &Value, value: &str, na
             number(&year["count"]),
             number(&year["value"]),
             number(&figure["change_year"]),
-        ];
-        *text += &cells.join(",");
-        *text += "\r\n";
-    }
-}
-
-/// A text in a field. What a ticket says of its channel is anybody's word: a table program must not take it for a formula.
-fn field(text: &str) -> String {
-    let plain = text.replace(['\r', '\n', '\t'], " ");
-    let safe = match plain.starts_with(['=', '+', '-', '@']) {
-        true => format!("'{plain}"),
-        false => plain,
-    };
-    match safe.contains([',', '"']) {
-        true => format!("\"{}\"", safe.replace('"', "\"\"")),
-        false => safe,
+        ]);
     }
 }
 

@@ -18,7 +18,7 @@ impl Period {
     pub fn days(from: Date, last: Date) -> Result<Period, String> {
         let end = last.tomorrow().map_err(|e| e.to_string())?;
         let period = Period { from, end };
-        match period.len() {
+        match period.count() {
             ..=0 => Err(format!("the period ends on {last}, before it begins on {from}")),
             days if days > MOST_DAYS => Err(format!("the period has {days} days, and may have {MOST_DAYS}")),
             _ => Ok(period),
@@ -55,13 +55,8 @@ impl Period {
     }
 
     /// How many days it has.
-    pub fn len(self) -> i32 {
+    pub fn count(self) -> i32 {
         self.from.until(self.end).map_or(0, |span| span.get_days())
-    }
-
-    /// Never: a period has a day.
-    pub fn is_empty(self) -> bool {
-        self.len() <= 0
     }
 
     /// How many whole months it is, if it is whole months.
@@ -75,7 +70,7 @@ impl Period {
     pub fn before(self) -> Option<Period> {
         let back: Span = match self.months() {
             Some(months) => months.months(),
-            None => self.len().days(),
+            None => self.count().days(),
         };
         Some(Period { from: self.from.checked_sub(back).ok()?, end: self.from })
     }
@@ -113,7 +108,7 @@ mod tests {
         check(days("2026-11-02", "2026-11-08"), "2026-10-26..2026-11-01", "2025-11-02..2025-11-08");
         check(days("2024-02-29", "2024-02-29"), "2024-02-28..2024-02-28", "2023-02-28..2023-02-28");
         let quarter = days("2026-01-01", "2026-03-31");
-        assert_eq!((quarter.len(), quarter.end().to_string().as_str()), (90, "2026-04-01"));
+        assert_eq!((quarter.count(), quarter.end().to_string().as_str()), (90, "2026-04-01"));
     }
 
     #[test]

@@ -33,3 +33,16 @@ pub fn outside(db: &Connection, number: &str, limit: usize) -> Result<Vec<Value>
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
+
+/// Adds every number to a fingerprint.
+pub(super) fn fingerprint(db: &Connection, hasher: &mut blake3::Hasher) -> Result<()> {
+    let mut query = db.prepare(
+        "SELECT o.number || char(10) || hex(t.doc) FROM ticket_outside o JOIN ticket t USING(row) ORDER BY o.number, t.doc",
+    )?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let text: String = row.get(0)?;
+        hasher.update(&(text.len() as u64).to_be_bytes()).update(text.as_bytes());
+    }
+    Ok(())
+}

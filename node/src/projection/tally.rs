@@ -466,8 +466,17 @@ mod tests {
         let (me, reference) = (site(0), Reference::built_in());
         assert_eq!(count_again(&db, reference, 0, 9, false).unwrap(), Some((7, vec![doc(1)])));
         for _ in 0..2 {
-            put(&db, &doc(1), &row(1, (60, 0, [1; 4], false, 1)), Indexing::Later, me, reference).unwrap();
+            let mut row = row(1, (60, 0, [1; 4], false, 1));
+            row.outside = "A-1".to_owned();
+            row.searched = [0; 32];
+            db.execute("UPDATE ticket SET searched = ?1", [row.searched]).unwrap(); // its words are as they were
+            put(&db, &doc(1), &row, Indexing::Later, me, reference).unwrap();
             assert_eq!(figures(&told(&db, None, march))["taken"], (1, 0));
+            assert_eq!(
+                super::super::outside(&db, "A-1", 9).unwrap().len(),
+                1,
+                "found by others' number as well"
+            );
         }
     }
 

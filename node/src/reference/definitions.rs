@@ -62,7 +62,7 @@ impl Definition {
         self.counts.hold(facts) && self.of.as_ref().is_none_or(|of| of.hold(facts))
     }
 
-    /// Whether it could have counted: every ticket for a count.
+    /// Of a rate: whether a ticket with these facts could have counted.
     pub fn is_of(&self, facts: Facts) -> bool {
         self.of.as_ref().is_some_and(|of| of.hold(facts))
     }

@@ -189,7 +189,7 @@ pub(in super::super) async fn show(
         Ok(report) => report,
         Err(failure) => return frame::failure(&who, &failure),
     };
-    let days = match (by.as_deref(), period.len() <= DAYS_DRAWN) {
+    let days = match (by.as_deref(), period.count() <= DAYS_DRAWN) {
         (Some("day"), true) => Some(report.clone()),
         (_, true) => match ask(Some("day".to_owned())).await {
             Ok(days) => Some(days),
