@@ -528,9 +528,21 @@ impl Engine {
             }
             Request::Volume { days } => self.reading().volume(*days),
             Request::Calls { day } => self.reading().calls(day),
-            Request::Figures { from, to, by } => self.figures(from, to, by.as_deref()),
+            Request::Figures { from, to, by } => {
+                self.count_all()?;
+                self.reading().figures(from, to, by.as_deref())
+            }
             Request::Figured { id, part, from, to, by, value, limit, before } => {
-                self.figured(id, *part, (from, to), by.as_deref(), value.as_deref(), *limit, *before)
+                self.count_all()?;
+                self.reading().figured(
+                    id,
+                    *part,
+                    (from, to),
+                    by.as_deref(),
+                    value.as_deref(),
+                    *limit,
+                    *before,
+                )
             }
             Request::List { queue, limit, before } => self.reading().list(queue, *limit, *before),
             Request::Search { text, limit } => {

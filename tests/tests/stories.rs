@@ -41,6 +41,7 @@ fn a_reader_shows_what_is_saved_and_waits_for_no_writer() {
         Request::List { queue: "due-soon".to_owned(), limit: 9, before: None },
         Request::Search { text: "拒载".to_owned(), limit: 9 },
         Request::Similar { text: "出租车拒载".to_owned(), plate: None, place: None, limit: 9 },
+        Request::Figures { from: "2027-01-01".to_owned(), to: "2027-12-31".to_owned(), by: None },
     ];
     for (read, there) in reads.iter().zip(0..) {
         assert!(Reader::reads(read));
@@ -51,10 +52,12 @@ fn a_reader_shows_what_is_saved_and_waits_for_no_writer() {
         if *read == reads[0] {
             assert_eq!(rows(seen), 0, "nothing was committed yet");
         }
-        let (mine, engines) =
-            (reader.ask(town.now, read).expect("it is read"), town.ask("370100", read.clone()));
+        let engines = town.ask("370100", read.clone());
+        let mine = reader.ask(town.now, read).expect("it is read"); // at the same moment
         assert_eq!(mine, engines, "{read:?}");
     }
+    let figures = reader.ask(town.now, &reads[4]).expect("it is read").expect("figures");
+    assert_eq!(figures["figures"][0]["count"], 5);
     // It says what is wrong as the engine does, and leaves alone what is not its own.
     let wrong = Request::List { queue: "none".to_owned(), limit: 1, before: None };
     assert_eq!(reader.ask(town.now, &wrong).expect("it is read"), town.ask("370100", wrong.clone()));

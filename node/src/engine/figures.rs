@@ -3,8 +3,10 @@
 use jiff::civil::Date;
 use serde_json::{Value, json};
 use sync::store::Store;
+use sync::store::sqlite::Sqlite;
 
 use super::Engine;
+use super::reading::Reading;
 use crate::china;
 use crate::figures::{self, Dimension, Part, Period};
 use crate::projection::{self, Behind, Indexing, Row};
@@ -62,10 +64,8 @@ impl Engine {
         Ok(())
     }
 
-    fn rows_anew(&mut self) -> Result<Option<(i64, bool)>, Failure> {
-        let stored = self.store.meta(ANEW)?.filter(|bytes| !bytes.is_empty());
-        // A note that cannot be read is one that says: all of them.
-        Ok(stored.map(|bytes| postcard::from_bytes(&bytes).unwrap_or((0, true))))
+    fn rows_anew(&self) -> Result<Option<(i64, bool)>, Failure> {
+        self.reading().rows_anew()
     }
 
     fn put_anew(&mut self, anew: Option<(i64, bool)>) -> Result<(), Failure> {
@@ -74,7 +74,7 @@ impl Engine {
     }
 
     /// Whether rows are to be counted anew.
-    pub(super) fn counts_anew(&mut self) -> Result<bool, Failure> {
+    pub(super) fn counts_anew(&self) -> Result<bool, Failure> {
         Ok(self.rows_anew()?.is_some())
     }
 
@@ -98,42 +98,54 @@ impl Engine {
         Ok(true)
     }
 
-    /// How many rows, at most, are still to be counted anew. A single command has no idle time, and counts them first.
-    fn not_counted_yet(&mut self) -> Result<i64, Failure> {
+    /// A single command has no idle time in which rows are counted anew: it counts them first.
+    pub(super) fn count_all(&mut self) -> Result<(), Failure> {
         while !self.idles && self.count_some()? {}
+        Ok(())
+    }
+}
+
+impl Reading<'_> {
+    fn rows_anew(&self) -> Result<Option<(i64, bool)>, Failure> {
+        let stored = Sqlite::meta_of(self.db, ANEW)?.filter(|bytes| !bytes.is_empty());
+        // A note that cannot be read is one that says: all of them.
+        Ok(stored.map(|bytes| postcard::from_bytes(&bytes).unwrap_or((0, true))))
+    }
+
+    /// How many rows, at most, are still to be counted anew.
+    fn waiting(&self) -> Result<i64, Failure> {
         match self.rows_anew()? {
             None => Ok(0),
-            Some((after, _)) => Ok(projection::rows_after(self.store.connection(), after)?),
+            Some((after, _)) => Ok(projection::rows_after(self.db, after)?),
         }
     }
 
     /// All figures of a period.
-    pub(super) fn figures(&mut self, from: &str, to: &str, by: Option<&str>) -> Reply {
+    pub(super) fn figures(&self, from: &str, to: &str, by: Option<&str>) -> Reply {
         let (period, by) = (period(from, to)?, dimension(by)?);
         if by == Some(Dimension::Day) && period.count() > MOST_DAYS {
             return Err(usage(format!("figures by day are of {MOST_DAYS} days at most"))
                 .hint("ask for a shorter period, or not by day"));
         }
-        let waiting = self.not_counted_yet()?;
-        let now = china::shown(self.reading().moment());
-        let (db, reference) = (self.store.connection(), self.reference.clone());
+        let now = china::shown(self.moment());
+        let (db, reference) = (self.db, self.reference);
         let read = |period| {
             let mut cells = projection::cells(db, by, period)?;
             cells.extend(projection::overdue_cells(db, by, period, &now)?);
             Ok::<_, Failure>(cells)
         };
-        let name = |value: &str| figures::named(&reference, by, value);
+        let name = |value: &str| figures::named(reference, by, value);
         let mut report = figures::report(&reference.definitions, period, by, read, name)?;
-        report["site"] = self.me().site().to_string().into();
+        report["site"] = self.me.site().to_string().into();
         report["at"] = now.into();
-        report["waiting"] = json!(waiting);
+        report["waiting"] = json!(self.waiting()?);
         Ok(report)
     }
 
     /// The tickets behind one figure.
     #[expect(clippy::too_many_arguments, reason = "they are the fields of the request")]
     pub(super) fn figured(
-        &mut self,
+        &self,
         id: &str,
         part: Part,
         (from, to): (&str, &str),
@@ -143,9 +155,8 @@ impl Engine {
         before: Option<i64>,
     ) -> Reply {
         let mut period = period(from, to)?;
-        let reference = self.reference.clone();
-        let definition = reference.definitions.get(id).ok_or_else(|| {
-            let known: Vec<&str> = reference.definitions.iter().map(|d| d.id()).collect();
+        let definition = self.reference.definitions.get(id).ok_or_else(|| {
+            let known: Vec<&str> = self.reference.definitions.iter().map(|d| d.id()).collect();
             let shown: String = id.chars().take(40).collect();
             usage(format!("there is no figure `{shown}`")).hint(format!("figures: {}", known.join(", ")))
         })?;
@@ -162,10 +173,9 @@ impl Engine {
             (None, None) => None,
             _ => return Err(usage("a value is of a dimension: name both or neither")),
         };
-        self.not_counted_yet()?;
-        let now = china::shown(self.reading().moment());
+        let now = china::shown(self.moment());
         let asked = Behind { definition, part, period, of, now: &now };
-        let rows = projection::behind(self.store.connection(), asked, limit.min(MAX_ROWS), before)?;
+        let rows = projection::behind(self.db, asked, limit.min(MAX_ROWS), before)?;
         Ok(Value::from(rows))
     }
 }

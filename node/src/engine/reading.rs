@@ -1,4 +1,4 @@
-//! What is read from the projections alone: lists, search, volume, changes. It needs no document and writes nothing, so a
+//! What is read from the projections alone: lists, search, volume, changes, figures (see `figures`). It needs no document and writes nothing, so a
 //! connection of its own answers it beside the engine's thread.
 
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Reader {
                 true
             }
             R::Knowledge(request) => matches!(request, K::List { .. } | K::Search { .. } | K::Suggest { .. }),
-            R::Changes { .. } | R::Outside { .. } => true,
+            R::Changes { .. } | R::Outside { .. } | R::Figures { .. } | R::Figured { .. } => true,
             _ => false,
         }
     }
@@ -64,6 +64,8 @@ impl Reader {
     /// gives an error: the engine knows what to do then.
     pub fn ask(&self, now_ms: u64, request: &Request) -> Option<Reply> {
         let Reader { db, me, reference } = self;
+        // All of an answer is of one moment, however many statements it takes. Nothing is written, so nothing is committed.
+        let _moment = db.unchecked_transaction().ok()?;
         let reading = Reading { db, me: *me, reference, now: now_ms };
         let reply = match request {
             Request::List { queue, limit, before } => reading.list(queue, *limit, *before),
@@ -73,6 +75,10 @@ impl Reader {
             }
             Request::Outside { number, limit } => reading.outside(number, *limit),
             Request::Volume { days } => reading.volume(*days),
+            Request::Figures { from, to, by } => reading.figures(from, to, by.as_deref()),
+            Request::Figured { id, part, from, to, by, value, limit, before } => {
+                reading.figured(id, *part, (from, to), by.as_deref(), value.as_deref(), *limit, *before)
+            }
             Request::Calls { day } => reading.calls(day),
             Request::Changes { after, limit } => reading.changes(after.as_deref(), *limit),
             Request::Knowledge(KnowledgeRequest::List { queue, mine, limit }) => {

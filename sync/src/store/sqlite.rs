@@ -237,6 +237,12 @@ impl Sqlite {
         Ok(reader)
     }
 
+    /// What is kept under a key, as this connection to the database sees it: the own one, or a reader.
+    pub fn meta_of(connection: &Connection, key: &str) -> Result<Option<Vec<u8>>> {
+        let mut query = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        Ok(query.query_row([key], |r| r.get(0)).optional()?)
+    }
+
     /// Moves the write-ahead log into the database. Returns how many log pages are left because a reader still
     /// needs them.
     pub fn checkpoint(&mut self) -> Result<u64> {
@@ -876,8 +882,7 @@ impl Store for Sqlite {
     }
 
     fn meta(&mut self, key: &str) -> Result<Option<Vec<u8>>> {
-        let mut query = self.connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
-        Ok(query.query_row([key], |r| r.get(0)).optional()?)
+        Sqlite::meta_of(&self.connection, key)
     }
 
     fn put_meta(&mut self, key: &str, value: &[u8]) -> Result<()> {
