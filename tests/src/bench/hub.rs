@@ -354,23 +354,24 @@ fn digest(hashes: &[ItemHash]) -> SetDigest {
 /// # Panics
 /// When they differ.
 pub fn check(dir: &Path) {
-    let rows = || -> Vec<String> {
+    let read = |sql: &str| -> Vec<String> {
         let db = Connection::open(dir.join("node.db")).expect("a database");
-        let sql = "SELECT * FROM (SELECT hex(doc) || number || custodian || taken_by || coalesce(offered_to, '') || stage || subject
-                     || at || day || facts || business || domain || topic || channel FROM ticket ORDER BY doc)
-                   UNION ALL
-                   SELECT * FROM (SELECT dimension || day || value || facts || n FROM ticket_tally
-                     ORDER BY dimension, day, value, facts)";
         let mut query = db.prepare(sql).expect("a query");
         let rows = query.query_map([], |r| r.get(0)).expect("rows");
         rows.collect::<Result<_, _>>().expect("rows")
+    };
+    let rows = || {
+        let tickets = "SELECT hex(doc) || number || custodian || taken_by || coalesce(offered_to, '') || stage || subject || at
+                         || day || facts || business || domain || topic || channel FROM ticket ORDER BY doc";
+        let sums = "SELECT dimension || day || value || facts || n FROM ticket_tally ORDER BY dimension, day, value, facts";
+        (read(tickets), read(sums))
     };
     let written = rows();
     let mut engine: Engine = open(dir);
     let report = asked(&mut engine, &Request::Verify);
     assert_eq!(report["damaged"], json!([]));
     let rebuilt = asked(&mut engine, &Request::Rebuild);
-    assert!(rebuilt["documents"].as_u64() > Some(0));
+    assert_eq!(rebuilt["documents"], json!(written.0.len()));
     drop(engine);
     assert_eq!(rows(), written, "the generator writes other rows than the engine");
 }
