@@ -167,9 +167,10 @@
       let page;
       try {
         const answer = await fetch(location.pathname + location.search, { headers: { "X-Live": "1" } });
+        if (answer.status >= 500) throw answer.status;
         if (!answer.ok) return;
         page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      } catch { return; }
+      } catch { kinds.forEach(soon); return; } // the node is away or busy: no event will tell of this again
       for (const part of parts) {
         const fresh = page.getElementById(part.id);
         if (!fresh || fresh.innerHTML === part.innerHTML) continue;
@@ -203,6 +204,12 @@
       // The node was away, or the network: what happened meanwhile no event will tell.
       source.addEventListener("open", () => { rings(false); if (heard) KINDS.forEach(soon); heard = true; });
       source.addEventListener("ended", () => { source.close(); source = null; });
+      // A browser comes back to a node that is away, but not to one that answers no: a node that starts, or a full one.
+      source.addEventListener("error", () => {
+        if (!source || source.readyState !== EventSource.CLOSED) return;
+        source = null;
+        setTimeout(listen, 3000 + Math.random() * 3000);
+      });
     };
     // A page that nobody sees holds no connection: browsers open only six to one place.
     document.addEventListener("visibilitychange", () => {

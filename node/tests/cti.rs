@@ -402,7 +402,8 @@ fn the_form_opens_in_the_browser_of_whoever_answered_and_takes_no_word_from_who_
     pbx.rings("one");
     li.says("138****0001");
     pbx.answered("one", "8001");
-    li.until("the form opens by itself", || li.at() == "/new?call=one");
+    li.arrives("/new?call=one");
+    li.focused("caller_phone");
     assert_eq!(li.script("return document.getElementById('caller_phone').value"), NUMBER);
 
     // Another call is answered while li types: it is told of, and opened by a key.
@@ -416,7 +417,7 @@ fn the_form_opens_in_the_browser_of_whoever_answered_and_takes_no_word_from_who_
     assert_eq!(li.script("return document.getElementById('text').value"), "旅客说到一半");
     li.press(ESCAPE);
     li.press("v");
-    li.until("the other form", || li.at() == "/new?call=two");
+    li.arrives("/new?call=two");
     assert_eq!(li.script("return document.getElementById('text').value"), "");
     li.go("/new?call=one");
     assert_eq!(

@@ -156,9 +156,28 @@ impl Window<'_> {
         url.as_str().unwrap().splitn(4, '/').nth(3).map(|path| format!("/{path}")).unwrap_or_default()
     }
 
-    /// Presses keys where the focus is.
+    /// Presses keys: they go where the focus is, whatever the page made of it meanwhile.
     pub fn press(&self, keys: &str) {
-        self.keys(&self.get("/element/active"), keys);
+        let pressed: Vec<Value> = keys
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|what| json!({ "type": what, "value": key })))
+            .collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": pressed });
+        self.post("/actions", &json!({ "actions": [keyboard] }));
+    }
+
+    /// Waits until the field with this id has the focus, as a page gives it a moment after it is there.
+    pub fn focused(&self, id: &str) {
+        self.until(&format!("the focus is in {id}"), || {
+            self.script("return document.activeElement.id") == id
+        });
+    }
+
+    /// Waits until a page whose address begins so is there, with its script.
+    pub fn arrives(&self, path: &str) {
+        self.until(path, || {
+            self.at().starts_with(path) && self.script("return document.readyState") == "complete"
+        });
     }
 
     /// Types into the field with this id.
@@ -209,11 +228,12 @@ impl Window<'_> {
     /// Signs in by keyboard alone.
     pub fn sign_in(&self, name: &str, password: &str) {
         self.go("/sign-in");
+        self.focused("name");
         self.press(name);
         self.press(TAB);
         self.press(password);
         self.press(ENTER);
-        self.until("signed in", || self.at().starts_with("/queue"));
+        self.arrives("/queue");
     }
 
     /// Keeps a picture of what is on the screen, where pictures are wanted.
