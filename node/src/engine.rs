@@ -21,6 +21,7 @@ mod bundles;
 mod choices;
 mod confirm;
 mod conflicts;
+mod correct;
 mod create;
 mod deadlines;
 mod erase;

@@ -223,7 +223,7 @@ impl Row {
             said,
             returns: folded.returns as i64,
             superseded: (folded.superseded.len() + folded.proposals.len()) as i64,
-            alarms: folded.alarms.len() as i64,
+            alarms: (folded.alarms.len() + content.conflicts.len()) as i64,
             state: state_hash(folded, &content),
             timing: Timing::of(&clock, &content.facts, is_done(stage)),
             searched: *blake3::hash(text.as_bytes()).as_bytes(),

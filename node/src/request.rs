@@ -3,6 +3,7 @@
 //! A request is one JSON object; so is its reply. The socket carries them as lines. What a request may do is
 //! checked where the data is, in the engine, never by whoever asks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,17 @@ pub enum Act {
     Recall { reason: String },
     Close { result: String },
     Reopen { reason: String },
+    Correct { facts: BTreeMap<String, Correction>, reason: Option<String> },
+}
+
+/// What a fact is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// What whoever corrects has seen there: when something else stands there by now, it fails as [`FailureKind::Moved`].
+    #[serde(default)]
+    pub from: Option<String>,
+    /// What is to stand there; nothing, if it is empty.
+    pub to: String,
 }
 
 /// The language of a text made for people.
@@ -307,8 +319,8 @@ pub enum Request {
         /// At most so many rows.
         limit: usize,
     },
-    /// What a person should look at, `[{"what","reason",...}]`: `superseded`, `close proposal` and `alarm` with
-    /// `id`, `number`, `entry`, `beaten_by`; `fork` with `node`, `number`; `refused` with `id`, `item`, `node`; `frozen`
+    /// What a person should look at, `[{"what","reason",...}]`: `superseded`, `close proposal`, `alarm` and `both` (a fact
+    /// that was set twice at once) with `id`, `number`, `entry`, `beaten_by`; `fork` with `node`, `number`; `refused` with `id`, `item`, `node`; `frozen`
     /// with `id`.
     Conflicts,
     /// Takes in what is past its author's revocation; a superior's right: `{"id","taken_in"}`.

@@ -253,7 +253,7 @@ fn a_ticket_lives_its_whole_life_through_forms() {
     let trail = leader.get(&format!("/ticket/{id}")).body;
     let (_, cannot) = trail.split_once("id=\"cannot\"").unwrap();
     let answered = trail.matches("<details id=\"act-").count() + cannot.matches("<dt>").count();
-    assert_eq!(answered, 26, "every action is a form, or has its reason: {trail}");
+    assert_eq!(answered, 27, "every action is a form, or has its reason: {trail}");
     let words = [
         "受理来电",
         "交办 客运管理处",
@@ -272,6 +272,56 @@ fn a_ticket_lives_its_whole_life_through_forms() {
     let shown = json(&["ticket", "show", &id, "--dir", &town.at("370100")]);
     assert_eq!(shown["trail"][0]["user"], "zhang.wei", "the same entries that the command line shows");
     assert_eq!(shown["stage"], "in_hand");
+}
+
+#[test]
+fn facts_are_mended_by_a_form_and_what_two_wrote_at_once_stands_side_by_side() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    let mut wang = town.staff("370100", &desk, "wang", "agent");
+    let city = town.at("370100");
+    let made = json(&["ticket", "new", "--text", "出租车拒载", "--place", "火车站", "--dir", &city]);
+    let id = made["id"].as_str().unwrap();
+    let page = li.get(&format!("/ticket/{id}")).is(200).says("name=\"was.place\" value=\"火车站\"");
+    assert!(page.body.contains("城市客运 · 巡游出租汽车"), "topics are chosen from a list");
+    wang.get(&format!("/ticket/{id}")).is(200);
+    let done = format!("/ticket/{id}?done=correct");
+    let form = |place: &str, plate: &str| {
+        [("was.place", "火车站"), ("fact.place", place), ("was.plate", ""), ("fact.plate", plate)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let send = |who: &mut Browser, place: &str, plate: &str| {
+        let form = form(place, plate);
+        let form: Vec<(&str, &str)> = form.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        who.act(id, "correct", &form)
+    };
+    send(&mut li, "火车站西广场", "").leads_to(&done);
+    // Wang had the page of before: what li wrote shows beside what wang wrote, and nothing of either is lost.
+    let page = send(&mut wang, "火车站东广场", "鲁A12345").is(409);
+    let page = page.says("他人刚刚改为").says("<blockquote>火车站西广场</blockquote>");
+    let page = page
+        .says("name=\"fact.place\" value=\"火车站东广场\"")
+        .says("name=\"was.place\" value=\"火车站西广场\"");
+    page.says("name=\"fact.plate\" value=\"鲁A12345\"");
+    let again = [
+        ("was.place", "火车站西广场"),
+        ("fact.place", "火车站东广场"),
+        ("was.plate", ""),
+        ("fact.plate", "鲁A12345"),
+    ];
+    wang.act(id, "correct", &again).leads_to(&done);
+    let page = wang.get(&format!("/ticket/{id}")).says("更正 地点 “火车站西广场” → “火车站东广场”");
+    assert!(page.body.contains("<dd>鲁A12345</dd>"));
+    wang.act(id, "correct", &again[..2]).is(409); // of an old page again
+    wang.act(id, "correct", &[("was.region", ""), ("fact.region", "济南")]).is(422).says("region");
+    let corrected = ["ticket", "correct", id, "topic=巡游出租汽车", "x.lane=3", "--dir", &city];
+    assert_eq!(json(&corrected)["op"], "correct");
+    let shown = json(&["ticket", "show", id, "--dir", &city]);
+    let facts = [&shown["facts"]["topic"], &shown["facts"]["domain"], &shown["facts"]["x.lane"]];
+    assert_eq!(facts, ["D0401", "D04", "3"]);
+    fails(&["ticket", "correct", id, "topic", "--dir", &city], 2, "FACT=VALUE");
+    fails(&["ticket", "correct", id, "place=火车站东广场", "--dir", &city], 1, "already");
 }
 
 #[test]

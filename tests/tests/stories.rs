@@ -1,7 +1,7 @@
 //! The scenarios that must hold, on real directories.
 
 use node::engine::Reader;
-use node::request::{Act, FailureKind, Hold, Language, Reply, Request};
+use node::request::{Act, Correction, FailureKind, Hold, Language, Reply, Request};
 use serde_json::json;
 use sync::replica::Event;
 use world::town::Town;
@@ -142,6 +142,101 @@ fn up_and_down_the_tiers_and_straight_across_with_each_link_cut_in_turn() {
     town.assert_converged();
     assert_eq!(town.show("370100", &straight).unwrap()["custodian"], "510100");
     assert!(town.show("370200", &straight).is_none(), "no other city receives it");
+}
+
+/// Sets facts, whatever stands there.
+fn correct(facts: &[(&str, &str)]) -> Act {
+    let to = |to: &str| Correction { from: None, to: to.to_owned() };
+    let facts = facts.iter().map(|(name, value)| ((*name).to_owned(), to(value))).collect();
+    Act::Correct { facts, reason: None }
+}
+
+#[test]
+fn a_fact_that_two_sites_mend_at_once_shows_both_until_somebody_chooses() {
+    let mut town = linked();
+    let id = town.call("370100", "出租车拒载");
+    town.act("370100", &id, offer("370200")).unwrap();
+    town.settle();
+    town.act("370200", &id, Act::Accept {}).unwrap();
+    town.settle();
+    town.cut_all();
+    town.act("370100", &id, correct(&[("place", "火车站")])).expect("it took the call");
+    town.act("370200", &id, correct(&[("place", "汽车站"), ("topic", "D0401")]))
+        .expect("it holds the ticket");
+    let refused = town.act("370000", &id, correct(&[("place", "机场")])).unwrap_err();
+    assert!(refused.causes.iter().any(|why| why.contains("370200") && why.contains("370100")), "{refused:?}");
+    town.link_tree();
+    town.settle();
+    town.assert_converged();
+    for node in ["370100", "370200", "370000", "000000"] {
+        let ticket = town.show(node, &id).unwrap();
+        let mut both: Vec<_> = ticket["conflicts"]["place"].as_array().unwrap().clone();
+        both.sort_by_key(ToString::to_string);
+        assert_eq!(both, [json!("汽车站"), json!("火车站")], "{node}");
+        assert_eq!((&ticket["facts"]["topic"], &ticket["facts"]["domain"]), (&json!("D0401"), &json!("D04")));
+        let found = town.ask(node, Request::Conflicts).unwrap();
+        assert_eq!(found[0]["what"], "both", "{node}: {found}");
+    }
+    town.act("370200", &id, correct(&[("place", "火车站")])).unwrap();
+    town.settle();
+    town.assert_converged();
+    for node in ["370100", "370200", "370000", "000000"] {
+        let ticket = town.show(node, &id).unwrap();
+        assert_eq!(
+            (&ticket["facts"]["place"], &ticket["conflicts"]),
+            (&json!("火车站"), &json!({})),
+            "{node}"
+        );
+        assert_eq!(town.ask(node, Request::Conflicts).unwrap(), json!([]), "{node}");
+        let story = town.ask(node, Request::History { id: id.clone(), language: Language::Zh }).unwrap();
+        let story = story.to_string();
+        assert!(
+            story.contains("更正 业务领域 （空） → “D04”；事项 （空） → “D0401”；地点 （空） → “汽车站”"),
+            "{story}"
+        );
+        assert!(story.contains("更正 地点 “汽车站 / 火车站” → “火车站”"), "{story}");
+    }
+    assert_eq!(town.ask("370200", Request::Rebuild).unwrap()["changed"], false);
+}
+
+#[test]
+fn who_mends_a_fact_that_has_changed_meanwhile_is_told_and_a_report_keeps_its_words() {
+    let mut town = Town::new(&["370100"]);
+    let id = town.call("370100", "公交晚点");
+    let saw = |from: &str, to: &str| Act::Correct {
+        facts: [("place".to_owned(), Correction { from: Some(from.to_owned()), to: to.to_owned() })].into(),
+        reason: Some("来电人更正".to_owned()),
+    };
+    town.act("370100", &id, saw("", "泉城路")).unwrap();
+    let moved = town.act("370100", &id, saw("", "经十路")).unwrap_err();
+    assert_eq!((moved.kind, moved.message.contains("泉城路")), (FailureKind::Moved, true), "{moved:?}");
+    town.act("370100", &id, saw("泉城路", "经十路")).unwrap();
+    let same = town.act("370100", &id, saw("经十路", "经十路")).unwrap_err();
+    assert_eq!(same.kind, FailureKind::Failed);
+    // A topic brings its domain, a domain takes a topic of another one away, and the two fit.
+    town.act("370100", &id, correct(&[("topic", "巡游出租汽车")])).unwrap();
+    town.act("370100", &id, correct(&[("domain", "D01")])).unwrap();
+    let facts = town.show("370100", &id).unwrap()["facts"].clone();
+    assert_eq!((&facts["domain"], &facts["topic"]), (&json!("D01"), &json!(null)));
+    for wrong in [&[("domain", "D01"), ("topic", "D0401")][..], &[("stage", "closed")], &[("urgency", "快")]]
+    {
+        assert_eq!(
+            town.act("370100", &id, correct(wrong)).unwrap_err().kind,
+            FailureKind::Usage,
+            "{wrong:?}"
+        );
+    }
+    town.act("370100", &id, close()).unwrap();
+    town.act("370100", &id, correct(&[("plate", "鲁A12345")])).expect("figures want it right afterwards");
+
+    let report = json!({ "text": "举报某某", "confidential": true, "caller_phone": "13800000001" });
+    let made = town.ask("370100", Request::New { tickets: vec![report], user: None }).unwrap();
+    let secret = made[0]["id"].as_str().unwrap().to_owned();
+    town.act("370100", &secret, correct(&[("place", "泉城路")])).unwrap();
+    for sealed in ["subject", "object_person", "x.lane"] {
+        let refused = town.act("370100", &secret, correct(&[(sealed, "某某")])).unwrap_err();
+        assert!(refused.message.contains("confidential"), "{refused:?}");
+    }
 }
 
 #[test]

@@ -34,6 +34,14 @@ fn reason(row: &Value) -> String {
     if let Some(superior) = reason["superior"].as_str() {
         return format!("{superior}, a superior, decided otherwise");
     }
+    if let Some(fact) = reason["both"]["fact"].as_str() {
+        let values = reason["both"]["values"].as_array().into_iter().flatten();
+        let values: Vec<String> = values.map(Value::to_string).collect();
+        return format!(
+            "`{fact}` was set twice at once: {}; say which with `ticket correct`",
+            values.join(" and ")
+        );
+    }
     if let Some(alarm) = reason["alarm"].as_str() {
         let several = |key: &str| reason[key].as_array().map_or(0, Vec::len);
         return match alarm {
@@ -108,6 +116,10 @@ mod tests {
             assert!(said.contains(words), "{said} lacks {words}");
         };
         check(json!({ "superior": "370000" }), "370000, a superior, decided otherwise");
+        check(
+            json!({ "both": { "fact": "place", "values": ["a", "b"] } }),
+            "`place` was set twice at once: \"a\" and \"b\"",
+        );
         check(json!("unaware"), "close the ticket again");
         check(json!({ "alarm": "offers_at_once", "offers": ["a", "b"] }), "2 offers are open at once");
         check(json!({ "alarm": "of a newer version" }), "of a newer version");

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Cli, Session, files, import, show};
 use crate::files::FileRequest;
-use crate::request::{Act, Failure, FailureKind, Language, Request};
+use crate::request::{Act, Correction, Failure, FailureKind, Language, Request};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Lang {
@@ -248,6 +248,15 @@ pub(super) enum Ticket {
         id: String,
         #[arg(long)]
         reason: String,
+    },
+    /// 更正: sets facts of the ticket, like `place=汽车站 topic=D0401`; with nothing after the `=` a fact is taken away.
+    Correct {
+        id: String,
+        /// A fact and what is to stand there; a field of your own begins with `x.`.
+        #[arg(value_name = "FACT=VALUE", required = true, value_parser = set)]
+        facts: Vec<(String, String)>,
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Takes a merge back.
     Unmerge {
@@ -490,11 +499,22 @@ impl Ticket {
             Ticket::Recall { id, reason } => (id, Act::Recall { reason: reason.clone() }),
             Ticket::Close { id, result } => (id, Act::Close { result: result.clone() }),
             Ticket::Reopen { id, reason } => (id, Act::Reopen { reason: reason.clone() }),
+            Ticket::Correct { id, facts, reason } => {
+                let to = |to: &String| Correction { from: None, to: to.clone() };
+                let facts = facts.iter().map(|(name, value)| (name.clone(), to(value))).collect();
+                (id, Act::Correct { facts, reason: reason.clone() })
+            }
         };
         let done = cli.ask(&Request::Act { id: id.clone(), act, user: cli.user.clone() })?;
         cli.print(&done);
         Ok(())
     }
+}
+
+/// A fact and what is to stand there.
+fn set(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write FACT=VALUE, like place=汽车站")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::forms::Fields;
 use super::words::Words;
-use crate::request::Act;
+use crate::request::{Act, Correction};
 
 /// What a field takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(super) const ACTS: &[(&str, &[FieldRow])] = &[
         "grant-extension",
         &[("grant", Kind::Entry, true), ("days", Kind::Days, false), ("reason", Kind::Words, true)],
     ),
+    // Its fields are the ticket's facts: see `corrections`.
+    ("correct", &[]),
     ("merge", &[("into", Kind::Line, true)]),
     ("unmerge", &[("reason", Kind::Words, true)]),
     ("keep", &[("reason", Kind::Words, true)]),
@@ -71,6 +73,9 @@ pub(super) struct Wrong {
 
 /// The act that a form asks for. `Err` holds what is wrong, by field; it is empty when there is no such act.
 pub(super) fn read(name: &str, fields: &Fields, words: &Words) -> Result<Act, Vec<Wrong>> {
+    if name == "correct" {
+        return Ok(corrections(fields));
+    }
     let (_, rows) = ACTS.iter().find(|(act, _)| *act == name).ok_or_else(Vec::new)?;
     let mut json = json!({ "do": if name == "grant-extension" { "extend" } else { name } });
     let mut wrong = Vec::new();
@@ -112,6 +117,20 @@ pub(super) fn read(name: &str, fields: &Fields, words: &Words) -> Result<Act, Ve
     serde_json::from_value(json).map_err(|_| Vec::new())
 }
 
+/// How the fields of a correction begin: the fact as it is to be, and as the page showed it.
+pub(super) const FACT: &str = "fact.";
+pub(super) const WAS: &str = "was.";
+
+/// The facts that a form changes. One without `was` takes a value whatever stands there: somebody chose between two.
+fn corrections(fields: &Fields) -> Act {
+    let changed = fields.all().filter_map(|(field, to)| {
+        let name = field.strip_prefix(FACT)?;
+        let from = fields.has(&format!("{WAS}{name}"));
+        (from.as_deref() != Some(to)).then(|| (name.to_owned(), Correction { from, to: to.to_owned() }))
+    });
+    Act::Correct { facts: changed.collect(), reason: fields.given("reason") }
+}
+
 /// An act of this name as somebody might ask for it: to ask the table of rights whether they may.
 pub(super) fn sample(name: &str, words: &Words) -> Option<Act> {
     let mut fields = Fields::default();
@@ -143,6 +162,13 @@ mod tests {
             assert_eq!(serde_json::to_value(sample).unwrap()["do"], command);
         }
         assert!(sample("erase", words).is_none());
+        let mended = "fact.place=b&was.place=a&fact.plate=x&was.plate=x&fact.topic=D0401&reason=";
+        let Ok(Act::Correct { facts, reason: None }) = read("correct", &fields(mended), words) else {
+            panic!()
+        };
+        let place = Correction { from: Some("a".into()), to: "b".into() };
+        let topic = Correction { from: None, to: "D0401".into() };
+        assert_eq!(facts, [("place".to_owned(), place), ("topic".to_owned(), topic)].into());
         let offer = read("offer", &fields(body), words);
         assert_eq!(offer, Ok(Act::Offer { to: "370200".into(), reason: "r".into() }));
         let asked = read("follow-up", &fields(body), words);

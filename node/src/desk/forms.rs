@@ -33,6 +33,16 @@ impl Fields {
         Some(self.text(name)).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
+    /// What stands in a field, if the form has it.
+    pub(super) fn has(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim().to_owned())
+    }
+
+    /// All fields, each without blanks around it.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.trim()))
+    }
+
     /// A password: every blank counts.
     pub(super) fn secret(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)

@@ -1,6 +1,7 @@
 //! Every word of the pages, in both languages, in one table: a page names a word, and the compiler knows whether it is there.
 
 use crate::request::Language;
+use crate::ticket::facts;
 use crate::users::Role;
 
 macro_rules! words {
@@ -234,6 +235,11 @@ words! {
     act_pause: "暂停计时", "Pause the clock";
     act_extend: "申请延期", "Ask for an extension";
     act_grant_extension: "批准延期", "Grant an extension";
+    act_correct: "更正要素", "Correct facts";
+    correct_hint: "只保存改动过的项目，并记入流转轨迹。", "Only what you change is kept, and the trail tells it.";
+    correct_theirs: "他人刚刚改为：", "Somebody else has just made it:";
+    correct_choose: "您填写的内容保留在框中，再次提交即采用您的内容。", "What you wrote is in the field; send it again to have it so.";
+    take_this: "采用此内容", "Take this one";
     act_merge: "并入其他工单", "Join to another ticket";
     act_unmerge: "取消并单", "Undo the joining";
     act_keep: "保全来电人信息", "Keep the caller's data";
@@ -251,20 +257,6 @@ words! {
     yes: "满意", "yes";
     no: "不满意", "no";
     not_said: "未表态", "not said";
-    fact_channel: "来源", "Channel";
-    fact_business: "业务类型", "Kind";
-    fact_domain: "业务领域", "Domain";
-    fact_topic: "事项", "Topic";
-    fact_region: "区划", "Region";
-    fact_place: "地点", "Place";
-    fact_happened_at: "发生时间", "Happened";
-    fact_subject: "主题", "Subject";
-    fact_plate: "车牌号", "Plate";
-    fact_unit: "被反映单位", "Unit";
-    fact_object_person: "被反映人", "Person";
-    fact_urgency: "紧急程度", "Urgency";
-    fact_external_numbers: "外部编号", "Other numbers";
-    fact_filed_as: "网上选择的类别", "Filed by the public page as";
     person_name: "姓名", "Name";
     person_phone: "电话", "Telephone";
     person_address: "地址", "Address";
@@ -512,6 +504,7 @@ impl Words {
             "pause" => self.act_pause,
             "extend" => self.act_extend,
             "grant-extension" => self.act_grant_extension,
+            "correct" => self.act_correct,
             "merge" => self.act_merge,
             "unmerge" => self.act_unmerge,
             "keep" => self.act_keep,
@@ -563,22 +556,10 @@ impl Words {
 
     /// What a fact is called; an extra field by its own name.
     pub(super) fn fact<'a>(&self, name: &'a str) -> &'a str {
-        match name {
-            "channel" => self.fact_channel,
-            "business" => self.fact_business,
-            "domain" => self.fact_domain,
-            "topic" => self.fact_topic,
-            "region" => self.fact_region,
-            "place" => self.fact_place,
-            "happened_at" => self.fact_happened_at,
-            "subject" => self.fact_subject,
-            "plate" => self.fact_plate,
-            "unit" => self.fact_unit,
-            "object_person" => self.fact_object_person,
-            "urgency" => self.fact_urgency,
-            "external_numbers" => self.fact_external_numbers,
-            "x.filed_as" => self.fact_filed_as,
-            other => other.strip_prefix("x.").unwrap_or(other),
+        let (zh, en) = facts::label(name);
+        match self.language {
+            Language::Zh => zh,
+            Language::En => en,
         }
     }
 

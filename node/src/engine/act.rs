@@ -1,6 +1,6 @@
 //! Actions on a ticket: entries of its trail, and notes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::transaction::Transactable;
 use certs::Site;
@@ -26,7 +26,7 @@ impl Engine {
             Act::Merge { into } => Some(self.find(into)?),
             _ => None,
         };
-        let (op, reason, text) = entry_of(act, &folded, self.me().site(), into)?;
+        let (mut op, reason, text) = entry_of(act, &folded, self.me().site(), into)?;
         let site = self.me().site();
         if let Err(refusal) = may(&folded, site, &op) {
             let who: Vec<String> = who_may(&folded, &op).into_iter().map(|s| self.named(s)).collect();
@@ -41,6 +41,9 @@ impl Engine {
             )
             .because(refusal)
             .hint(hint));
+        }
+        if let (Act::Correct { facts: wanted, .. }, Op::Correct { facts }) = (act, &mut op) {
+            *facts = self.corrected(doc, &folded, wanted)?;
         }
         let entry = self.write_entry(doc, op, reason, text, user)?;
         if let Some(to) = entry.op.to() {
@@ -76,7 +79,7 @@ impl Engine {
         self.with_document(doc, |_, matter| matter.trail_heads())
     }
 
-    /// Writes one entry on the trail's heads.
+    /// Writes one entry on the trail's heads, with the facts that it sets.
     pub(super) fn write_entry(
         &mut self,
         doc: DocId,
@@ -100,7 +103,13 @@ impl Engine {
         self.replica
             .write(Some(doc), &mut self.store, &mut self.desk, |document, tx| {
                 let trail = document.part("trail").ok_or(automerge::AutomergeError::Fail)?;
-                tx.put(&trail, EntryId::of(&bytes).to_string(), bytes.clone())
+                tx.put(&trail, EntryId::of(&bytes).to_string(), bytes.clone())?;
+                let Op::Correct { facts } = &entry.op else { return Ok(()) };
+                let part = document.part("facts").ok_or(automerge::AutomergeError::Fail)?;
+                facts.iter().try_for_each(|(name, corrected)| match corrected.to.as_str() {
+                    "" => tx.delete(&part, name.as_str()),
+                    to => tx.put(&part, name.as_str(), to),
+                })
             })
             .map_err(write_failure)?;
         Ok(entry)
@@ -207,5 +216,7 @@ pub(super) fn entry_of(
                 folded.stand.closed_by.first().copied().ok_or_else(|| none("the ticket is not closed"))?;
             (Op::Reopen { of: close }, text(reason), None)
         }
+        // Which facts, `corrected` says, who has the ticket before it.
+        Act::Correct { reason, .. } => (Op::Correct { facts: BTreeMap::new() }, reason.clone(), None),
     })
 }

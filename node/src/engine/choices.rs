@@ -4,6 +4,8 @@
 //! Every answer is that of the functions which grant an action ([`entry_of`] and [`may`]), asked with an action that names
 //! a place where its rule depends on one: so a page offers what will be granted, but for the choice of a place.
 
+use std::collections::BTreeMap;
+
 use certs::Site;
 use serde_json::{Value, json};
 use sync::id::DocId;
@@ -100,6 +102,7 @@ fn candidates(folded: &Folded, me: Site) -> Vec<Candidate> {
             of: stand.requests.clone(),
             lacks: stand.requests.is_empty().then_some(Lack::Request),
         },
+        plain("correct", Act::Correct { facts: BTreeMap::new(), reason: None }),
         plain("merge", Act::Merge { into: none() }),
         plain("unmerge", Act::Unmerge { reason: none() }),
         plain("keep", Act::Keep { reason: none() }),

@@ -5,6 +5,7 @@ use sync::id::DocId;
 use sync::store::{Refused, Store};
 
 use super::Engine;
+use crate::content::Content;
 use crate::others;
 use crate::projection;
 use crate::request::{Failure, FailureKind, Reply};
@@ -51,6 +52,7 @@ impl Engine {
         for row in rows {
             let Some(doc) = row["id"].as_str().and_then(|id| id.parse::<DocId>().ok()) else { continue };
             let folded = self.folded(doc)?;
+            let both = self.with_document(doc, |document, _| Content::read(document).conflicts)?;
             let number = &folded.created.number;
             let mut add = |what: &str, entry: Option<EntryId>, beaten_by: &[EntryId], reason: Value| {
                 found.push(json!({ "id": doc.to_string(), "number": number, "what": what, "entry": entry, "beaten_by": beaten_by, "reason": reason }));
@@ -61,6 +63,9 @@ impl Engine {
                 .for_each(|s| add("superseded", Some(s.entry), &s.beaten_by, json!(s.reason)));
             folded.proposals.iter().for_each(|p| add("close proposal", Some(*p), &[], json!("unaware")));
             folded.alarms.iter().for_each(|a| add("alarm", None, &[], json!(a)));
+            both.iter().for_each(|(fact, values)| {
+                add("both", None, &[], json!({ "both": { "fact": fact, "values": values } }));
+            });
         }
         Ok(found)
     }

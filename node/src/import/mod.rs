@@ -9,11 +9,13 @@
 //! others' work. Free text is masked on the way ([`mask_phones`]), because it will stand in a document's history
 //! in clear for ever.
 
+mod fact;
 mod mask;
 mod new_ticket;
 mod samples;
 mod sheet;
 
+pub use fact::fact;
 pub use mask::mask_phones;
 pub use new_ticket::{Caller, NewTicket, NewTicketError, Urgency};
 pub use samples::{MAX_LINE, Sample, SampleError, SampleReader};

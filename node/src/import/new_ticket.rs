@@ -13,7 +13,7 @@ use crate::reference::{CategoryCode, DivisionCode, Reference};
 const MAX_BODY: usize = 10_000;
 
 /// The most characters of a subject.
-const MAX_SUBJECT: usize = 40;
+pub(super) const MAX_SUBJECT: usize = 40;
 
 /// The most characters of any other text.
 const MAX_TEXT: usize = 500;
@@ -22,7 +22,7 @@ const MAX_TEXT: usize = 500;
 const MAX_EXTRA: usize = 50;
 
 /// The most bytes of one extra field as JSON, and of its name.
-const MAX_EXTRA_BYTES: usize = 4096;
+pub(super) const MAX_EXTRA_BYTES: usize = 4096;
 
 /// How soon somebody must act.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +47,7 @@ impl Urgency {
     }
 
     /// The urgency of this word; nothing said is ordinary.
-    fn of(word: &str) -> Option<Urgency> {
+    pub(super) fn of(word: &str) -> Option<Urgency> {
         let all = [Self::Ordinary, Self::Urgent, Self::Critical];
         if word.is_empty() { Some(Self::Ordinary) } else { all.into_iter().find(|u| u.word() == word) }
     }
@@ -135,7 +135,7 @@ impl fmt::Display for NewTicketError {
 
 impl std::error::Error for NewTicketError {}
 
-fn wrong(field: &str, why: impl Into<String>) -> NewTicketError {
+pub(super) fn wrong(field: &str, why: impl Into<String>) -> NewTicketError {
     NewTicketError { field: field.chars().take(40).collect(), why: why.into() }
 }
 
@@ -228,7 +228,7 @@ impl NewTicket {
     }
 }
 
-fn capped(field: &str, text: String) -> Result<String, NewTicketError> {
+pub(super) fn capped(field: &str, text: String) -> Result<String, NewTicketError> {
     match text.chars().nth(MAX_TEXT) {
         None => Ok(text),
         Some(_) => Err(wrong(field, format!("is longer than {MAX_TEXT} characters; shorten it"))),

@@ -147,6 +147,7 @@ impl<'a> Register<'a> {
                 | Op::Supervise
                 | Op::Keep
                 | Op::Release { .. }
+                | Op::Correct { .. }
         );
         !plain && (!matches!(op, Op::Unknown(_)) || op.is_unknown_custody())
     }

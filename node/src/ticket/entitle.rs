@@ -112,6 +112,8 @@ pub enum Refusal {
     NotCustodianOrSuperior { custodian: Site },
     /// Only the custodian, its superiors or the site that took the call may.
     NotConcerned { custodian: Site, taken_by: Site },
+    /// Only the custodian or the site that took the call may.
+    NotResponsible { custodian: Site, taken_by: Site },
     /// Only the site that took the call may.
     NotTakingSite { taken_by: Site },
     /// Only the site that took the call or the custodian's superiors may.
@@ -177,6 +179,12 @@ impl fmt::Display for Refusal {
                 write!(
                     f,
                     "only {custodian}, which holds the ticket, its superiors and {taken_by}, which took the call, may do this"
+                )
+            }
+            Refusal::NotResponsible { custodian, taken_by } => {
+                write!(
+                    f,
+                    "only {custodian}, which holds the ticket, and {taken_by}, which took the call, may do this; write a note"
                 )
             }
             Refusal::NotTakingSite { taken_by } => {
@@ -356,6 +364,14 @@ impl Stand {
             }
             Op::Keep | Op::Release { .. } => {
                 need(superior || author == custodian, Refusal::NotCustodianOrSuperior { custodian })
+            }
+            // Whoever may change the facts: `rules` says the same of the part.
+            Op::Correct { .. } => {
+                let taken_by = self.taken_by;
+                need(
+                    author == custodian || author == taken_by,
+                    Refusal::NotResponsible { custodian, taken_by },
+                )
             }
             Op::Unmerge => {
                 need(superior || author == custodian, Refusal::NotCustodianOrSuperior { custodian })?;

@@ -15,6 +15,7 @@
 //!
 //! Of times there is only `at`, which is shown and which no rule reads.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -179,6 +180,15 @@ pub struct Create {
     pub rule: String,
 }
 
+/// What a correction makes of one fact; empty where there was or is nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Corrected {
+    /// What stood there, as the corrector saw it.
+    pub from: String,
+    /// What stands there now.
+    pub to: String,
+}
+
 /// What an entry does, with the fields that belong to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
@@ -238,6 +248,8 @@ pub enum Op {
     Keep,
     /// 解除保全: the keep `of` is over.
     Release { of: EntryId },
+    /// 更正: the change that carries the entry sets these facts.
+    Correct { facts: BTreeMap<String, Corrected> },
     /// An op of a newer version; one whose name begins with `custody.` is about custody.
     Unknown(String),
 }
@@ -272,6 +284,7 @@ impl Op {
             Op::Unmerge => "unmerge",
             Op::Keep => "keep",
             Op::Release { .. } => "release",
+            Op::Correct { .. } => "correct",
             Op::Unknown(name) => name,
         }
     }
@@ -386,6 +399,7 @@ impl Entry {
             Op::Extend { days: Some(days), .. } => w.put("days", days),
             Op::FollowUp { satisfied: Some(yes) } => w.put("satisfied", yes),
             Op::Merge { into } => w.put("into", &into.to_string()),
+            Op::Correct { facts } => w.put("facts", facts),
             _ => {}
         }
         let said = [("reason", &self.reason), ("text", &self.text), ("user", &self.user), ("at", &self.at)];
@@ -491,6 +505,13 @@ impl Fields {
         if ids.is_sorted_by(|a, b| a < b) { Ok(ids) } else { Err(EntryError::Malformed("parents")) }
     }
 
+    /// The facts of a correction; `None`, and nothing read, when they are not of this form.
+    fn corrected(&mut self) -> Option<BTreeMap<String, Corrected>> {
+        let facts: BTreeMap<String, Corrected> = BTreeMap::deserialize(self.0.get("facts")?).ok()?;
+        self.0.remove("facts");
+        Some(facts)
+    }
+
     fn op(&mut self, name: String) -> Result<Op, EntryError> {
         let needed = |text: Option<String>, key| text.ok_or(EntryError::Missing(key));
         Ok(match name.as_str() {
@@ -533,6 +554,11 @@ impl Fields {
             "unmerge" => Op::Unmerge,
             "keep" => Op::Keep,
             "release" => Op::Release { of: self.need("of")? },
+            "correct" => match self.corrected() {
+                Some(facts) => Op::Correct { facts },
+                // Versions that knew no corrections took it in as it came, and nobody refuses what others hold.
+                None => Op::Unknown(name),
+            },
             _ => Op::Unknown(name),
         })
     }
@@ -606,6 +632,12 @@ mod tests {
             Op::Unmerge,
             Op::Keep,
             Op::Release { of },
+            Op::Correct {
+                facts: BTreeMap::from([(
+                    "place".into(),
+                    Corrected { from: "火车站".into(), to: "汽车站".into() },
+                )]),
+            },
             Op::Unknown("score".into()),
         ]
     }
@@ -628,6 +660,15 @@ mod tests {
             assert_eq!(a.entry.to_bytes(), bytes);
             assert_eq!(a, Authored::from(e));
         }
+    }
+
+    #[test]
+    fn a_correction_in_another_form_is_kept_as_an_unknown_word() {
+        let bytes = br#"{"op":"correct","parents":[],"node":"370100","facts":["place"]}"#;
+        let entry = Entry::parse(bytes).unwrap();
+        assert_eq!(entry.op, Op::Unknown("correct".into()));
+        assert_eq!(entry.extra["facts"], serde_json::json!(["place"]));
+        assert_eq!(entry.to_bytes(), bytes);
     }
 
     #[test]

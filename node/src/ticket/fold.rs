@@ -483,6 +483,7 @@ impl<'a> Folding<'a> {
                 | Op::Unmerge
                 | Op::Keep
                 | Op::Release { .. }
+                | Op::Correct { .. }
                 | Op::Unknown(_)
         );
         let before = self.register.before[i].as_ref()?;

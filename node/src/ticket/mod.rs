@@ -17,6 +17,7 @@
 //! rules     which part of the document may be changed by whom
 //! readers   the sites that are granted the ticket's key
 //! erasure   the mark that the caller's data is erased
+//! facts     what its facts are called
 //! times     the facts of the clock as plain data
 //! number    the number that a caller is given
 //! code      what a caller shows beside it to be told how the ticket stands
@@ -30,6 +31,7 @@ mod custody;
 pub mod entitle;
 pub mod entry;
 pub mod erasure;
+pub mod facts;
 pub mod fold;
 pub mod matter;
 pub mod may;
@@ -45,7 +47,7 @@ pub mod trail;
 mod tests;
 
 pub use entitle::{Refusal, Stand};
-pub use entry::{Authored, Create, Entry, EntryError, EntryId, Op};
+pub use entry::{Authored, Corrected, Create, Entry, EntryError, EntryId, Op};
 pub use fold::{Folded, Stage, fold};
 pub use matter::TicketMatter;
 pub use trail::Trail;

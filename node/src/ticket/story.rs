@@ -15,7 +15,8 @@ use certs::Site;
 
 use super::custody::How;
 use super::entitle::Refusal;
-use super::entry::{Authored, EntryId, Op};
+use super::entry::{Authored, Corrected, EntryId, Op};
+use super::facts;
 use super::fold::{Alarm, Beaten, Folded, Stage};
 use super::trail::Trail;
 
@@ -171,6 +172,13 @@ impl Teller<'_> {
             Op::Unmerge => ("取消并单".into(), "undid the joining".into()),
             Op::Keep => ("保全来电人信息".into(), "had the caller's data kept".into()),
             Op::Release { .. } => ("解除保全".into(), "released what was kept".into()),
+            Op::Correct { facts: corrected } => {
+                let mut corrected: Vec<_> = corrected.iter().collect();
+                corrected.sort_by_key(|(name, _)| facts::place(name));
+                let all =
+                    |chinese| corrected.iter().map(|(name, c)| change(name, c, chinese)).collect::<Vec<_>>();
+                (format!("更正 {}", all(true).join("；")), format!("corrected {}", all(false).join("; ")))
+            }
             Op::Unknown(name) => {
                 (format!("（新版本操作 {name}）"), format!("did `{name}`, which a newer version knows"))
             }
@@ -283,6 +291,14 @@ impl Teller<'_> {
     }
 }
 
+/// One fact's correction in words.
+fn change(name: &str, c: &Corrected, chinese: bool) -> String {
+    let (zh, en) = facts::label(name);
+    let (label, none) = if chinese { (zh, "（空）") } else { (en, "(nothing)") };
+    let shown = |said: &str| if said.is_empty() { none.to_owned() } else { format!("“{said}”") };
+    format!("{label} {} → {}", shown(&c.from), shown(&c.to))
+}
+
 /// Why an action is not granted, in Chinese; English is the refusal's own. `site` names a site for people.
 pub fn refusal_in_chinese(refusal: &Refusal, site: &dyn Fn(Site) -> String) -> String {
     match refusal {
@@ -298,6 +314,9 @@ pub fn refusal_in_chinese(refusal: &Refusal, site: &dyn Fn(Site) -> String) -> S
         }
         Refusal::NotConcerned { custodian, taken_by } => {
             format!("仅 {} 及其上级和受理单位 {} 可以", site(*custodian), site(*taken_by))
+        }
+        Refusal::NotResponsible { custodian, taken_by } => {
+            format!("仅承办单位 {} 和受理单位 {} 可以，其他单位请写备注", site(*custodian), site(*taken_by))
         }
         Refusal::NotTakingSite { taken_by } => format!("仅受理单位 {} 可以", site(*taken_by)),
         Refusal::NotTakingSiteOrSuperior { custodian, taken_by } => {

@@ -97,6 +97,8 @@ pub enum Right {
     Take,
     /// Notes.
     Note,
+    /// Mending facts of a ticket.
+    Correct,
     /// Files put under a ticket.
     Attach,
     /// Answering at once, redirecting, rejecting.
@@ -149,7 +151,7 @@ pub enum Right {
 fn table(role: Role) -> &'static [Right] {
     use Right::*;
     match role {
-        Role::Agent => &[Watch, Read, LookUp, Take, Note, Attach, Answer, Dispatch, Urge, Escalate],
+        Role::Agent => &[Watch, Read, LookUp, Take, Note, Correct, Attach, Answer, Dispatch, Urge, Escalate],
         Role::ShiftLeader => &[
             Watch,
             Figures,
@@ -157,6 +159,7 @@ fn table(role: Role) -> &'static [Right] {
             LookUp,
             Take,
             Note,
+            Correct,
             Attach,
             Answer,
             Dispatch,
@@ -176,7 +179,7 @@ fn table(role: Role) -> &'static [Right] {
             Reveal,
             Confidential,
         ],
-        Role::Handler => &[Watch, Read, Note, Attach, Handle, Reply, Write, Review, Reveal],
+        Role::Handler => &[Watch, Read, Note, Correct, Attach, Handle, Reply, Write, Review, Reveal],
         Role::FollowUp => &[Watch, Read, LookUp, Note, FollowUp, Reopen, Urge, Reveal],
         Role::Supervisor => &[
             Watch, Figures, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep, Write, Review,
@@ -210,6 +213,7 @@ pub fn needs(request: &Request) -> &'static [Right] {
             Act::Assign { .. } | Act::Recall { .. } => &[Assign],
             Act::Close { .. } => &[Close],
             Act::Reopen { .. } => &[Reopen],
+            Act::Correct { .. } => &[Correct],
         },
         Request::File(request) => match request {
             FileRequest::Attach { .. } | FileRequest::AttachPart { .. } | FileRequest::AttachEnd { .. } => {
@@ -419,6 +423,7 @@ mod tests {
             (act(json!({ "do": "recall", "reason": "t" })), "LS"),
             (act(json!({ "do": "close", "result": "t" })), "L"),
             (act(json!({ "do": "reopen", "reason": "t" })), "LFS"),
+            (act(json!({ "do": "correct", "facts": { "place": { "to": "p" } } })), "ALH"),
             (file(json!({ "do": "attach", "id": "x", "name": "n", "size": 1, "digest": "d" })), "ALH"),
             (file(json!({ "do": "attach-part", "upload": 1, "at": 0, "hex": "" })), "ALH"),
             (file(json!({ "do": "attach-end", "upload": 1 })), "ALH"),

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use node::daemon::ask_running;
-use node::request::{Act, Request};
+use node::request::{Act, Correction, Request};
 use serde_json::{Value, json};
 
 use super::{Dice, OFFICE, Shared};
@@ -79,7 +79,8 @@ fn deed(node: &str, dir: &Path, own: &[String], dice: &mut Dice) -> Option<Reque
     }
     let mine = dice.one_of(own)?.clone();
     match kind {
-        40..60 => act(&mine, Act::Progress { text: "已联系".to_owned() }),
+        40..45 => act(&mine, correct(dice)),
+        45..60 => act(&mine, Act::Progress { text: "已联系".to_owned() }),
         60..72 => {
             let to = match node {
                 OFFICE => "370100",
@@ -97,6 +98,12 @@ fn deed(node: &str, dir: &Path, own: &[String], dice: &mut Dice) -> Option<Reque
         88..94 => act(&mine, Act::Close { result: "已处理".to_owned() }),
         _ => act(&mine, Act::Reopen { reason: "未解决".to_owned() }),
     }
+}
+
+/// Mends a fact, as a caller says later where it was.
+fn correct(dice: &mut Dice) -> Act {
+    let place = Correction { from: None, to: format!("经十路 {} 号", dice.below(1_000)) };
+    Act::Correct { facts: [("place".to_owned(), place)].into(), reason: None }
 }
 
 /// A ticket of a queue.

@@ -6,7 +6,7 @@ use certs::Site;
 
 use automerge::transaction::Transactable;
 use automerge::{ObjType, ROOT};
-use node::ticket::entry::{Create, Entry, EntryId, Op};
+use node::ticket::entry::{Corrected, Create, Entry, EntryId, Op};
 use node::ticket::erasure::{Erasure, may_erase};
 use node::ticket::matter::{KIND, SCHEMA};
 use node::ticket::may::may;
@@ -269,11 +269,17 @@ impl World {
 
     fn edit(&mut self, at: usize, ticket: u32) {
         let Some(doc) = self.changeable_at(at, ticket) else { return };
-        let word = self.chance.word();
+        let word = format!("{:x}", self.chance.word());
+        let Some(heads) = self.read(at, doc, |t| t.trail_heads()) else { return };
+        let corrected = Corrected { from: String::new(), to: word.clone() };
+        let op = Op::Correct { facts: [("subject".to_owned(), corrected)].into() };
+        let entry = Entry::new(op, heads, self.machines[at].node).to_bytes();
         let result = self.at(at, |r, s, d| {
             r.write(Some(doc), s, d, |document, tx| {
+                let trail = document.part("trail").ok_or(automerge::AutomergeError::Fail)?;
+                tx.put(&trail, EntryId::of(&entry).to_string(), entry)?;
                 let facts = document.part("facts").ok_or(automerge::AutomergeError::Fail)?;
-                tx.put(&facts, "subject", format!("{word:x}"))?;
+                tx.put(&facts, "subject", word)?;
                 let body = document.part("body").ok_or(automerge::AutomergeError::Fail)?;
                 tx.splice_text(&body, 0, 0, "更正: ")
             })

@@ -1,6 +1,6 @@
 //! Actions for programs: each with its fields, as the command of the same name has them.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
 use crate::request::Act;
@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Number,
     /// Yes or no.
     Truth,
+    /// Facts by their names, with what is to stand there.
+    Facts,
 }
 
 impl Kind {
@@ -23,6 +25,7 @@ impl Kind {
             Kind::Text => "string",
             Kind::Number => "integer",
             Kind::Truth => "boolean",
+            Kind::Facts => "object",
         }
     }
 
@@ -32,6 +35,7 @@ impl Kind {
             Kind::Text => value.is_string(),
             Kind::Number => value.as_u64().is_some_and(|n| u32::try_from(n).is_ok()),
             Kind::Truth => value.is_boolean(),
+            Kind::Facts => value.as_object().is_some_and(|facts| facts.values().all(Value::is_string)),
         }
     }
 }
@@ -70,6 +74,7 @@ pub(super) const ACTS: &[(&str, &[Field])] = &[
     ("recall", REASON),
     ("close", &[("result", Kind::Text, true)]),
     ("reopen", REASON),
+    ("correct", &[("facts", Kind::Facts, true), ("reason", Kind::Text, false)]),
 ];
 
 /// The action of this name with these fields; what is wrong with them otherwise.
@@ -84,10 +89,16 @@ pub(super) fn read(name: &str, body: &Value) -> Result<Act, Problem> {
     }
     let mut json = Map::from_iter([("do".to_owned(), Value::from(*name))]);
     for (field, kind, required) in *fields {
-        let value = filled_in(&given, field, *kind, *required)?;
-        json.insert((*field).to_owned(), value.cloned().unwrap_or(Value::Null));
+        let value = filled_in(&given, field, *kind, *required)?.cloned().unwrap_or(Value::Null);
+        json.insert((*field).to_owned(), if *kind == Kind::Facts { corrections(value) } else { value });
     }
     serde_json::from_value(Value::Object(json)).map_err(|e| Problem::invalid(e.to_string()))
+}
+
+/// Facts as an action has them: whether somebody else changed them meanwhile, a program asks by the ticket's state.
+fn corrections(facts: Value) -> Value {
+    let facts = facts.as_object().cloned().unwrap_or_default();
+    facts.into_iter().map(|(name, to)| (name, json!({ "to": to }))).collect::<Map<_, _>>().into()
 }
 
 /// What stands in a field, of the right kind; `None` when it is not there or blank.
@@ -110,8 +121,6 @@ pub(super) fn filled_in<'a>(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn filled(fields: &[Field]) -> Value {
@@ -119,6 +128,7 @@ mod tests {
             Kind::Text => json!("x"),
             Kind::Number => json!(3),
             Kind::Truth => json!(false),
+            Kind::Facts => json!({ "place": "x" }),
         };
         fields
             .iter()
@@ -136,6 +146,9 @@ mod tests {
             let act = read(name, &filled(fields)).unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
             let mut back = serde_json::to_value(act).unwrap();
             assert_eq!(back.as_object_mut().unwrap().remove("do").unwrap(), **name);
+            if let Some(place) = back.pointer_mut("/facts/place") {
+                *place = place["to"].take(); // a program asks by the ticket's state, not by what it saw of one fact
+            }
             assert_eq!(back, filled(fields), "every field arrives, and there is no other");
             for (field, kind, required) in *fields {
                 let with = |value: Value| {

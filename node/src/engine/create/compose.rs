@@ -18,6 +18,7 @@ use crate::engine::failed;
 use crate::import::NewTicket;
 use crate::request::{Failure, FailureKind};
 use crate::ticket::entry::{Create, Entry, Op};
+use crate::ticket::facts::is_sealed_in_a_report;
 use crate::ticket::matter::{KIND, SCHEMA};
 use crate::ticket::number::TicketNumber;
 use crate::ticket::{EntryId, TicketMatter};
@@ -188,8 +189,7 @@ pub(super) fn against(ticket: &NewTicket) -> Result<Option<Site>, Failure> {
 
 /// Takes what a confidential reporter said in words out of the facts: subject, persons named and extra fields.
 fn words_of(ticket: &NewTicket, facts: &mut BTreeMap<String, String>) -> Map<String, Value> {
-    let free = |name: &String| name == "subject" || name == "object_person" || name.starts_with("x.");
-    let names: Vec<String> = facts.keys().filter(|n| free(n)).cloned().collect();
+    let names: Vec<String> = facts.keys().filter(|n| is_sealed_in_a_report(n)).cloned().collect();
     let mut words: Map<String, Value> =
         names.into_iter().filter_map(|n| facts.remove(&n).map(|v| (n, v.into()))).collect();
     words.insert("body".to_owned(), Value::from(ticket.body.as_str()));

@@ -1,6 +1,6 @@
 //! Long trails over forks: up to thirty entries by six sites and their replicas, on whatever part each has seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use certs::{NodeName, Site};
 use proptest::prelude::*;
@@ -53,7 +53,13 @@ fn ops(view: &[&Authored], seen: &Folded) -> Vec<Op> {
         Op::Supervise,
         Op::Escalate,
     ]);
-    ops.extend([Op::Merge { into }, Op::Unmerge, Op::Keep, Op::Unknown("score".into())]);
+    ops.extend([
+        Op::Merge { into },
+        Op::Unmerge,
+        Op::Keep,
+        Op::Correct { facts: BTreeMap::new() },
+        Op::Unknown("score".into()),
+    ]);
     ops
 }
 

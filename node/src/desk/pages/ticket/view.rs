@@ -1,5 +1,7 @@
 //! A ticket as its page shows it: plain strings, made of what the node replied.
 
+mod correct;
+
 use askama::Template;
 use serde_json::Value;
 
@@ -14,27 +16,12 @@ use crate::china::shown_time;
 use crate::daemon::now_ms;
 use crate::files::FileRequest;
 use crate::request::Request;
+use crate::ticket::facts::place;
 use crate::users::rights;
-
-/// The facts in the order in which people read them; others follow by name.
-const ORDER: [&str; 13] = [
-    "subject",
-    "urgency",
-    "business",
-    "domain",
-    "topic",
-    "region",
-    "place",
-    "happened_at",
-    "plate",
-    "unit",
-    "object_person",
-    "channel",
-    "external_numbers",
-];
+use correct::{Both, Correct};
 
 /// Keys of actions; letters that nothing else on the page has.
-const KEYS: [(&str, &str); 10] = [
+const KEYS: [(&str, &str); 11] = [
     ("accept", "a"),
     ("decline", "d"),
     ("dispatch", "p"),
@@ -45,6 +32,7 @@ const KEYS: [(&str, &str); 10] = [
     ("follow-up", "v"),
     ("urge", "g"),
     ("answer", "s"),
+    ("correct", "e"),
 ];
 
 /// What the node replied.
@@ -151,7 +139,9 @@ pub(super) struct Ticket {
     erased: bool,
     subject: String,
     facts: Vec<Pair>,
-    both: Vec<Pair>,
+    both: Vec<Both>,
+    /// The form that mends facts, when whoever looks may.
+    correct: Option<Correct>,
     body: String,
     revealed: bool,
     person: Vec<Pair>,
@@ -226,7 +216,8 @@ impl Ticket {
             },
             confidential,
             facts: facts(app, w, &shown["facts"]),
-            both: both(w, &shown["conflicts"]),
+            correct: acts.iter().any(|act| act.name == "correct").then(|| Correct::of(app, w, shown, tried)),
+            both: correct::both(app, w, &shown["conflicts"]),
             body: text(&shown["body"]),
             revealed: given.revealed,
             person: shown["person"]
@@ -296,39 +287,33 @@ impl Ticket {
     }
 }
 
+/// A fact's value as people read it.
+fn fact(app: &App, w: &Words, name: &str, said: &str) -> String {
+    match name {
+        "urgency" => w.urgency(said).to_owned(),
+        "domain" | "topic" => said
+            .parse()
+            .ok()
+            .and_then(|code| app.reference.categories.get(&code))
+            .map_or(said, |category| category.name())
+            .to_owned(),
+        "region" => match said.parse::<crate::reference::DivisionCode>() {
+            Ok(code) => format!("{said} {}", app.reference.divisions.full_name(code)),
+            Err(_) => said.to_owned(),
+        },
+        _ => said.to_owned(),
+    }
+}
+
 fn facts(app: &App, w: &Words, facts: &Value) -> Vec<Pair> {
     let Some(facts) = facts.as_object() else { return Vec::new() };
-    let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
     let mut names: Vec<&String> = facts.keys().collect();
     names.sort_by_key(|name| (place(name), (*name).clone()));
-    let value = |name: &str, said: &Value| {
-        let said = text(said);
-        match name {
-            "urgency" => w.urgency(&said).to_owned(),
-            "domain" | "topic" => said
-                .parse()
-                .ok()
-                .and_then(|code| app.reference.categories.get(&code))
-                .map_or(said, |category| category.name().to_owned()),
-            "region" => match said.parse::<crate::reference::DivisionCode>() {
-                Ok(code) => format!("{said} {}", app.reference.divisions.full_name(code)),
-                Err(_) => said,
-            },
-            _ => said,
-        }
-    };
     names
         .into_iter()
         .filter(|name| *name != "subject")
-        .map(|name| Pair { label: w.fact(name).to_owned(), value: value(name, &facts[name]) })
+        .map(|name| Pair { label: w.fact(name).to_owned(), value: fact(app, w, name, &text(&facts[name])) })
         .collect()
-}
-
-/// Facts that two sites have set to different values at once.
-fn both(w: &Words, conflicts: &Value) -> Vec<Pair> {
-    let values = |all: &Value| all.as_array().into_iter().flatten().map(text).collect::<Vec<_>>().join(" / ");
-    let pair = |(name, all): (&String, &Value)| Pair { label: w.fact(name).to_owned(), value: values(all) };
-    conflicts.as_object().into_iter().flatten().map(pair).collect()
 }
 
 fn notes(app: &App, notes: &Value) -> Vec<Note> {
