@@ -19,6 +19,7 @@ mod plan;
 mod progress;
 mod replica;
 mod run;
+mod scorecard;
 mod screen;
 mod show;
 mod sms;
@@ -88,6 +89,8 @@ enum Command {
     Check,
     /// Figures of a period, how they have moved, and the tickets behind them.
     Figures(figures::FiguresArgs),
+    /// The units below a site by the rates of the scoring rule, month by month, ranked and frozen.
+    Scorecard(scorecard::ScorecardArgs),
     /// Seats and trunks for the days to come, from the calls of the past.
     Plan(plan::PlanArgs),
     /// Bundles: files on a stick for and from sites without a line.
@@ -203,6 +206,7 @@ impl Cli {
             Command::Doctor(args) => args.run(self),
             Command::Check => Ok(()), // it has exit codes of its own: see `main`
             Command::Figures(args) => args.run(self),
+            Command::Scorecard(args) => args.run(self),
             Command::Plan(args) => args.run(self),
             Command::Bundle(command) => command.run(self),
             Command::User(command) => command.run(self),

@@ -35,6 +35,7 @@ mod persons;
 mod reading;
 mod restored;
 mod retention;
+mod scorecard;
 mod side_by_side;
 mod told;
 mod verify;
@@ -65,6 +66,7 @@ use crate::projection::{self, Indexing, Row};
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Reply, Request};
 use crate::roll::Roll;
+use crate::scorecard::{self as card, Record, months};
 use crate::ticket::TicketMatter;
 use crate::ticket::matter::KIND;
 use crate::ticket::number::{Block, NumberSeries};
@@ -120,6 +122,8 @@ enum Derived {
     Ticket(Box<Row>),
     /// It is an article of the knowledge base.
     Article(Box<catalogue::Row>),
+    /// It is a frozen month of a scorecard.
+    Month(Box<Record>),
     /// It is of a kind that is not known here.
     Other(String),
     /// Its beginning does not count.
@@ -153,7 +157,10 @@ impl Domain<Sqlite> for Desk {
             return row.map_or(Derived::Nothing, |row| Derived::Article(Box::new(row)));
         }
         match matter.other() {
-            Some(other) => Derived::Other(other.kind().to_owned()),
+            Some(other) => match Record::of(other.entries()) {
+                Some(record) => Derived::Month(Box::new(record)),
+                None => Derived::Other(other.kind().to_owned()),
+            },
             None => Row::of(document, matter).map_or(Derived::Nothing, |row| Derived::Ticket(Box::new(row))),
         }
     }
@@ -165,6 +172,7 @@ impl Domain<Sqlite> for Desk {
                 self.articles.push(*doc);
                 return catalogue::put(store.connection(), doc, &row);
             }
+            Derived::Month(record) => return months::put(store.connection(), doc, &record),
             Derived::Other(kind) => return others::put(store.connection(), doc, &kind),
             Derived::Nothing => return Ok(()),
         };
@@ -283,6 +291,7 @@ impl Engine {
         others::prepare(store.connection())?;
         crate::changes::prepare(store.connection())?;
         catalogue::prepare(store.connection())?;
+        months::prepare(store.connection())?;
         crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let mut drawn = [0; 1];
@@ -306,6 +315,7 @@ impl Engine {
         engine.bring_together()?;
         let mut known = others::take(engine.store.connection(), KIND)?;
         known.extend(others::take(engine.store.connection(), articles::KIND)?);
+        known.extend(others::take(engine.store.connection(), card::KIND)?);
         for doc in known {
             let open = engine.replica.open_document(doc, &mut engine.store, &engine.desk)?;
             if let Some((document, matter)) = open {
@@ -345,6 +355,7 @@ impl Engine {
         others::prepare(store.connection())?;
         crate::changes::prepare(store.connection())?;
         catalogue::prepare(store.connection())?;
+        months::prepare(store.connection())?;
         crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let identity = Arc::new(identity);
@@ -570,6 +581,9 @@ impl Engine {
             }
             Request::Grant { id, to, reason, user } => self.grant(id, to, reason, user.as_deref()),
             Request::Erase { id, reason, user } => self.erase(id, reason, user.as_deref()),
+            Request::Scorecard { month, site } => self.scorecard(month, site.as_deref()),
+            Request::Freeze { month, reason, user } => self.freeze(month, reason.as_deref(), user.as_deref()),
+            Request::Months { site, limit } => self.months(site.as_deref(), *limit),
             Request::Reveals { id } => self.reveals(id.as_deref()),
             Request::Changes { after, limit } => self.reading().changes(after.as_deref(), *limit),
             Request::Export { after, limit } => self.export(after.as_deref(), *limit),

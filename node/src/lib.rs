@@ -29,6 +29,7 @@ pub mod public;
 pub mod reference;
 pub mod request;
 pub mod roll;
+pub mod scorecard;
 pub mod search;
 pub mod sms;
 pub mod ticket;

@@ -211,6 +211,34 @@ pub enum Request {
         /// Only what comes after this row of an earlier page.
         before: Option<i64>,
     },
+    /// The scorecard of a month: `{"site","at","names":{SITE:NAME},"table","frozen"}`, of the units below this site, with `table`
+    /// as it is computed now; of another `site` only `frozen`, what that one has frozen. See [`crate::scorecard`].
+    Scorecard {
+        /// The month, as in `2026-11`.
+        month: String,
+        /// Another site.
+        #[serde(default)]
+        site: Option<String>,
+    },
+    /// Freezes a month that is over: as a signed record that everybody below gets. With a reason it puts right one that is frozen
+    /// already. Replies with the record.
+    Freeze {
+        /// The month, as in `2026-11`.
+        month: String,
+        /// Why a frozen month is put right.
+        #[serde(default)]
+        reason: Option<String>,
+        /// Who freezes.
+        user: Option<String>,
+    },
+    /// The frozen months of this site or another, the newest first: `[{"id","site","month","at","user","units","amended"}]`.
+    Months {
+        /// Another site.
+        #[serde(default)]
+        site: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
     /// Newest first: `[{"row","id","number","subject","custodian","stage","at","offered_to","due","urgency"}]`; `overdue` and
     /// `due-soon` with the first to end first. `urgency` is there when it is not the ordinary one.
     List {
@@ -372,6 +400,9 @@ impl Request {
             Request::Calls { .. } => "calls",
             Request::Figures { .. } => "figures",
             Request::Figured { .. } => "figured",
+            Request::Scorecard { .. } => "scorecard",
+            Request::Freeze { .. } => "freeze",
+            Request::Months { .. } => "months",
             Request::List { .. } => "list",
             Request::Search { .. } => "search",
             Request::Similar { .. } => "similar",

@@ -323,6 +323,7 @@ fn named(mut request: Request, name: &str) -> Request {
         | Request::Show { user, .. }
         | Request::Reveal { user, .. }
         | Request::Lookup { user, .. }
+        | Request::Freeze { user, .. }
         | Request::Grant { user, .. }
         | Request::Erase { user, .. }
         | Request::Knowledge(

@@ -10,6 +10,7 @@ pub(super) mod file;
 mod knowledge;
 mod password;
 mod queue;
+mod scorecard;
 mod sign_in;
 mod ticket;
 mod wall;
@@ -67,6 +68,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/figures", get(figures::show))
         .route("/figures/csv", get(figures::csv))
         .route("/figures/tickets", get(figures::tickets))
+        .route("/scorecard", get(scorecard::show).post(scorecard::freeze))
+        .route("/scorecard/csv", get(scorecard::csv))
         .route("/wall", get(wall::show))
         .route("/accounts", get(accounts::show).post(accounts::change))
         .route("/audit", get(audit::show))

@@ -14,6 +14,8 @@ use crate::knowledge::catalogue;
 use crate::others;
 use crate::projection::{self, Indexing, Row};
 use crate::request::{Failure, FailureKind, Reply};
+use crate::scorecard::{Record, months};
+use crate::ticket::TicketMatter;
 use crate::vault::{self, Grant};
 
 /// How many kinds of documents that this version does not know are told.
@@ -223,12 +225,13 @@ impl Engine {
 
     pub(super) fn rebuild(&mut self) -> Reply {
         let fingerprint = |db: &rusqlite::Connection| -> Result<_, Failure> {
-            Ok((projection::fingerprint(db)?, catalogue::fingerprint(db)?))
+            Ok((projection::fingerprint(db)?, catalogue::fingerprint(db)?, months::fingerprint(db)?))
         };
         let before = fingerprint(self.store.connection())?;
         projection::clear(self.store.connection())?;
         catalogue::clear(self.store.connection())?;
         others::clear(self.store.connection())?;
+        months::clear(self.store.connection())?;
         vault::holders::clear(self.store.apart())?;
         let mut at = None;
         let mut documents = 0u64;
@@ -252,6 +255,13 @@ impl Engine {
                         catalogue::put(self.store.connection(), &doc, &row)?;
                         documents += 1;
                     }
+                    continue;
+                }
+                let month =
+                    |matter: &TicketMatter| matter.other().and_then(|other| Record::of(other.entries()));
+                if let Some(record) = self.with_document(doc, |_, matter| month(matter))? {
+                    months::put(self.store.connection(), &doc, &record)?;
+                    documents += 1;
                     continue;
                 }
                 if let Some(kind) = self.other_kind(doc)? {

@@ -32,6 +32,7 @@ mod legacy;
 mod limits;
 mod redirects;
 mod table;
+mod weights;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -49,6 +50,7 @@ pub use legacy::{Arrangement, LegacyNumber, LegacyNumbers};
 pub use limits::{Limit, Limits, Matter, Unit};
 pub use redirects::{Redirect, RedirectMode, Redirects};
 pub use table::ReferenceError;
+pub use weights::{WeightSet, Weights};
 
 use crate::request::{Failure, FailureKind};
 use table::Source;
@@ -79,6 +81,8 @@ pub struct Reference {
     pub columns: Columns,
     /// What figures mean.
     pub definitions: Definitions,
+    /// How much each rate counts in the scorecard.
+    pub weights: Weights,
     /// A fingerprint of the tables that deadlines follow: when it changes they are computed anew.
     pub rules: [u8; 32],
 }
@@ -113,7 +117,13 @@ impl Reference {
         let source = |name, built_in| Source::open(dir, name, built_in);
         let holidays = source("holidays.csv", include_str!("../../../fixtures/holidays.csv"))?;
         let time_limits = source("time_limits.csv", include_str!("../../../fixtures/time_limits.csv"))?;
+        let definitions =
+            Definitions::parse(&source("figures.csv", include_str!("../../../fixtures/figures.csv"))?)?;
         Ok(Reference {
+            weights: Weights::parse(
+                &source("scorecard.csv", include_str!("../../../fixtures/scorecard.csv"))?,
+                &definitions,
+            )?,
             centres: Centres::parse(&source("centres.csv", include_str!("../../../fixtures/centres.csv"))?)?,
             divisions: Divisions::parse(
                 &source("divisions.csv", include_str!("../../../fixtures/divisions.csv"))?,
@@ -141,10 +151,7 @@ impl Reference {
                 "import_columns.csv",
                 include_str!("../../../fixtures/import_columns.csv"),
             )?)?,
-            definitions: Definitions::parse(&source(
-                "figures.csv",
-                include_str!("../../../fixtures/figures.csv"),
-            )?)?,
+            definitions,
             rules: *blake3::hash(&[holidays.hash(), time_limits.hash()].concat()).as_bytes(),
         })
     }

@@ -10,7 +10,8 @@
 //!   ticket, and the ministry when the create says `reported`; and everything below the site of whoever wrote an entry
 //!   that says `below`.
 //!
-//! A version that knows the kind may refuse more and must not read another audience. What a mark would erase only it
+//! A version that knows the kind may refuse more and must not read another audience. For one that needs no rule but these (a
+//! frozen month of the scorecard) its entries are kept to be read. What a mark would erase only it
 //! can say, so here a mark waits.
 
 use std::collections::BTreeSet;
@@ -32,10 +33,15 @@ pub struct Other {
     /// Those whose region it is for.
     regions: BTreeSet<Site>,
     reported: bool,
+    /// Every entry, and whether it is counted; of kinds that are read here.
+    entries: Vec<(Vec<u8>, bool)>,
 }
 
 /// The frame of an entry of any kind.
-struct Frame(Map<String, Value>);
+struct Frame {
+    map: Map<String, Value>,
+    bytes: Vec<u8>,
+}
 
 fn rule(why: &str) -> Refusal {
     Refusal::Rule(why.to_owned())
@@ -47,7 +53,7 @@ impl Frame {
             return Err(rule("an entry that is too long"));
         }
         let map = serde_json::from_slice(bytes).map_err(|_| rule("an entry that is no JSON object"))?;
-        let frame = Frame(map);
+        let frame = Frame { map, bytes: bytes.to_vec() };
         if frame.text("op").is_none() || frame.text("node").and_then(|n| n.parse().ok()) != Some(author) {
             return Err(rule("an entry names its op and its author's node"));
         }
@@ -55,7 +61,7 @@ impl Frame {
     }
 
     fn text(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.as_str()
+        self.map.get(key)?.as_str()
     }
 
     /// The kind of the document that this entry creates, if it creates one.
@@ -68,7 +74,7 @@ impl Frame {
     }
 
     fn audience(&self) -> impl Iterator<Item = Site> + '_ {
-        let named = self.0.get("audience").and_then(Value::as_array).into_iter().flatten();
+        let named = self.map.get("audience").and_then(Value::as_array).into_iter().flatten();
         named.filter_map(|site| site.as_str()?.parse().ok())
     }
 }
@@ -99,7 +105,7 @@ impl Other {
         let Some(frame) = frame_of(change, writes)? else { return Ok(None) };
         let Some(kind) = frame.creates().filter(|kind| *kind != KIND) else { return Ok(None) };
         let site = frame.text("site").and_then(|s| s.parse().ok());
-        let parents = frame.0.get("parents").and_then(Value::as_array);
+        let parents = frame.map.get("parents").and_then(Value::as_array);
         if site != Some(change.author.site()) || parents.is_none_or(|p| !p.is_empty()) {
             return Err(rule("a document's first entry names its author's site and has no parents"));
         }
@@ -107,9 +113,10 @@ impl Other {
             kind: kind.to_owned(),
             parties: BTreeSet::new(),
             regions: BTreeSet::new(),
-            reported: frame.0.get("reported") == Some(&Value::Bool(true)),
+            reported: frame.map.get("reported") == Some(&Value::Bool(true)),
+            entries: Vec::new(),
         };
-        other.hear(change.author, &frame);
+        other.hear(change, frame);
         Ok(Some(other))
     }
 
@@ -124,16 +131,25 @@ impl Other {
     /// Takes in a later change that stands.
     pub fn take(&mut self, change: &Witnessed, writes: &[Write]) {
         if let Ok(Some(frame)) = frame_of(change, writes) {
-            self.hear(change.author, &frame);
+            self.hear(change, frame);
         }
     }
 
-    fn hear(&mut self, author: NodeName, frame: &Frame) {
-        self.parties.insert(author.site());
+    fn hear(&mut self, change: &Witnessed, frame: Frame) {
+        let site = change.author.site();
+        self.parties.insert(site);
         self.parties.extend(frame.audience());
-        if frame.0.get("below") == Some(&Value::Bool(true)) {
-            self.regions.insert(author.site());
+        if frame.map.get("below") == Some(&Value::Bool(true)) {
+            self.regions.insert(site);
         }
+        if self.kind == crate::scorecard::KIND {
+            self.entries.push((frame.bytes, change.counted));
+        }
+    }
+
+    /// The bytes of every entry, and whether it is counted; none of a kind that is not read here.
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        self.entries.iter().map(|(bytes, counted)| (bytes.as_slice(), *counted))
     }
 
     /// What its create calls it.

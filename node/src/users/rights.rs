@@ -89,6 +89,8 @@ pub enum Right {
     Watch,
     /// Figures: how many, and no ticket.
     Figures,
+    /// Freezing a month of the scorecard.
+    Freeze,
     /// Queues, tickets, their trail; no caller.
     Read,
     /// Whether a number has called before; no caller.
@@ -182,8 +184,8 @@ fn table(role: Role) -> &'static [Right] {
         Role::Handler => &[Watch, Read, Note, Correct, Attach, Handle, Reply, Write, Review, Reveal],
         Role::FollowUp => &[Watch, Read, LookUp, Note, FollowUp, Reopen, Urge, Reveal],
         Role::Supervisor => &[
-            Watch, Figures, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep, Write, Review,
-            Publish,
+            Watch, Figures, Freeze, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep, Write,
+            Review, Publish,
         ],
         Role::Auditor => &[Watch, Figures, Audit],
         Role::Administrator => &[Watch, Figures, Accounts],
@@ -260,7 +262,8 @@ pub fn needs(request: &Request) -> &'static [Right] {
         Request::Lookup { reveal: Some(_), .. } => &[Read, LookUp, Reveal],
         Request::Lookup { .. } => &[Read, LookUp],
         Request::Status | Request::Volume { .. } | Request::Calls { .. } => &[Watch],
-        Request::Figures { .. } => &[Figures],
+        Request::Figures { .. } | Request::Scorecard { .. } | Request::Months { .. } => &[Figures],
+        Request::Freeze { .. } => &[Figures, Freeze],
         Request::Figured { .. } => &[Figures, Read],
         Request::Reveals { .. } => &[Audit],
         Request::Bundle(_)
@@ -360,6 +363,8 @@ pub fn is_audited(request: &Request) -> bool {
         | Request::Volume { .. }
         | Request::Calls { .. }
         | Request::Figures { .. }
+        | Request::Scorecard { .. }
+        | Request::Months { .. }
         | Request::Figured { .. }
         | Request::Digest { .. }
         | Request::Diff { .. }
@@ -468,6 +473,9 @@ mod tests {
                 json!({ "ask": "figured", "id": "taken", "from": "2026-11-01", "to": "2026-11-30", "limit": 1 }),
                 "LS",
             ),
+            (json!({ "ask": "scorecard", "month": "2026-11" }), "LSDM"),
+            (json!({ "ask": "months", "limit": 1 }), "LSDM"),
+            (json!({ "ask": "freeze", "month": "2026-11" }), "S"),
             (json!({ "ask": "reveals" }), "D"),
             (json!({ "ask": "grant", "id": "x", "to": "370200", "reason": "r" }), ""),
             (json!({ "ask": "erase", "id": "x", "reason": "r" }), ""),
@@ -529,6 +537,8 @@ mod tests {
                     | "calls"
                     | "figures"
                     | "figured"
+                    | "scorecard"
+                    | "months"
                     | "digest"
                     | "diff"
                     | "events"

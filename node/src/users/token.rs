@@ -123,7 +123,9 @@ impl Scope {
                 | Article::Show { .. },
             ) => Some(Scope::KnowledgeRead),
             Request::Status | Request::Volume { .. } | Request::Calls { .. } => Some(Scope::StatusRead),
-            Request::Figures { .. } => Some(Scope::FiguresRead),
+            Request::Figures { .. } | Request::Scorecard { .. } | Request::Months { .. } => {
+                Some(Scope::FiguresRead)
+            }
             _ => None,
         }
     }

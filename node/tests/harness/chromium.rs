@@ -65,27 +65,32 @@ impl Chromium {
 
     /// One command; its value.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let (head, mut said) = self.exchange(method, path, body).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{method} {path}: {said}");
+        said["value"].take()
+    }
+
+    /// One command; the answer's head and body.
+    fn exchange(&self, method: &str, path: &str, body: &Value) -> std::io::Result<(String, Value)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         let body = body.to_string();
         let body = if method == "GET" { "" } else { &body };
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
-        )
-        .unwrap();
+        )?;
         // It keeps the connection, whatever it was asked.
         let mut stream = BufReader::new(stream);
         let (mut head, mut length) = (String::new(), 0);
-        while stream.read_line(&mut head).unwrap() > 2 {
+        while stream.read_line(&mut head)? > 2 {
             let last = head.lines().last().unwrap_or_default().to_ascii_lowercase();
-            length = last.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().unwrap());
+            length =
+                last.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().unwrap_or(length));
         }
         let mut body = vec![0; length];
-        stream.read_exact(&mut body).unwrap();
-        let mut said: Value = serde_json::from_slice(&body).unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{method} {path}: {said}");
-        said["value"].take()
+        stream.read_exact(&mut body)?;
+        Ok((head, serde_json::from_slice(&body)?))
     }
 
     /// A window of its own, with cookies of its own, at a desk.
@@ -124,10 +129,8 @@ pub struct Window<'a> {
 
 impl Drop for Window<'_> {
     fn drop(&mut self) {
-        // Of a test that failed the driver may be gone, and the window with it.
-        if !std::thread::panicking() {
-            self.chromium.ask("DELETE", &format!("/session/{}", self.session), &json!({}));
-        }
+        // Of a test that failed the driver may be gone already; a browser must not outlive it.
+        let _ = self.chromium.exchange("DELETE", &format!("/session/{}", self.session), &json!({}));
     }
 }
 

@@ -116,6 +116,12 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             let by = asked.query("by").map(str::to_owned);
             Ok(Done::ok(app.ask(who, Request::Figures { from, to, by }).await?))
         }
+        Op::Scorecard => {
+            let month = asked.query("month").map(str::to_owned);
+            let month = month.unwrap_or_else(|| china::shown_time(now_ms()).chars().take(7).collect());
+            let site = asked.query("site").map(str::to_owned);
+            Ok(Done::ok(app.ask(who, Request::Scorecard { month, site }).await?))
+        }
         // They have no answer of JSON.
         Op::Document
         | Op::Attach

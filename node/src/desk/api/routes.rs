@@ -37,6 +37,7 @@ pub(super) enum Op {
     Status,
     Volume,
     Figures,
+    Scorecard,
     CallEvent,
     CallEventAt,
     CallRoute,
@@ -395,6 +396,19 @@ pub(super) const ROUTES: &[Route] = &[
             param("by", Kind::Text, "`business`, `domain`, `topic`, `channel`, `region` or `day`"),
         ],
         gives: "as `hotline figures --json`: `figures`, and with `by` also `values`",
+        ..PLAIN
+    },
+    Route {
+        op: Op::Scorecard,
+        path: "/scorecard",
+        id: "scorecard",
+        says: "The units below this site by the rates of the scoring rule in a month: as it is now, and as it was frozen",
+        scope: Some(Scope::FiguresRead),
+        query: &[
+            param("month", Kind::Text, "as in 2026-11; this month without it"),
+            param("site", Kind::Text, "another site, of which only what it has frozen is here"),
+        ],
+        gives: "`site`, `names`, `table` (`rates` with their weights, `units` with `score` and `rank`), `frozen`",
         ..PLAIN
     },
     Route {

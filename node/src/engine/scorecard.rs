@@ -1,0 +1,219 @@
+//! The scorecard of a month: computed at any time, and frozen once it is over.
+
+use std::collections::HashMap;
+
+use automerge::transaction::Transactable;
+use automerge::{ScalarValue, hydrate};
+use certs::Site;
+use serde_json::{Map, Value, json};
+use sync::id::DocId;
+use sync::replica::Beginning;
+
+use super::create::write_failure;
+use super::{Engine, shown_time};
+use crate::china;
+use crate::figures::{Dimension, Period};
+use crate::projection;
+use crate::request::{Failure, FailureKind, Reply};
+use crate::scorecard::{Heard, Record, Table, amendment, creation, months, unit_below};
+use crate::ticket::entry::MAX_ENTRY;
+use crate::ticket::{EntryId, TicketMatter};
+
+/// Most frozen months of one answer.
+const MAX_MONTHS: usize = 600;
+
+/// The longest reason, in bytes.
+const MAX_REASON: usize = 1_000;
+
+fn month_of(text: &str) -> Result<Period, Failure> {
+    Period::month(text).map_err(|why| Failure::new(FailureKind::Usage, why))
+}
+
+impl Engine {
+    pub(super) fn scorecard(&mut self, month: &str, site: Option<&str>) -> Reply {
+        let period = month_of(month)?;
+        let me = self.me().site();
+        let site = self.site_named(site)?;
+        let table = if site == me { Some(self.table(period)?) } else { None };
+        let frozen = self.frozen(site, month)?.map(|(_, record)| record);
+        let tables =
+            table.iter().chain(frozen.iter().map(Record::holds)).chain(frozen.iter().map(|r| &r.table));
+        let units = tables.flat_map(|table| &table.units).map(|unit| unit.site);
+        let names: Map<String, Value> = units
+            .chain([site])
+            .map(|unit| (unit.to_string(), self.reference.centres.name(unit).into()))
+            .collect();
+        Ok(
+            json!({ "site": site, "at": shown_time(self.now), "names": names, "table": table, "frozen": frozen }),
+        )
+    }
+
+    pub(super) fn months(&mut self, site: Option<&str>, limit: usize) -> Reply {
+        let site = self.site_named(site)?;
+        let all = months::of(self.store.connection(), &site.to_string(), None, limit.min(MAX_MONTHS))?;
+        let shown = |(doc, record): (DocId, Record)| {
+            json!({
+                "id": doc.to_string(), "site": record.site, "month": record.table.month, "at": record.at,
+                "user": record.user, "units": record.table.units.len(), "amended": record.amended.len(),
+            })
+        };
+        Ok(all.into_iter().map(shown).collect())
+    }
+
+    pub(super) fn freeze(&mut self, month: &str, reason: Option<&str>, user: Option<&str>) -> Reply {
+        let period = month_of(month)?;
+        let over = china::end_of(period.last()).and_then(|end| u64::try_from(end.as_millisecond()).ok());
+        let failed = |why: String, hint: &str| Err(Failure::new(FailureKind::Failed, why).hint(hint));
+        if over.is_none_or(|over| self.now <= over) {
+            return failed(
+                format!("{month} is not over yet"),
+                "a month is frozen when its last day has ended",
+            );
+        }
+        if self.clock.doubt().is_some() {
+            return Err(Failure::new(FailureKind::NeedsPerson, "this machine's date is in doubt")
+                .hint("look at the date, then: `hotline replica confirm-clock`"));
+        }
+        if reason.is_some_and(|reason| reason.trim().is_empty() || reason.len() > MAX_REASON) {
+            return Err(Failure::new(FailureKind::Usage, format!("a reason has 1 to {MAX_REASON} bytes")));
+        }
+        if self.counts_anew()? {
+            return Err(Failure::new(
+                FailureKind::TryAgain,
+                "after an update tickets are still being counted",
+            )
+            .hint("freeze the month when `hotline figures` says no more that tickets are not counted yet"));
+        }
+        let table = self.table(period)?;
+        if table.units.is_empty() {
+            return failed(
+                format!("{} has no units below it", self.me().site()),
+                "a scorecard ranks the units below a site",
+            );
+        }
+        let frozen = self.frozen(self.me().site(), month)?;
+        match (frozen, reason) {
+            (None, None) => self.begin_month(&table, user)?,
+            (None, Some(_)) => {
+                return failed(
+                    format!("{month} is not frozen yet"),
+                    "freeze it without a reason; a reason puts right what is frozen",
+                );
+            }
+            (Some(_), None) => {
+                return failed(
+                    format!("{month} is frozen already"),
+                    "what is to be put right needs a reason: --reason WHY",
+                );
+            }
+            (Some((_, record)), Some(_)) if *record.holds() == table => {
+                return failed(format!("{month} would be as it is frozen"), "there is nothing to put right");
+            }
+            (Some((doc, _)), Some(reason)) => self.amend_month(doc, &table, reason, user)?,
+        }
+        // The row is made now: whoever froze it is shown what everybody will see.
+        self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
+        let record = self.frozen(self.me().site(), month)?.map(|(_, record)| record);
+        Ok(json!({ "month": month, "frozen": record }))
+    }
+
+    /// This site, or the one that is named.
+    fn site_named(&self, site: Option<&str>) -> Result<Site, Failure> {
+        match site {
+            None => Ok(self.me().site()),
+            Some(name) => name.parse().map_err(|e| Failure::new(FailureKind::Usage, e)),
+        }
+    }
+
+    fn frozen(&mut self, site: Site, month: &str) -> Result<Option<(DocId, Record)>, Failure> {
+        Ok(months::of(self.store.connection(), &site.to_string(), Some(month), 1)?.pop())
+    }
+
+    /// The table of a month as it is now.
+    fn table(&mut self, month: Period) -> Result<Table, Failure> {
+        let me = self.me().site();
+        let mut heard = Heard::new();
+        for (peer, row) in self.replica.peers() {
+            if let Some(unit) = unit_below(me, peer.site()) {
+                let last = heard.entry(unit).or_default();
+                // What lies below a unit comes through it: only the unit's own nodes prove that all of it is here. A link that
+                // is up and found equal is compared when something changes, so it is equal now.
+                if peer.site() == unit {
+                    let link = self.replica.link(peer);
+                    let now = (link.connected && link.digest_equal).then_some(self.now);
+                    *last = (*last).max(row.proved_at).max(now);
+                }
+            }
+        }
+        let now = china::shown_time(self.now);
+        let db = self.store.connection();
+        let mut cells = projection::cells(db, Some(Dimension::Region), month)?;
+        cells.extend(projection::overdue_cells(db, Some(Dimension::Region), month, &now)?);
+        let cells = cells.into_iter().filter_map(|(site, _, facts, n)| Some((site.parse().ok()?, facts, n)));
+        let weights = self.reference.weights.on(month.from()).ok_or_else(|| {
+            Failure::new(FailureKind::Configuration, format!("no weights count in {}", month.from()))
+                .hint("the first column of scorecard.csv says from which day on weights count")
+        })?;
+        Ok(Table::of(me, month, weights, &self.reference.definitions, cells, &heard))
+    }
+
+    fn bytes_of(entry: &Value) -> Result<Vec<u8>, Failure> {
+        let bytes = entry.to_string().into_bytes();
+        match bytes.len() {
+            ..=MAX_ENTRY => Ok(bytes),
+            n => Err(Failure::new(
+                FailureKind::Failed,
+                format!("the table has {n} bytes, and a record may have {MAX_ENTRY}"),
+            )),
+        }
+    }
+
+    fn begin_month(&mut self, table: &Table, user: Option<&str>) -> Result<(), Failure> {
+        let bytes = Engine::bytes_of(&creation(self.me(), table, user, &shown_time(self.now)))?;
+        let id = EntryId::of(&bytes).to_string();
+        let trail = HashMap::from([(id.as_str(), hydrate::Value::from(ScalarValue::Bytes(bytes)))]);
+        let parts = hydrate::Map::from(HashMap::from([("trail", hydrate::Value::from(trail))]));
+        let beginning = Beginning::compose(self.me(), self.replica.incarnation(), TicketMatter::new, |tx| {
+            tx.init_root_from_hydrate(&parts)
+        });
+        let beginning = beginning.map_err(write_failure)?;
+        let admitted = self.replica.admit_beginning(beginning, Vec::new(), &mut self.store, &mut self.desk);
+        admitted.map(drop).map_err(write_failure)
+    }
+
+    fn amend_month(
+        &mut self,
+        doc: DocId,
+        table: &Table,
+        reason: &str,
+        user: Option<&str>,
+    ) -> Result<(), Failure> {
+        let entries = self.with_document(doc, |_, matter| {
+            let entries = matter.other().into_iter().flat_map(|other| other.entries());
+            entries.map(|(bytes, _)| bytes.to_vec()).collect::<Vec<_>>()
+        })?;
+        let heads = heads(&entries);
+        let bytes =
+            Engine::bytes_of(&amendment(self.me(), &heads, table, reason, user, &shown_time(self.now)))?;
+        let write = |document: &sync::document::Document,
+                     tx: &mut automerge::transaction::Transaction<'_>| {
+            let trail = document.part("trail").ok_or(automerge::AutomergeError::Fail)?;
+            tx.put(&trail, EntryId::of(&bytes).to_string(), bytes.clone())
+        };
+        self.replica.write(Some(doc), &mut self.store, &mut self.desk, write).map(drop).map_err(write_failure)
+    }
+}
+
+/// The entries that no other has as a parent.
+fn heads(entries: &[Vec<u8>]) -> Vec<EntryId> {
+    let parents = |bytes: &Vec<u8>| {
+        let entry: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        let parents = entry["parents"].as_array().cloned().unwrap_or_default();
+        parents.into_iter().filter_map(|p| p.as_str()?.parse::<EntryId>().ok()).collect::<Vec<_>>()
+    };
+    let known: Vec<EntryId> = entries.iter().flat_map(parents).collect();
+    let mut heads: Vec<EntryId> = entries.iter().map(|bytes| EntryId::of(bytes)).collect();
+    heads.retain(|id| !known.contains(id));
+    heads.sort_unstable();
+    heads
+}

@@ -1,0 +1,181 @@
+//! A frozen month: the entries of its document, and what they add up to.
+//!
+//! ```text
+//! {"op":"create","parents":[],"node":"370000","kind":"scorecard","schema":1,"site":"370000","below":true,"reported":true,
+//!  "month":"2026-11","table":{...},"user":"...","at":"..."}
+//! {"op":"amend","parents":["3f…"],"node":"370000-b","table":{...},"reason":"...","user":"...","at":"..."}
+//! ```
+//!
+//! An amendment counts when a node of the site that froze the month wrote it, and its author was not revoked before. Of two that
+//! knew nothing of each other the one with the larger id comes last; both are shown. An entry in another form has no effect.
+
+use certs::{NodeName, Site};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{KIND, Table};
+use crate::ticket::EntryId;
+use crate::ticket::trail::parents_first;
+
+/// The schema that this version writes.
+const SCHEMA: u32 = 1;
+
+/// What was put right later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Amended {
+    /// The node that wrote it.
+    pub node: NodeName,
+    /// Whoever did it.
+    pub user: Option<String>,
+    /// When, by that node's clock.
+    pub at: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// The table as it is since.
+    pub table: Table,
+}
+
+/// A frozen month.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Whose units it ranks.
+    pub site: Site,
+    /// The node that froze it.
+    pub node: NodeName,
+    /// Whoever did it.
+    pub user: Option<String>,
+    /// When, by that node's clock.
+    pub at: Option<String>,
+    /// The table as it was frozen.
+    pub table: Table,
+    /// What was put right later, in order.
+    pub amended: Vec<Amended>,
+}
+
+/// The entry that freezes a month.
+pub fn creation(node: NodeName, table: &Table, user: Option<&str>, at: &str) -> Value {
+    json!({
+        "op": "create", "parents": [], "node": node, "kind": KIND, "schema": SCHEMA, "site": node.site(),
+        "below": true, "reported": true, "month": table.month, "table": table, "user": user, "at": at,
+    })
+}
+
+/// The entry that puts one right.
+pub fn amendment(
+    node: NodeName,
+    heads: &[EntryId],
+    table: &Table,
+    reason: &str,
+    user: Option<&str>,
+    at: &str,
+) -> Value {
+    json!({ "op": "amend", "parents": heads, "node": node, "table": table, "reason": reason, "user": user, "at": at })
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    op: String,
+    parents: Vec<EntryId>,
+    node: NodeName,
+    site: Option<Site>,
+    month: Option<String>,
+    table: Option<Table>,
+    reason: Option<String>,
+    user: Option<String>,
+    at: Option<String>,
+}
+
+impl Record {
+    /// What the entries of a document say: their bytes, and whether each is counted. `None` when they freeze no month.
+    pub fn of<'a>(entries: impl IntoIterator<Item = (&'a [u8], bool)>) -> Option<Record> {
+        let mut entries: Vec<(EntryId, Entry)> = entries
+            .into_iter()
+            .filter(|(_, counted)| *counted)
+            .filter_map(|(bytes, _)| Some((EntryId::of(bytes), serde_json::from_slice(bytes).ok()?)))
+            .collect();
+        entries.sort_by_key(|(id, _)| *id);
+        let mut children = vec![Vec::new(); entries.len()];
+        for (i, (_, entry)) in entries.iter().enumerate() {
+            let parents =
+                entry.parents.iter().filter_map(|p| entries.binary_search_by_key(p, |(id, _)| *id).ok());
+            parents.for_each(|p| children[p].push(i));
+        }
+        let order = parents_first(&children, |i| entries[i].1.parents.len());
+        let mut record: Option<Record> = None;
+        for entry in order.into_iter().map(|i| &entries[i].1) {
+            let (node, user, at) = (entry.node, entry.user.clone(), entry.at.clone());
+            match (&mut record, entry.op.as_str(), &entry.table) {
+                (None, "create", Some(table)) if entry.site == Some(node.site()) => {
+                    if entry.month.as_ref() != Some(&table.month) {
+                        return None;
+                    }
+                    let table = table.clone();
+                    record = Some(Record { site: node.site(), node, user, at, table, amended: Vec::new() });
+                }
+                (Some(record), "amend", Some(table))
+                    if node.site() == record.site && table.month == record.table.month =>
+                {
+                    let reason = entry.reason.clone().unwrap_or_default();
+                    record.amended.push(Amended { node, user, at, reason, table: table.clone() });
+                }
+                _ => {}
+            }
+        }
+        record
+    }
+
+    /// The table that holds: the last amendment's, or the one that was frozen.
+    pub fn holds(&self) -> &Table {
+        self.amended.last().map_or(&self.table, |amended| &amended.table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(score: f64) -> Table {
+        let unit = super::super::Unit {
+            site: "370100".parse().unwrap(),
+            taken: 1,
+            test: 0,
+            counted: vec![[1, 1]],
+            proved_at: None,
+            complete: true,
+            score: Some(score),
+            rank: Some(1),
+        };
+        Table {
+            month: "2026-11".into(),
+            weights_from: "2021-01-01".into(),
+            rates: vec![("rectified".into(), 1.0)],
+            units: vec![unit],
+        }
+    }
+
+    fn node(name: &str) -> NodeName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn amendments_of_the_site_count_in_order_and_those_of_others_not() {
+        let bytes = |entry: Value| serde_json::to_vec(&entry).unwrap();
+        let create = bytes(creation(node("370000"), &table(90.0), Some("zhao"), "t0"));
+        let head = [EntryId::of(&create)];
+        let first = bytes(amendment(node("370000-b"), &head, &table(91.0), "漏计", None, "t1"));
+        let head = [EntryId::of(&first)];
+        let second = bytes(amendment(node("370000"), &head, &table(92.0), "复核", None, "t2"));
+        let forged = bytes(amendment(node("370100"), &head, &table(100.0), "x", None, "t3"));
+        let orphan = bytes(amendment(node("370000"), &[EntryId::of(b"x")], &table(1.0), "x", None, "t4"));
+        let all = [&second, &orphan, &forged, &create, &first];
+        let record = Record::of(all.into_iter().map(|b| (b.as_slice(), true))).unwrap();
+        assert_eq!((record.site, record.table.units[0].score), ("370000".parse().unwrap(), Some(90.0)));
+        let reasons: Vec<&str> = record.amended.iter().map(|a| a.reason.as_str()).collect();
+        assert_eq!((reasons, record.holds().units[0].score), (vec!["漏计", "复核"], Some(92.0)));
+        // What a revoked author wrote is past counting, and what rests on it waits.
+        let counted = [(create.as_slice(), true), (first.as_slice(), false), (second.as_slice(), true)];
+        assert!(Record::of(counted).unwrap().amended.is_empty());
+        assert_eq!(Record::of([(first.as_slice(), true)]), None);
+        assert_eq!(Record::of([(&b"{}"[..], true)]), None);
+    }
+}
