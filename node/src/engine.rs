@@ -46,7 +46,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use certs::{CertificateClock, Doubt, Expiring, Identity, NodeName, UnixTime};
+use certs::{CertificateClock, Doubt, Expiring, Identity, NodeName, Site, UnixTime};
 use rustix::fs::StatVfsMountFlags;
 use serde_json::{Value, json};
 use sync::document::Document;
@@ -58,6 +58,7 @@ use sync::store::sqlite::{Parted, Sqlite};
 use sync::store::{self, Durable, Store, StoreError};
 
 use crate::china::shown_time;
+use crate::content::Content;
 use crate::files::FileLimits;
 use crate::hex::hex;
 use crate::knowledge::{self as articles, catalogue};
@@ -528,6 +529,7 @@ impl Engine {
             Request::Act { id, act, user } => self.act(id, act, user.as_deref()),
             Request::Note { id, text, user } => self.note(id, text, user.as_deref()),
             Request::When { state, then } => self.when(state, then),
+            Request::For { centres, then } => self.for_centres(centres, then),
             Request::File(request) => self.file(request),
             Request::Bundle(request) => self.bundle(request),
             Request::Knowledge(request) => self.knowledge(request),
@@ -608,6 +610,32 @@ impl Engine {
                 .map(|(at, text)| json!({ "at": shown_time(*at), "text": text }))
                 .collect()),
         }
+    }
+
+    /// Asks, if whoever asks acts for the centre that the ticket's call was taken for.
+    fn for_centres(&mut self, centres: &BTreeSet<Site>, then: &Request) -> Reply {
+        if let Some(id) = then.ticket() {
+            let doc = self.find(id)?;
+            let me = self.me().site();
+            let centre = self.with_document(doc, |document, matter| {
+                let ours = matter.folded().is_some_and(|folded| folded.stand.taken_by == me);
+                let facts = Content::read(document).facts;
+                let centre =
+                    facts.get("centre").and_then(Value::as_str).and_then(|site| site.parse::<Site>().ok());
+                centre.filter(|_| ours)
+            })?;
+            if let Some(centre) = centre.filter(|centre| !centres.contains(centre)) {
+                return Err(Failure::new(
+                    FailureKind::NeedsPerson,
+                    format!(
+                        "this ticket was taken for {}, which this account does not serve",
+                        self.named(centre)
+                    ),
+                )
+                .hint("an administrator says for which centres an account works: `hotline user serves`"));
+            }
+        }
+        self.ask(then)
     }
 
     /// Asks, if the ticket is still as whoever asks has seen it. Nothing comes in between: it is one transaction.

@@ -3,9 +3,10 @@
 //! A request is one JSON object; so is its reply. The socket carries them as lines. What a request may do is
 //! checked where the data is, in the engine, never by whoever asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use certs::Site;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -115,6 +116,14 @@ pub enum Request {
     When {
         /// The `state_hash` of the ticket, as `Show` gave it.
         state: String,
+        /// The request.
+        then: Box<Request>,
+    },
+    /// What concerns one ticket, if whoever asks acts for the centre for which this site took its call; else it fails as
+    /// [`FailureKind::NeedsPerson`]. A ticket that another site took is not asked.
+    For {
+        /// The centres for which they act.
+        centres: BTreeSet<Site>,
         /// The request.
         then: Box<Request>,
     },
@@ -381,13 +390,30 @@ pub enum Request {
 }
 
 impl Request {
+    /// The ticket that it concerns, if it is about one that is here.
+    pub fn ticket(&self) -> Option<&str> {
+        match self {
+            Request::When { then, .. } | Request::For { then, .. } => then.ticket(),
+            Request::Act { id, .. }
+            | Request::Note { id, .. }
+            | Request::Show { id, .. }
+            | Request::History { id, .. }
+            | Request::Choices { id, .. }
+            | Request::Reveal { id, .. }
+            | Request::File(
+                FileRequest::Attach { id, .. } | FileRequest::List { id, .. } | FileRequest::Fetch { id, .. },
+            ) => Some(id),
+            _ => None,
+        }
+    }
+
     /// Its name, as the socket has it: all that a trace says of a request.
     pub fn name(&self) -> &'static str {
         match self {
             Request::New { .. } => "new",
             Request::Act { .. } => "act",
             Request::Note { .. } => "note",
-            Request::When { then, .. } => then.name(),
+            Request::When { then, .. } | Request::For { then, .. } => then.name(),
             Request::File(_) => "file",
             Request::Bundle(_) => "bundle",
             Request::Knowledge(_) => "knowledge",

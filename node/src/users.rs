@@ -57,7 +57,7 @@ use crate::request::{Failure, FailureKind};
 pub const DATABASE: &str = "desk.db";
 
 /// The version of the tables.
-const SCHEMA: i64 = 7;
+const SCHEMA: i64 = 8;
 
 /// How long a change waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -142,6 +142,9 @@ impl Users {
         if version < 7 {
             tx.execute_batch(call::TABLES)?;
             tx.execute_batch(recording::TABLES)?;
+        }
+        if version < 8 {
+            tx.execute_batch(account::SERVES)?;
         }
         if version != SCHEMA {
             tx.pragma_update(None, "user_version", SCHEMA)?;

@@ -325,6 +325,60 @@ fn facts_are_mended_by_a_form_and_what_two_wrote_at_once_stands_side_by_side() {
 }
 
 #[test]
+fn a_remote_seat_takes_calls_for_the_centres_that_it_serves_and_no_others() {
+    let town = Town::new(&["370000"]);
+    let (_node, desk) = town.desk("370000", &[]);
+    let province = town.at("370000");
+    let mut li = town.staff("370000", &desk, "li", "agent");
+    let mut wang = town.staff("370000", &desk, "wang", "agent");
+    assert!(
+        !li.get("/new").is(200).body.contains("id=\"centre\""),
+        "a seat serves its own site, unless somebody says more"
+    );
+    let call = |centre| {
+        [
+            ("text", "公交晚点"),
+            ("kind", "投诉举报"),
+            ("urgency", "一般"),
+            ("centre", centre),
+            ("then", "make"),
+        ]
+    };
+    li.post("/new", &call("371700")).is(403).says("您的账号不为该中心服务：");
+    fails(&["user", "serves", "li", "菏泽", "--dir", &province], 2, "is no centre");
+    let serving = json(&["user", "serves", "li", "371700", "370900", "--dir", &province]);
+    assert_eq!(serving["serves"], serde_json::json!(["370900", "371700"]));
+    li.get("/queue/held").leads_to("/sign-in?said=ended"); // it was opened under what held before
+    li.sign_in("li", OWN).leads_to("/");
+    li.get("/new").is(200).says("id=\"centre\"").says("371700");
+    let page = li.follow("/new", &call("371700")).is(200).says("<dt>服务中心</dt><dd>371700 菏泽市</dd>");
+    let id = page.body.split("/events?ticket=").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    // Whoever does not serve that centre finds the line in the queue, and neither reads nor changes the ticket.
+    wang.get("/queue/held").is(200).says("公交晚点");
+    wang.get(&format!("/ticket/{id}")).says("does not serve");
+    for (path, fields) in [("note", [("note", "x"), ("x", "")]), ("act", [("do", "answer"), ("text", "x")])] {
+        let page = wang.post(&format!("/ticket/{id}/{path}"), &fields);
+        assert!(page.status >= 400 && page.body.contains("does not serve"), "{path}: {}", page.body);
+    }
+    let own = li.follow("/new", &call("370000")).is(200);
+    assert!(!own.body.contains("<dt>服务中心</dt>"), "its own site is no other centre");
+    li.act(&id, "correct", &[("fact.centre", "370800")]).is(403);
+    li.act(&id, "answer", &[("text", "末班车是二十二点")]).leads_to(&format!("/ticket/{id}?done=answer"));
+    let shown = json(&["ticket", "show", &id, "--dir", &province]);
+    assert_eq!((&shown["facts"]["centre"], shown["trail"].as_array().unwrap().len()), (&"371700".into(), 2));
+    let mut head = town.staff("370000", &desk, "guanli", "administrator");
+    let page = head.post("/accounts", &[("do", "serves"), ("name", "wang"), ("serves", "371700")]).is(200);
+    assert!(page.body.contains("value=\"371700\""));
+    head.post("/accounts", &[("do", "serves"), ("name", "wang"), ("serves", "x")])
+        .is(422)
+        .says("is no centre");
+    wang.sign_in("wang", OWN).leads_to("/");
+    wang.get(&format!("/ticket/{id}")).is(200).says("末班车是二十二点");
+    let log = json(&["audit", "--limit", "200", "--dir", &province]).to_string();
+    assert!(log.contains("does not serve 371700") && log.contains("user serves"), "{log}");
+}
+
+#[test]
 fn a_call_is_answered_redirected_or_rejected_at_once() {
     let town = Town::new(&["370100"]);
     let (_node, desk) = town.desk("370100", &[]);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Cli, show};
 use crate::china::shown_time;
 use crate::daemon::now_ms;
+use crate::reference::Reference;
 use crate::request::{Failure, FailureKind};
 use crate::users::{Account, Line, Role, Users};
 
@@ -38,6 +39,8 @@ pub(super) enum User {
     /// Says which extension of the telephone system is whose: a call that it answers opens the form in that browser.
     /// Without a number it is taken away.
     Extension { name: String, number: Option<String> },
+    /// 远程座席: says for which other centres an account takes calls, like 371700; without a code for none.
+    Serves { name: String, centres: Vec<String> },
     /// Removes an account for ever; its name is never given again.
     Remove { name: String },
 }
@@ -82,6 +85,15 @@ impl User {
             User::Role { name, role } => {
                 note("user role", &format!("{name} {role}"))?;
                 done(users.set_role(name, *role)?);
+            }
+            User::Serves { name, centres } => {
+                let known = Reference::of_node(&cli.dir()?)?.centres;
+                let sites = known.served(centres.iter().map(String::as_str)).map_err(|why| {
+                    Failure::new(FailureKind::Usage, why)
+                        .hint("centres are named by their codes, like 371700")
+                })?;
+                note("user serves", &format!("{name} {}", centres.join(" ")))?;
+                done(users.set_serves(name, &sites)?);
             }
             User::Lock { name } => {
                 note("user lock", name)?;
@@ -144,6 +156,7 @@ fn shown(account: &Account) -> Value {
         "locked": account.locked,
         "must_change": account.must_change,
         "signed_in_at": account.seen_at.map(shown_time),
+        "serves": account.serves,
     })
 }
 

@@ -19,7 +19,7 @@ use super::listen::Client;
 use super::words::Words;
 use crate::daemon::now_ms;
 use crate::knowledge::request::KnowledgeRequest;
-use crate::request::{Failure, FailureKind, Language, Reply, Request};
+use crate::request::{Act, Failure, FailureKind, Language, Reply, Request};
 use crate::users::{Scope, Session, Users, rights};
 
 /// Sent by the page itself and not by a person: it keeps nobody signed in.
@@ -269,6 +269,15 @@ impl App {
                 .hint("whoever looks after the node makes another: `hotline token add`"));
             }
         }
+        let request = match self.for_centres(who, request) {
+            Ok(request) => request,
+            Err(centre) => {
+                self.note(who, "refused", ticket.as_deref(), &format!("{what}: does not serve {centre}"))
+                    .await?;
+                let why = format!("{DENIED}{} {}", who.words().not_served, self.site_name(&centre));
+                return Err(Failure::new(FailureKind::NeedsPerson, why));
+            }
+        };
         let audited = rights::is_audited(&request);
         if audited {
             self.note(who, &what, ticket.as_deref(), &detail).await?;
@@ -292,6 +301,24 @@ impl App {
         reply
     }
 
+    /// Binds a person's request to the centres for which they act; the centre that they do not serve otherwise. Programs act
+    /// for the node.
+    fn for_centres(&self, who: &Signed, request: Request) -> Result<Request, String> {
+        if who.scopes.is_some() {
+            return Ok(request);
+        }
+        let centres = rights::centres(&who.session.account, self.me.site());
+        let serves =
+            |centre: &String| centre.is_empty() || centre.parse().is_ok_and(|site| centres.contains(&site));
+        if let Some(centre) = named_centres(&request).into_iter().find(|centre| !serves(centre)) {
+            return Err(centre.chars().take(40).collect());
+        }
+        Ok(match request.ticket() {
+            Some(_) => Request::For { centres, then: Box::new(request) },
+            None => request,
+        })
+    }
+
     /// Asks something of the knowledge base.
     pub(super) async fn know(&self, who: &Signed, request: KnowledgeRequest) -> Reply {
         self.ask(who, Request::Knowledge(request)).await
@@ -308,12 +335,33 @@ pub(super) fn sentence(failure: &Failure) -> &str {
     failure.message.strip_prefix(DENIED).unwrap_or(&failure.message)
 }
 
+/// The centres that a request says a call was taken for.
+fn named_centres(request: &Request) -> Vec<String> {
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match request {
+        Request::When { then, .. } | Request::For { then, .. } => named_centres(then),
+        Request::New { tickets, .. } => tickets
+            .iter()
+            .map(|t| &t["centre"])
+            .filter(|c| !c.is_null())
+            .map(|c| text(c).trim().to_owned())
+            .collect(),
+        Request::Act { act: Act::Correct { facts, .. }, .. } => {
+            facts.get("centre").map(|to| to.to.trim().to_owned()).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The request in this account's name, whatever the page said.
 fn named(mut request: Request, name: &str) -> Request {
     use crate::files::FileRequest as File;
     use KnowledgeRequest as Article;
     if let Request::When { state, then } = request {
         return Request::When { state, then: Box::new(named(*then, name)) };
+    }
+    if let Request::For { centres, then } = request {
+        return Request::For { centres, then: Box::new(named(*then, name)) };
     }
     let name = Some(name.to_owned());
     match &mut request {
@@ -347,7 +395,7 @@ fn named(mut request: Request, name: &str) -> Request {
 
 /// What the audit log says of a request: what, on which ticket, and a few words. No caller's data is in any of them.
 fn described(request: &Request) -> (String, Option<String>, String) {
-    if let Request::When { then, .. } = request {
+    if let Request::When { then, .. } | Request::For { then, .. } = request {
         return described(then);
     }
     let json = serde_json::to_value(request).unwrap_or_default();
@@ -376,7 +424,6 @@ fn described(request: &Request) -> (String, Option<String>, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Act;
 
     #[test]
     fn a_page_cannot_speak_in_another_name() {
@@ -404,6 +451,17 @@ mod tests {
             limit: 1,
         };
         assert_eq!(described(&lookup), ("lookup".into(), None, String::new()));
+    }
+
+    #[test]
+    fn every_centre_that_a_request_names_is_found() {
+        let ticket = |centre: serde_json::Value| serde_json::json!({ "text": "t", "centre": centre });
+        let tickets = vec![ticket("371700 ".into()), ticket(7.into()), serde_json::json!({ "text": "t" })];
+        assert_eq!(named_centres(&Request::New { tickets, user: None }), ["371700", "7"]);
+        let to = crate::request::Correction { from: None, to: "371700".into() };
+        let act = Act::Correct { facts: [("centre".to_owned(), to)].into(), reason: None };
+        let act = Request::Act { id: "x".into(), act, user: None };
+        assert_eq!(named_centres(&Request::When { state: "s".into(), then: Box::new(act) }), ["371700"]);
     }
 
     #[test]

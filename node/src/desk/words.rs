@@ -255,6 +255,11 @@ words! {
     act_pause: "暂停计时", "Pause the clock";
     act_extend: "申请延期", "Ask for an extension";
     act_grant_extension: "批准延期", "Grant an extension";
+    not_served: "您的账号不为该中心服务：", "Your account does not serve this centre:";
+    served_centre: "为哪个中心受理", "Taken for";
+    serves: "远程座席服务的中心", "Serves other centres";
+    serves_hint: "中心代码，用空格分开；留空为只服务本单位", "Codes of centres with blanks between them; none: this site only";
+    set_serves: "保存", "Save";
     act_correct: "更正要素", "Correct facts";
     correct_hint: "只保存改动过的项目，并记入流转轨迹。", "Only what you change is kept, and the trail tells it.";
     correct_theirs: "他人刚刚改为：", "Somebody else has just made it:";

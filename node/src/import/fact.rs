@@ -3,7 +3,7 @@
 use crate::reference::{DivisionCode, Reference};
 
 use super::mask::mask_phones;
-use super::new_ticket::{MAX_EXTRA_BYTES, MAX_SUBJECT, NewTicketError, Urgency, capped, wrong};
+use super::new_ticket::{MAX_EXTRA_BYTES, MAX_SUBJECT, NewTicketError, Urgency, capped, centre, wrong};
 
 /// A fact as it stands in a ticket: domains, topics and regions by their code, telephone numbers masked. Empty takes the fact
 /// away.
@@ -28,6 +28,7 @@ pub fn fact(name: &str, said: &str, reference: &Reference) -> Result<String, New
             .parse::<DivisionCode>()
             .map(|code| code.to_string())
             .map_err(|_| wrong(name, "is not a division code; write six digits")),
+        "centre" => Ok(centre(said, reference)?.map(|site| site.to_string()).unwrap_or_default()),
         "subject" if said.chars().nth(MAX_SUBJECT).is_some() => {
             Err(wrong(name, format!("is longer than {MAX_SUBJECT} characters; shorten it")))
         }
@@ -63,6 +64,8 @@ mod tests {
         check("topic", "D0401", "D0401");
         check("region", "370102", "370102");
         check("region", "历下区", "`region` is not a division code; write six digits");
+        check("centre", "371700", "371700");
+        check("centre", "菏泽", "`centre` is no centre; write its code, like 371700");
         check("urgency", "紧急", "紧急");
         check("urgency", "", "一般");
         check("urgency", "快", "`urgency` is none of 一般, 紧急 and 特急");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use certs::Site;
 use serde_json::Value;
 
 use super::mask::mask_phones;
@@ -96,6 +97,8 @@ pub struct NewTicket {
     pub place: String,
     /// When it happened, as said.
     pub happened_at: String,
+    /// 远程座席: the centre for which the call was taken, if it was another's.
+    pub centre: Option<Site>,
     /// One line of at most 40 characters.
     pub subject: String,
     /// What the caller said, telephone numbers masked, at most 10,000 characters.
@@ -154,6 +157,7 @@ impl NewTicket {
         let (place, happened_at, subject) = (own("place")?, own("happened_at")?, own("subject")?);
         let (plate, unit, object_person) = (own("plate")?, own("unit")?, own("person")?);
         let (name, address) = (own("caller_name")?, own("caller_address")?);
+        let centre = centre(&own("centre")?, reference)?;
 
         let text = sample.text.trim();
         if text.is_empty() {
@@ -204,6 +208,7 @@ impl NewTicket {
             domain: domain.map(|c| c.code().clone()),
             topic: topic.map(|c| c.code().clone()),
             region,
+            centre,
             place: mask_phones(&place).into_owned(),
             happened_at,
             subject,
@@ -226,6 +231,16 @@ impl NewTicket {
             extra,
         })
     }
+}
+
+/// A centre that is known, or none.
+pub(super) fn centre(said: &str, reference: &Reference) -> Result<Option<Site>, NewTicketError> {
+    let said = said.trim();
+    if said.is_empty() {
+        return Ok(None);
+    }
+    let known = said.parse().ok().filter(|site| reference.centres.get(*site).is_some());
+    known.map(Some).ok_or_else(|| wrong("centre", "is no centre; write its code, like 371700"))
 }
 
 pub(super) fn capped(field: &str, text: String) -> Result<String, NewTicketError> {

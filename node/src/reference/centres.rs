@@ -106,6 +106,15 @@ impl Centres {
         }
     }
 
+    /// The centres of these codes; what is none of them otherwise.
+    pub fn served<'a>(&self, codes: impl IntoIterator<Item = &'a str>) -> Result<Vec<Site>, String> {
+        let site = |code: &str| {
+            let known = code.parse().ok().filter(|site| self.get(*site).is_some());
+            known.ok_or_else(|| format!("`{}` is no centre", code.chars().take(20).collect::<String>()))
+        };
+        codes.into_iter().map(site).collect()
+    }
+
     /// All centres, by code.
     pub fn iter(&self) -> impl Iterator<Item = &Centre> {
         self.0.values()

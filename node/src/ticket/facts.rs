@@ -2,7 +2,7 @@
 
 /// Every fact that has a place of its own with its name in Chinese and English, in the order in which people read them.
 /// Fields of a centre's own stand beside them under `x.` and their name.
-pub const FACTS: [(&str, &str, &str); 13] = [
+pub const FACTS: [(&str, &str, &str); 14] = [
     ("subject", "主题", "Subject"),
     ("urgency", "紧急程度", "Urgency"),
     ("business", "业务类型", "Kind"),
@@ -14,6 +14,7 @@ pub const FACTS: [(&str, &str, &str); 13] = [
     ("plate", "车牌号", "Plate"),
     ("unit", "被反映单位", "Unit"),
     ("object_person", "被反映人", "Person"),
+    ("centre", "服务中心", "Centre served"),
     ("channel", "来源", "Channel"),
     ("external_numbers", "外部编号", "Other numbers"),
 ];

@@ -2,6 +2,7 @@
 //!
 //! A removed account keeps its row and its name is never given again, so that the audit log speaks of one person for ever.
 
+use certs::Site;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -15,6 +16,12 @@ CREATE TABLE account(
   must_change INTEGER NOT NULL, locked INTEGER NOT NULL, removed INTEGER NOT NULL,
   made_at INTEGER NOT NULL, seen_at INTEGER);
 ";
+
+/// Seats that serve other centres.
+pub(super) const SERVES: &str = "ALTER TABLE account ADD COLUMN serves TEXT NOT NULL DEFAULT '';";
+
+/// The most other centres that one account serves.
+const MAX_SERVED: usize = 64;
 
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 32;
@@ -38,6 +45,8 @@ pub struct Account {
     pub locked: bool,
     /// When it last signed in, in milliseconds since 1970.
     pub seen_at: Option<u64>,
+    /// 远程座席: the other centres for which its holder may take calls.
+    pub serves: Vec<Site>,
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Account> {
@@ -51,10 +60,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Account> {
         must_change: row.get(3)?,
         locked: row.get(4)?,
         seen_at: row.get::<_, Option<i64>>(5)?.map(|at| at as u64),
+        serves: row.get::<_, String>(6)?.split_whitespace().filter_map(|site| site.parse().ok()).collect(),
     })
 }
 
-const COLUMNS: &str = "id, name, role, must_change, locked, seen_at";
+const COLUMNS: &str = "id, name, role, must_change, locked, seen_at, serves";
 
 pub(super) fn of_id(db: &Connection, id: i64) -> Result<Option<Account>, Failure> {
     let sql = format!("SELECT {COLUMNS} FROM account WHERE id = ?1 AND removed = 0");
@@ -137,13 +147,27 @@ impl Users {
         Ok(self
             .db()
             .prepare_cached(&sql)?
-            .query_row([normal(name)], |r| Ok((read(r)?, r.get(6)?)))
+            .query_row([normal(name)], |r| Ok((read(r)?, r.get(7)?)))
             .optional()?)
     }
 
     /// Gives an account another role. Its sessions end: they were opened under the old one.
     pub fn set_role(&self, name: &str, role: Role) -> Result<Account, Failure> {
         self.alter(name, "UPDATE account SET role = ?2 WHERE id = ?1", role.name())
+    }
+
+    /// Says for which other centres an account takes calls; its sessions end.
+    pub fn set_serves(&self, name: &str, centres: &[Site]) -> Result<Account, Failure> {
+        if centres.len() > MAX_SERVED {
+            return Err(Failure::new(
+                FailureKind::Usage,
+                format!("{} centres, and one account serves {MAX_SERVED} at most", centres.len()),
+            ));
+        }
+        let mut names: Vec<String> = centres.iter().map(Site::to_string).collect();
+        names.sort_unstable();
+        names.dedup();
+        self.alter(name, "UPDATE account SET serves = ?2 WHERE id = ?1", names.join(" "))
     }
 
     /// Locks an account or lets it in again; what was counted against its name is forgotten with that.
@@ -240,6 +264,21 @@ mod tests {
         assert!(other.change_password(&account, &first, "a fine long password").unwrap());
         assert!(!users.named("li").unwrap().must_change);
         assert!(!users.change_password(&account, &first, "yet another password").unwrap());
+    }
+
+    #[test]
+    fn other_centres_are_served_by_whoever_may_and_a_change_ends_the_session() {
+        let (_dir, users) = users();
+        let (account, _) = users.add("li", Role::Agent, 1).unwrap();
+        assert!(account.serves.is_empty(), "none, unless somebody says so");
+        let session = users.begin_session(&account, "127.0.0.1", 5).unwrap();
+        let sites = ["371700", "370900", "371700"].map(|site| site.parse::<Site>().unwrap());
+        let serving = users.set_serves("li", &sites).unwrap();
+        assert_eq!(serving.serves, [sites[1], sites[0]]);
+        assert_eq!(users.session(session.text(), true, 6).unwrap().map(|s| s.account.name), None);
+        assert!(users.set_serves("li", &[]).unwrap().serves.is_empty());
+        let many: Vec<Site> = (0..65).map(|i| format!("3701{:02}", i + 1).parse().unwrap()).collect();
+        assert!(users.set_serves("li", &many).is_err());
     }
 
     #[test]

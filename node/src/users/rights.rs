@@ -4,9 +4,11 @@
 //! needs [`Right::Operate`], which no role has. Whether the *site* may act on a ticket is the engine's to say; this says
 //! whether this *person* may ask for it here. An administrator looks after accounts and reads no tickets.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use certs::Site;
 use serde::{Deserialize, Serialize};
 
 use super::Account;
@@ -198,7 +200,7 @@ pub fn needs(request: &Request) -> &'static [Right] {
     match request {
         Request::New { .. } => &[Take],
         Request::Note { .. } => &[Note],
-        Request::When { then, .. } => needs(then),
+        Request::When { then, .. } | Request::For { then, .. } => needs(then),
         Request::Act { act, .. } => match act {
             Act::Answer { .. } | Act::Redirect { .. } | Act::Reject { .. } => &[Answer],
             Act::Dispatch { .. } => &[Dispatch],
@@ -325,6 +327,11 @@ pub fn may_use(account: &Account, right: Right) -> Result<(), Denied> {
     }
 }
 
+/// The centres for which an account of a node of `me` may act: its own, and those that it serves from afar.
+pub fn centres(account: &Account, me: Site) -> BTreeSet<Site> {
+    std::iter::once(me).chain(account.serves.iter().copied()).collect()
+}
+
 /// The roles that may ask for this: whom a person is sent to.
 pub fn who_may(request: &Request) -> Vec<Role> {
     let needs = needs(request);
@@ -335,7 +342,7 @@ pub fn who_may(request: &Request) -> Vec<Role> {
 pub fn is_audited(request: &Request) -> bool {
     match request {
         Request::New { .. } | Request::Act { .. } | Request::Note { .. } | Request::Reveal { .. } => true,
-        Request::When { then, .. } => is_audited(then),
+        Request::When { then, .. } | Request::For { then, .. } => is_audited(then),
         Request::Show { reveal, .. } | Request::Lookup { reveal, .. } => reveal.is_some(),
         Request::File(file) => match file {
             FileRequest::Attach { .. } | FileRequest::AttachEnd { .. } | FileRequest::Fetch { .. } => true,
@@ -380,7 +387,15 @@ mod tests {
     use super::*;
 
     fn account(role: Role) -> Account {
-        Account { id: 1, name: "li".into(), role, must_change: false, locked: false, seen_at: None }
+        Account {
+            id: 1,
+            name: "li".into(),
+            role,
+            must_change: false,
+            locked: false,
+            seen_at: None,
+            serves: Vec::new(),
+        }
     }
 
     /// Every request there is, written as it travels, with the first letters of the roles that may ask for it:

@@ -94,7 +94,7 @@ impl Scope {
     pub fn of(request: &Request) -> Option<Scope> {
         use crate::knowledge::request::KnowledgeRequest as Article;
         match request {
-            Request::When { then, .. } => Scope::of(then),
+            Request::When { then, .. } | Request::For { then, .. } => Scope::of(then),
             Request::Show { reveal: Some(_), .. }
             | Request::Reveal { .. }
             | Request::Lookup { .. }
@@ -181,6 +181,7 @@ impl ApiToken {
             must_change: false,
             locked: false,
             seen_at: self.seen_at,
+            serves: Vec::new(),
         }
     }
 

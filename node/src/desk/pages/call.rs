@@ -36,7 +36,8 @@ const SUGGESTED: usize = 5;
 const SIMILAR: usize = 5;
 
 /// The fields that a draft keeps, by their names in the form.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
+    "centre",
     "caller_phone",
     "caller_name",
     "caller_kind",
@@ -115,6 +116,8 @@ struct Call {
     draft_at: String,
     typed: Typed,
     kinds: Vec<Choice>,
+    /// The centres for which whoever types may take calls; empty when it is the own one only.
+    centres: Vec<Choice>,
     domains: Vec<Choice>,
     urgencies: Vec<Choice>,
     regions: Vec<Choice>,
@@ -172,6 +175,18 @@ impl App {
             own => code.starts_with(own),
         });
         near.map(|(value, name)| Choice { value, label: name.to_owned(), chosen: false }).collect()
+    }
+
+    /// The centres for which somebody may take calls, the own one first; none when there is no other.
+    fn centres(&self, who: &Signed, chosen: &str) -> Vec<Choice> {
+        let serves = &who.session.account.serves;
+        let all =
+            std::iter::once(self.me.site()).chain(serves.iter().copied()).filter(|_| !serves.is_empty());
+        let choice = |site: certs::Site| {
+            let value = site.to_string();
+            Choice { label: self.site_name(&value), chosen: value == chosen, value }
+        };
+        all.map(choice).collect()
     }
 
     /// All sites, for lists to choose from.
@@ -258,6 +273,7 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
             &[("信息咨询", w.kind_consult), ("投诉举报", w.kind_complaint), ("意见建议", w.kind_suggestion)],
             &kind,
         ),
+        centres: app.centres(who, fields.text("centre")),
         domains: domains.collect(),
         urgencies: choices(
             &[("一般", w.urgency_ordinary), ("紧急", w.urgency_urgent), ("特急", w.urgency_critical)],
@@ -342,6 +358,7 @@ pub(in super::super) async fn show(
             Err(no) => return *no,
         };
         fields.put("call", &call.id);
+        fields.put("centre", &call.queue); // a telephone system may name the centre that was called as the queue
         if let Some(number) = &call.number {
             fields.put("caller_phone", number);
             match earlier(&app, &who, number).await {
@@ -377,6 +394,9 @@ fn sample(fields: &Fields) -> Value {
         "subject": text("subject"), "place": text("place"), "happened_at": text("happened_at"),
         "plate": text("plate"), "unit": text("unit"),
     });
+    if !code("centre").is_empty() {
+        sample["centre"] = code("centre").into();
+    }
     if !code("against").is_empty() {
         sample["against"] = code("against").into();
     }

@@ -68,6 +68,9 @@ impl Taker<'_> {
         let ticket = &call.ticket;
         let person = person(ticket);
         let mut facts = facts(ticket);
+        if ticket.centre == Some(self.me.site()) {
+            facts.remove("centre"); // its own
+        }
         // What a confidential reporter said could tell who it was: it goes under the key, and no text of it stays.
         let (body, secret) = match ticket.confidential {
             true => ("", Some(words_of(ticket, &mut facts))),
@@ -208,6 +211,7 @@ fn facts(ticket: &NewTicket) -> BTreeMap<String, String> {
     put("domain", ticket.domain.as_ref().map(ToString::to_string).unwrap_or_default());
     put("topic", ticket.topic.as_ref().map(ToString::to_string).unwrap_or_default());
     put("region", ticket.region.as_ref().map(ToString::to_string).unwrap_or_default());
+    put("centre", ticket.centre.map(|site| site.to_string()).unwrap_or_default());
     put("place", ticket.place.clone());
     put("happened_at", ticket.happened_at.clone());
     put("subject", ticket.subject.clone());

@@ -297,6 +297,7 @@ fn fact(app: &App, w: &Words, name: &str, said: &str) -> String {
             .and_then(|code| app.reference.categories.get(&code))
             .map_or(said, |category| category.name())
             .to_owned(),
+        "centre" => app.site_name(said),
         "region" => match said.parse::<crate::reference::DivisionCode>() {
             Ok(code) => format!("{said} {}", app.reference.divisions.full_name(code)),
             Err(_) => said.to_owned(),
