@@ -15,6 +15,7 @@
 mod acts;
 mod api;
 mod assets;
+mod calls;
 mod certificate;
 mod forms;
 mod frame;
