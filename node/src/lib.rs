@@ -30,6 +30,7 @@ pub mod reference;
 pub mod request;
 pub mod roll;
 pub mod search;
+pub mod sip;
 pub mod sms;
 pub mod ticket;
 pub mod users;

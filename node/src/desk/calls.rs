@@ -1,4 +1,4 @@
-//! What happens to calls, whoever tells of it: a telephone system's event (`api::cti`) and whoever else hears of them.
+//! What happens to calls, whoever tells of it: a telephone system's event (`api::cti`) or the SIP agent (`sip`).
 //!
 //! ```text
 //! newCall ──> rings: every page of those who take calls is told       (an event of server-sent events without data)
@@ -10,11 +10,11 @@
 //! that holds it does not either.
 
 use super::live::Rang;
-use super::App;
+use super::{App, Desk};
 use crate::daemon::now_ms;
 use crate::import::mask_phones;
 use crate::request::Failure;
-use crate::users::{MAX_CALL, Taken, Told};
+use crate::users::{CallEvent, MAX_CALL, Taken, Told};
 
 /// The id under which a call is known: as the telephone system has it, or the hash of one that holds a telephone number.
 /// `None` when it is none: 1 to [`MAX_CALL`] printable ASCII characters are.
@@ -43,6 +43,17 @@ pub(crate) fn number(said: &str) -> Option<String> {
     (3..20).contains(&digits.len()).then_some(digits)
 }
 
+impl CallEvent {
+    /// As telephone systems say it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            CallEvent::New => "newCall",
+            CallEvent::Answer => "answer",
+            CallEvent::Hangup => "hangup",
+        }
+    }
+}
+
 impl App {
     /// Takes in what was told, and tells the pages.
     pub(super) async fn hear(&self, told: Told) -> Result<Taken, Failure> {
@@ -54,6 +65,17 @@ impl App {
             let _ = self.calls.send(Rang::Answered(account));
         }
         Ok(taken)
+    }
+}
+
+impl Desk {
+    /// Takes in what another part of the node heard of a call, and tells the pages; written down before, as everything is
+    /// that comes from outside. `from` is where it came from.
+    pub(crate) async fn hear(&self, channel: &str, from: &str, told: Told) -> Result<Taken, Failure> {
+        let (what, call, from) =
+            (format!("{channel} {}", told.event.name()), told.call.clone(), from.to_owned());
+        self.app.on_users(move |users| users.append(now_ms(), None, &from, &what, None, &call)).await?;
+        self.app.hear(told).await
     }
 }
 
