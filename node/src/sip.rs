@@ -37,7 +37,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use zeroize::Zeroizing;
 
-pub use options::{SipOptions, domain, extensions};
+pub use options::{RING_SECONDS, SipOptions, domain, extensions};
 
 use crate::daemon::now_ms;
 use crate::desk::Desk;
@@ -125,7 +125,8 @@ impl Sip {
         };
         let users = Arc::new(Users::open(dir)?);
         let tags = users.query_secret()?.derived("hotline 2026 sip tag");
-        let agent = Agent::new(address, options.extensions.clone(), tags, users.ringing(now_ms())?);
+        let rings = u64::from(options.ring_seconds) * 1_000;
+        let agent = Agent::new(address, options.extensions.clone(), rings, tags, users.ringing(now_ms())?);
         if let Some(path) = &options.password {
             passwords(path)?; // a file that is not there is told at the start
         }

@@ -329,6 +329,11 @@ fn the_form_opens_at_whoever_answered_the_telephone_and_a_caller_who_gives_up_is
     phone.ends_well("the telephone that only rang");
     until("the call is over", || hall.metric("hotline_sip_calls_total{event=\"hangup\"} 1"));
     li.get("/calls").is(200).says("未接来电").says("138****0001");
+
+    let (mut phone, mut caller) = (exchange.telephone("busy"), exchange.caller("hears-busy", "by-sip-3"));
+    caller.ends_well("the caller who hears that it is busy");
+    phone.ends_well("the telephone that is busy");
+    until("that call is over, too", || hall.metric("hotline_sip_calls_total{event=\"hangup\"} 2"));
     li.call("出租车拒载"); // what comes last of all tells that nothing came in between
     let heard = of_wang.until("event: queue");
     assert!(heard.contains(&"calls".to_owned()) && !heard.contains(&"answered".to_owned()), "{heard:?}");
@@ -508,6 +513,7 @@ fn what_does_not_fit_is_said_before_anything_runs() {
     check("listen = \"0.0.0.0:5062\"\n", "line 4: telephone numbers cross the network in clear");
     check("listen = \"127.0.0.1:5062\"\nproxies = \"pbx\"\n", "line 5: sip.proxies: `pbx` is not an address");
     check("listen = \"127.0.0.1:5062\"\nextensions = \"7\"\n", "is not USER=EXTENSION");
+    check("listen = \"127.0.0.1:5062\"\nring_seconds = 1\n", "not a number from 5 to 600");
     check(
         "listen = \"127.0.0.1:5062\"\nregistrar = \"127.0.0.1:5060\"\n",
         "sip.registrar needs sip.password",

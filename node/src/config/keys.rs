@@ -328,6 +328,19 @@ pub const KEYS: &[Key] = &[
         set: |c, text| sip::extensions(text).map(|named| c.sip.extensions = named),
     },
     Key {
+        name: "sip.ring_seconds",
+        flag: "",
+        variable: "HOTLINE_SIP_RING_SECONDS",
+        default: "60",
+        set: |c, text| {
+            let number = text.parse().ok().filter(|n| sip::RING_SECONDS.contains(n));
+            let (least, most) = (sip::RING_SECONDS.start(), sip::RING_SECONDS.end());
+            c.sip.ring_seconds =
+                number.ok_or_else(|| format!("`{text}` is not a number from {least} to {most}"))?;
+            Ok(())
+        },
+    },
+    Key {
         name: "sip.registrar",
         flag: "",
         variable: "HOTLINE_SIP_REGISTRAR",

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! INVITE ──> 100, 180 ──> ringing ──CANCEL──> 200 to it, 487 ──ACK──> done      487 again and again until the ACK, for 32 s
-//!                            └─ nobody said anything for five minutes: 480
+//!                            └─ nobody said anything for as long as telephones ring: 480
 //!
 //! of a call (one Call-ID, one or more branches, one for each extension that rings):
 //!   its first branch            newCall
@@ -45,9 +45,6 @@ const GIVEN_UP: u64 = 64 * T1;
 
 /// How long an ACK that comes again is expected (timer I).
 const T4: u64 = 5_000;
-
-/// After so long nobody will say any more what became of an INVITE.
-const PATIENCE: u64 = 5 * 60_000;
 
 /// How long what may still come is waited for before a call is told to be over.
 const LINGER: u64 = 2_000;
@@ -116,6 +113,8 @@ fn sole<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
 pub(super) struct Agent {
     contact: String,
     extensions: BTreeMap<String, String>,
+    /// For how many milliseconds it rings.
+    rings: u64,
     tags: hmac::Key,
     invites: BTreeMap<Key, Invite>,
     calls: BTreeMap<String, Call>,
@@ -126,17 +125,20 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// An agent at this address. `extensions` says whose a user part is that is no extension itself; `tags` is the same
-    /// in every life of the node; `before` are calls that rang when it began.
+    /// An agent at this address. `extensions` says whose a user part is that is no extension itself; after `rings`
+    /// milliseconds nobody will say any more what became of an INVITE; `tags` is the same in every life of the node;
+    /// `before` are calls that rang when it began.
     pub(super) fn new(
         listen: SocketAddr,
         extensions: BTreeMap<String, String>,
+        rings: u64,
         tags: hmac::Key,
         before: impl IntoIterator<Item = String>,
     ) -> Agent {
         Agent {
             contact: format!("<sip:{listen}>"),
             extensions,
+            rings,
             tags,
             invites: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -331,10 +333,10 @@ impl Agent {
     /// What time brings.
     pub(super) fn tick(&mut self, now: u64) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let mut tired = Vec::new();
+        let (mut tired, rings) = (Vec::new(), self.rings);
         self.invites.retain(|key, invite| match &mut invite.state {
             State::Ringing(since) => {
-                if now >= *since + PATIENCE {
+                if now >= *since + rings {
                     tired.push(key.clone());
                 }
                 true
@@ -391,6 +393,8 @@ fn over(now: u64) -> State {
 mod tests {
     use super::*;
 
+    const RINGS: u64 = 60_000;
+
     /// A telephone system that rings the agent, and what the desk is told.
     struct Pbx {
         agent: Agent,
@@ -406,7 +410,7 @@ mod tests {
             let tags = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
             let extensions = BTreeMap::from([("agent7".to_owned(), "8007".to_owned())]);
             let before = before.iter().map(|id| (*id).to_owned());
-            let agent = Agent::new("10.0.0.5:5062".parse().unwrap(), extensions, tags, before);
+            let agent = Agent::new("10.0.0.5:5062".parse().unwrap(), extensions, RINGS, tags, before);
             Pbx { agent, now: 0, said: vec![], told: vec![], tags: BTreeSet::new() }
         }
 
@@ -518,7 +522,7 @@ mod tests {
         }
         pbx.rings("8001", "c");
         pbx.said();
-        pbx.passes(PATIENCE);
+        pbx.passes(RINGS);
         assert_eq!(pbx.said(), "480 INVITE");
         pbx.passes(GIVEN_UP);
         assert_eq!(pbx.told(), "newCall c , hangup c ");

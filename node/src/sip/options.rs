@@ -9,6 +9,9 @@ use crate::hooks;
 /// Most user parts that are named for extensions.
 const MAX_EXTENSIONS: usize = 2_000;
 
+/// For how many seconds the node may ring.
+pub const RING_SECONDS: std::ops::RangeInclusive<u32> = 5..=600;
+
 /// How the SIP agent is served.
 #[derive(Clone, Debug)]
 pub struct SipOptions {
@@ -18,6 +21,8 @@ pub struct SipOptions {
     pub proxies: Vec<IpAddr>,
     /// Whose a user part of a request is, where it is no extension itself.
     pub extensions: BTreeMap<String, String>,
+    /// For how many seconds it rings: a little longer than the telephones do.
+    pub ring_seconds: u32,
     /// Where the extensions are registered; nowhere if `None`.
     pub registrar: Option<SocketAddr>,
     /// The domain they are registered in; the registrar's address if empty.
@@ -32,6 +37,7 @@ impl Default for SipOptions {
             listen: None,
             proxies: vec![Ipv4Addr::LOCALHOST.into()],
             extensions: BTreeMap::new(),
+            ring_seconds: 60,
             registrar: None,
             domain: String::new(),
             password: None,
