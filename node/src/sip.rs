@@ -127,6 +127,11 @@ impl Sip {
         let tags = users.query_secret()?.derived("hotline 2026 sip tag");
         let rings = u64::from(options.ring_seconds) * 1_000;
         let agent = Agent::new(address, options.extensions.clone(), rings, tags, users.ringing(now_ms())?);
+        if users.extensions()?.is_empty() {
+            tracing::warn!(
+                "calls by SIP open no form yet, for nobody has an extension: hotline user extension NAME NUMBER"
+            );
+        }
         if let Some(path) = &options.password {
             passwords(path)?; // a file that is not there is told at the start
         }

@@ -96,7 +96,8 @@ fn code(answer: &[u8]) -> Option<u16> {
 /// A request of the test's own. INVITE and CANCEL of one user and call have one branch.
 fn request(method: &str, user: &str, call: &str, me: &str, further: &str) -> String {
     let sequence = if method == "CANCEL" || method == "ACK" { "INVITE" } else { method };
-    let branch = format!("z9hG4bK-{sequence}-{user}-{call}");
+    let letters: String = call.chars().filter(char::is_ascii_alphanumeric).collect();
+    let branch = format!("z9hG4bK-{sequence}-{user}-{letters}");
     format!(
         "{method} sip:{user}@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {me};rport;branch={branch}\r\nMax-Forwards: 70\r\n\
          From: <sip:{NUMBER}@127.0.0.1>;tag=f\r\nTo: <sip:12328@127.0.0.1>\r\nCall-ID: {call}\r\nCSeq: 1 {method}\r\n\
@@ -437,15 +438,19 @@ fn of_telephones_that_ring_at_once_none_is_named_and_of_those_that_ring_in_turn_
     li.get("/calls").is(200).says("接听处理");
     li.post("/calls/take", &[("call", "at-once")]).leads_to("/new?call=at-once");
 
-    pbx.asks("INVITE", "8001", "in-turn", "");
+    // Callers draw ids, and some draw strange ones.
+    let (strange, address) = ("in-turn&<b>%41+1@10.0.0.2", "/new?call=in-turn%26%3Cb%3E%2541%2B1%4010.0.0.2");
+    pbx.asks("INVITE", "8001", strange, "");
     pbx.hears(180);
-    pbx.asks("CANCEL", "8001", "in-turn", "Reason: SIP;cause=408\r\n");
+    pbx.asks("CANCEL", "8001", strange, "Reason: SIP;cause=408\r\n");
     pbx.hears(487);
-    pbx.asks("INVITE", "8002", "in-turn", "");
+    pbx.asks("INVITE", "8002", strange, "");
     pbx.hears(180);
-    pbx.asks("CANCEL", "8002", "in-turn", ELSEWHERE);
+    pbx.asks("CANCEL", "8002", strange, ELSEWHERE);
     of_wang.until("event: answered");
-    wang.get("/new?call=in-turn").is(200).says(NUMBER);
+    let page = wang.get("/calls").is(200).says(&format!("href=\"{address}\""));
+    assert!(!page.body.contains("<b>"));
+    wang.get(address).is(200).says(NUMBER);
     assert!(hall.metric("hotline_sip_calls_total{event=\"hangup\"} 0"), "it was never over");
     hall.tells_nobody();
 }
