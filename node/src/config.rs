@@ -25,6 +25,7 @@ use crate::files::FileLimits;
 use crate::log::LogOptions;
 use crate::public::PublicOptions;
 use crate::request::{Failure, FailureKind};
+use crate::sip::SipOptions;
 use crate::sms::SmsOptions;
 use keys::{KEYS, Key, PEERS};
 
@@ -84,6 +85,8 @@ pub struct Config {
     pub public: PublicOptions,
     /// Where short messages come in and go out, if anywhere.
     pub sms: SmsOptions,
+    /// Where the telephone system rings the node, if anywhere.
+    pub sip: SipOptions,
     /// After how many days what callers said of themselves, and their recordings, are erased; never if `None`.
     pub retention: Option<u32>,
     /// What is logged, and how.
@@ -157,6 +160,9 @@ impl Config {
         if let Err(why) = config.sms.check() {
             problems.push(format!("{}: {why}", config.origin("sms.listen")));
         }
+        if let Err(why) = config.sip.check(config.desk.listen.is_some()) {
+            problems.push(format!("{}: {why}", config.origin("sip.listen")));
+        }
         if problems.is_empty() {
             return Ok(config);
         }
@@ -181,6 +187,7 @@ impl Config {
             desk: DeskOptions::default(),
             public: PublicOptions::default(),
             sms: SmsOptions::default(),
+            sip: SipOptions::default(),
             retention: None,
             log: LogOptions::default(),
             file: None,

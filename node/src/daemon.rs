@@ -37,6 +37,7 @@ use crate::files::FileLimits;
 use crate::hooks::{Counts, Hooks};
 use crate::public::{Door, PublicOptions};
 use crate::request::{Failure, FailureKind, Reply, Request};
+use crate::sip::{Sip, SipOptions};
 use crate::sms::{Sms, SmsOptions};
 use readers::Readers;
 
@@ -64,6 +65,8 @@ pub struct RunOptions {
     pub public: PublicOptions,
     /// Where short messages come in and go out, if anywhere.
     pub sms: SmsOptions,
+    /// Where the telephone system rings the node, if anywhere.
+    pub sip: SipOptions,
     /// After how many days callers' data of ended tickets is erased; never if `None`.
     pub retention: Option<u32>,
 }
@@ -105,6 +108,7 @@ pub struct Node {
     desk: Option<Arc<Desk>>,
     door: Option<Arc<Door>>,
     sms: Option<Arc<Sms>>,
+    sip: Option<Arc<Sip>>,
     hooks: Option<Arc<Hooks>>,
     /// What became of what hooks were told.
     told: Arc<Counts>,
@@ -191,6 +195,7 @@ impl Node {
             desk: None,
             door: None,
             sms: None,
+            sip: None,
             hooks: None,
             told: Arc::default(),
         };
@@ -207,6 +212,12 @@ impl Node {
         if options.sms.listen.is_some() {
             let sms = Sms::start(&options.sms, &options.dir, node.clone(), reference);
             node.sms = Some(Arc::new(sms.await?));
+        }
+        if options.sip.listen.is_some() {
+            let desk = node.desk.clone().ok_or_else(|| {
+                Failure::new(FailureKind::Configuration, "sip.listen needs desk.listen: forms open there")
+            })?;
+            node.sip = Some(Arc::new(Sip::start(&options.sip, &options.dir, desk).await?));
         }
         if let Some(address) = options.http {
             health::serve(address, node.clone()).await?; // behind what it counts
@@ -251,6 +262,9 @@ impl Node {
 
     /// Says goodbye to the peers, finishes what was begun and closes the database.
     pub async fn stop(self) {
+        if let Some(sip) = &self.sip {
+            sip.stop().await; // it tells the desk
+        }
         if let Some(desk) = &self.desk {
             desk.stop().await;
         }

@@ -86,6 +86,7 @@ impl Demo {
                 desk: DeskOptions { listen: desks.then(|| address(*node)), ..DeskOptions::default() },
                 public: PublicOptions::default(),
                 sms: crate::sms::SmsOptions::default(),
+                sip: crate::sip::SipOptions::default(),
                 retention: None,
             };
             nodes.insert(*node, Node::start(options).await?);

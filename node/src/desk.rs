@@ -15,6 +15,7 @@
 mod acts;
 mod api;
 mod assets;
+pub(crate) mod calls;
 mod certificate;
 mod forms;
 mod frame;
@@ -90,6 +91,7 @@ struct App {
 
 /// A desk that is served.
 pub struct Desk {
+    app: Arc<App>,
     stop: watch::Sender<bool>,
     served: Mutex<Option<JoinHandle<()>>>,
 }
@@ -136,10 +138,10 @@ impl Desk {
             tracing::warn!("nobody can sign in at the desk yet: hotline user add NAME --role administrator");
         }
         tokio::spawn(forget(app.clone(), stopping.clone()));
-        let router = pages::router(app);
+        let router = pages::router(app.clone());
         let served = tokio::spawn(listen::serve(listener, keeper, router, stopping));
         tracing::info!(%address, https = options.is_secure(), "the desk is served");
-        Ok(Desk { stop, served: Mutex::new(Some(served)) })
+        Ok(Desk { app, stop, served: Mutex::new(Some(served)) })
     }
 
     /// Takes nobody in any more, answers what was asked, and ends.

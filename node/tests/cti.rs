@@ -3,16 +3,10 @@
 
 mod harness;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::time::Duration;
-
-use harness::browser::{Browser, OWN, Page};
+use harness::browser::{Browser, Listening, NUMBER, OWN, Page};
 use harness::chromium::{Chromium, ESCAPE};
 use harness::{Town, fails, json};
 use serde_json::{Value, json as object};
-
-const NUMBER: &str = "13800000001";
 
 /// A telephone system with a token.
 struct Pbx {
@@ -58,40 +52,6 @@ impl Pbx {
     }
 }
 
-/// A page that listens.
-struct Listening(BufReader<TcpStream>);
-
-impl Listening {
-    fn at(browser: &Browser, desk: &str) -> Listening {
-        let mut stream = TcpStream::connect(desk).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream.write_all(format!("{}\r\n", browser.head("GET", "/events")).as_bytes()).unwrap();
-        let mut listening = Listening(BufReader::new(stream));
-        listening.until("retry: 3000");
-        listening
-    }
-
-    /// The events up to this one.
-    fn until(&mut self, wanted: &str) -> Vec<String> {
-        let mut events = Vec::new();
-        loop {
-            let mut line = String::new();
-            assert!(self.0.read_line(&mut line).unwrap() > 0, "it ended before it said `{wanted}`");
-            assert!(!line.contains(NUMBER), "an event carries no number");
-            if line.starts_with("event: ") || line.starts_with("retry") {
-                events.push(line.trim().trim_start_matches("event: ").to_owned());
-            }
-            if line.contains(wanted) {
-                return events;
-            }
-        }
-    }
-}
-
-fn extension(town: &Town, name: &str, number: &str) {
-    json(&["user", "extension", name, number, "--dir", &town.at("370100")]);
-}
-
 /// The id of the ticket that a form became.
 fn ticket(page: &Page) -> String {
     let to = page.clone().is(303).header("location").to_owned();
@@ -108,8 +68,8 @@ fn a_call_that_is_answered_opens_the_form_of_the_right_agent_and_becomes_a_ticke
     let mut li = town.staff("370100", &desk, "li", "agent");
     let mut wang = town.staff("370100", &desk, "wang", "agent");
     let zhao = town.staff("370100", &desk, "zhao", "auditor");
-    extension(&town, "li", "8001");
-    extension(&town, "wang", "8002");
+    town.extension("li", "8001");
+    town.extension("wang", "8002");
     fails(&["user", "extension", "wang", "8001", "--dir", &town.at("370100")], 1, "somebody else's");
     li.get("/new").is(200);
     li.post("/new", &[("text", "公交晚点"), ("caller_phone", NUMBER), FORM[0], FORM[1], FORM[2]]).is(303);
@@ -347,7 +307,7 @@ fn a_recording_finds_its_ticket_before_and_after_it_is_made() {
     let (node, desk) = town.desk("370100", &[]);
     let pbx = Pbx::new(&town, &desk, "pbx", "cti:write");
     let mut li = town.staff("370100", &desk, "li", "agent");
-    extension(&town, "li", "8001");
+    town.extension("li", "8001");
     let put = |pbx: &Pbx, call: &str, kind: &str, bytes: &[u8]| {
         pbx.asks("PUT", &format!("/calls/{call}/recording"), kind, bytes)
     };
@@ -396,7 +356,7 @@ fn the_form_opens_in_the_browser_of_whoever_answered_and_takes_no_word_from_who_
     let (_node, desk) = town.desk("370100", &[]);
     let pbx = Pbx::new(&town, &desk, "pbx", "cti:write");
     town.staff("370100", &desk, "li", "agent");
-    extension(&town, "li", "8001");
+    town.extension("li", "8001");
     let li = chromium.window(&desk);
     li.sign_in("li", OWN);
     pbx.rings("one");

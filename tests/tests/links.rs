@@ -56,6 +56,7 @@ async fn start(
         desk: node::desk::DeskOptions::default(),
         public: node::public::PublicOptions::default(),
         sms: node::sms::SmsOptions::default(),
+        sip: node::sip::SipOptions::default(),
         retention: None,
     };
     Node::start(options).await.unwrap()

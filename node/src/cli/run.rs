@@ -76,6 +76,9 @@ pub(super) struct RunArgs {
     /// Where a gateway brings short messages (TCP), or `off`; the rest of `sms` is in the file [default: off] [env: HOTLINE_SMS].
     #[arg(long, value_name = "ADDR")]
     sms: Option<String>,
+    /// Where the telephone system rings the node by SIP (UDP), or `off`; the rest of `sip` is in the file [default: off] [env: HOTLINE_SIP].
+    #[arg(long, value_name = "ADDR")]
+    sip: Option<String>,
     /// What is logged: a level, or several for parts of the program [env: HOTLINE_LOG].
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -105,6 +108,7 @@ impl RunArgs {
             ("public.certificate", &self.public_certificate),
             ("public.key", &self.public_key),
             ("sms.listen", &self.sms),
+            ("sip.listen", &self.sip),
             ("links.congestion", &self.congestion),
             ("files.rate", &self.files_rate),
             ("files.max_size", &self.files_max_size),
@@ -178,6 +182,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
         desk: config.desk,
         public: config.public,
         sms: config.sms,
+        sip: config.sip,
         retention: config.retention,
     };
     runtime()?.block_on(async {

@@ -9,6 +9,7 @@ use super::Config;
 use crate::desk;
 use crate::log;
 use crate::public;
+use crate::sip;
 use crate::sms;
 
 /// What a peer's key begins with.
@@ -296,6 +297,76 @@ pub const KEYS: &[Key] = &[
             let number = text.parse().ok().filter(|n| (0..=sms::MOST_MINUTES).contains(n));
             c.sms.join_minutes =
                 number.ok_or_else(|| format!("`{text}` is not a number from 0 to {}", sms::MOST_MINUTES))?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "sip.listen",
+        flag: "--sip",
+        variable: "HOTLINE_SIP",
+        default: "off",
+        set: |c, text| {
+            c.sip.listen = match text {
+                "off" => None,
+                text => Some(address(text)?),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "sip.proxies",
+        flag: "",
+        variable: "HOTLINE_SIP_PROXIES",
+        default: "127.0.0.1",
+        set: |c, text| public::proxies(text).map(|proxies| c.sip.proxies = proxies),
+    },
+    Key {
+        name: "sip.extensions",
+        flag: "",
+        variable: "HOTLINE_SIP_EXTENSIONS",
+        default: "",
+        set: |c, text| sip::extensions(text).map(|named| c.sip.extensions = named),
+    },
+    Key {
+        name: "sip.ring_seconds",
+        flag: "",
+        variable: "HOTLINE_SIP_RING_SECONDS",
+        default: "60",
+        set: |c, text| {
+            let number = text.parse().ok().filter(|n| sip::RING_SECONDS.contains(n));
+            let (least, most) = (sip::RING_SECONDS.start(), sip::RING_SECONDS.end());
+            c.sip.ring_seconds =
+                number.ok_or_else(|| format!("`{text}` is not a number from {least} to {most}"))?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "sip.registrar",
+        flag: "",
+        variable: "HOTLINE_SIP_REGISTRAR",
+        default: "off",
+        set: |c, text| {
+            c.sip.registrar = match text {
+                "off" => None,
+                text => Some(address(text)?),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "sip.domain",
+        flag: "",
+        variable: "HOTLINE_SIP_DOMAIN",
+        default: "",
+        set: |c, text| sip::domain(text).map(|domain| c.sip.domain = domain),
+    },
+    Key {
+        name: "sip.password",
+        flag: "",
+        variable: "HOTLINE_SIP_PASSWORD",
+        default: "",
+        set: |c, text| {
+            c.sip.password = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from);
             Ok(())
         },
     },

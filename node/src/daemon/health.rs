@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::{Node, now_ms, watchdog};
 use crate::hooks::{self, Count};
 use crate::request::{Failure, FailureKind, Request};
+use crate::sip::Seen;
 use crate::users::SmsCounts;
 
 /// How long a page waits for the engine.
@@ -91,8 +92,9 @@ async fn metrics(State(node): State<Node>) -> (StatusCode, [(HeaderName, &'stati
                 }
                 None => Ok(String::new()),
             };
+            let calls = node.sip.as_ref().map_or_else(String::new, |sip| of_sip(&sip.seen()));
             let messages = messages.unwrap_or_else(|failure| format!("# {failure}\n"));
-            (StatusCode::OK, text(&status) + &of_hooks(&told, newest) + &messages)
+            (StatusCode::OK, text(&status) + &of_hooks(&told, newest) + &messages + &calls)
         }
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("# {failure}\n")),
     };
@@ -155,6 +157,21 @@ fn of_sms(counts: &SmsCounts, passed_over: u64, now: u64) -> String {
         one(age(counts.failing_since)),
     );
     family("hotline_sms_passed_over_total", "Short messages of services and names.", one(passed_over as f64));
+    out
+}
+
+/// What the SIP agent heard since the start, and how its extensions stand at the registrar.
+fn of_sip(seen: &Seen) -> String {
+    let mut out = String::new();
+    let mut family = |name: &str, label: &str, help: &str, counts: &mut dyn Iterator<Item = (&str, u64)>| {
+        let rows = counts.map(|(is, n)| (format!("{{{label}=\"{is}\"}}"), n as f64)).collect();
+        write_family(&mut out, name, help, rows);
+    };
+    let (events, dropped) = (&mut seen.events.iter().copied(), &mut seen.dropped.iter().copied());
+    family("hotline_sip_calls_total", "event", "Events of calls by SIP that the desk was told.", events);
+    family("hotline_sip_dropped_total", "why", "Datagrams and events of SIP that led to nothing.", dropped);
+    let registered = &mut seen.registered.iter().map(|(stand, n)| (*stand, *n));
+    family("hotline_sip_extensions", "stand", "Extensions at the registrar, by how they stand.", registered);
     out
 }
 
@@ -254,6 +271,22 @@ mod tests {
             "hotline_sms_waiting_seconds 60",
             "hotline_sms_failing_seconds 0",
             "hotline_sms_passed_over_total 4",
+        ] {
+            assert!(shown.lines().any(|l| l == line), "{line}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn metrics_tell_what_came_by_sip() {
+        let shown = of_sip(&Seen {
+            events: vec![("newCall", 3)],
+            dropped: vec![("stranger", 1)],
+            registered: BTreeMap::from([("refused", 2)]),
+        });
+        for line in [
+            "hotline_sip_calls_total{event=\"newCall\"} 3",
+            "hotline_sip_dropped_total{why=\"stranger\"} 1",
+            "hotline_sip_extensions{stand=\"refused\"} 2",
         ] {
             assert!(shown.lines().any(|l| l == line), "{line}\n{shown}");
         }

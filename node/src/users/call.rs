@@ -32,6 +32,10 @@ const KEPT_MS: u64 = 30 * NUMBER_MS;
 /// A call of which nothing was heard for so long is over: its hangup was lost.
 const LOST_MS: u64 = 4 * 60 * 60_000;
 
+/// No telephone rings for longer, and most that do at once.
+const RINGS_MS: u64 = 10 * 60_000;
+const RINGING: i64 = 2_000;
+
 /// Most calls that are known; past it the oldest are forgotten.
 const MAX_CALLS: i64 = 100_000;
 
@@ -303,6 +307,15 @@ impl Users {
         Ok(of_id(&self.db(), id)?.map(|(call, _)| call))
     }
 
+    /// Calls that began a while ago at most and that nobody has answered or given up.
+    pub fn ringing(&self, now: u64) -> Result<Vec<String>, Failure> {
+        let db = self.db();
+        let sql = "SELECT id FROM call WHERE at > ?1 AND heard & 6 = 0 ORDER BY at DESC LIMIT ?2";
+        let mut query = db.prepare_cached(sql)?;
+        let rows = query.query_map([now.saturating_sub(RINGS_MS) as i64, RINGING], |r| r.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Makes a call this account's, if it is nobody's yet; whose it is after that.
     pub fn take_call(&self, id: &str, account: &Account) -> Result<Call, Failure> {
         self.change(|db| {
@@ -401,9 +414,12 @@ mod tests {
         users.hear(&told("c", CallEvent::New), 10).unwrap();
         assert_eq!(users.calls(&wang, 11).unwrap().open.len(), 1);
         assert!(users.calls(&wang, 11 + LOST_MS).unwrap().open.is_empty(), "its hangup was lost");
+        assert_eq!(users.ringing(11).unwrap(), ["c"]);
+        assert!(users.ringing(11 + RINGS_MS).unwrap().is_empty());
         assert_eq!(users.take_call("c", &wang).unwrap().account, Some(wang.id));
         assert_eq!(users.take_call("c", &li).unwrap().account, Some(wang.id), "it stays whose it was");
         assert!(!users.hear(&told("c", CallEvent::Answer), 12).unwrap().given);
+        assert!(users.ringing(12).unwrap().is_empty(), "it was answered");
         assert_eq!(users.calls(&wang, 12).unwrap().mine.len(), 1);
         assert!(users.calls(&li, 12).unwrap().mine.is_empty());
         users.hear(&told("m", CallEvent::New), 10).unwrap();

@@ -1,7 +1,7 @@
 //! A browser as far as the desk needs one: HTTP/1.1 over a real socket, with or without TLS, cookies, forms, redirects.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -212,6 +212,40 @@ impl Browser {
     }
 }
 
+/// A page that listens.
+pub struct Listening(BufReader<TcpStream>);
+
+impl Listening {
+    /// Signed in at that browser.
+    pub fn at(browser: &Browser, desk: &str) -> Listening {
+        let mut stream = TcpStream::connect(desk).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(format!("{}\r\n", browser.head("GET", "/events")).as_bytes()).unwrap();
+        let mut listening = Listening(BufReader::new(stream));
+        listening.until("retry: 3000");
+        listening
+    }
+
+    /// The events up to this one.
+    pub fn until(&mut self, wanted: &str) -> Vec<String> {
+        let mut events = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "it ended before it said `{wanted}`");
+            assert!(!line.contains(NUMBER), "an event carries no number");
+            if line.starts_with("event: ") || line.starts_with("retry") {
+                events.push(line.trim().trim_start_matches("event: ").to_owned());
+            }
+            if line.contains(wanted) {
+                return events;
+            }
+        }
+    }
+}
+
+/// The number that callers of the tests have.
+pub const NUMBER: &str = "13800000001";
+
 /// What staff of the tests choose as their password.
 pub const OWN: &str = "correct horse battery";
 
@@ -222,6 +256,11 @@ impl Town {
         let running = self.start(node, &[&["--desk", &address], args].concat());
         until("the desk is served", || TcpStream::connect(&address).is_ok());
         (running, address)
+    }
+
+    /// Gives an account of 370100 an extension.
+    pub fn extension(&self, name: &str, number: &str) {
+        json(&["user", "extension", name, number, "--dir", &self.at("370100")]);
     }
 
     /// An account; its first password.

@@ -164,6 +164,7 @@ pub async fn start(dir: &Path, listen: SocketAddr, peer: Option<(&str, SocketAdd
         desk: node::desk::DeskOptions::default(),
         public: node::public::PublicOptions::default(),
         sms: node::sms::SmsOptions::default(),
+        sip: node::sip::SipOptions::default(),
         retention: None,
     };
     Node::start(options).await.expect("the node runs")

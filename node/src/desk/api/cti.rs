@@ -1,13 +1,5 @@
-//! Events of calls, as Zammad's generic CTI has them, so that any telephone system can tell.
-//!
-//! ```text
-//! newCall ──> rings: every page of those who take calls is told       (an event of server-sent events without data)
-//! answer  ──> the extension's holder: that account's pages alone are told to open the form
-//! hangup  ──> over
-//! ```
-//!
-//! A caller's number goes into `desk.db` and the form, and nowhere else: no answer, log or address has it, and a call id
-//! that holds it does not either.
+//! Events of calls, as Zammad's generic CTI has them, so that any telephone system can tell. What becomes of them is
+//! `desk::calls`' business.
 
 use std::sync::Arc;
 
@@ -16,12 +8,10 @@ use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use super::super::App;
+use super::super::calls;
 use super::super::guard::Signed;
-use super::super::live::Rang;
 use super::problem::Problem;
 use super::{Asked, Done};
-use crate::daemon::now_ms;
-use crate::import::mask_phones;
 use crate::users::rights::{self, Right};
 use crate::users::{ApiToken, CallEvent, MAX_CALL, Scope, Told};
 
@@ -60,25 +50,10 @@ pub(super) fn fits_an_address(token: &ApiToken) -> Result<(), Problem> {
     }
 }
 
-/// The id under which a call is known: as the telephone system has it, or the hash of one that holds a telephone number.
+/// The id under which a call is known.
 pub(super) fn call_id(said: &str) -> Result<String, Problem> {
-    let said = said.trim();
-    if said.is_empty() || said.len() > MAX_CALL || !said.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Problem::invalid(format!("a callid has 1 to {MAX_CALL} printable ASCII characters")));
-    }
-    match *mask_phones(said) == *said {
-        true => Ok(said.to_owned()),
-        false => {
-            let hash = blake3::derive_key("hotline 2026 call id", said.as_bytes());
-            Ok(format!("h{}", crate::hex::hex(&hash[..12])))
-        }
-    }
-}
-
-/// The digits of a number; nothing of one that is withheld.
-fn number(said: &str) -> Option<String> {
-    let digits: String = said.chars().filter(char::is_ascii_digit).take(20).collect();
-    (3..20).contains(&digits.len()).then_some(digits)
+    calls::call_id(said)
+        .ok_or_else(|| Problem::invalid(format!("a callid has 1 to {MAX_CALL} printable ASCII characters")))
 }
 
 /// The fields of an event, each with all that was said of it.
@@ -143,8 +118,8 @@ impl Fields {
         };
         let said = self.text(&["callid", "callId", "call_id"]);
         let call = call_id(said)?;
-        let number = number(self.text(&["from"]));
-        if number.as_ref().is_some_and(|number| number.len() > 4 && call.contains(number.as_str())) {
+        let number = calls::number(self.text(&["from"]));
+        if calls::holds(&call, number.as_deref()) {
             return Err(Problem::invalid("`callid` holds the caller's number: it would stand in logs")
                 .hint("let the telephone system send an id that says nothing of the caller"));
         }
@@ -162,42 +137,8 @@ pub(super) async fn event(app: &Arc<App>, who: &Signed, asked: &Asked, body: Bod
         return Ok(Done::ok(json!({ "call": told.call, "kept": false })));
     }
     app.note(who, &format!("cti {name}"), None, &told.call).await?;
-    let (call, taken) = (told.call.clone(), app.on_users(move |users| users.hear(&told, now_ms())).await?);
-    if taken.fresh {
-        let _ = app.calls.send(Rang::Changed); // nobody may be listening
-    }
-    if let (true, Some(account)) = (taken.given, taken.call.account) {
-        let _ = app.calls.send(Rang::Answered(account));
-    }
+    let (call, taken) = (told.call.clone(), app.hear(told).await?);
     Ok(Done::ok(json!({
         "call": call, "kept": true, "known": taken.known, "fresh": taken.fresh, "stage": taken.call.stage,
     })))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_that_holds_a_number_is_hashed_and_others_stay() {
-        for fine in ["1764400000.123", "1764400000123", "f4ebd2be-7b9a-4d58-94b1-0c9d8e7f6a5b", "a@10.0.0.1"]
-        {
-            assert_eq!(call_id(fine).unwrap(), fine);
-        }
-        for holds in ["13800000001-1", "0531-88888888", "x-+8613800000001"] {
-            let id = call_id(holds).unwrap();
-            assert!(id.starts_with('h') && id.len() == 25 && id == call_id(holds).unwrap(), "{holds}");
-        }
-        for wrong in ["", " ", "a b", "通话", &"x".repeat(MAX_CALL + 1)] {
-            assert!(call_id(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn numbers_are_digits_and_withheld_ones_are_none() {
-        assert_eq!(number("+86 138-0000-0001").as_deref(), Some("8613800000001"));
-        for none in ["anonymous", "", "12", &"1".repeat(30)] {
-            assert_eq!(number(none), None, "{none}");
-        }
-    }
 }

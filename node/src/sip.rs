@@ -1,0 +1,393 @@
+//! Calls by SIP: the telephone system rings the node beside the agent's telephone, and so the form opens.
+//!
+//! ```text
+//! caller ─INVITE─> telephone system ─┬─> the agent's telephone: it rings, and answers
+//!                                    └─> the node: it rings, never answers, and hears by the CANCEL what became of it
+//! datagram ──> message ──> agent ──> answers, and events ──> tell ──> desk::calls, as for `newCall`, `answer`, `hangup`
+//!                     └──> register: our contact at the registrar, for each extension of an account
+//! ```
+//!
+//! The stack is ours and small, because a silent branch needs little of one: no dialogue, no media, no name of a host is
+//! looked up, nothing but UDP. What it answers and tells is decided without socket, clock or entropy (`agent`, `register`);
+//! this file performs it.
+//!
+//! *Never*: a call is answered with 200; somebody who is not of `sip.proxies` gets an answer; a caller's number, or a
+//! datagram, stands in a log.
+
+mod agent;
+mod answer;
+mod caller;
+mod digest;
+mod message;
+mod options;
+mod register;
+mod tell;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::net::UdpSocket;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use zeroize::Zeroizing;
+
+pub use options::{RING_SECONDS, SipOptions, domain, extensions};
+
+use crate::daemon::now_ms;
+use crate::desk::Desk;
+use crate::request::{Failure, FailureKind};
+use crate::users::{CallEvent, Told, Users};
+use agent::{Agent, Effect};
+use message::{Message, Start};
+use register::Registrar;
+
+/// How often time is looked at while something waits.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// How often extensions of accounts are looked at, for the registrar.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// How often it is told that what comes is no SIP.
+const COMPLAINT: Duration = Duration::from_secs(30);
+
+/// How long a stop waits until the registrar has let everybody go.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// How long a stop waits for each part.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// Most strangers that are named in the log.
+const STRANGERS: usize = 64;
+
+/// The largest file of passwords.
+const MAX_PASSWORDS: u64 = 256 << 10;
+
+/// What every part reaches.
+struct App {
+    desk: Arc<Desk>,
+    users: Arc<Users>,
+    options: SipOptions,
+    counts: Counts,
+}
+
+/// What happened since the start.
+#[derive(Default)]
+struct Counts {
+    events: [AtomicU64; 3],
+    strangers: AtomicU64,
+    malformed: AtomicU64,
+    lost: AtomicU64,
+    registered: Lock<BTreeMap<&'static str, u64>>,
+}
+
+const EVENTS: [CallEvent; 3] = [CallEvent::New, CallEvent::Answer, CallEvent::Hangup];
+
+impl Counts {
+    fn told(&self, event: CallEvent) {
+        if let Some(at) = EVENTS.iter().position(|one| *one == event) {
+            self.events[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What metrics show of the SIP agent.
+pub struct Seen {
+    /// Events that the desk was told, by name.
+    pub events: Vec<(&'static str, u64)>,
+    /// Datagrams and events that led to nothing, by reason.
+    pub dropped: Vec<(&'static str, u64)>,
+    /// Extensions at the registrar, by how they stand.
+    pub registered: BTreeMap<&'static str, u64>,
+}
+
+/// The SIP agent of a node that runs.
+pub struct Sip {
+    app: Arc<App>,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Sip {
+    /// Begins to listen, and to register. Must be called within a tokio runtime.
+    pub async fn start(options: &SipOptions, dir: &Path, desk: Arc<Desk>) -> Result<Sip, Failure> {
+        let Some(address) = options.listen else {
+            return Err(Failure::new(FailureKind::Configuration, "calls by SIP have no address: sip.listen"));
+        };
+        let users = Arc::new(Users::open(dir)?);
+        let tags = users.query_secret()?.derived("hotline 2026 sip tag");
+        let rings = u64::from(options.ring_seconds) * 1_000;
+        let agent = Agent::new(address, options.extensions.clone(), rings, tags, users.ringing(now_ms())?);
+        if users.extensions()?.is_empty() {
+            tracing::warn!(
+                "calls by SIP open no form yet, for nobody has an extension: hotline user extension NAME NUMBER"
+            );
+        }
+        if let Some(path) = &options.password {
+            passwords(path)?; // a file that is not there is told at the start
+        }
+        let registrar = match options.registrar {
+            None => None,
+            Some(registrar) => {
+                let mut seed = [0; 32];
+                getrandom::fill(&mut seed).map_err(|e| {
+                    Failure::new(FailureKind::Failed, "the machine gives no entropy").because(e)
+                })?;
+                Some(Registrar::new(address, registrar, &options.domain, seed))
+            }
+        };
+        let socket = UdpSocket::bind(address).await.map_err(|e| {
+            Failure::new(FailureKind::Configuration, format!("cannot listen on {address} (UDP)"))
+                .because(e)
+                .hint("sip.listen is an address of its own: not that of links, and no other program's")
+        })?;
+        let (stop, stopping) = watch::channel(false);
+        let app = Arc::new(App { desk, users, options: options.clone(), counts: Counts::default() });
+        let (tell, told) = mpsc::channel(tell::WAITING);
+        let strangers = BTreeSet::new();
+        let began = Instant::now();
+        let shell =
+            Shell { app: app.clone(), socket, agent, registrar, tell, strangers, began, complained: None };
+        let tasks = vec![tokio::spawn(shell.run(stopping)), tokio::spawn(tell::run(app.clone(), told))];
+        tracing::info!(%address, registers = options.registrar.is_some(), "calls by SIP open forms");
+        Ok(Sip { app, stop, tasks: Mutex::new(tasks) })
+    }
+
+    /// Leaves the registrar, tells the desk what is left, and ends. What rings goes on ringing at the next start.
+    pub async fn stop(&self) {
+        let _ = self.stop.send(true);
+        for mut task in self.tasks.lock().await.drain(..) {
+            // A disk that takes nothing holds no stop up.
+            if tokio::time::timeout(ENDING, &mut task).await.is_err() {
+                task.abort();
+                tracing::error!("the last calls could not be written down before the stop");
+            }
+        }
+    }
+
+    /// What happened since the start.
+    pub fn seen(&self) -> Seen {
+        let counts = &self.app.counts;
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        Seen {
+            events: EVENTS.iter().zip(&counts.events).map(|(event, n)| (event.name(), count(n))).collect(),
+            dropped: vec![
+                ("stranger", count(&counts.strangers)),
+                ("malformed", count(&counts.malformed)),
+                ("lost", count(&counts.lost)),
+            ],
+            registered: counts.registered.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+/// What the socket's end wakes up for.
+enum Woke {
+    /// Somebody may have another extension.
+    Look,
+    /// Time has passed.
+    Beat,
+    /// A datagram, or what came instead.
+    Got(std::io::Result<(usize, SocketAddr)>),
+}
+
+/// The socket's end of it: performs what agent and registrar decide.
+struct Shell {
+    app: Arc<App>,
+    socket: UdpSocket,
+    agent: Agent,
+    registrar: Option<Registrar>,
+    tell: mpsc::Sender<(IpAddr, Told)>,
+    strangers: BTreeSet<IpAddr>,
+    began: Instant,
+    complained: Option<Instant>,
+}
+
+impl Shell {
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    async fn run(mut self, mut stopping: watch::Receiver<bool>) {
+        let mut buffer = vec![0; 64 << 10];
+        let mut beat = tokio::time::interval(BEAT);
+        let mut look = tokio::time::interval(LOOK);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let waits = self.agent.waits() || self.registrar.is_some();
+            let woke = tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => break,
+                _ = look.tick(), if self.registrar.is_some() => Woke::Look,
+                _ = beat.tick(), if waits => Woke::Beat,
+                got = self.socket.recv_from(&mut buffer) => Woke::Got(got),
+            };
+            let effects = match woke {
+                Woke::Look => self.look().await,
+                Woke::Beat => self.tick(),
+                Woke::Got(got) => self.got(got, &buffer).await,
+            };
+            self.perform(effects).await;
+        }
+        let effects = self.agent.finish();
+        self.perform(effects).await;
+        self.leave(&mut buffer).await;
+    }
+
+    /// Tells the registrar that nobody is here any more.
+    async fn leave(&mut self, buffer: &mut [u8]) {
+        let end = tokio::time::Instant::now() + LEAVING;
+        let now = self.now();
+        if let Some(registrar) = &mut self.registrar {
+            registrar.leave(now);
+        }
+        let mut beat = tokio::time::interval(BEAT);
+        while self.registrar.as_ref().is_some_and(|registrar| !registrar.is_empty()) {
+            let effects = tokio::select! {
+                () = tokio::time::sleep_until(end) => return,
+                _ = beat.tick() => self.tick(),
+                got = self.socket.recv_from(buffer) => match got {
+                    // Nobody new is rung any more.
+                    Ok((n, from)) if Message::read(&buffer[..n]).is_some_and(|m| matches!(m.start, Start::Response(_))) => {
+                        self.heard(&buffer[..n], from)
+                    }
+                    _ => Vec::new(),
+                },
+            };
+            self.perform(effects).await;
+        }
+    }
+
+    fn tick(&mut self) -> Vec<Effect> {
+        let now = self.now();
+        let mut effects = self.agent.tick(now);
+        if let Some(registrar) = &mut self.registrar {
+            effects.extend(registrar.tick(now));
+            let stands = registrar.stands();
+            *self.app.counts.registered.lock().unwrap_or_else(PoisonError::into_inner) = stands;
+        }
+        effects
+    }
+
+    /// Whose extensions there are: those are registered.
+    async fn look(&mut self) -> Vec<Effect> {
+        let now = self.now();
+        let Some(registrar) = &mut self.registrar else { return Vec::new() };
+        match self.app.users.away(|users| users.extensions()).await {
+            Ok(all) => {
+                let users = all.iter().map(|(_, of)| self.app.options.user_of(of).to_owned()).collect();
+                registrar.set(&users, now);
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "extensions cannot be read now; registrations stay as they are")
+            }
+        }
+        Vec::new()
+    }
+
+    async fn got(&mut self, got: std::io::Result<(usize, SocketAddr)>, buffer: &[u8]) -> Vec<Effect> {
+        match got {
+            Ok((n, from)) => self.heard(&buffer[..n], from),
+            Err(e) => {
+                tracing::warn!(error = %e, "the socket for SIP failed; it is listened to again");
+                tokio::time::sleep(BEAT).await;
+                Vec::new()
+            }
+        }
+    }
+
+    fn heard(&mut self, bytes: &[u8], from: SocketAddr) -> Vec<Effect> {
+        let now = self.now();
+        if !self.app.options.proxies.contains(&from.ip().to_canonical()) {
+            self.stranger(from.ip());
+            return Vec::new();
+        }
+        let Some(message) = Message::read(bytes) else {
+            // A telephone system keeps lines open with a few empty bytes.
+            if bytes.iter().any(|b| !matches!(b, b'\r' | b'\n' | 0)) {
+                self.malformed(from.ip());
+            }
+            return Vec::new();
+        };
+        match (&message.start, &mut self.registrar) {
+            (Start::Request { .. }, _) => self.agent.take(&message, from, now),
+            (Start::Response(_), Some(registrar)) => {
+                let path = self.app.options.password.clone();
+                registrar.take(&message, from, now, &|user| secret(path.as_deref(), user))
+            }
+            (Start::Response(_), None) => Vec::new(),
+        }
+    }
+
+    fn stranger(&mut self, ip: IpAddr) {
+        self.app.counts.strangers.fetch_add(1, Ordering::Relaxed);
+        if self.strangers.len() < STRANGERS && self.strangers.insert(ip) {
+            tracing::warn!(peer = %ip, "SIP is heard from the addresses of sip.proxies alone; this one gets no answer");
+        }
+    }
+
+    fn malformed(&mut self, ip: IpAddr) {
+        let so_far = self.app.counts.malformed.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+            self.complained = Some(Instant::now());
+            tracing::warn!(peer = %ip, so_far, "a datagram was no message of SIP, or a too large one");
+        }
+    }
+
+    async fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send(to, bytes) => {
+                    if let Err(e) = self.socket.send_to(&bytes, to).await {
+                        tracing::debug!(%to, error = %e, "an answer by SIP was not sent");
+                    }
+                }
+                Effect::Tell(from, told) => {
+                    if self.tell.try_send((from, told)).is_err() {
+                        self.app.counts.lost();
+                        tracing::error!("more calls come in than can be written down; one was not told");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The lines of the file of passwords: `EXTENSION:PASSWORD`, or `*:PASSWORD` for all others.
+fn passwords(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let shown = path.display();
+    let wrong = |what: String| {
+        Failure::new(FailureKind::Configuration, what)
+            .hint("sip.password is a file with lines EXTENSION:PASSWORD, or one *:PASSWORD, which the node's user can read")
+    };
+    let mut text = Zeroizing::new(String::new());
+    let file = std::fs::File::open(path).map_err(|e| {
+        wrong(format!("the passwords for the registrar cannot be read from {shown}")).because(e)
+    })?;
+    file.take(MAX_PASSWORDS + 1)
+        .read_to_string(&mut text)
+        .map_err(|e| wrong(format!("{shown} holds no passwords")).because(e))?;
+    let fine = text.len() as u64 <= MAX_PASSWORDS && text.lines().any(|line| line.contains(':'));
+    if fine { Ok(text) } else { Err(wrong(format!("{shown} holds no passwords"))) }
+}
+
+/// The password of a user. The file is read every time: whoever changes it need not start the node anew.
+fn secret(path: Option<&Path>, user: &str) -> Result<Zeroizing<String>, String> {
+    let path = path.ok_or("sip.password is not set")?;
+    let text = passwords(path).map_err(|failure| failure.to_string())?;
+    let of = |name: &str| {
+        let found = text.lines().filter_map(|line| line.split_once(':')).find(|(who, _)| who.trim() == name);
+        found.map(|(_, password)| Zeroizing::new(password.to_owned()))
+    };
+    of(user)
+        .or_else(|| of("*"))
+        .ok_or_else(|| format!("{} has no line for {user}, and none for *", path.display()))
+}
