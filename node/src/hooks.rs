@@ -104,7 +104,7 @@ pub fn check(url: &str, ca: Option<&str>) -> Result<(), Failure> {
 pub async fn test(me: NodeName, hook: &Hook) -> Result<(), Failure> {
     let receiver = Receiver::new(&hook.url, hook.ca.as_deref())?;
     let event = Event::test(me, &hook.name, now_ms());
-    post::post(&receiver, &event, &hook.secret).await.map_err(|refused| {
+    post::post(&receiver, &event, hook).await.map_err(|refused| {
         Failure::new(FailureKind::Failed, format!("{} was not told: {}", hook.name, refused.why)).hint(
             "is its receiver up, and does it check the signature with the secret of this hook? docs/api.md",
         )

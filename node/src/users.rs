@@ -145,6 +145,7 @@ impl Users {
         }
         if version < 8 {
             tx.execute_batch(account::SERVES)?;
+            tx.execute_batch(hook::BEFORE)?;
         }
         if version != SCHEMA {
             tx.pragma_update(None, "user_version", SCHEMA)?;

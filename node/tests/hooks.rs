@@ -83,7 +83,7 @@ impl Told {
 struct Receiver {
     port: u16,
     inbox: Inbox<Told>,
-    secret: Vec<u8>,
+    secrets: Vec<Vec<u8>>,
 }
 
 impl Receiver {
@@ -107,7 +107,7 @@ impl Receiver {
                 }
             }
         });
-        Receiver { port, inbox, secret: Vec::new() }
+        Receiver { port, inbox, secrets: Vec::new() }
     }
 
     /// One that a node tells; further arguments are those of `hotline hook add`.
@@ -121,9 +121,7 @@ impl Receiver {
     fn add(&mut self, town: &Town, url: &str, args: &[&str]) {
         let add = ["hook", "add", url, "--name", "hall", "--dir", &town.at(CITY)];
         let added = json(&[&add, args].concat());
-        let secret = added["secret"].as_str().unwrap().strip_prefix("whsec_").unwrap();
-        self.secret = STANDARD.decode(secret).unwrap();
-        assert_eq!(self.secret.len(), 32);
+        self.secrets = vec![secret_of(&added)];
     }
 
     /// The next that it is told, with a good signature.
@@ -132,13 +130,11 @@ impl Receiver {
         let (id, at) = (told.header("webhook-id"), told.header("webhook-timestamp"));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         assert!(now.abs_diff(at.parse().unwrap()) < 60, "{at}");
-        let signed = hmac(&self.secret, format!("{id}.{at}.{}", told.body).as_bytes());
-        assert_eq!(
-            told.header("webhook-signature"),
-            format!("v1,{}", STANDARD.encode(signed)),
-            "{}",
-            told.body
-        );
+        let signed = |secret: &[u8]| {
+            format!("v1,{}", STANDARD.encode(hmac(secret, format!("{id}.{at}.{}", told.body).as_bytes())))
+        };
+        let signatures: Vec<String> = self.secrets.iter().map(|secret| signed(secret)).collect();
+        assert_eq!(told.header("webhook-signature"), signatures.join(" "), "{}", told.body);
         assert!(told.head.starts_with("POST "), "{}", told.head);
         told
     }
@@ -153,6 +149,13 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     };
     let inner = Sha256::digest([&pad(0x36), message].concat());
     Sha256::digest([&pad(0x5c), inner.as_slice()].concat()).to_vec()
+}
+
+fn secret_of(shown: &Value) -> Vec<u8> {
+    let secret = shown["secret"].as_str().unwrap().strip_prefix("whsec_").unwrap();
+    let secret = STANDARD.decode(secret).unwrap();
+    assert_eq!(secret.len(), 32);
+    secret
 }
 
 fn call(town: &Town, words: &str) -> String {
@@ -263,7 +266,7 @@ fn a_receiver_that_wants_no_more_is_told_nothing_until_it_is_resumed_and_nobody_
     hall.next().answer(200);
     until("both were taken", || waits("hotline_hook_deliveries_total{hook=\"hall\"} 2"));
 
-    let secret = format!("whsec_{}", STANDARD.encode(&hall.secret));
+    let secret = format!("whsec_{}", STANDARD.encode(&hall.secrets[0]));
     says(&["hook", "remove", "hall", "--dir", &town.at(CITY)]);
     until("it is not told any more", || !get(&metrics, "/metrics").1.contains("hotline_hook"));
     assert_eq!(json(&["hook", "list", "--dir", &town.at(CITY)]), Value::Array(vec![]));
@@ -277,6 +280,25 @@ fn a_receiver_that_wants_no_more_is_told_nothing_until_it_is_resumed_and_nobody_
         assert!(!shown.contains(&secret) && !shown.contains("KEY"), "{place}: {shown}");
     }
     drop(node);
+}
+
+#[test]
+fn a_secret_is_changed_without_a_gap_and_the_old_one_ends() {
+    let town = Town::new(&[CITY]);
+    let _node = town.start(CITY, &[]);
+    let mut hall = Receiver::hooked(&town, &[]);
+    call(&town, "出租车拒载");
+    hall.next().answer(200);
+    let renewed = json(&["hook", "secret", "hall", "--dir", &town.at(CITY)]);
+    assert!(renewed["old_until"].is_string());
+    hall.secrets.insert(0, secret_of(&renewed));
+    call(&town, "公交晚点");
+    hall.next().answer(200); // signed with both, the new one first
+    let renewed = json(&["hook", "secret", "hall", "--days", "0", "--dir", &town.at(CITY)]);
+    hall.secrets = vec![secret_of(&renewed)];
+    call(&town, "公交改线");
+    hall.next().answer(200);
+    assert!(says(&["audit", "--dir", &town.at(CITY)]).contains("hook secret"));
 }
 
 #[test]

@@ -22,6 +22,8 @@ use crate::users::{self, NewHook};
 /// The largest file of an authority.
 const MAX_CA: u64 = 256 << 10;
 
+const DAY_MS: u64 = 24 * 60 * 60_000;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Hook {
     /// Tells a program of every change from now on, by signed requests; prints the secret, once.
@@ -44,6 +46,13 @@ pub(super) enum Hook {
     Remove { name: String },
     /// Sends one event of no consequence, and says what came of it.
     Test { name: String },
+    /// Draws another secret and prints it, once. For a while requests are signed with both, so that the receiver can change over.
+    Secret {
+        name: String,
+        /// For so many days the old one counts too; 0 if somebody has seen it.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(0..=90))]
+        days: u16,
+    },
     /// Goes on from where it stopped, or tries at once instead of waiting.
     Resume { name: String },
 }
@@ -95,6 +104,19 @@ impl Hook {
                 note("hook test", name)?;
                 runtime()?.block_on(hooks::test(me, &hook))?;
                 cli.print(&json!({ "name": name, "told": true }));
+            }
+            Hook::Secret { name, days } => {
+                note("hook secret", &format!("{name} {days} days"))?;
+                let hook = users.renew_hook(name, now + u64::from(*days) * DAY_MS)?;
+                let mut value = shown(&hook, None);
+                value["secret"] = shown_secret(&hook.secret).as_str().into();
+                value["old_until"] = hook.before.as_ref().map(|(_, until)| shown_time(*until)).into();
+                cli.print(&value);
+                if !cli.json {
+                    show::aside(
+                        "this secret is shown once; until then requests bear a signature of the old one too",
+                    );
+                }
             }
             Hook::Resume { name } => {
                 note("hook resume", name)?;

@@ -112,7 +112,7 @@ impl ScorecardArgs {
             Some(record) => tell_record(record),
             None => show::aside(&format!("{month}, not frozen: as it is now; it moves with its tickets")),
         }
-        show::table(&table.units.iter().map(|unit| row(&table, unit, &names)).collect::<Vec<_>>());
+        show::table(&table.units.iter().map(|unit| row(&table, unit, names)).collect::<Vec<_>>());
         show::aside(&format!(
             "weights since {}; a unit that may lack tickets has no rank",
             table.weights_from

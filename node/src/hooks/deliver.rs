@@ -159,7 +159,7 @@ impl Delivery {
             None => Receiver::new(&self.hook.url, self.hook.ca.as_deref())
                 .map_err(|failure| Refused::because(failure.message))?,
         };
-        let told = post(&receiver, event, &self.hook.secret).await;
+        let told = post(&receiver, event, &self.hook).await;
         self.receiver = Some(receiver);
         told
     }

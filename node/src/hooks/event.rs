@@ -3,7 +3,7 @@
 //! ```text
 //! webhook-id:        msg_ and 32 digits, the same at every attempt and over restarts
 //! webhook-timestamp: seconds since 1970, of the attempt
-//! webhook-signature: v1,base64(HMAC-SHA256(secret, "ID.TIMESTAMP.BODY"))
+//! webhook-signature: v1,base64(HMAC-SHA256(secret, "ID.TIMESTAMP.BODY"))     and another one while two secrets count
 //! body:              {"type", "timestamp", "data"}
 //! ```
 //!
@@ -73,8 +73,12 @@ impl Event {
         Event { id: format!("msg_{}", hex(&hash[..16])), body: body.to_string() }
     }
 
-    /// The signature of an attempt at this second.
-    pub(super) fn signature(&self, secret: &Secret, at: u64) -> String {
+    /// The signatures of an attempt at this second, one for each secret with a blank between them.
+    pub(super) fn signatures(&self, secrets: &[&Secret], at: u64) -> String {
+        secrets.iter().map(|secret| self.signature(secret, at)).collect::<Vec<_>>().join(" ")
+    }
+
+    fn signature(&self, secret: &Secret, at: u64) -> String {
         let mut signing = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.bytes()));
         signing.update(format!("{}.{at}.", self.id).as_bytes());
         signing.update(self.body.as_bytes());

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use super::event::Event;
 use super::receiver::Receiver;
 use crate::daemon::now_ms;
-use crate::users::Secret;
+use crate::users::Hook;
 
 /// How long an attempt may take, from the name's look-up to the end of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,14 +36,14 @@ impl Refused {
 }
 
 /// Tells a receiver once.
-pub(super) async fn post(receiver: &Receiver, event: &Event, secret: &Secret) -> Result<(), Refused> {
-    let told = tokio::time::timeout(PATIENCE, attempt(receiver, event, secret)).await;
+pub(super) async fn post(receiver: &Receiver, event: &Event, hook: &Hook) -> Result<(), Refused> {
+    let told = tokio::time::timeout(PATIENCE, attempt(receiver, event, hook)).await;
     told.unwrap_or_else(|_| Err(Refused::because(format!("no answer within {} seconds", PATIENCE.as_secs()))))
 }
 
-async fn attempt(receiver: &Receiver, event: &Event, secret: &Secret) -> Result<(), Refused> {
+async fn attempt(receiver: &Receiver, event: &Event, hook: &Hook) -> Result<(), Refused> {
     let line = receiver.reach().await.map_err(Refused::because)?;
-    let asked = line.ask(request(receiver, event, secret)?).await;
+    let asked = line.ask(request(receiver, event, hook)?).await;
     let (head, _) = asked.map_err(|e| Refused::because(format!("the connection broke: {e}")))?;
     match head.status {
         status if status.is_success() => Ok(()),
@@ -55,8 +55,9 @@ async fn attempt(receiver: &Receiver, event: &Event, secret: &Secret) -> Result<
     }
 }
 
-fn request(receiver: &Receiver, event: &Event, secret: &Secret) -> Result<Request<Body>, Refused> {
-    let at = now_ms() / 1_000;
+fn request(receiver: &Receiver, event: &Event, hook: &Hook) -> Result<Request<Body>, Refused> {
+    let now = now_ms();
+    let at = now / 1_000;
     Request::post(&receiver.path)
         .header(header::HOST, &receiver.authority)
         .header(header::CONNECTION, "close")
@@ -64,7 +65,7 @@ fn request(receiver: &Receiver, event: &Event, secret: &Secret) -> Result<Reques
         .header(header::USER_AGENT, concat!("hotline/", env!("CARGO_PKG_VERSION")))
         .header("webhook-id", &event.id)
         .header("webhook-timestamp", at)
-        .header("webhook-signature", event.signature(secret, at))
+        .header("webhook-signature", event.signatures(&hook.secrets(now), at))
         .body(Body::from(event.body.clone()))
         .map_err(|e| Refused::because(format!("no request: {e}")))
 }

@@ -184,7 +184,7 @@ mod tests {
         heard.insert(site("370600"), None);
         let month = Period::month("2026-11").unwrap();
         let table = Table::of(site("370000"), month, &weights, &reference.definitions, cells, &heard);
-        let rows: Vec<(String, u64, u64, bool, Option<f64>, Option<u32>)> = table
+        let rows: Vec<_> = table
             .units
             .iter()
             .map(|u| (u.site.to_string(), u.taken, u.test, u.complete, u.score, u.rank))

@@ -24,6 +24,10 @@ CREATE TABLE hook(
   delivered_at INTEGER, failing_since INTEGER, failure TEXT, off TEXT);
 ";
 
+/// The secret of before, while it still counts.
+pub(super) const BEFORE: &str =
+    "ALTER TABLE hook ADD COLUMN before BLOB; ALTER TABLE hook ADD COLUMN before_until INTEGER;";
+
 /// Most hooks of one node: each has a task of its own.
 const MAX_HOOKS: i64 = 32;
 
@@ -99,6 +103,8 @@ pub struct Hook {
     pub ca: Option<String>,
     /// What deliveries are signed with.
     pub secret: Secret,
+    /// The secret of before, and until when deliveries are signed with it too, in milliseconds since 1970.
+    pub before: Option<(Secret, u64)>,
     /// How often it was begun anew.
     pub round: i64,
     /// The last change that it was told of.
@@ -111,6 +117,14 @@ pub struct Hook {
     pub failure: Option<String>,
     /// Whether it is told nothing any more, and why.
     pub off: Option<Off>,
+}
+
+impl Hook {
+    /// What deliveries are signed with at this time, the newest first.
+    pub fn secrets(&self, now: u64) -> Vec<&Secret> {
+        let before = self.before.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
+        std::iter::once(&self.secret).chain(before).collect()
+    }
 }
 
 impl fmt::Debug for Hook {
@@ -136,8 +150,7 @@ pub enum Stands {
     Elsewhere,
 }
 
-const COLUMNS: &str =
-    "id, name, url, stages, ca, secret, round, cursor, delivered_at, failing_since, failure, off";
+const COLUMNS: &str = "id, name, url, stages, ca, secret, round, cursor, delivered_at, failing_since, failure, off, before, before_until";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Hook> {
     let time = |i| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(i)?.map(|at| at as u64));
@@ -150,6 +163,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Hook> {
         stages: stages.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
         ca: row.get(4)?,
         secret: Secret(Zeroizing::new(row.get(5)?)),
+        before: row
+            .get::<_, Option<[u8; 32]>>(12)?
+            .map(|secret| Secret(Zeroizing::new(secret)))
+            .zip(time(13)?),
         round: row.get(6)?,
         cursor: row.get(7)?,
         delivered_at: time(8)?,
@@ -225,6 +242,20 @@ impl Users {
             let hook = named(db, name)?;
             db.execute("DELETE FROM hook WHERE id = ?1", [hook.id])?;
             Ok(hook)
+        })
+    }
+
+    /// Draws another secret for a hook. Until `until` its deliveries are signed with the one of before as well, so that its
+    /// receiver can change over without missing any.
+    pub fn renew_hook(&self, name: &str, until: u64) -> Result<Hook, Failure> {
+        let secret = Zeroizing::new(drawn::<32>()?);
+        self.change(|db| {
+            let hook = named(db, name)?;
+            db.execute(
+                "UPDATE hook SET before = secret, before_until = ?3, secret = ?2, round = round + 1 WHERE id = ?1",
+                params![hook.id, *secret, until as i64],
+            )?;
+            named(db, name)
         })
     }
 
