@@ -66,6 +66,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Users {
     db: Mutex<Connection>,
     dir: PathBuf,
+    /// The newest line of the audit log that was noted beside it by this process.
+    noted: Mutex<i64>,
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -151,7 +153,7 @@ impl Users {
             tx.pragma_update(None, "user_version", SCHEMA)?;
         }
         tx.commit()?;
-        Ok(Users { db: Mutex::new(db), dir: dir.to_owned() })
+        Ok(Users { db: Mutex::new(db), dir: dir.to_owned(), noted: Mutex::default() })
     }
 
     /// Works on the database away from the threads that serve: the disk may take its time.

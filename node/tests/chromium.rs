@@ -1,5 +1,4 @@
 //! The desk in a real browser: the commonest flows by keyboard, two agents at once, two desks with a cut link between them.
-//! With `HOTLINE_PICTURES=docs` the pictures of the manuals are made on the way.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod harness;
@@ -36,7 +35,6 @@ fn the_commonest_calls_need_no_mouse() {
     li.until("the caller's earlier tickets", || {
         li.script("return document.querySelector('#earlier').innerText").to_string().contains("拒载")
     });
-    li.picture("call.png");
     // While an input method composes, and in a field, a key is a letter.
     let composed = "document.activeElement.blur(); document.body.dispatchEvent(new KeyboardEvent('keydown', \
                     { key: 't', isComposing: true, bubbles: true })); return location.pathname";
@@ -163,7 +161,6 @@ fn a_ticket_goes_from_desk_to_desk_over_a_link_that_was_cut_meanwhile() {
         json(&["ticket", "list", "--dir", &town.at("370000")]).to_string().contains(number)
     });
     zhao.says(number);
-    zhao.picture("queue.png");
     zhao.press("j");
     zhao.press(ENTER);
     zhao.arrives("/ticket/");
@@ -175,5 +172,4 @@ fn a_ticket_goes_from_desk_to_desk_over_a_link_that_was_cut_meanwhile() {
     li.until("the first desk hears of it", || li.script(holder).to_string().contains("370000"));
     town.proved("370100");
     li.until("the copies", || !li.script(copies).to_string().contains("尚缺变更"));
-    li.picture("handed-over.png");
 }

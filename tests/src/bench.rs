@@ -11,14 +11,24 @@
 //! process    a part of a benchmark in a process of its own; CPU time and peak memory
 //! bound      the same bytes through bare QUIC, SQLite and zstd
 //! hub        a database of a million tickets, written row by row
+//! pages      every kind of page of the desk
+//! browser    HTTP as a browser speaks it, with a session and an event stream
+//! sheet      what a load measured, and what went wrong
+//! hall       agents at the desk, each with a page that listens
+//! street     citizens before the public page
 //! ```
 
 pub mod bound;
+pub mod browser;
 pub mod carried;
+pub mod hall;
 pub mod hub;
 pub mod nodes;
+pub mod pages;
 pub mod process;
 pub mod report;
+pub mod sheet;
+pub mod street;
 pub mod tickets;
 
 /// What the command line asks for: `cargo bench -p world -- [--quick] [WORD]...`.

@@ -33,7 +33,7 @@ words! {
     calls_none: "目前没有来电。", "No call at the moment.";
     calls_mine: "我的来电（未建工单）", "My calls without a ticket";
     calls_missed: "未接来电（24 小时内）", "Missed within a day";
-    call_open: "打开来电表单（按 h；正在输入时先按 Esc）", "Open the call's form (h; while typing, Esc first)";
+    call_open: "打开来电表单（按 v；正在输入时先按 Esc）", "Open the call's form (v; while typing, Esc first)";
     call_take: "接听处理", "Take it";
     call_ringing: "振铃", "Ringing";
     call_answered: "通话中", "Answered";

@@ -11,6 +11,7 @@
 //! A line is written before what it speaks of is done; what came of it follows in another when it failed.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -85,8 +86,14 @@ fn last(db: &Connection) -> Result<(i64, [u8; 32]), Failure> {
     Ok(found.unwrap_or_default())
 }
 
-/// Notes the newest line beside the database. It may be older than the log, and is when two processes write at once.
-fn note(dir: &Path, row: i64, hash: &[u8; 32]) {
+/// Notes the newest line beside the database: of what this process writes the newest, one after the other, so that no half of
+/// one is ever noted. It may be older than the log, and is when two processes write at once.
+fn note(noted: &Mutex<i64>, dir: &Path, row: i64, hash: &[u8; 32]) {
+    let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+    if row <= *noted {
+        return; // whoever wrote a later line was faster
+    }
+    *noted = row;
     let beside = dir.join(format!("{HEAD}.{}~", std::process::id()));
     let head = Head { row, hash: hex(hash) };
     let written = std::fs::write(&beside, serde_json::to_vec(&head).unwrap_or_default())
@@ -123,7 +130,7 @@ impl Users {
                 .execute(params![bytes, hash])?;
             Ok((db.last_insert_rowid(), hash))
         })?;
-        note(&self.dir, row, &hash);
+        note(&self.noted, &self.dir, row, &hash);
         Ok(())
     }
 
@@ -208,6 +215,30 @@ mod tests {
         let page = users.audit(None, 2).unwrap().lines;
         assert_eq!(page.iter().map(|(_, l)| l.what.as_str()).collect::<Vec<_>>(), ["sign-out", "act offer"]);
         assert_eq!(users.audit(Some(page[1].0), 9).unwrap().lines[0].1.what, "sign-in");
+    }
+
+    #[test]
+    fn of_many_who_write_at_once_the_last_is_noted() {
+        let (dir, users) = written();
+        std::thread::scope(|scope| {
+            for hand in 0..8 {
+                let users = &users;
+                scope.spawn(move || {
+                    for at in 0..40 {
+                        users.append(at, Some("li"), "127.0.0.1", &format!("act {hand}"), None, "").unwrap();
+                        // Whoever looks meanwhile finds a whole one.
+                        let head = std::fs::read(users.dir.join(HEAD)).unwrap();
+                        let head: Head = serde_json::from_slice(&head).unwrap();
+                        assert!(head.row <= 3 + 8 * 40);
+                    }
+                });
+            }
+        });
+        let noted: Head = serde_json::from_slice(&std::fs::read(dir.path().join(HEAD)).unwrap()).unwrap();
+        let verified = users.verify_audit(None).unwrap();
+        assert_eq!((noted.row, noted.hash, verified.wrong), (3 + 8 * 40, verified.head, None));
+        let beside = std::fs::read_dir(dir.path()).unwrap().flatten();
+        assert!(beside.into_iter().all(|file| !file.file_name().to_string_lossy().ends_with('~')));
     }
 
     #[test]

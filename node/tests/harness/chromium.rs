@@ -11,13 +11,22 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 /// Set where the browser has to be there: a test that is skipped is a failure then.
-const MUST: &str = "HOTLINE_CI";
+pub const MUST: &str = "HOTLINE_CI";
 
-/// Names a directory in which pictures of the main pages are kept.
+/// Names a directory, from the root of the tree, in which pictures of the main pages are kept.
 const PICTURES: &str = "HOTLINE_PICTURES";
+
+/// The largest picture that is kept: manuals are read over slow lines.
+const MAX_PICTURE: usize = 200_000;
 
 /// A small screen, as many halls have them.
 const SCREEN: (u32, u32) = (1366, 768);
+
+/// Higher than any page of the tests.
+const TALL: u32 = 6_000;
+
+/// A small telephone. At 320 pixels across nothing may have to be scrolled sideways (WCAG 1.4.10).
+const TELEPHONE: (u32, u32) = (320, 640);
 
 /// Keys that are no letter, as WebDriver writes them.
 pub const TAB: &str = "\u{e004}";
@@ -239,12 +248,46 @@ impl Window<'_> {
         self.arrives("/queue");
     }
 
-    /// Keeps a picture of what is on the screen, where pictures are wanted.
+    /// Takes a picture of what is on the screen, no larger than a manual may have, and keeps it where pictures are wanted.
     pub fn picture(&self, name: &str) {
-        let Some(dir) = std::env::var_os(PICTURES) else { return };
         let png = self.get("/screenshot");
         let png = BASE64_STANDARD.decode(png.as_str().unwrap()).unwrap();
-        std::fs::write(Path::new(&dir).join(name), png).unwrap();
+        assert!(png.len() <= MAX_PICTURE, "{name} has {} bytes", png.len());
+        if let Some(dir) = std::env::var_os(PICTURES) {
+            // The tests of a package run in its own folder, and whoever names a directory stands at the root.
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(dir);
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join(name), png).unwrap();
+        }
+    }
+
+    /// Clicks what this selector finds.
+    pub fn click(&self, selector: &str) {
+        let found = self.post("/element", &json!({ "using": "css selector", "value": selector }));
+        let element = found[ELEMENT].as_str().unwrap();
+        self.post(&format!("/element/{element}/click"), &json!({}));
+    }
+
+    /// What a script gives to its last argument, some time later.
+    pub fn script_later(&self, script: &str, argument: &Value) -> Value {
+        self.post("/execute/async", &json!({ "script": script, "args": [argument] }))
+    }
+
+    /// A screen from now on on which whole pages are seen: nothing that stays in sight lies over what would be scrolled.
+    pub fn tall(&self) {
+        self.post("/window/rect", &json!({ "width": SCREEN.0, "height": TALL }));
+    }
+
+    /// A telephone's screen from now on.
+    pub fn telephone(&self) {
+        self.screen(TELEPHONE, true);
+    }
+
+    /// A screen of this size from now on.
+    pub fn screen(&self, (width, height): (u32, u32), mobile: bool) {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile });
+        let order = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": screen });
+        self.post("/goog/cdp/execute", &order);
     }
 
     /// What the page asked of anybody but the desk.

@@ -3,8 +3,10 @@
 //! Nothing here sleeps for a time that was guessed: [`until`] polls a condition and gives up after a minute.
 #![allow(dead_code, unreachable_pub, reason = "every test binary takes the part it needs")]
 
+pub mod axe;
 pub mod browser;
 pub mod chromium;
+pub mod scene;
 
 use std::io::Write;
 use std::net::UdpSocket;

@@ -17,6 +17,9 @@
 use std::path::Path;
 
 use certs::{Identity, NodeName, Site};
+use jiff::civil::Date;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{ToSpan, Zoned};
 use node::china;
 use node::deadline::Timing;
 use node::engine::Engine;
@@ -45,6 +48,23 @@ const LEAVES: usize = 1024;
 
 /// Items of one transaction of the generator.
 const TRANSACTION: usize = 64 * LEAVES;
+
+/// Days of a past, and how many of them are young enough for a ticket to be open.
+const DAYS: usize = 365;
+const OPEN_DAYS: usize = 30;
+
+/// How many of a hundred tickets are not answered on the call.
+const HANDED_ON: u64 = 7;
+
+/// When the tickets came, and what became of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// All just now, and all dispatched.
+    None,
+    /// Over a year, a day's number on each day; answered on the call but for seven of a hundred of the last thirty days,
+    /// which are dispatched. When they came only the rows and the numbers say, not the documents.
+    Year,
+}
 
 /// One of the template's changes.
 struct Change {
@@ -80,8 +100,8 @@ fn places(bytes: &[u8], what: &[u8]) -> Vec<usize> {
 }
 
 impl Template {
-    /// Makes the one ticket in `dir`, a directory of its own.
-    fn make(dir: &Path) -> Template {
+    /// Makes the one ticket in `dir`, a directory of its own, and does this with it.
+    fn make(dir: &Path, act: impl Fn(&mut Dice) -> Act) -> Template {
         let mut dice = Dice::new(77);
         let (subject, text) = (dice.text(40), dice.text(TEXT));
         let mut sample = ticket(&mut dice, false);
@@ -90,7 +110,7 @@ impl Template {
         let mut engine = open(dir);
         let made = asked(&mut engine, &Request::New { tickets: vec![sample], user: None });
         let id = made[0]["id"].as_str().expect("an id").to_owned();
-        let act = Act::Dispatch { department: dice.text(4), text: None };
+        let act = act(&mut dice);
         asked(&mut engine, &Request::Act { id: id.clone(), act, user: None });
         let taken = asked(&mut engine, &Request::Show { id: id.clone(), reveal: None, user: None });
         drop(engine);
@@ -114,8 +134,8 @@ impl Template {
             let deps = changes.iter().map(|c| places(&bytes, c.hash.as_bytes())).collect();
             changes.push(Change { bytes, entry, id, hash: item.hash, words, ids, deps });
         }
-        let counted = "SELECT day, facts, business, domain, topic, channel FROM ticket";
-        let counted = store.connection().query_row(counted, [], |r| {
+        let counted = "SELECT day, facts, business, domain, topic, channel FROM ticket WHERE doc = ?1";
+        let counted = store.connection().query_row(counted, [doc.as_bytes()], |r| {
             Ok(Counted {
                 day: r.get(0)?,
                 facts: r.get(1)?,
@@ -159,8 +179,7 @@ fn put(bytes: &mut [u8], places: &[usize], words: &[u8]) {
 /// Fills the city's data directory with so many tickets, and the province's with the same. Both were just founded;
 /// `spare` is a third one, which the template is made in. Returns how many items each holds.
 pub fn fill(city: &Path, province: &Path, spare: &Path, identity: &Identity, count: usize) -> u64 {
-    let template = Template::make(spare);
-    let items = write(city, identity, &template, count);
+    let items = write(city, identity, &[dispatched(spare)], count, Past::None);
     let (from, to) = (city.join("node.db"), province.join("node.db"));
     std::fs::copy(from, &to).expect("a copy");
     let mut store = Sqlite::open(&to).expect("a database");
@@ -172,7 +191,17 @@ pub fn fill(city: &Path, province: &Path, spare: &Path, identity: &Identity, cou
     items
 }
 
-fn write(dir: &Path, identity: &Identity, template: &Template, count: usize) -> u64 {
+/// Fills the city's data directory alone, with a past of a year; `spare` is another one, just founded.
+pub fn fill_with_a_year(city: &Path, spare: &Path, identity: &Identity, count: usize) -> u64 {
+    let answered = Template::make(spare, |dice| Act::Answer { text: dice.text(12) });
+    write(city, identity, &[dispatched(spare), answered], count, Past::Year)
+}
+
+fn dispatched(spare: &Path) -> Template {
+    Template::make(spare, |dice| Act::Dispatch { department: dice.text(4), text: None })
+}
+
+fn write(dir: &Path, identity: &Identity, templates: &[Template], count: usize, past: Past) -> u64 {
     let mut store = Sqlite::open(&dir.join("node.db")).expect("a database");
     let fast = "PRAGMA synchronous=OFF; PRAGMA cache_size=-800000; PRAGMA wal_autocheckpoint=10000;";
     store.connection().execute_batch(fast).expect("pragmas");
@@ -183,14 +212,22 @@ fn write(dir: &Path, identity: &Identity, template: &Template, count: usize) -> 
     let mut dice = Dice::new(5);
     let (mut chain, mut group, mut hashes) = (None, Vec::with_capacity(LEAVES), Vec::new());
     store.begin().expect("a transaction");
+    let today = Zoned::now().with_time_zone(TimeZone::fixed(Offset::constant(8))).date();
     for at in 0..count {
-        let number = number(at);
+        // How many days ago; the newest come last.
+        let ago = if past == Past::Year { (count - 1 - at) * DAYS / count } else { 0 };
+        let open = past == Past::None || ago < OPEN_DAYS && dice.below(100) < HANDED_ON;
+        let template = &templates[usize::from(!open)];
+        let number = match past {
+            Past::None => number(at),
+            Past::Year => number_of(before(today, ago), at),
+        };
         let (subject, text) = (dice.text(40), dice.text(TEXT));
         let changes = template.cast(&number, &subject, &text);
         let doc = DocId::from(changes[0].0);
         hashes.extend(changes.iter().map(|(hash, _)| *hash));
         store.put_document(&doc, &template.document).expect("a row");
-        project(store.connection(), template, &doc, &number, &subject, &text);
+        project(store.connection(), template, &doc, &number, &subject, &text, ago);
         group.extend(changes.into_iter().map(|(hash, bytes)| (doc, hash, bytes)));
         if group.len() >= LEAVES || at + 1 == count {
             chain = Some(seal_group(&mut store, identity, chain, &mut group));
@@ -245,6 +282,24 @@ fn number(at: usize) -> String {
     TicketNumber::new(site, day, Block::new(3, 4), serial).expect("a number").to_string()
 }
 
+/// A ticket's number of a day of the past.
+fn number_of(day: Date, at: usize) -> String {
+    let site: Site = CITY.parse().expect("a site");
+    let day = Day::new(day.year() as u32, day.month() as u32, day.day() as u32).expect("a day");
+    let serial = (at % 500_000) as u32 + 1;
+    TicketNumber::new(site, day, Block::new(3, 4), serial).expect("a number").to_string()
+}
+
+fn before(day: Date, ago: usize) -> Date {
+    day.checked_sub((ago as i64).days()).expect("a day")
+}
+
+/// The same time so many days before, of a text that begins with a day.
+fn earlier(at: &str, ago: usize) -> String {
+    let (day, rest) = at.split_at(10);
+    format!("{}{rest}", before(day.parse().expect("a day"), ago))
+}
+
 fn seal_group(
     store: &mut Sqlite,
     identity: &Identity,
@@ -288,15 +343,24 @@ fn seal_group(
 }
 
 /// The rows that the engine derives; the state's fingerprint is left empty.
-fn project(db: &Connection, template: &Template, doc: &DocId, number: &str, subject: &str, text: &str) {
+fn project(
+    db: &Connection,
+    template: &Template,
+    doc: &DocId,
+    number: &str,
+    subject: &str,
+    text: &str,
+    ago: usize,
+) {
     let Template { taken, counted, .. } = template;
     let [business, domain, topic, channel] = &counted.said;
     let said = |field: &str| taken[field].as_str().expect("a text");
-    let at = taken["trail"][0]["at"].as_str().expect("a time");
+    let at = earlier(taken["trail"][0]["at"].as_str().expect("a time"), ago);
     let mut facts = taken["facts"].as_object().expect("facts").clone();
     facts.insert("subject".to_owned(), json!(subject));
-    let timing = Timing::of(&taken["clock"], &facts, false);
+    let timing = Timing::of(&taken["clock"], &facts, node::projection::is_done(said("stage")));
     let due = timing.deadline(Reference::built_in()).and_then(|d| d.due).map(china::shown);
+    let due = due.map(|due| earlier(&due, ago));
     let shown: Vec<&str> = facts.values().filter_map(Value::as_str).collect();
     let searched = format!("{number}\n{}\n{text}", shown.join("\n"));
     db.prepare_cached(
@@ -315,7 +379,7 @@ fn project(db: &Connection, template: &Template, doc: &DocId, number: &str, subj
             at,
             serde_json::to_string(&timing).expect("plain values are always written to memory"),
             due,
-            counted.day,
+            earlier(&counted.day, ago),
             counted.facts,
             business,
             domain,

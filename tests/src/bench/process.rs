@@ -67,7 +67,13 @@ pub fn told() -> Option<String> {
 
 /// User and system time of this process so far, in steps of ten milliseconds.
 pub fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    cpu_of("self")
+}
+
+/// That of another process, by its id.
+pub fn cpu_of(process: &str) -> Duration {
+    let stat =
+        std::fs::read_to_string(format!("/proc/{process}/stat")).expect("a process that runs, on Linux");
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks: u64 = fields[11..13].iter().filter_map(|t| t.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
@@ -75,7 +81,13 @@ pub fn cpu() -> Duration {
 
 /// The most memory that this process ever held, in bytes.
 pub fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    peak_of("self")
+}
+
+/// That of another process, by its id.
+pub fn peak_of(process: &str) -> u64 {
+    let status =
+        std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process that runs, on Linux");
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or_default();
     line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or_default() * 1024
 }

@@ -32,6 +32,11 @@ impl Times {
         self.0.push(time);
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The time that this share of them does not exceed; zero when there is none.
     pub fn at(&self, share: f64) -> Duration {
         let mut sorted = self.0.clone();
