@@ -124,9 +124,25 @@ impl Receiver {
         self.secrets = vec![secret_of(&added)];
     }
 
+    /// The next that it is told.
+    fn taken(&self) -> Told {
+        self.inbox.recv_timeout(Duration::from_secs(60)).expect("it is told within a minute")
+    }
+
+    /// Waits until a node that runs signs with so many secrets.
+    fn signed_with(&self, town: &Town, secrets: usize) {
+        until("it has noticed the other secret", || {
+            call(town, "公交晚点");
+            let told = self.taken();
+            let signatures = told.header("webhook-signature").split(' ').count();
+            told.answer(200);
+            signatures == secrets
+        });
+    }
+
     /// The next that it is told, with a good signature.
     fn next(&self) -> Told {
-        let told = self.inbox.recv_timeout(Duration::from_secs(60)).expect("it is told within a minute");
+        let told = self.taken();
         let (id, at) = (told.header("webhook-id"), told.header("webhook-timestamp"));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         assert!(now.abs_diff(at.parse().unwrap()) < 60, "{at}");
@@ -292,10 +308,12 @@ fn a_secret_is_changed_without_a_gap_and_the_old_one_ends() {
     let renewed = json(&["hook", "secret", "hall", "--dir", &town.at(CITY)]);
     assert!(renewed["old_until"].is_string());
     hall.secrets.insert(0, secret_of(&renewed));
+    hall.signed_with(&town, 2);
     call(&town, "公交晚点");
     hall.next().answer(200); // signed with both, the new one first
     let renewed = json(&["hook", "secret", "hall", "--days", "0", "--dir", &town.at(CITY)]);
     hall.secrets = vec![secret_of(&renewed)];
+    hall.signed_with(&town, 1);
     call(&town, "公交改线");
     hall.next().answer(200);
     assert!(says(&["audit", "--dir", &town.at(CITY)]).contains("hook secret"));

@@ -84,6 +84,8 @@ impl std::error::Error for ReferenceError {}
 pub(super) struct Source {
     file: String,
     text: Cow<'static, str>,
+    /// Whether it was compiled in.
+    pub(super) built_in: bool,
 }
 
 impl Source {
@@ -94,7 +96,11 @@ impl Source {
         built_in: &'static str,
     ) -> Result<Source, ReferenceError> {
         let Some(path) = dir.map(|d| d.join(name)) else {
-            return Ok(Source { file: format!("built-in {name}"), text: Cow::Borrowed(built_in) });
+            return Ok(Source {
+                file: format!("built-in {name}"),
+                text: Cow::Borrowed(built_in),
+                built_in: true,
+            });
         };
         let shown = path.display().to_string();
         let unreadable =
@@ -109,7 +115,7 @@ impl Source {
             return Err(ReferenceError::TooLarge { file: shown });
         }
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Source { file: shown, text: Cow::Owned(text) }),
+            Ok(text) => Ok(Source { file: shown, text: Cow::Owned(text), built_in: false }),
             Err(e) => {
                 let good = &e.as_bytes()[..e.utf8_error().valid_up_to()];
                 let line = good.iter().filter(|b| **b == b'\n').count() + 1;
@@ -126,7 +132,7 @@ impl Source {
 
     #[cfg(test)]
     pub(super) fn test(text: &'static str) -> Source {
-        Source { file: "test.csv".to_owned(), text: Cow::Borrowed(text) }
+        Source { file: "test.csv".to_owned(), text: Cow::Borrowed(text), built_in: false }
     }
 
     /// The rows with these columns, in this order.

@@ -1,6 +1,8 @@
 //! Weights of the monthly scorecard: how much each rate counts, from which day on.
 //!
-//! The rows of one day are a set: from that day on they count, and all of those before them no more.
+//! The rows of one day are a set: from that day on they count, and all of those before them no more. A centre that has put
+//! definitions of its own in the place of figures.csv and leaves this table as it was compiled in is scored by the rates that
+//! its definitions have.
 
 use jiff::civil::Date;
 
@@ -30,6 +32,9 @@ impl Weights {
             let from: Date = row.parsed(0, "a day, as in 2021-01-01")?;
             let rate = row.text(1)?;
             if !definitions.get(rate).is_some_and(|definition| definition.is_rate()) {
+                if source.built_in {
+                    continue;
+                }
                 return Err(row.wrong(1, "is no rate of figures.csv"));
             }
             let weight: f64 = row.parsed(2, "a weight, as in 12.5")?;
@@ -78,6 +83,23 @@ mod tests {
         assert_eq!((on("2020-12-31"), on("2026-11-30"), on("2026-12-01")), (None, Some(2), Some(1)));
         let today = Reference::built_in().weights.on("2026-11-01".parse().unwrap()).unwrap();
         assert_eq!((today.rates.len(), today.rates.iter().map(|(_, w)| w).sum::<f64>()), (8, 100.0));
+    }
+
+    #[test]
+    fn definitions_of_ones_own_do_with_the_weights_that_fit_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let head = "id,kind,zh,en,counts,of,says_zh,says_en,basis\n";
+        let rate = "rectified,rate,整改率,rectified,rectified,dissatisfied,a,b,local\n";
+        std::fs::write(dir.path().join("figures.csv"), format!("{head}{rate}")).unwrap();
+        let own = Reference::load(Some(dir.path())).unwrap();
+        let rates = own.weights.on("2026-11-01".parse().unwrap()).unwrap().rates.clone();
+        assert_eq!(rates, [("rectified".to_owned(), 12.5)]);
+        std::fs::write(dir.path().join("scorecard.csv"), "from,rate,weight,basis\n2021-01-01,taken,1,a\n")
+            .unwrap();
+        assert!(
+            Reference::load(Some(dir.path())).unwrap_err().to_string().contains("scorecard.csv"),
+            "a slip of one's own"
+        );
     }
 
     #[test]
