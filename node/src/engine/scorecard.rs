@@ -15,7 +15,7 @@ use crate::china;
 use crate::figures::{Dimension, Period};
 use crate::projection;
 use crate::request::{Failure, FailureKind, Reply};
-use crate::scorecard::{Heard, Record, Table, amendment, creation, months, unit_below};
+use crate::scorecard::{Heard, MOST_AMENDED, Record, Table, amendment, creation, months, unit_below};
 use crate::ticket::entry::MAX_ENTRY;
 use crate::ticket::{EntryId, TicketMatter};
 
@@ -108,6 +108,12 @@ impl Engine {
             }
             (Some((_, record)), Some(_)) if *record.holds() == table => {
                 return failed(format!("{month} would be as it is frozen"), "there is nothing to put right");
+            }
+            (Some((_, record)), Some(_)) if record.amended.len() >= MOST_AMENDED => {
+                return failed(
+                    format!("{month} was put right {MOST_AMENDED} times"),
+                    "what holds now goes into the report of a later month",
+                );
             }
             (Some((doc, _)), Some(reason)) => self.amend_month(doc, &table, reason, user)?,
         }

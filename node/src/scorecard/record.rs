@@ -20,6 +20,9 @@ use crate::ticket::trail::parents_first;
 /// The schema that this version writes.
 const SCHEMA: u32 = 1;
 
+/// Most amendments of one month: what comes after them has no effect.
+pub const MOST_AMENDED: usize = 100;
+
 /// What was put right later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Amended {
@@ -113,7 +116,9 @@ impl Record {
                     record = Some(Record { site: node.site(), node, user, at, table, amended: Vec::new() });
                 }
                 (Some(record), "amend", Some(table))
-                    if node.site() == record.site && table.month == record.table.month =>
+                    if node.site() == record.site
+                        && table.month == record.table.month
+                        && record.amended.len() < MOST_AMENDED =>
                 {
                     let reason = entry.reason.clone().unwrap_or_default();
                     record.amended.push(Amended { node, user, at, reason, table: table.clone() });
@@ -155,6 +160,19 @@ mod tests {
 
     fn node(name: &str) -> NodeName {
         name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_month_is_put_right_so_often_and_no_more() {
+        let mut entries =
+            vec![serde_json::to_vec(&creation(node("370000"), &table(1.0), None, "t")).unwrap()];
+        for i in 0..MOST_AMENDED + 3 {
+            let head = [EntryId::of(entries.last().unwrap())];
+            let entry = amendment(node("370000"), &head, &table(i as f64), "x", None, "t");
+            entries.push(serde_json::to_vec(&entry).unwrap());
+        }
+        let record = Record::of(entries.iter().map(|b| (b.as_slice(), true))).unwrap();
+        assert_eq!((record.amended.len(), record.holds().units[0].score), (MOST_AMENDED, Some(99.0)));
     }
 
     #[test]
