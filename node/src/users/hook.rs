@@ -176,8 +176,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Hook> {
     })
 }
 
-fn all(db: &Connection) -> Result<Vec<Hook>, Failure> {
-    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM hook ORDER BY name"))?;
+fn all(db: &Connection, columns: &str) -> Result<Vec<Hook>, Failure> {
+    let mut query = db.prepare_cached(&format!("SELECT {columns} FROM hook ORDER BY name"))?;
     Ok(query.query_map([], read)?.collect::<Result<_, _>>()?)
 }
 
@@ -228,7 +228,7 @@ impl Users {
 
     /// All hooks.
     pub fn hooks(&self) -> Result<Vec<Hook>, Failure> {
-        all(&self.db())
+        all(&self.db(), COLUMNS)
     }
 
     /// A hook.
@@ -319,7 +319,12 @@ impl Users {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         db.busy_timeout(PATIENCE)?;
         let version: i64 = db.pragma_query_value(None, "user_version", |r| r.get(0))?;
-        if version < 3 { Ok(Vec::new()) } else { all(&db) }
+        match version {
+            ..3 => Ok(Vec::new()),
+            // Of a version before nobody has another secret yet.
+            3..8 => all(&db, &COLUMNS.replace("before, before_until", "NULL, NULL")),
+            _ => all(&db, COLUMNS),
+        }
     }
 }
 
@@ -395,7 +400,7 @@ mod tests {
             .execute_batch(
                 "DROP TABLE hook; DROP TABLE secret; DROP TABLE filed; DROP TABLE sms_in; DROP TABLE sms_out;
                  DROP TABLE sms_ticket; DROP TABLE sms_mark; DROP TABLE recording; DROP TABLE call;
-                 DROP TABLE extension; PRAGMA user_version = 2;",
+                 DROP TABLE extension; ALTER TABLE account DROP COLUMN serves; PRAGMA user_version = 2;",
             )
             .unwrap();
         drop(users);
@@ -405,5 +410,26 @@ mod tests {
         assert_eq!(version, SCHEMA);
         users.add_hook(&new("hall"), 1).unwrap();
         assert_eq!(users.verify_audit(None).unwrap().lines, 1);
+    }
+
+    #[test]
+    fn hooks_of_a_database_of_before_are_looked_at_and_get_another_secret_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let users = Users::open(dir.path()).unwrap();
+        let made = users.add_hook(&new("hall"), 1).unwrap();
+        users
+            .db()
+            .execute_batch(
+                "ALTER TABLE hook DROP COLUMN before; ALTER TABLE hook DROP COLUMN before_until;
+                 ALTER TABLE account DROP COLUMN serves; PRAGMA user_version = 7;",
+            )
+            .unwrap();
+        drop(users);
+        assert_eq!(Users::look_at_hooks(dir.path()).unwrap(), std::slice::from_ref(&made));
+        let users = Users::open(dir.path()).unwrap();
+        let renewed = users.renew_hook("hall", 10).unwrap();
+        assert_eq!(renewed.secrets(9), [&renewed.secret, &made.secret]);
+        assert_eq!(renewed.secrets(10), [&renewed.secret]);
+        assert_eq!(users.renew_hook("hall", 20).unwrap().secrets(9)[1], &renewed.secret);
     }
 }
