@@ -160,7 +160,10 @@ fn cell(value: &Value) -> String {
 /// Columns that people look for first, in this order; the others follow by name.
 const FRONT: &[&str] = &[
     "node",
+    "rank",
+    "unit",
     "name",
+    "score",
     "number",
     "id",
     "key",

@@ -160,7 +160,8 @@ impl Engine {
             Failure::new(FailureKind::Configuration, format!("no weights count in {}", month.from()))
                 .hint("the first column of scorecard.csv says from which day on weights count")
         })?;
-        Ok(Table::of(me, month, weights, &self.reference.definitions, cells, &heard))
+        let today = china::moment(self.now).map(china::day).unwrap_or(month.end());
+        Ok(Table::of(me, month, weights, &self.reference.definitions, cells, &heard, today))
     }
 
     fn bytes_of(entry: &Value) -> Result<Vec<u8>, Failure> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use certs::Site;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::china;
@@ -33,7 +34,8 @@ pub struct Unit {
     pub test: u64,
     /// Of each rate how many count, and of how many.
     pub counted: Vec<[u64; 2]>,
-    /// Whether this node and one of the unit's were proved equal after the month had ended: otherwise tickets may be missing.
+    /// Whether this node and one of the unit's were proved equal after the month had ended, or today while it runs: otherwise
+    /// tickets may be missing.
     pub complete: bool,
     /// When they last were, if that was before; RFC 3339.
     pub proved_at: Option<String>,
@@ -53,7 +55,7 @@ pub fn unit_below(me: Site, site: Site) -> Option<Site> {
 
 impl Table {
     /// The table of a month. `cells` are the tallied facts by the site that took the call; `heard` names every unit that is
-    /// known, whether it has tickets or not.
+    /// known, whether it has tickets or not; `today` is the first day of which nothing need be known.
     pub fn of(
         me: Site,
         month: Period,
@@ -61,6 +63,7 @@ impl Table {
         definitions: &Definitions,
         cells: impl IntoIterator<Item = (Site, Facts, i64)>,
         heard: &Heard,
+        today: Date,
     ) -> Table {
         let mut numbers: BTreeMap<Site, Numbers> =
             heard.keys().map(|unit| (*unit, Numbers::default())).collect();
@@ -69,7 +72,8 @@ impl Table {
                 numbers.entry(unit).or_default().add(facts, n);
             }
         }
-        let over = china::end_of(month.last()).map(|end| end.as_millisecond());
+        let last = today.yesterday().map_or(month.last(), |yesterday| yesterday.min(month.last()));
+        let over = china::end_of(last).map(|end| end.as_millisecond());
         let count = |numbers: &Numbers, id: &str| {
             definitions.get(id).map_or(0, |definition| numbers.figure(definition).count)
         };
@@ -183,7 +187,16 @@ mod tests {
         heard.insert(site("370400"), Some(after - 2_000));
         heard.insert(site("370600"), None);
         let month = Period::month("2026-11").unwrap();
-        let table = Table::of(site("370000"), month, &weights, &reference.definitions, cells, &heard);
+        let of = |day: &str| {
+            let today = day.parse().unwrap();
+            Table::of(site("370000"), month, &weights, &reference.definitions, cells, &heard, today)
+        };
+        let running = of("2026-11-30");
+        assert!(
+            running.units.iter().take(5).all(|unit| unit.complete),
+            "heard of today, while the month runs"
+        );
+        let table = of("2026-12-01");
         let rows: Vec<_> = table
             .units
             .iter()
