@@ -194,15 +194,15 @@
       if (!timer) timer = setTimeout(refresh, Math.max(100, 2000 - (Date.now() - last)) + Math.random() * 400);
     };
     const KINDS = ["ticket", "queue", "links", "presence", "calls"];
-    let heard = false;
+    // The node is told what this page has seen, and tells first what it has missed: since it was made, or while one was away.
+    const from = `${live}${live.includes("?") ? "&" : "?"}${document.body.dataset.seen}`;
     const listen = () => {
       if (source || document.hidden) return;
-      source = new EventSource(live);
+      source = new EventSource(from);
       KINDS.forEach((kind) => source.addEventListener(kind, () => soon(kind)));
       source.addEventListener("calls", () => rings(false));
       source.addEventListener("answered", () => rings(true));
-      // The node was away, or the network: what happened meanwhile no event will tell.
-      source.addEventListener("open", () => { rings(false); if (heard) KINDS.forEach(soon); heard = true; });
+      source.addEventListener("open", () => rings(false));
       source.addEventListener("ended", () => { source.close(); source = null; });
       // A browser comes back to a node that is away, but not to one that answers no: a node that starts, or a full one.
       source.addEventListener("error", () => {
@@ -213,7 +213,7 @@
     };
     // A page that nobody sees holds no connection: browsers open only six to one place.
     document.addEventListener("visibilitychange", () => {
-      if (document.hidden) { if (source) source.close(); source = null; } else { listen(); KINDS.forEach(soon); }
+      if (document.hidden) { if (source) source.close(); source = null; } else listen();
     });
     listen();
   }

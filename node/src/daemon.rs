@@ -13,6 +13,7 @@
 mod clients;
 mod expiry;
 mod health;
+mod news;
 mod readers;
 pub mod watchdog;
 mod writer;
@@ -28,7 +29,7 @@ use certs::NodeName;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 use sync::quic::{Config, Congestion, Driver, LinkEvent};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::bundles::BundleRequest;
 use crate::desk::{Desk, DeskOptions};
@@ -39,6 +40,8 @@ use crate::public::{Door, PublicOptions};
 use crate::request::{Failure, FailureKind, Reply, Request};
 use crate::sip::{Sip, SipOptions};
 use crate::sms::{Sms, SmsOptions};
+use news::News;
+pub use news::{Changes, Coming};
 use readers::Readers;
 
 /// The name of the local socket in a data directory.
@@ -104,7 +107,7 @@ pub struct Node {
     readers: Arc<Readers>,
     driver: Driver,
     socket: PathBuf,
-    changes: broadcast::Sender<Arc<Changes>>,
+    news: Arc<News>,
     desk: Option<Arc<Desk>>,
     door: Option<Arc<Door>>,
     sms: Option<Arc<Sms>>,
@@ -113,20 +116,6 @@ pub struct Node {
     /// What became of what hooks were told.
     told: Arc<Counts>,
 }
-
-/// What a commit changed, for whoever watches.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// Tickets, by their ids.
-    pub tickets: Vec<String>,
-    /// More tickets than are named.
-    pub more: bool,
-    /// A link came up or went down.
-    pub links: bool,
-}
-
-/// How many changes a watcher may be behind; one that is further behind is told so.
-const BEHIND: usize = 64;
 
 /// The time that links are judged by: the own clock, and never before the newest time that an authority has signed
 /// or a person has confirmed.
@@ -182,8 +171,8 @@ impl Node {
         .map_err(|e| Failure::new(FailureKind::Configuration, e))?;
         let readers = Arc::new(Readers::of(&engine)?);
         let (work, queue) = mpsc::channel(1024);
-        let (changes, _) = broadcast::channel(BEHIND);
-        writer::spawn(engine, driver.clone(), time, queue, changes.clone())?;
+        let news = Arc::new(News::default());
+        writer::spawn(engine, driver.clone(), time, queue, news.clone())?;
         let socket = options.dir.join(SOCKET);
         let mut node = Node {
             me,
@@ -191,7 +180,7 @@ impl Node {
             readers,
             driver,
             socket,
-            changes,
+            news,
             desk: None,
             door: None,
             sms: None,
@@ -251,8 +240,19 @@ impl Node {
     }
 
     /// Hears of what every commit changed from now on.
-    pub fn changes(&self) -> broadcast::Receiver<Arc<Changes>> {
-        self.changes.subscribe()
+    pub fn changes(&self) -> Coming {
+        self.news.watch()
+    }
+
+    /// How many commits that changed something were told so far.
+    pub fn changes_told(&self) -> u64 {
+        self.news.count()
+    }
+
+    /// Hears of what every commit changes from now on, and of what changed since so many were told; `None` when that is not
+    /// known any more.
+    pub fn changes_since(&self, told: u64) -> (Coming, Option<Vec<Arc<Changes>>>) {
+        self.news.watch_since(told)
     }
 
     /// Holds a link down, or lets it come up again.

@@ -47,7 +47,7 @@ pub(crate) use forms::Fields;
 pub(crate) use guard::comes_from_elsewhere;
 pub(crate) use listen::{Client, serve};
 
-use crate::daemon::Node;
+use crate::daemon::{Node, now_ms};
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind};
 use crate::users::Users;
@@ -84,6 +84,8 @@ struct App {
     presence: presence::Presence,
     /// What pages are told of calls.
     calls: broadcast::Sender<live::Rang>,
+    /// When this desk began to serve, in milliseconds since 1970: what a page has seen of another one's life says nothing.
+    began: u64,
     /// Pages that listen for changes.
     listeners: AtomicUsize,
     stopping: watch::Receiver<bool>,
@@ -131,6 +133,7 @@ impl Desk {
             streams: api::Streams::default(),
             presence: presence::Presence::new(),
             calls: broadcast::channel(CALLS_BEHIND).0,
+            began: now_ms(),
             listeners: AtomicUsize::new(0),
             stopping: stopping.clone(),
         });
@@ -161,7 +164,7 @@ async fn forget(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
             _ = stopping.wait_for(|stop| *stop) => return,
             _ = beat.tick() => {}
         }
-        if let Err(failure) = app.on_users(|users| users.forget_calls(crate::daemon::now_ms())).await {
+        if let Err(failure) = app.on_users(|users| users.forget_calls(now_ms())).await {
             tracing::warn!(%failure, "numbers of old calls could not be forgotten; it is tried again in ten minutes");
         }
         api::attach_due(&app).await;

@@ -486,6 +486,57 @@ fn pages_hear_of_changes_and_a_stop_ends_them_in_time() {
 }
 
 #[test]
+fn a_page_is_told_what_it_missed_before_it_began_to_listen() {
+    let town = Town::new(&["370100"]);
+    let (node, desk) = town.desk("370100", &[]);
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    let wang = town.staff("370100", &desk, "wang", "agent");
+    let city = town.at("370100");
+    let id = li.call("出租车拒载");
+    let seen = |page: harness::browser::Page| {
+        let seen = page.body.split("data-seen=\"").nth(1).unwrap().split('"').next().unwrap();
+        seen.replace("&#38;", "&")
+    };
+    // What a page hears first: a change comes soon after, so that there is something to hear.
+    let first = |who: &Browser, path: String, more: &dyn Fn()| {
+        let mut stream = TcpStream::connect(&desk).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(format!("{}\r\n", who.head("GET", &path)).as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.starts_with("retry")));
+        more();
+        let event = lines.find(|line| line.starts_with("event")).unwrap();
+        event.trim_start_matches("event: ").to_owned()
+    };
+    let nothing = || {};
+    let note = || drop(json(&["ticket", "note", &id, "一条备注", "--dir", &city]));
+    let queue = seen(li.get("/queue/held").is(200));
+    let ticket = seen(li.get(&format!("/ticket/{id}")).is(200));
+    assert_eq!(
+        first(&li, format!("/events?{queue}"), &note),
+        "queue",
+        "nothing was missed: what comes is heard"
+    );
+    assert_eq!(first(&li, format!("/events?{queue}"), &nothing), "queue", "and this one was");
+    assert_eq!(first(&li, format!("/events?ticket={id}&{ticket}"), &nothing), "ticket");
+    let ticket = seen(li.get(&format!("/ticket/{id}")).is(200));
+    let _there = listening(&wang, &desk, &id);
+    assert_eq!(
+        first(&li, format!("/events?ticket={id}&{ticket}"), &nothing),
+        "presence",
+        "wang came in between"
+    );
+    for other in ["seen=1-2", "seen=x", "seen="] {
+        assert_eq!(first(&li, format!("/events?ticket={id}&{other}"), &nothing), "ticket", "{other}");
+    }
+    // Of a node that was away nobody knows what was missed: all of it.
+    drop(node);
+    let _node = town.start("370100", &["--desk", &desk]);
+    until("the desk is served", || TcpStream::connect(&desk).is_ok());
+    assert_eq!(first(&li, format!("/events?{queue}"), &nothing), "ticket");
+}
+
+#[test]
 fn https_with_the_desks_own_authority() {
     let town = Town::new(&["370100"]);
     let (node, desk) = town.desk("370100", &["--desk-names", "localhost,127.0.0.1"]);

@@ -7,11 +7,12 @@ use std::time::Duration;
 use certs::NodeName;
 use sync::quic::{Driver, LinkEvent};
 use sync::replica::{Effect, Input};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tracing::field::Empty;
 
 use super::expiry::Warnings;
-use super::{Changes, LinkTime, Work, now_ms};
+use super::news::{Changes, News};
+use super::{LinkTime, Work, now_ms};
 use crate::engine::Engine;
 use crate::request::{Failure, FailureKind, Reply, Request};
 
@@ -46,7 +47,7 @@ struct Writer {
     /// The engine's count of written rows when the log was last moved.
     moved: u64,
     /// Whoever watches hears of every commit that changed something.
-    changes: broadcast::Sender<Arc<Changes>>,
+    news: Arc<News>,
 }
 
 /// Most tickets that are named to watchers at once: a page shows fewer, and looks anew when it hears of so many.
@@ -57,7 +58,7 @@ pub(super) fn spawn(
     driver: Driver,
     time: Arc<LinkTime>,
     queue: mpsc::Receiver<Work>,
-    changes: broadcast::Sender<Arc<Changes>>,
+    news: Arc<News>,
 ) -> Result<(), Failure> {
     let writer = Writer {
         trust: engine.trust_changes(),
@@ -68,7 +69,7 @@ pub(super) fn spawn(
         warnings: Warnings::default(),
         rechecked: now_ms(),
         moved: 0,
-        changes,
+        news,
     };
     let runtime = tokio::runtime::Handle::current();
     std::thread::Builder::new()
@@ -207,11 +208,11 @@ impl Writer {
                 return Err(failure);
             }
         };
-        if self.changes.receiver_count() > 0 && (links || !self.engine.changed().is_empty()) {
+        if links || !self.engine.changed().is_empty() {
             let changed = self.engine.changed();
             let tickets = changed.iter().take(NAMED).map(ToString::to_string).collect();
             let more = changed.len() > NAMED;
-            let _ = self.changes.send(Arc::new(Changes { tickets, more, links })); // the last watcher may just have gone
+            self.news.tell(Changes { tickets, more, links });
         }
         for (answer, reply) in answers {
             let _ = answer.send(reply); // whoever asked may have gone

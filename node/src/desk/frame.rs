@@ -7,6 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::App;
 use super::assets::{ASSETS, Assets};
 use super::guard::{Signed, is_denied, sentence};
+use super::presence;
 use super::words::Words;
 use crate::request::{Failure, FailureKind, Language};
 use crate::users::rights::{self, Right};
@@ -38,6 +39,8 @@ pub(super) struct Frame {
     pub(super) takes: bool,
     /// Where the page hears of changes; empty for nowhere.
     pub(super) live: String,
+    /// What the page has seen of changes, as a part of that address.
+    pub(super) seen: String,
     /// The address of this page, for the switch of the language.
     pub(super) here: String,
 }
@@ -76,6 +79,7 @@ impl Frame {
             notice: String::new(),
             // Whoever takes calls hears of them on every page.
             live: if may(Right::Take) { "/events".to_owned() } else { String::new() },
+            seen: format!("seen={}-{}", app.began, who.seen),
             takes: may(Right::Take),
             here: here.to_owned(),
         }
@@ -94,6 +98,7 @@ impl Frame {
             nav: Vec::new(),
             notice: String::new(),
             live: String::new(),
+            seen: String::new(),
             takes: false,
             here: String::new(),
         }
@@ -108,6 +113,12 @@ impl Frame {
     /// A page that follows changes.
     pub(super) fn live(mut self, live: impl Into<String>) -> Frame {
         self.live = live.into();
+        self
+    }
+
+    /// Who else is shown to have it open.
+    pub(super) fn beside(mut self, others: &[String]) -> Frame {
+        self.seen += &format!("&others={}", presence::mark(others));
         self
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Signed {
     pub(super) address: String,
     /// What a program's token is for; `None` for a person, who is bound by the role alone.
     pub(super) scopes: Option<Vec<Scope>>,
+    /// How many changes the node had told of when this was asked: what a page shows holds them.
+    pub(super) seen: u64,
 }
 
 impl Signed {
@@ -121,8 +123,9 @@ pub(super) fn address(parts: &Parts) -> String {
 async fn session(app: &Arc<App>, parts: &Parts) -> Result<Option<Signed>, Failure> {
     let Some(token) = app.jar.shown(&parts.headers, SESSION) else { return Ok(None) };
     let used = !parts.headers.contains_key(LIVE);
+    let seen = app.node.changes_told();
     let session = app.on_users(move |users| users.session(&token, used, now_ms())).await?;
-    Ok(session.map(|session| Signed { session, address: address(parts), scopes: None }))
+    Ok(session.map(|session| Signed { session, address: address(parts), scopes: None, seen }))
 }
 
 /// Somebody who is signed in and may still have to change the first password.

@@ -2,6 +2,10 @@
 //!
 //! The writer tells of a commit once, however many listen; each page hears only that something of its kind changed, and
 //! asks for the page anew as its reader may see it. So an event carries no data, and a lost one costs a later look.
+//!
+//! Between the moment at which a page was made and the one at which it begins to listen, things happen; and a node may have been
+//! away in between. A page says what it has seen (`seen`: when the desk began, and how many changes were told then), and is
+//! told first what it has missed: all of it when nobody knows any more.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +22,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::mpsc;
 
 use super::guard::{self, Signed};
-use super::{App, frame};
+use super::{App, frame, presence};
 use crate::daemon::{Changes, now_ms};
 use crate::users::rights::{self, Right};
 
@@ -34,11 +38,22 @@ const TOGETHER: Duration = Duration::from_millis(200);
 /// A ticket's id has so many letters.
 const ID: usize = 64;
 
-/// Which ticket a page shows, if one.
+/// Which ticket a page shows, if one, and what it has seen.
 #[derive(Deserialize)]
 pub(super) struct About {
     #[serde(default)]
     ticket: String,
+    seen: Option<String>,
+    /// The mark of who else it shows to have it open.
+    others: Option<String>,
+}
+
+impl About {
+    /// How many changes the page has seen told by the desk that began then; `None` if it has seen another one's life.
+    fn seen(&self, began: u64) -> Option<u64> {
+        let (of, seen) = self.seen.as_deref()?.split_once('-')?;
+        seen.parse().ok().filter(|_| of.parse() == Ok(began))
+    }
 }
 
 /// Bytes as they come from a channel.
@@ -105,16 +120,37 @@ impl News {
     /// Takes what a commit changed; false when no further one will come.
     fn take(&mut self, changed: Result<Arc<Changes>, RecvError>, ticket: &str) -> bool {
         match changed {
-            Ok(changes) => {
-                self.queue |= !changes.tickets.is_empty();
-                self.ticket |= changes.more || changes.tickets.iter().any(|id| id == ticket);
-                self.links |= changes.links;
-            }
+            Ok(changes) => self.add(&changes, ticket),
             // Whatever it was, the page looks anew.
             Err(RecvError::Lagged(_)) => (self.queue, self.ticket, self.links) = (true, true, true),
             Err(RecvError::Closed) => return false,
         }
         true
+    }
+
+    /// Adds what a commit changed.
+    fn add(&mut self, changes: &Changes, ticket: &str) {
+        self.queue |= !changes.tickets.is_empty();
+        self.ticket |= changes.more || changes.tickets.iter().any(|id| id == ticket);
+        self.links |= changes.links;
+    }
+
+    /// All there is.
+    fn everything() -> News {
+        News { queue: true, ticket: true, links: true, presence: true, calls: true, answered: false }
+    }
+
+    /// The events of it.
+    fn events(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.ticket, "event: ticket\ndata:\n\n"),
+            (self.queue, "event: queue\ndata:\n\n"),
+            (self.links, "event: links\ndata:\n\n"),
+            (self.presence, "event: presence\ndata:\n\n"),
+            (self.calls, "event: calls\ndata:\n\n"),
+            (self.answered, "event: answered\ndata:\n\n"),
+        ];
+        all.into_iter().filter(|(changed, _)| *changed).map(|(_, text)| text)
     }
 }
 
@@ -129,8 +165,12 @@ pub(super) async fn events(
     };
     let token = app.jar.shown(&headers, guard::SESSION).unwrap_or_default();
     let (send, receive) = mpsc::channel(4);
-    let (mut changes, mut moves, mut calls) =
-        (app.node.changes(), app.presence.moves(), app.calls.subscribe());
+    let (mut moves, mut calls) = (app.presence.moves(), app.calls.subscribe());
+    let (mut changes, missed) = match (about.seen(app.began), &about.seen) {
+        (Some(seen), _) => app.node.changes_since(seen),
+        (None, Some(_)) => (app.node.changes(), None),
+        (None, None) => (app.node.changes(), Some(Vec::new())), // it wants what comes
+    };
     tokio::spawn(async move {
         let app = listener.0.clone();
         let _held = listener;
@@ -143,6 +183,18 @@ pub(super) async fn events(
         let say = async |text: &'static str| send.send(Ok(Bytes::from_static(text.as_bytes()))).await.is_ok();
         if !say("retry: 3000\n\n").await {
             return;
+        }
+        let mut news = News::default();
+        match missed {
+            Some(missed) => missed.iter().for_each(|changes| news.add(changes, &about.ticket)),
+            None => news = News::everything(),
+        }
+        let others = || presence::mark(&app.presence.others(&about.ticket, who.name()));
+        news.presence |= about.others.as_ref().is_some_and(|shown| *shown != others());
+        for event in news.events() {
+            if !say(event).await {
+                return;
+            }
         }
         let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + BEAT, BEAT);
         loop {
@@ -190,15 +242,8 @@ pub(super) async fn events(
                     }
                 }
             }
-            for (changed, text) in [
-                (news.ticket, "event: ticket\ndata:\n\n"),
-                (news.queue, "event: queue\ndata:\n\n"),
-                (news.links, "event: links\ndata:\n\n"),
-                (news.presence, "event: presence\ndata:\n\n"),
-                (news.calls, "event: calls\ndata:\n\n"),
-                (news.answered, "event: answered\ndata:\n\n"),
-            ] {
-                if changed && !say(text).await {
+            for event in news.events() {
+                if !say(event).await {
                     return;
                 }
             }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
+use crate::hex::hex;
+
 /// How many comings and goings a page may be behind; one that is further behind looks anew.
 const BEHIND: usize = 64;
 
@@ -84,6 +86,11 @@ impl Drop for Present {
         drop(open);
         let _ = self.presence.moved.send(Move { ticket: self.ticket.clone(), name: self.name.clone() });
     }
+}
+
+/// A few letters that tell one set of names from another.
+pub(super) fn mark(others: &[String]) -> String {
+    hex(&blake3::hash(others.join("\n").as_bytes()).as_bytes()[..4])
 }
 
 #[cfg(test)]

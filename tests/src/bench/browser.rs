@@ -89,6 +89,16 @@ impl Page {
     pub fn tickets(&self) -> impl Iterator<Item = &str> {
         self.body.split("<a href=\"/ticket/").skip(1).filter_map(|rest| rest.split('"').next())
     }
+
+    /// Where its script listens for changes, with what it has seen; nowhere if it does not.
+    pub fn listens_at(&self) -> Option<String> {
+        let of = |name: &str| {
+            let (_, rest) = self.body.split_once(&format!("{name}=\""))?;
+            Some(rest.split('"').next()?.replace("&#38;", "&"))
+        };
+        let (live, seen) = (of("data-live")?, of("data-seen")?);
+        Some(format!("{live}{}{seen}", if live.contains('?') { '&' } else { '?' }))
+    }
 }
 
 /// One browser.

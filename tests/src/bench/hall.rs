@@ -116,13 +116,13 @@ impl Agent {
         (!self.hall.sheet.is_over()).then_some(())
     }
 
-    /// Opens a page, which listens to `events` from then on and shows what changes with `kinds`.
-    async fn page(&mut self, path: &str, events: &str, kinds: &'static [&'static str]) -> Option<Page> {
+    /// Opens a page, which listens from then on and shows what changes with `kinds`.
+    async fn page(&mut self, path: &str, kinds: &'static [&'static str]) -> Option<Page> {
         self.pause().await?;
-        self.goes_to(path, events, kinds).await
+        self.goes_to(path, kinds).await
     }
 
-    async fn goes_to(&mut self, path: &str, events: &str, kinds: &'static [&'static str]) -> Option<Page> {
+    async fn goes_to(&mut self, path: &str, kinds: &'static [&'static str]) -> Option<Page> {
         self.open = Open::default();
         let asked = Instant::now();
         let said = self.browser.get(path).await;
@@ -134,7 +134,7 @@ impl Agent {
             kinds,
             apart: self.dice.below(APART),
         };
-        let events = events.to_owned();
+        let events = page.listens_at()?;
         self.open = Open(Some(tokio::spawn(async move {
             let sheet = shown.sheet.clone();
             if let Err(error) = shown.listens(&events).await {
@@ -157,7 +157,7 @@ impl Agent {
         let page = self.hall.sheet.note(ACTION, asked, said, 303)?;
         let to = page.location?;
         let id = to.trim_start_matches("/ticket/").split('?').next()?.to_owned();
-        self.goes_to(&to, &format!("/events?ticket={id}"), &["ticket", "presence", "links"]).await?;
+        self.goes_to(&to, &["ticket", "presence", "links"]).await?;
         Some(id)
     }
 
@@ -166,17 +166,17 @@ impl Agent {
             0 => search(&self.dice.text(2)),
             _ => format!("/queue/{}", QUEUES[self.dice.below(QUEUES.len() as u64) as usize]),
         };
-        let page = self.page(&list, "/events", &["queue"]).await?;
+        let page = self.page(&list, &["queue"]).await?;
         let rows: Vec<&str> = page.tickets().collect();
         if !rows.is_empty() {
             let id = rows[self.dice.below(rows.len() as u64) as usize].to_owned();
-            let (path, events) = (format!("/ticket/{id}"), format!("/events?ticket={id}"));
-            self.page(&path, &events, &["ticket", "presence", "links"]).await?;
+            let path = format!("/ticket/{id}");
+            self.page(&path, &["ticket", "presence", "links"]).await?;
             self.pause().await?;
             let note = self.dice.text(20);
             self.action(&format!("{path}/note"), &[("note", &note)]).await?;
         }
-        self.page("/new", "/events", &[]).await?;
+        self.page("/new", &[]).await?;
         self.pause().await?;
         // Half of those who call have called before.
         let phone = match self.dice.below(2) {

@@ -53,7 +53,7 @@ pub(super) async fn enter(
         Ok(token) => {
             let session = Session::of_program(token.account());
             let scopes = Some(token.scopes.clone());
-            Ok((token, Signed { session, address: from, scopes }))
+            Ok((token, Signed { session, address: from, scopes, seen: 0 }))
         }
         Err(None) => Err(Problem::stays_outside(
             "Bearer error=\"invalid_token\"",

@@ -48,6 +48,7 @@ fn bringer(token: &ApiToken, address: &str) -> Signed {
         session: Session::of_program(token.account()),
         address: address.to_owned(),
         scopes: Some(vec![Scope::FilesWrite]),
+        seen: 0,
     }
 }
 

@@ -86,7 +86,8 @@ async fn page(
     let title = format!("{} {number}", who.words().ticket);
     let frame = Frame::new(app, who, title, &format!("/ticket/{id}"))
         .notice(notice)
-        .live(format!("/events?ticket={id}"));
+        .live(format!("/events?ticket={id}"))
+        .beside(&app.presence.others(&id, who.name()));
     frame::page(status, &Ticket::of(app, who, frame, &given, &tried))
 }
 
