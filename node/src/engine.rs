@@ -173,8 +173,15 @@ impl Domain<Sqlite> for Desk {
                 self.articles.push(*doc);
                 return catalogue::put(store.connection(), doc, &row);
             }
-            Derived::Month(record) => return months::put(store.connection(), doc, &record),
-            Derived::Other(kind) => return others::put(store.connection(), doc, &kind),
+            // Whether its beginning counts may change either way.
+            Derived::Month(record) => {
+                others::forget(store.connection(), doc)?;
+                return months::put(store.connection(), doc, &record);
+            }
+            Derived::Other(kind) => {
+                months::forget(store.connection(), doc)?;
+                return others::put(store.connection(), doc, &kind);
+            }
             Derived::Nothing => return Ok(()),
         };
         self.touched.push(*doc);

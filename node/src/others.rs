@@ -25,6 +25,12 @@ pub fn put(db: &Connection, doc: &DocId, kind: &str) -> Result<()> {
     Ok(())
 }
 
+/// Forgets a document, which is read after all.
+pub fn forget(db: &Connection, doc: &DocId) -> Result<()> {
+    db.prepare_cached("DELETE FROM other WHERE doc = ?1")?.execute([doc.as_bytes()])?;
+    Ok(())
+}
+
 /// The kinds that are not known here, each with how many documents of it there are; at most `limit` kinds.
 pub fn kinds(db: &Connection, limit: usize) -> Result<Vec<(String, u64)>> {
     let mut query =

@@ -18,7 +18,7 @@ mod record;
 mod table;
 
 pub use lines::{csv, share};
-pub use record::{Amended, MOST_AMENDED, Record, amendment, creation};
+pub use record::{Amended, MOST_AMENDED, Record, amendment, creation, heads};
 pub use table::{Heard, Table, Unit, unit_below};
 
 /// The kind of document that a frozen month is.

@@ -166,3 +166,30 @@ fn two_replicas_that_freeze_one_month_at_once_agree_on_one_of_both() {
     let both = town.ask("370100", Request::Months { site: Some("370000".to_owned()), limit: 9 }).unwrap();
     assert_eq!(both.as_array().unwrap().len(), 2, "neither is lost: {both}");
 }
+
+#[test]
+fn a_month_that_a_stolen_node_froze_is_gone_and_what_it_wrote_is_in_nobodys_way() {
+    let mut town = Town::new(&["370000", "370000-b", "370100"]);
+    town.link_tree();
+    town.settle();
+    handled(&mut town, "370100", true);
+    complaint(&mut town, "370000-b");
+    town.settle();
+    town.now += 20 * DAY;
+    town.settle();
+    let last = town.last_seal("370000-b");
+    freeze(&mut town, "370000-b", None).unwrap();
+    town.settle();
+    for node in ["370000", "370100"] {
+        assert!(frozen(&mut town, node, "370000").is_some(), "{node}: nobody knows better yet");
+    }
+    town.revoke("370000-b", &[last], "370000");
+    town.settle();
+    for node in ["370000", "370100"] {
+        assert_eq!(frozen(&mut town, node, "370000"), None, "{node}");
+        assert_eq!(town.ask(node, Request::Rebuild).unwrap()["changed"], false, "{node}");
+    }
+    freeze(&mut town, "370000", None).unwrap();
+    town.settle();
+    assert_eq!(frozen(&mut town, "370100", "370000").unwrap().node, "370000".parse().unwrap());
+}

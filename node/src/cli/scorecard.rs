@@ -53,12 +53,8 @@ enum Command {
 
 /// The month that is asked for, or the one before this.
 fn month(given: Option<&String>) -> String {
-    let last = || {
-        let today = china::moment(now_ms()).map(china::day).unwrap_or_default();
-        let last = Period::month_of(today).ok().and_then(Period::before);
-        last.map(|month| month.from().strftime("%Y-%m").to_string()).unwrap_or_default()
-    };
-    given.cloned().unwrap_or_else(last)
+    let today = china::moment(now_ms()).map(china::day).unwrap_or_default();
+    given.cloned().unwrap_or_else(|| Period::last_month(today).month_name())
 }
 
 impl ScorecardArgs {
@@ -113,6 +109,11 @@ impl ScorecardArgs {
             None => show::aside(&format!("{month}, not frozen: as it is now; it moves with its tickets")),
         }
         show::table(&table.units.iter().map(|unit| row(&table, unit, names)).collect::<Vec<_>>());
+        if let Some(waiting) = found["waiting"].as_i64().filter(|n| *n > 0) {
+            show::aside(&format!(
+                "up to {waiting} tickets are not counted yet after an update; ask again later"
+            ));
+        }
         show::aside(&format!(
             "weights since {}; a unit that may lack tickets has no rank",
             table.weights_from

@@ -113,7 +113,7 @@ impl Reading<'_> {
     }
 
     /// How many rows, at most, are still to be counted anew.
-    fn waiting(&self) -> Result<i64, Failure> {
+    pub(super) fn waiting(&self) -> Result<i64, Failure> {
         match self.rows_anew()? {
             None => Ok(0),
             Some((after, _)) => Ok(projection::rows_after(self.db, after)?),

@@ -15,7 +15,7 @@ use crate::china;
 use crate::figures::{Dimension, Period};
 use crate::projection;
 use crate::request::{Failure, FailureKind, Reply};
-use crate::scorecard::{Heard, MOST_AMENDED, Record, Table, amendment, creation, months, unit_below};
+use crate::scorecard::{Heard, MOST_AMENDED, Record, Table, amendment, creation, heads, months, unit_below};
 use crate::ticket::entry::MAX_ENTRY;
 use crate::ticket::{EntryId, TicketMatter};
 
@@ -32,6 +32,7 @@ fn month_of(text: &str) -> Result<Period, Failure> {
 impl Engine {
     pub(super) fn scorecard(&mut self, month: &str, site: Option<&str>) -> Reply {
         let period = month_of(month)?;
+        self.count_all()?;
         let me = self.me().site();
         let site = self.site_named(site)?;
         let table = if site == me { Some(self.table(period)?) } else { None };
@@ -43,9 +44,10 @@ impl Engine {
             .chain([site])
             .map(|unit| (unit.to_string(), self.reference.centres.name(unit).into()))
             .collect();
-        Ok(
-            json!({ "site": site, "at": shown_time(self.now), "names": names, "table": table, "frozen": frozen }),
-        )
+        let waiting = self.reading().waiting()?;
+        Ok(json!({
+            "site": site, "at": shown_time(self.now), "names": names, "waiting": waiting, "table": table, "frozen": frozen,
+        }))
     }
 
     pub(super) fn months(&mut self, site: Option<&str>, limit: usize) -> Reply {
@@ -77,12 +79,15 @@ impl Engine {
         if reason.is_some_and(|reason| reason.trim().is_empty() || reason.len() > MAX_REASON) {
             return Err(Failure::new(FailureKind::Usage, format!("a reason has 1 to {MAX_REASON} bytes")));
         }
+        self.count_all()?;
         if self.counts_anew()? {
             return Err(Failure::new(
                 FailureKind::TryAgain,
                 "after an update tickets are still being counted",
             )
-            .hint("freeze the month when `hotline figures` says no more that tickets are not counted yet"));
+            .hint(
+                "freeze the month when `hotline scorecard` says no more that tickets are not counted yet",
+            ));
         }
         let table = self.table(period)?;
         if table.units.is_empty() {
@@ -195,11 +200,9 @@ impl Engine {
         reason: &str,
         user: Option<&str>,
     ) -> Result<(), Failure> {
-        let entries = self.with_document(doc, |_, matter| {
-            let entries = matter.other().into_iter().flat_map(|other| other.entries());
-            entries.map(|(bytes, _)| bytes.to_vec()).collect::<Vec<_>>()
+        let heads = self.with_document(doc, |_, matter| {
+            heads(matter.other().into_iter().flat_map(|other| other.entries()))
         })?;
-        let heads = heads(&entries);
         let bytes =
             Engine::bytes_of(&amendment(self.me(), &heads, table, reason, user, &shown_time(self.now)))?;
         let write = |document: &sync::document::Document,
@@ -209,18 +212,4 @@ impl Engine {
         };
         self.replica.write(Some(doc), &mut self.store, &mut self.desk, write).map(drop).map_err(write_failure)
     }
-}
-
-/// The entries that no other has as a parent.
-fn heads(entries: &[Vec<u8>]) -> Vec<EntryId> {
-    let parents = |bytes: &Vec<u8>| {
-        let entry: Value = serde_json::from_slice(bytes).unwrap_or_default();
-        let parents = entry["parents"].as_array().cloned().unwrap_or_default();
-        parents.into_iter().filter_map(|p| p.as_str()?.parse::<EntryId>().ok()).collect::<Vec<_>>()
-    };
-    let known: Vec<EntryId> = entries.iter().flat_map(parents).collect();
-    let mut heads: Vec<EntryId> = entries.iter().map(|bytes| EntryId::of(bytes)).collect();
-    heads.retain(|id| !known.contains(id));
-    heads.sort_unstable();
-    heads
 }

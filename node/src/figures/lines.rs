@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cell::plain;
+use crate::cell::{Sheet, plain};
 
 /// What stands in a line.
 const COLUMNS: [&str; 18] = [
@@ -28,7 +28,7 @@ const COLUMNS: [&str; 18] = [
 
 /// A report as CSV: of its values when it is by a dimension, and always of the whole, whose `value` is `*`.
 pub fn csv(report: &Value) -> String {
-    let mut sheet = Sheet::new();
+    let mut sheet = Sheet::default();
     sheet.line(COLUMNS.map(str::to_owned));
     let whole = &report["figures"];
     line_each(&mut sheet, report, whole, "*", "", whole);
@@ -45,24 +45,6 @@ pub fn csv(report: &Value) -> String {
         );
     }
     sheet.end()
-}
-
-/// Lines in memory, where writing them does not fail.
-struct Sheet(csv::Writer<Vec<u8>>);
-
-impl Sheet {
-    fn new() -> Sheet {
-        Sheet(csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new()))
-    }
-
-    fn line(&mut self, cells: [String; COLUMNS.len()]) {
-        self.0.write_record(&cells).expect("memory takes what is written");
-    }
-
-    fn end(self) -> String {
-        let bytes = self.0.into_inner().expect("memory takes what is written");
-        String::from_utf8(bytes).expect("it was made of texts")
-    }
 }
 
 fn line_each(sheet: &mut Sheet, report: &Value, figures: &Value, value: &str, name: &str, names: &Value) {

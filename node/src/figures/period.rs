@@ -59,6 +59,18 @@ impl Period {
         self.from.until(self.end).map_or(0, |span| span.get_days())
     }
 
+    /// The month before the one that a day is in; the day's own where time begins.
+    pub fn last_month(today: Date) -> Period {
+        let month =
+            Period { from: today.first_of_month(), end: today.last_of_month().tomorrow().unwrap_or(today) };
+        month.before().unwrap_or(month)
+    }
+
+    /// The month that it begins in, as in `2026-11`.
+    pub fn month_name(self) -> String {
+        self.from.strftime("%Y-%m").to_string()
+    }
+
     /// How many whole months it is, if it is whole months.
     fn months(self) -> Option<i32> {
         let whole = self.from.day() == 1 && self.end.day() == 1;

@@ -3,7 +3,7 @@
 use certs::Site;
 
 use super::Table;
-use crate::cell::plain;
+use crate::cell::{Sheet, plain};
 
 /// A share for people, in per cent; a dash for one of nothing.
 pub fn share([count, of]: [u64; 2]) -> String {
@@ -16,11 +16,10 @@ pub fn share([count, of]: [u64; 2]) -> String {
 /// A table as CSV: unit, name, rank, score, taken, test, when it was last proved equal, whether anything may be missing, and of
 /// each rate how many count and of how many.
 pub fn csv(table: &Table, name: impl Fn(Site) -> String) -> String {
-    let mut sheet = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let mut line = |cells: Vec<String>| sheet.write_record(&cells).expect("memory takes what is written");
+    let mut sheet = Sheet::default();
     let heads = ["month", "site", "name", "rank", "score", "taken", "test", "proved_at", "complete"];
     let rates = table.rates.iter().flat_map(|(id, _)| [format!("{id}_count"), format!("{id}_of")]);
-    line(heads.map(str::to_owned).into_iter().chain(rates).collect());
+    sheet.line(heads.map(str::to_owned).into_iter().chain(rates));
     for unit in &table.units {
         let number = |n: Option<String>| n.unwrap_or_default();
         let cells = [
@@ -35,8 +34,7 @@ pub fn csv(table: &Table, name: impl Fn(Site) -> String) -> String {
             unit.complete.to_string(),
         ];
         let counted = unit.counted.iter().flat_map(|[count, of]| [count.to_string(), of.to_string()]);
-        line(cells.into_iter().chain(counted).collect());
+        sheet.line(cells.into_iter().chain(counted));
     }
-    let bytes = sheet.into_inner().expect("memory takes what is written");
-    String::from_utf8(bytes).expect("it was made of texts")
+    sheet.end()
 }

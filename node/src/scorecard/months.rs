@@ -29,6 +29,12 @@ pub fn put(db: &Connection, doc: &DocId, record: &Record) -> Result<()> {
     Ok(())
 }
 
+/// Forgets a document whose beginning does not count any more.
+pub fn forget(db: &Connection, doc: &DocId) -> Result<()> {
+    db.prepare_cached("DELETE FROM month WHERE doc = ?1")?.execute([doc.as_bytes()])?;
+    Ok(())
+}
+
 /// The frozen months of a site, the newest first; of one month, if one is named. Two replicas that froze one month at once made
 /// two of it: the one with the smaller id comes first, and holds.
 pub fn of(db: &Connection, site: &str, month: Option<&str>, limit: usize) -> Result<Vec<(DocId, Record)>> {

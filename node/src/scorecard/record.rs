@@ -9,6 +9,8 @@
 //! An amendment counts when a node of the site that froze the month wrote it, and its author was not revoked before. Of two that
 //! knew nothing of each other the one with the larger id comes last; both are shown. An entry in another form has no effect.
 
+use std::collections::BTreeSet;
+
 use certs::{NodeName, Site};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -75,6 +77,25 @@ pub fn amendment(
     json!({ "op": "amend", "parents": heads, "node": node, "table": table, "reason": reason, "user": user, "at": at })
 }
 
+/// The entries that count and that no other one names as a parent: what a new amendment rests on.
+pub fn heads<'a>(entries: impl IntoIterator<Item = (&'a [u8], bool)>) -> Vec<EntryId> {
+    let entries = counted(entries);
+    let parents: BTreeSet<EntryId> =
+        entries.iter().flat_map(|(_, entry)| entry.parents.iter().copied()).collect();
+    entries.into_iter().map(|(id, _)| id).filter(|id| !parents.contains(id)).collect()
+}
+
+/// What counts and reads, each once, by id.
+fn counted<'a>(entries: impl IntoIterator<Item = (&'a [u8], bool)>) -> Vec<(EntryId, Entry)> {
+    let counted = entries.into_iter().filter(|(_, counted)| *counted);
+    let read =
+        counted.filter_map(|(bytes, _)| Some((EntryId::of(bytes), serde_json::from_slice(bytes).ok()?)));
+    let mut entries: Vec<(EntryId, Entry)> = read.collect();
+    entries.sort_by_key(|(id, _)| *id);
+    entries.dedup_by_key(|(id, _)| *id);
+    entries
+}
+
 #[derive(Deserialize)]
 struct Entry {
     op: String,
@@ -91,42 +112,29 @@ struct Entry {
 impl Record {
     /// What the entries of a document say: their bytes, and whether each is counted. `None` when they freeze no month.
     pub fn of<'a>(entries: impl IntoIterator<Item = (&'a [u8], bool)>) -> Option<Record> {
-        let mut entries: Vec<(EntryId, Entry)> = entries
-            .into_iter()
-            .filter(|(_, counted)| *counted)
-            .filter_map(|(bytes, _)| Some((EntryId::of(bytes), serde_json::from_slice(bytes).ok()?)))
-            .collect();
-        entries.sort_by_key(|(id, _)| *id);
+        let entries = counted(entries);
         let mut children = vec![Vec::new(); entries.len()];
+        let known = |p: &EntryId| entries.binary_search_by_key(p, |(id, _)| *id).ok();
         for (i, (_, entry)) in entries.iter().enumerate() {
-            let parents =
-                entry.parents.iter().filter_map(|p| entries.binary_search_by_key(p, |(id, _)| *id).ok());
-            parents.for_each(|p| children[p].push(i));
+            entry.parents.iter().filter_map(known).for_each(|p| children[p].push(i));
         }
-        let order = parents_first(&children, |i| entries[i].1.parents.len());
-        let mut record: Option<Record> = None;
-        for entry in order.into_iter().map(|i| &entries[i].1) {
-            let (node, user, at) = (entry.node, entry.user.clone(), entry.at.clone());
-            match (&mut record, entry.op.as_str(), &entry.table) {
-                (None, "create", Some(table)) if entry.site == Some(node.site()) => {
-                    if entry.month.as_ref() != Some(&table.month) {
-                        return None;
-                    }
-                    let table = table.clone();
-                    record = Some(Record { site: node.site(), node, user, at, table, amended: Vec::new() });
-                }
-                (Some(record), "amend", Some(table))
-                    if node.site() == record.site
-                        && table.month == record.table.month
-                        && record.amended.len() < MOST_AMENDED =>
-                {
-                    let reason = entry.reason.clone().unwrap_or_default();
-                    record.amended.push(Amended { node, user, at, reason, table: table.clone() });
-                }
-                _ => {}
-            }
+        // A document's changes come in order, so a parent that is not here does not count, and nobody waits for it.
+        let order = parents_first(&children, |i| entries[i].1.parents.iter().filter_map(known).count());
+        let (_, create) = entries.iter().find(|(_, entry)| entry.op == "create")?;
+        let table = create.table.clone()?;
+        let site = create.node.site();
+        if create.site != Some(site) || create.month.as_ref() != Some(&table.month) {
+            return None;
         }
-        record
+        let amends = |entry: &&Entry| entry.op == "amend" && entry.node.site() == site;
+        let amended = order.into_iter().map(|i| &entries[i].1).filter(amends).filter_map(|entry| {
+            let table = entry.table.clone().filter(|amended| amended.month == table.month)?;
+            let reason = entry.reason.clone().unwrap_or_default();
+            Some(Amended { node: entry.node, user: entry.user.clone(), at: entry.at.clone(), reason, table })
+        });
+        let amended = amended.take(MOST_AMENDED).collect();
+        let (node, user, at) = (create.node, create.user.clone(), create.at.clone());
+        Some(Record { site, node, user, at, table, amended })
     }
 
     /// The table that holds: the last amendment's, or the one that was frozen.
@@ -184,15 +192,27 @@ mod tests {
         let head = [EntryId::of(&first)];
         let second = bytes(amendment(node("370000"), &head, &table(92.0), "复核", None, "t2"));
         let forged = bytes(amendment(node("370100"), &head, &table(100.0), "x", None, "t3"));
-        let orphan = bytes(amendment(node("370000"), &[EntryId::of(b"x")], &table(1.0), "x", None, "t4"));
-        let all = [&second, &orphan, &forged, &create, &first];
-        let record = Record::of(all.into_iter().map(|b| (b.as_slice(), true))).unwrap();
+        let all = [&second, &second, &forged, &create, &first].map(|b| (b.as_slice(), true));
+        let record = Record::of(all).unwrap();
         assert_eq!((record.site, record.table.units[0].score), ("370000".parse().unwrap(), Some(90.0)));
         let reasons: Vec<&str> = record.amended.iter().map(|a| a.reason.as_str()).collect();
         assert_eq!((reasons, record.holds().units[0].score), (vec!["漏计", "复核"], Some(92.0)));
-        // What a revoked author wrote is past counting, and what rests on it waits.
-        let counted = [(create.as_slice(), true), (first.as_slice(), false), (second.as_slice(), true)];
-        assert!(Record::of(counted).unwrap().amended.is_empty());
+        let mut last = [EntryId::of(&second), EntryId::of(&forged)];
+        last.sort_unstable();
+        assert_eq!(heads(all), last);
+        // What a revoked author wrote is past counting; what was put right with it in view stands, and so does what comes after.
+        let foreign = bytes(json!({ "op": "x", "node": "370100" }));
+        let after =
+            bytes(amendment(node("370000"), &[EntryId::of(&foreign)], &table(93.0), "更正", None, "t4"));
+        let all = [(&create, true), (&first, false), (&second, true), (&foreign, true), (&after, true)];
+        let all = all.map(|(b, counted)| (b.as_slice(), counted));
+        let record = Record::of(all).unwrap();
+        let mut scores: Vec<_> = record.amended.iter().map(|a| a.table.units[0].score.unwrap()).collect();
+        scores.sort_by(f64::total_cmp);
+        assert_eq!(scores, [92.0, 93.0]);
+        let mut last = [&create, &second, &after].map(|b| EntryId::of(b));
+        last.sort_unstable();
+        assert_eq!(heads(all), last, "neither what does not count nor what does not read is rested on");
         assert_eq!(Record::of([(first.as_slice(), true)]), None);
         assert_eq!(Record::of([(&b"{}"[..], true)]), None);
     }

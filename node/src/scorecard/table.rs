@@ -102,7 +102,7 @@ impl Table {
         let mut units: Vec<Unit> = numbers.into_iter().map(unit).collect();
         rank(&mut units);
         Table {
-            month: month.from().strftime("%Y-%m").to_string(),
+            month: month.month_name(),
             weights_from: weights.from.to_string(),
             rates: weights.rates.clone(),
             units,

@@ -33,7 +33,9 @@ pub struct Other {
     /// Those whose region it is for.
     regions: BTreeSet<Site>,
     reported: bool,
-    /// Every entry, and whether it is counted; of kinds that are read here.
+    /// Whose it is: the site that began it.
+    site: Site,
+    /// Every entry of that site, and whether it is counted; of kinds that are read here.
     entries: Vec<(Vec<u8>, bool)>,
 }
 
@@ -114,6 +116,7 @@ impl Other {
             parties: BTreeSet::new(),
             regions: BTreeSet::new(),
             reported: frame.map.get("reported") == Some(&Value::Bool(true)),
+            site: change.author.site(),
             entries: Vec::new(),
         };
         other.hear(change, frame);
@@ -142,12 +145,13 @@ impl Other {
         if frame.map.get("below") == Some(&Value::Bool(true)) {
             self.regions.insert(site);
         }
-        if self.kind == crate::scorecard::KIND {
+        // What others write into it has no effect.
+        if self.kind == crate::scorecard::KIND && site == self.site {
             self.entries.push((frame.bytes, change.counted));
         }
     }
 
-    /// The bytes of every entry, and whether it is counted; none of a kind that is not read here.
+    /// The bytes of every entry of whose it is, and whether it is counted; none of a kind that is not read here.
     pub fn entries(&self) -> impl Iterator<Item = (&[u8], bool)> {
         self.entries.iter().map(|(bytes, counted)| (bytes.as_slice(), *counted))
     }

@@ -38,12 +38,11 @@ pub(in super::super) struct Asked {
 impl Asked {
     /// The month that is asked for, or the one before this.
     fn month(&self) -> String {
-        let last = || {
-            let today = china::moment(now_ms()).map(china::day).unwrap_or_default();
-            let last = Period::month_of(today).ok().and_then(Period::before);
-            last.map(|month| month.from().strftime("%Y-%m").to_string()).unwrap_or_default()
-        };
-        if self.month.is_empty() { last() } else { self.month.chars().take(20).collect() }
+        let today = china::moment(now_ms()).map(china::day).unwrap_or_default();
+        match self.month.is_empty() {
+            true => Period::last_month(today).month_name(),
+            false => self.month.chars().take(20).collect(),
+        }
     }
 
     fn site(&self) -> Option<String> {
@@ -80,6 +79,8 @@ struct Page {
     f: Frame,
     site: String,
     month: String,
+    /// Tickets that are still to be counted.
+    waiting: i64,
     /// Another site's.
     other: String,
     problem: String,
@@ -104,6 +105,8 @@ fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
 
 /// What the node answered: the names of units, the record and the table as it is now.
 struct Found {
+    site: String,
+    waiting: i64,
     names: Value,
     frozen: Option<Record>,
     table: Option<Table>,
@@ -113,6 +116,8 @@ impl Found {
     async fn ask(app: &App, who: &Signed, month: &str, site: Option<String>) -> Result<Found, Failure> {
         let found = app.ask(who, Request::Scorecard { month: month.to_owned(), site }).await?;
         Ok(Found {
+            waiting: found["waiting"].as_i64().unwrap_or_default(),
+            site: found["site"].as_str().unwrap_or_default().to_owned(),
             frozen: read(&found["frozen"]),
             table: read(&found["table"]),
             names: found["names"].clone(),
@@ -205,6 +210,7 @@ async fn page(app: &App, who: &Signed, asked: &Asked, problem: String, status: S
     };
     let notice = if asked.done.is_empty() { String::new() } else { w.month_frozen.to_owned() };
     let template = Page {
+        waiting: found.waiting,
         f: Frame::new(app, who, w.scorecard, &query("/scorecard")).notice(notice),
         site: if own { app.site_name(&app.me.site().to_string()) } else { app.site_name(&asked.site) },
         other: asked.site.clone(),
@@ -278,7 +284,7 @@ pub(in super::super) async fn csv(
     let mut response = format!("\u{feff}{}", scorecard::csv(table, name)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    let name = format!("attachment; filename=\"scorecard-{}-{}.csv\"", app.me.site(), table.month);
+    let name = format!("attachment; filename=\"scorecard-{}-{}.csv\"", found.site, table.month);
     if let Ok(name) = HeaderValue::from_str(&name) {
         headers.insert(header::CONTENT_DISPOSITION, name);
     }
