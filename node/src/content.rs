@@ -22,7 +22,7 @@ pub struct Content {
     pub person: Option<Vec<u8>>,
     /// The sealed words of a confidential report.
     pub sealed_body: Option<Vec<u8>>,
-    /// Registers that two people set at once, with all their values.
+    /// Registers that two people set to different values at once, with all of them in the order of their texts.
     pub conflicts: Map<String, Json>,
 }
 
@@ -35,8 +35,12 @@ impl Content {
             for item in doc.map_range(&facts, ..) {
                 if item.conflict {
                     let values = doc.get_all(&facts, item.key.as_ref()).unwrap_or_default();
-                    let values = values.iter().map(|(v, _)| json(v)).collect();
-                    content.conflicts.insert(item.key.to_string(), values);
+                    let mut values: Vec<Json> = values.iter().map(|(v, _)| json(v)).collect();
+                    values.sort_by_cached_key(Json::to_string);
+                    values.dedup(); // two who write the same do not disagree
+                    if values.len() > 1 {
+                        content.conflicts.insert(item.key.to_string(), values.into());
+                    }
                 }
                 content.facts.insert(item.key.into_owned(), json(&item.value.into()));
             }
@@ -56,6 +60,13 @@ impl Content {
         content.person = sealed(Part::Person);
         content.sealed_body = sealed(Part::Body);
         content
+    }
+
+    /// One register without the rest, if it holds a text.
+    pub fn fact(document: &Document, name: &str) -> Option<String> {
+        let facts = document.part("facts")?;
+        let (value, _) = document.automerge().get(&facts, name).ok()??;
+        value.as_str().map(str::to_owned)
     }
 }
 

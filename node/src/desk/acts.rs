@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::forms::Fields;
 use super::words::Words;
 use crate::request::{Act, Correction};
+use crate::ticket::facts::same;
 
 /// What a field takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +127,8 @@ fn corrections(fields: &Fields) -> Act {
     let changed = fields.all().filter_map(|(field, to)| {
         let name = field.strip_prefix(FACT)?;
         let from = fields.has(&format!("{WAS}{name}"));
-        (from.as_deref() != Some(to)).then(|| (name.to_owned(), Correction { from, to: to.to_owned() }))
+        let changed = from.as_ref().is_none_or(|from| !same(from, to));
+        changed.then(|| (name.to_owned(), Correction { from, to: to.to_owned() }))
     });
     Act::Correct { facts: changed.collect(), reason: fields.given("reason") }
 }

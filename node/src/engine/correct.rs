@@ -1,15 +1,15 @@
 //! Facts that somebody mends: what may stand there, what stood there, and what somebody else wrote meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sync::id::DocId;
 
 use super::Engine;
 use crate::content::Content;
-use crate::import::fact;
+use crate::import::{MAX_EXTRA, fact};
 use crate::request::{Correction, Failure, FailureKind};
-use crate::ticket::facts::{FACTS, is_sealed_in_a_report};
+use crate::ticket::facts::{FACTS, is_sealed_in_a_report, same};
 use crate::ticket::{Corrected, Folded};
 
 /// The most facts of one correction.
@@ -37,7 +37,7 @@ impl Engine {
                 ));
             }
             let stands = stands(&content, name);
-            if correction.from.as_ref().is_some_and(|from| from.trim() != stands) {
+            if correction.from.as_ref().is_some_and(|from| !same(from, &stands)) {
                 return Err(Failure::new(
                     FailureKind::Moved,
                     format!("somebody else has changed `{name}` meanwhile: it is \"{stands}\" now"),
@@ -47,6 +47,16 @@ impl Engine {
             let to = fact(name, &correction.to, &self.reference)
                 .map_err(|e| usage(e.to_string()).hint(known()))?;
             facts.insert(name.clone(), to);
+        }
+        let own: BTreeSet<&str> = content
+            .facts
+            .keys()
+            .chain(facts.keys())
+            .map(String::as_str)
+            .filter(|n| n.starts_with("x."))
+            .collect();
+        if own.len() > MAX_EXTRA && facts.keys().any(|name| !content.facts.contains_key(name)) {
+            return Err(usage(format!("a ticket has at most {MAX_EXTRA} fields of a centre's own")));
         }
         self.fit_topic(&content, &mut facts)?;
         let facts: BTreeMap<String, Corrected> = facts
@@ -111,11 +121,7 @@ fn stands(content: &Content, name: &str) -> String {
 /// What stood there: all of it, when two people had set it at once.
 fn seen(content: &Content, name: &str) -> String {
     match content.conflicts.get(name).and_then(Value::as_array) {
-        Some(all) => {
-            let mut all: Vec<String> = all.iter().map(text).collect();
-            all.sort_unstable();
-            all.join(" / ")
-        }
+        Some(all) => all.iter().map(text).collect::<Vec<_>>().join(" / "),
         None => stands(content, name),
     }
 }

@@ -20,7 +20,7 @@ pub(super) const MAX_SUBJECT: usize = 40;
 const MAX_TEXT: usize = 500;
 
 /// The most extra fields.
-const MAX_EXTRA: usize = 50;
+pub(crate) const MAX_EXTRA: usize = 50;
 
 /// The most bytes of one extra field as JSON, and of its name.
 pub(super) const MAX_EXTRA_BYTES: usize = 4096;
@@ -48,7 +48,7 @@ impl Urgency {
     }
 
     /// The urgency of this word; nothing said is ordinary.
-    pub(super) fn of(word: &str) -> Option<Urgency> {
+    pub(crate) fn of(word: &str) -> Option<Urgency> {
         let all = [Self::Ordinary, Self::Urgent, Self::Critical];
         if word.is_empty() { Some(Self::Ordinary) } else { all.into_iter().find(|u| u.word() == word) }
     }

@@ -39,6 +39,12 @@ pub fn label(name: &str) -> (&str, &str) {
     }
 }
 
+/// Whether two texts say the same of a fact: blanks and ends of lines between words, of which forms and browsers make what they
+/// will, do not count.
+pub fn same(a: &str, b: &str) -> bool {
+    a.split_whitespace().eq(b.split_whitespace())
+}
+
 /// Whether a confidential report keeps this fact under the ticket's key: what its reporter said in words.
 pub fn is_sealed_in_a_report(name: &str) -> bool {
     name == "subject" || name == "object_person" || name.starts_with("x.")

@@ -22,7 +22,12 @@ pub(super) struct Mended {
     pub(super) theirs: Option<String>,
     /// What may stand there, if it is a list.
     pub(super) options: Vec<Opt>,
+    /// It has several lines, or is too long for one.
+    pub(super) large: bool,
 }
+
+/// The most characters of a fact that is written into one line.
+const LINE: usize = 500;
 
 /// The form.
 pub(super) struct Correct {
@@ -79,6 +84,7 @@ impl Correct {
                 label: w.fact(name).to_owned(),
                 theirs: theirs.then(|| fact(app, w, name, &stands)),
                 options: options(app, w, name, &value),
+                large: [&stands, &value].iter().any(|v| v.contains('\n') || v.chars().nth(LINE).is_some()),
                 was: stands,
                 value,
             }
