@@ -114,7 +114,7 @@ impl Hook {
                 cli.print(&value);
                 if !cli.json {
                     show::aside(
-                        "this secret is shown once; until then requests bear a signature of the old one too",
+                        "this secret is shown once; until then requests bear a signature of the old one too, and of none before it",
                     );
                 }
             }

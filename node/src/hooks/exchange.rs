@@ -54,8 +54,8 @@ impl Drop for Ends {
 }
 
 impl Line {
-    /// Asks, and gives the answer's head with the beginning of its body. Of a body that does not end, or breaks, there is
-    /// nothing: the status has been said, and that is what counts.
+    /// Asks, and gives the answer's head, and of one that says no the beginning of its body. Of a body that does not end, or
+    /// breaks, there is nothing: the status has been said, and that is what counts.
     ///
     /// # Errors
     /// The line broke before: nobody knows whether the receiver has the question.
@@ -66,6 +66,9 @@ impl Line {
             let _ = connection.await; // what went wrong, the request's own end tells
         }));
         let (head, body) = sender.send_request(request).await?.into_parts();
+        if head.status.is_success() {
+            return Ok((head, Bytes::new()));
+        }
         let body = tokio::time::timeout(LINGER, axum::body::to_bytes(Body::new(body), MAX_BODY)).await;
         Ok((head, body.ok().and_then(Result::ok).unwrap_or_default()))
     }
