@@ -23,11 +23,13 @@ mod entry;
 mod media;
 mod request;
 mod sealing;
+mod upload;
 
 pub use entry::{Entry, check_name, name_hash};
 pub use media::{OCTETS, sniff, well_formed};
 pub use request::FileRequest;
 pub use sealing::{FileKey, PLAIN, SealedSize, plain_size, sealed_size};
+pub(crate) use upload::Sent;
 
 /// What files may cost this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

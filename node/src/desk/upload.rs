@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request as HttpRequest};
 use axum::http::StatusCode;
@@ -12,9 +11,8 @@ use serde_json::Value;
 use super::App;
 use super::frame;
 use super::guard::{Newcomer, Signed};
-use crate::files::{FileRequest, OCTETS};
-use crate::hex::hex;
-use crate::request::{Failure, Reply, Request};
+use crate::files::{OCTETS, Sent};
+use crate::request::{Failure, Request};
 
 /// The largest file that comes this way; larger ones are attached on the node itself: `hotline ticket attach`.
 pub(super) const MAX_UPLOAD: usize = 16 << 20;
@@ -24,14 +22,6 @@ pub(super) const MAX_BESIDE: usize = 16 << 10;
 
 /// The longest value of a field that is no file.
 const MAX_VALUE: usize = 1 << 10;
-
-/// A file as somebody sent it.
-pub(super) struct Sent {
-    pub(super) name: String,
-    /// Its media type, if the sender knows.
-    pub(super) media: Option<String>,
-    pub(super) bytes: Bytes,
-}
 
 /// A form with a file.
 pub(super) struct Uploaded {
@@ -108,30 +98,7 @@ impl FromRequest<Arc<App>> for Uploaded {
 impl App {
     /// Attaches a file to a ticket in this account's name: its row, and whether it was not there before.
     pub(super) async fn attach(&self, who: &Signed, id: &str, sent: Sent) -> Result<(bool, Value), Failure> {
-        let begin = FileRequest::Attach {
-            id: id.to_owned(),
-            name: sent.name,
-            size: sent.bytes.len() as u64,
-            digest: blake3::hash(&sent.bytes).to_hex().to_string(),
-            media: sent.media,
-            user: None,
-        };
-        let mut begun = self.ask(who, Request::File(begin)).await?;
-        let Some(upload) = begun["upload"].as_u64() else {
-            let row = begun.get_mut("attached").filter(|row| row.is_object()).map(Value::take);
-            return Ok((false, row.unwrap_or(begun)));
-        };
-        let part = begun["part"].as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-        let mut at = 0;
-        for bytes in sent.bytes.chunks(part.unwrap_or(65_536)) {
-            self.file(who, FileRequest::AttachPart { upload, at, hex: hex(bytes) }).await?;
-            at += bytes.len() as u64;
-        }
-        Ok((true, self.file(who, FileRequest::AttachEnd { upload }).await?))
-    }
-
-    async fn file(&self, who: &Signed, request: FileRequest) -> Reply {
-        self.ask(who, Request::File(request)).await
+        sent.attach(id, None, |request| self.ask(who, Request::File(request))).await
     }
 }
 

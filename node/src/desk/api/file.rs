@@ -9,11 +9,11 @@ use axum::response::Response;
 use super::super::App;
 use super::super::guard::Signed;
 use super::super::pages::file;
-use super::super::upload::{self, MAX_UPLOAD, Sent};
+use super::super::upload::{self, MAX_UPLOAD};
 use super::call::ticket;
 use super::problem::Problem;
 use super::{Asked, Done};
-use crate::files::{FileRequest, OCTETS};
+use crate::files::{FileRequest, OCTETS, Sent};
 use crate::request::Request;
 
 pub(super) async fn attach(app: &App, who: &Signed, asked: &Asked, body: Body) -> Result<Done, Problem> {

@@ -17,11 +17,12 @@ use serde_json::json;
 
 use super::super::App;
 use super::super::guard::Signed;
-use super::super::upload::{self, MAX_UPLOAD, Sent};
+use super::super::upload::{self, MAX_UPLOAD};
 use super::cti::call_id;
 use super::problem::Problem;
 use super::{Asked, Done};
 use crate::daemon::now_ms;
+use crate::files::Sent;
 use crate::hex::hex;
 use crate::request::{Failure, FailureKind};
 use crate::users::rights::{self, Right};
