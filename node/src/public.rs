@@ -3,15 +3,17 @@
 //! ```text
 //! citizen ──> proxy ──> listen ──> guard: whose address, how fast, how many at once ──> page
 //!                                                                       │ file:  Request::New, once for each form
-//!                                                                       └ query: number and code, then Request::Told
+//!                                                                       ├ query: number and code, then Request::Told
+//!                                                                       └ add:   the same, then a note, and files
 //! ```
 //!
-//! It has a listener and a router of its own, so no page of the desk is reachable through it, and it asks the node for two
+//! It has a listener and a router of its own, so no page of the desk is reachable through it, and it asks the node for these
 //! things only. There is no session and no cookie. What a citizen types goes into the ticket and nowhere else: no
 //! address, name, number or word of it reaches a log, and addresses are kept in memory to slow down who asks too fast.
 //!
 //! *Never*: a page shows a caller, a note, or another's words; it tells whether a number exists to whom has not its code.
 
+mod add;
 mod file;
 mod filing;
 mod form;
@@ -46,6 +48,9 @@ use crate::users::Users;
 /// Most requests that are worked on at once: the desk and the links have to go on whatever comes in here.
 const AT_ONCE: usize = 64;
 
+/// Most that send files at once: each file is in memory while it comes.
+const UPLOADS: usize = 3;
+
 /// What every page reaches.
 struct App {
     node: Node,
@@ -56,6 +61,8 @@ struct App {
     slips: slip::Slips,
     pace: pace::Pace,
     room: Semaphore,
+    /// Files that come in at the same time.
+    uploads: Arc<Semaphore>,
     /// One form at a time: a double click waits for the first, and the hour's count is exact.
     filing: Mutex<()>,
     secure: bool,
@@ -111,6 +118,7 @@ impl Door {
             secret,
             pace: pace::Pace::default(),
             room: Semaphore::new(AT_ONCE),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
             filing: Mutex::new(()),
             secure: keeper.is_some(),
             proxies: options.proxies.clone(),

@@ -5,7 +5,7 @@ mod harness;
 
 use std::net::TcpStream;
 
-use harness::browser::{Browser, Page};
+use harness::browser::{Browser, OF_OURS, Page};
 use harness::{Running, Town, fails, json, run, tcp_port, until};
 use node::ticket::number::{Block, Day, TicketNumber};
 
@@ -323,6 +323,107 @@ fn a_confidential_report_is_sealed_with_all_that_was_said() {
     let opened =
         json(&["ticket", "show", &number, "--reveal", "核查", "--user", "li", "--dir", &town.at("370100")]);
     assert!(opened.to_string().contains("鲁A00001") && opened["person"]["phone"] == PHONE, "{opened}");
+}
+
+/// The beginning of a picture, which is all that anybody looks at.
+const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n and the rest";
+
+#[test]
+fn words_and_pictures_are_added_to_what_is_filed() {
+    let town = Town::new(&["370100"]);
+    let city = town.at("370100");
+    let (_node, address) = door(&town, "370100", &["--public-proxies", "127.0.0.1"]);
+    let mut citizen = Browser::new(&address);
+    let (number, code) = file(&mut citizen, &COMPLAINT);
+    query(&address, &number, &code).says("补充说明或照片").says("action=\"/add\"");
+    let own = [("number", number.as_str()), ("code", code.as_str())];
+    // Each from an address of its own, but for the last.
+    let mut client = 0;
+    let mut add = |fields: &[(&str, &str)], files: &[(&str, &str, &[u8])]| {
+        client += 1;
+        let lines = format!("{OF_OURS}X-Forwarded-For: 198.51.100.{client}\r\n");
+        Browser::new(&address).parts("/add", &lines, fields, files)
+    };
+    let with = |words: &'static str| [own[0], own[1], ("words", words)];
+    let said = "司机的电话是13900000002";
+    let picture = ("赵六甲的照片.jpg", "image/jpeg", PICTURE);
+    for _ in 0..2 {
+        let page = add(&with(said), &[picture, ("x.exe", "image/png", b"MZ\x90\0"), ("", "", b"")]);
+        page.is(200).says("补充说明").says("<li>赵六甲的照片.jpg</li>").says("x.exe：只接收照片");
+    }
+    let files = json(&["ticket", "files", &number, "--dir", &city]);
+    assert_eq!(files.as_array().unwrap().len(), 1, "what was sent twice is there once: {files}");
+    let mark = blake3::hash(PICTURE).to_hex()[..12].to_owned();
+    assert_eq!(files[0]["name"], format!("群众补充-{mark}.png"), "not by the name that a citizen gave it");
+    assert_eq!((&files[0]["type"], &files[0]["user"]), (&"image/png".into(), &"public page".into()));
+    let shown = json(&["ticket", "show", &number, "--dir", &city]);
+    let notes: Vec<_> = shown["notes"].as_object().unwrap().values().collect();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert_eq!(
+        (&notes[0]["text"], &notes[0]["user"]),
+        (&"网上补充：司机的电话是139****0002".into(), &"public page".into())
+    );
+
+    // What is in the way is said, the rest is taken, and no word is lost.
+    let long: String = "长".repeat(1_001);
+    let page = add(&[own[0], own[1], ("words", &long)], &[("a.pdf", "application/pdf", b"%PDF-1.7")]);
+    page.is(200).says("超过 1000 字").says(&format!(">{long}</textarea>")).says("<li>a.pdf</li>");
+    let large = [PICTURE, &vec![7; 16 << 20]].concat();
+    let sound: &[u8] = b"ID3 a word";
+    let page = add(&own, &[("large.png", "", large.as_slice()), ("b.mp3", "audio/mpeg", sound)]);
+    page.is(200).says("large.png：超过 16 MB").says("<li>b.mp3</li>");
+    let many: Vec<Vec<u8>> = (0..6u8).map(|n| [PICTURE, &[n]].concat()).collect();
+    let many: Vec<(&str, &str, &[u8])> =
+        many.iter().map(|bytes| ("p.png", "image/png", bytes.as_slice())).collect();
+    assert_eq!(add(&own, &many).is(200).says("一次最多 5 个").body.matches("<li>p.png</li>").count(), 5);
+    add(&own, &[("", "application/octet-stream", b"")]).is(422).says("请填写补充说明，或选择文件");
+    assert_eq!(json(&["ticket", "files", &number, "--dir", &city]).as_array().unwrap().len(), 8);
+
+    // Neither without the code, nor from another site, nor when it is over, nor too often.
+    let wrong = if code == "0000-0000" { "1111-1111" } else { "0000-0000" };
+    add(&[own[0], ("code", wrong), ("words", "x")], &[picture]).is(404).says("工单号或查询码不正确");
+    add(&[own[0], ("words", "x")], &[]).is(422).says("8 个字符");
+    add(&[], &[picture]).is(422);
+    let lines = "X-Forwarded-For: 198.51.100.99\r\nSec-Fetch-Site: cross-site\r\n";
+    Browser::new(&address).parts("/add", lines, &with("x"), &[]).is(403).says("来自其他网站");
+    Browser::new(&address).send("/add", OF_OURS, "number=x").is(415);
+    let again = |words: &'static str| {
+        let lines = format!("{OF_OURS}X-Forwarded-For: 198.51.100.200\r\n");
+        Browser::new(&address).parts("/add", &lines, &with(words), &[])
+    };
+    (0..6).for_each(|_| drop(again("又一次").is(200)));
+    again("又一次").is(429).says("请求过于频繁");
+    json(&["ticket", "answer", &number, "已处理", "--dir", &city]);
+    add(&with("还有"), &[]).is(409).says("已有结果");
+    assert!(!query(&address, &number, &code).body.contains("action=\"/add\""));
+    let shown = json(&["ticket", "show", &number, "--dir", &city]);
+    assert_eq!(shown["notes"].as_object().unwrap().len(), 2, "one of each text: {}", shown["notes"]);
+    let log = town.log("370100");
+    assert!(!log.contains(NAME) && !log.contains("13900000002") && !log.contains(&code), "{log}");
+}
+
+#[test]
+fn what_is_added_to_a_confidential_report_is_sealed() {
+    let town = Town::new(&["370100"]);
+    let city = town.at("370100");
+    let (_node, address) = door(&town, "370100", &[]);
+    let report = [&[("kind", "confidential")], &COMPLAINT[1..]].concat();
+    let mut citizen = Browser::new(&address);
+    let (number, code) = file(&mut citizen, &report);
+    let fields = [("number", number.as_str()), ("code", code.as_str()), ("words", "我是他的同事")];
+    let files = [("同事.png", "image/png", PICTURE)];
+    citizen.parts("/add", OF_OURS, &fields, &files).is(200).says("<li>同事.png</li>");
+    let shown = json(&["ticket", "show", &number, "--dir", &city]).to_string();
+    let files = json(&["ticket", "files", &number, "--dir", &city]);
+    assert!(!format!("{shown}{files}").contains("同事"), "{shown} {files}");
+    assert_eq!(files.as_array().unwrap().len(), 2, "{files}");
+    let text = files.as_array().unwrap().iter().find(|file| file["type"] == "text/plain").unwrap();
+    let out = town.at("words.txt");
+    let name = text["name"].as_str().unwrap();
+    let fetch =
+        ["ticket", "fetch", &number, name, "--reveal", "核查", "--user", "li", "--out", &out, "--dir", &city];
+    json(&fetch);
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "我是他的同事");
 }
 
 #[test]

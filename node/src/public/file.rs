@@ -23,7 +23,7 @@ use crate::reference::Categories;
 use crate::request::{Failure, FailureKind};
 
 /// In whose name tickets are made. No account has a blank in its name.
-const USER: &str = "public page";
+pub(super) const USER: &str = "public page";
 
 struct Topic {
     code: String,

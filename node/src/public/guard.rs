@@ -81,13 +81,12 @@ async fn admitted(
     if let Err(wait) = app.pace.asks(client, Instant::now()) {
         return too_fast(app, t, wait);
     }
-    let busy = || {
-        let text = t.say(
-            "当前访问人数较多，请稍后再试，或拨打 12328。",
-            "Many people are here just now. Please try again soon, or call 12328.",
-        );
-        shell::after(shell::message(app, t, StatusCode::SERVICE_UNAVAILABLE, text), Duration::from_secs(5))
-    };
+    next.run(request).await
+}
+
+/// Reads a body before a page works on it, and lets so many work at once.
+pub(super) async fn whole(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (app, t) = (&*app, tongue(request.uri()));
     let (parts, body) = request.into_parts();
     let bytes = match tokio::time::timeout(READING, axum::body::to_bytes(body, MAX_FORM)).await {
         Ok(Ok(bytes)) => bytes,
@@ -101,11 +100,20 @@ async fn admitted(
         }
     };
     let request = Request::from_parts(parts, Body::from(bytes));
-    let Ok(_held) = app.room.try_acquire() else { return busy() };
+    let Ok(_held) = app.room.try_acquire() else { return busy(app, t) };
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => busy(),
+        Err(_) => busy(app, t),
     }
+}
+
+/// The page for a time at which others fill the room.
+pub(super) fn busy(app: &App, t: Tongue) -> Response {
+    let text = t.say(
+        "当前访问人数较多，请稍后再试，或拨打 12328。",
+        "Many people are here just now. Please try again soon, or call 12328.",
+    );
+    shell::after(shell::message(app, t, StatusCode::SERVICE_UNAVAILABLE, text), Duration::from_secs(5))
 }
 
 /// The page for an address that asks too fast.

@@ -3,6 +3,7 @@
 //! ```text
 //! any page      120 at once, then 2 a second          of an address
 //! a new ticket   10 at once, then one in 2 minutes    of an address: many telephones share one
+//! an addition    6 at once, then one in 2 minutes    of an address
 //! a query        20 at once, then one in 30 seconds   of an address
 //! a list          5 at once, then one in 10 seconds   of an address, by Open311: each opens many tickets
 //! a wrong key    10 at once, then one a minute        of an address, by Open311
@@ -29,6 +30,7 @@ fn subject(address: IpAddr) -> u128 {
 pub(super) struct Pace {
     asked: Buckets<u128>,
     filed: Buckets<u128>,
+    added: Buckets<u128>,
     queried: Buckets<u128>,
     guessed: Buckets<TicketNumber>,
     listed: Buckets<u128>,
@@ -40,6 +42,7 @@ impl Default for Pace {
         Pace {
             asked: Buckets::new(120.0, 0.5),
             filed: Buckets::new(10.0, 120.0),
+            added: Buckets::new(6.0, 120.0),
             queried: Buckets::new(20.0, 30.0),
             guessed: Buckets::new(10.0, 360.0),
             listed: Buckets::new(5.0, 10.0),
@@ -57,6 +60,11 @@ impl Pace {
     /// A new ticket of an address.
     pub(super) fn files(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         self.filed.take(subject(address), now)
+    }
+
+    /// Words or files of an address for a ticket that is filed.
+    pub(super) fn adds(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.added.take(subject(address), now)
     }
 
     /// A query of an address about a number. Counted as a guess until [`Pace::knew`] says that the code was right: so many

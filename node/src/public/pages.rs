@@ -8,10 +8,10 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::shell::{self, Shell};
-use super::{App, file, guard, open311, query};
+use super::{App, add, file, guard, open311, query};
 
 pub(super) fn router(app: Arc<App>, programs: bool) -> Router {
     Router::new()
@@ -21,7 +21,8 @@ pub(super) fn router(app: Arc<App>, programs: bool) -> Router {
         .route("/assets/{name}", get(shell::asset))
         .merge(if programs { open311::router() } else { Router::new() })
         .fallback(nothing)
-        .layer(DefaultBodyLimit::max(guard::MAX_FORM))
+        .layer(from_fn_with_state(app.clone(), guard::whole))
+        .route(add::PATH, post(add::take).layer(DefaultBodyLimit::max(add::MAX_BODY)))
         .layer(from_fn_with_state(app.clone(), guard::surround))
         .with_state(app)
 }

@@ -3,6 +3,7 @@
 //! The code is compared before anything is looked up, so a wrong one is answered in the same words and the same time
 //! whether the number exists or not.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -127,47 +128,13 @@ pub(super) async fn ask(State(app): State<Arc<App>>, request: HttpRequest<Body>)
         Err(response) => return response,
     };
     let t = Tongue::of(fields.text("lang"));
-    let typed = fields.text("number").to_owned();
-    let (number, code) = (typed.parse::<TicketNumber>(), QueryCode::read(fields.text("code")));
-    // Whether they have their form says nothing of what is here.
-    let (Ok(number), Some(code)) = (&number, &code) else {
-        let text =
-            |fine: bool, zh: &str, en: &str| if fine { String::new() } else { t.say(zh, en).to_owned() };
-        let again = Typed {
-            number: typed,
-            number_problem: text(
-                number.is_ok(),
-                "工单号应为 JT 开头的 23 个字符，请逐个核对",
-                "A number has 23 characters and begins with JT; please compare each of them",
-            ),
-            code_problem: text(
-                code.is_some(),
-                "查询码应为 8 个字符，请逐个核对",
-                "A code has 8 characters; please compare each of them",
-            ),
-            notice: String::new(),
-        };
-        return form(&app, t, again, StatusCode::UNPROCESSABLE_ENTITY);
-    };
-    let number = *number;
     let Some(From(client)) = parts.extensions.get::<From>().copied() else {
         return broken(&app, t, &Failure::new(FailureKind::Failed, "a request without an address"));
     };
-    if let Err(wait) = app.pace.queries(client, number, Instant::now()) {
-        return guard::too_fast(&app, t, wait);
-    }
-    let unknown = || {
-        let notice = t.say(
-            "没有查到：工单号或查询码不正确。请核对后再试，或拨打 12328 查询。",
-            "Nothing was found: number or code is not right. Please compare them and try again, or call 12328.",
-        );
-        let again = Typed { number: number.to_string(), notice: notice.to_owned(), ..Typed::default() };
-        form(&app, t, again, StatusCode::NOT_FOUND)
+    let (number, code) = match opened(&app, t, client, fields.text("number"), fields.text("code")) {
+        Ok(both) => both,
+        Err(response) => return response,
     };
-    if !app.secret.opens(number, code) {
-        return unknown();
-    }
-    app.pace.knew(number);
     match app.node.ask(Request::Told { number }).await {
         Ok(told) => {
             let template = Query {
@@ -181,7 +148,55 @@ pub(super) async fn ask(State(app): State<Arc<App>>, request: HttpRequest<Body>)
             };
             shell::page(StatusCode::OK, &template)
         }
-        Err(failure) if matches!(failure.kind, FailureKind::Absent | FailureKind::Usage) => unknown(),
+        Err(failure) if matches!(failure.kind, FailureKind::Absent | FailureKind::Usage) => {
+            unknown(&app, t, number)
+        }
         Err(failure) => broken(&app, t, &failure),
     }
+}
+
+fn unknown(app: &App, t: Tongue, number: TicketNumber) -> Response {
+    let notice = t.say(
+        "没有查到：工单号或查询码不正确。请核对后再试，或拨打 12328 查询。",
+        "Nothing was found: number or code is not right. Please compare them and try again, or call 12328.",
+    );
+    let again = Typed { number: number.to_string(), notice: notice.to_owned(), ..Typed::default() };
+    form(app, t, again, StatusCode::NOT_FOUND)
+}
+
+/// Number and code as somebody typed them, if they belong together; the page that says otherwise. Guesses are counted.
+pub(super) fn opened(
+    app: &App,
+    t: Tongue,
+    client: IpAddr,
+    typed: &str,
+    code: &str,
+) -> Result<(TicketNumber, QueryCode), Response> {
+    let (number, code) = (typed.parse::<TicketNumber>(), QueryCode::read(code));
+    // Whether they have their form says nothing of what is here.
+    let (Ok(number), Some(code)) = (&number, &code) else {
+        let text =
+            |fine: bool, zh: &str, en: &str| if fine { String::new() } else { t.say(zh, en).to_owned() };
+        let again = Typed {
+            number: typed.to_owned(),
+            number_problem: text(
+                number.is_ok(),
+                "工单号应为 JT 开头的 23 个字符，请逐个核对",
+                "A number has 23 characters and begins with JT; please compare each of them",
+            ),
+            code_problem: text(
+                code.is_some(),
+                "查询码应为 8 个字符，请逐个核对",
+                "A code has 8 characters; please compare each of them",
+            ),
+            notice: String::new(),
+        };
+        return Err(form(app, t, again, StatusCode::UNPROCESSABLE_ENTITY));
+    };
+    app.pace.queries(client, *number, Instant::now()).map_err(|wait| guard::too_fast(app, t, wait))?;
+    if !app.secret.opens(*number, code) {
+        return Err(unknown(app, t, *number));
+    }
+    app.pace.knew(*number);
+    Ok((*number, code.clone()))
 }

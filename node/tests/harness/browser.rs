@@ -50,6 +50,9 @@ impl Page {
     }
 }
 
+/// Where a form of ours comes from, as Chromium says it under a policy of no referrer.
+pub const OF_OURS: &str = "Origin: null\r\nSec-Fetch-Site: same-origin\r\n";
+
 /// A browser at one desk.
 #[derive(Clone)]
 pub struct Browser {
@@ -151,27 +154,41 @@ impl Browser {
         let form = self.form.clone();
         let mut body = form_urlencoded::Serializer::new(String::new());
         body.append_pair("form", &form).extend_pairs(fields);
-        // As Chromium does under a policy of no referrer.
-        self.send(path, "Origin: null\r\nSec-Fetch-Site: same-origin\r\n", &body.finish())
+        self.send(path, OF_OURS, &body.finish())
     }
 
     /// Sends a file by a form, as a browser does: the form's token first, unless it is empty.
     pub fn upload(&mut self, path: &str, token: &str, name: &str, kind: &str, bytes: &[u8]) -> Page {
+        let fields = [("form", token)];
+        let fields = if token.is_empty() { &[][..] } else { &fields };
+        self.parts(path, OF_OURS, fields, &[(name, kind, bytes)])
+    }
+
+    /// Sends a form of several parts: its fields, and files with name and type; with further lines of a head.
+    pub fn parts(
+        &mut self,
+        path: &str,
+        lines: &str,
+        fields: &[(&str, &str)],
+        files: &[(&str, &str, &[u8])],
+    ) -> Page {
         let mark = "----a-line-that-no-file-has";
         let mut body = Vec::new();
-        if !token.is_empty() {
-            let head =
-                format!("--{mark}\r\nContent-Disposition: form-data; name=\"form\"\r\n\r\n{token}\r\n");
-            body.extend_from_slice(head.as_bytes());
+        for (name, value) in fields {
+            let part =
+                format!("--{mark}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            body.extend_from_slice(part.as_bytes());
         }
-        let head = format!(
-            "--{mark}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: {kind}\r\n\r\n"
-        );
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(bytes);
-        body.extend_from_slice(format!("\r\n--{mark}--\r\n").as_bytes());
+        for (name, kind, bytes) in files {
+            let head = format!(
+                "--{mark}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: {kind}\r\n\r\n"
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{mark}--\r\n").as_bytes());
         let head = self.head("POST", path);
-        let lines = "Origin: null\r\nSec-Fetch-Site: same-origin\r\n";
         let length = body.len();
         let mut request = format!(
             "{head}Content-Type: multipart/form-data; boundary={mark}\r\nContent-Length: {length}\r\n{lines}\r\n"
