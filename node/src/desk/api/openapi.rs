@@ -102,7 +102,8 @@ fn operation(route: &Route, path: &str, id: &str) -> Value {
         parameters.push(header("Last-Event-ID", "the id of the last event that was dealt with"));
     }
     let (media, schema) = match route.op {
-        Op::Fetch => ("application/octet-stream", json!({})),
+        // What browsers may show comes as what it is.
+        Op::Fetch => ("*/*", json!({})),
         Op::Stream => ("text/event-stream", json!({ "type": "string" })),
         _ => ("application/json", json!({ "type": "object" })),
     };
@@ -180,6 +181,9 @@ fn query(param: &Param) -> Value {
         "q" | "name" => schema["pattern"] = r"\S".into(),
         "cursor" => schema["pattern"] = "^[1-9][0-9]{0,17}$".into(),
         "language" => schema["enum"] = json!(["zh", "en"]),
+        "urgency" => schema["enum"] = json!(["一般", "紧急", "特急"]),
+        "sort" => schema["enum"] = json!(["newest", "oldest", "due"]),
+        "first" | "last" => schema["format"] = "date".into(),
         "limit" => (schema["minimum"], schema["maximum"]) = (1.into(), 100.into()),
         "wait" => (schema["minimum"], schema["maximum"]) = (1.into(), 25.into()),
         "days" => (schema["minimum"], schema["maximum"]) = (1.into(), 31.into()),
