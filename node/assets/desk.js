@@ -157,6 +157,8 @@
     let due = new Set();
     let timer = 0;
     let last = 0;
+    let wait = 0; // longer each time that nobody answers, up to half a minute: whoever is busy is not asked more often for it
+    const later = () => { wait = Math.min(30_000, Math.max(2000, wait * 2)); return wait * (1 + Math.random() / 2); };
     const refresh = async () => {
       timer = 0;
       last = Date.now();
@@ -170,7 +172,12 @@
         if (answer.status >= 500) throw answer.status;
         if (!answer.ok) return;
         page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      } catch { kinds.forEach(soon); return; } // the node is away or busy: no event will tell of this again
+        wait = 0;
+      } catch { // the node is away or busy: no event will tell of this again
+        last = Date.now() + later();
+        kinds.forEach(soon);
+        return;
+      }
       for (const part of parts) {
         const fresh = page.getElementById(part.id);
         if (!fresh || fresh.innerHTML === part.innerHTML) continue;
@@ -202,13 +209,19 @@
       KINDS.forEach((kind) => source.addEventListener(kind, () => soon(kind)));
       source.addEventListener("calls", () => rings(false));
       source.addEventListener("answered", () => rings(true));
-      source.addEventListener("open", () => rings(false));
+      source.addEventListener("open", () => { // the node is there: what was put off is due, and of calls nobody keeps what was told
+        wait = last = 0;
+        clearTimeout(timer);
+        timer = 0;
+        rings(false);
+        soon("calls");
+      });
       source.addEventListener("ended", () => { source.close(); source = null; });
       // A browser comes back to a node that is away, but not to one that answers no: a node that starts, or a full one.
       source.addEventListener("error", () => {
         if (!source || source.readyState !== EventSource.CLOSED) return;
         source = null;
-        setTimeout(listen, 3000 + Math.random() * 3000);
+        setTimeout(listen, 1000 + later());
       });
     };
     // A page that nobody sees holds no connection: browsers open only six to one place.
