@@ -535,7 +535,7 @@ impl Engine {
             Request::New { tickets, user } => self.create(tickets, user.as_deref()),
             Request::Act { id, act, user } => self.act(id, act, user.as_deref()),
             Request::Note { id, text, user } => self.note(id, text, user.as_deref()),
-            Request::When { state, then } => self.when(state, then),
+            Request::When { states, then } => self.when(states, then),
             Request::For { centres, then } => self.for_centres(centres, then),
             Request::File(request) => self.file(request),
             Request::Bundle(request) => self.bundle(request),
@@ -565,7 +565,7 @@ impl Engine {
                     *before,
                 )
             }
-            Request::List { queue, limit, before } => self.reading().list(queue, *limit, *before),
+            Request::List { queue, sift, limit, before } => self.reading().list(queue, sift, *limit, *before),
             Request::Search { text, limit } => {
                 self.index_all()?;
                 self.reading().search(text, *limit)
@@ -621,19 +621,17 @@ impl Engine {
 
     /// Asks, if whoever asks acts for the centre that the ticket's call was taken for.
     fn for_centres(&mut self, centres: &BTreeSet<Site>, then: &Request) -> Reply {
-        if let Some(id) = then.ticket() {
+        for id in then.ticket().into_iter().chain(then.joined()) {
             let doc = self.find(id)?;
             let me = self.me().site();
             let centre = self.with_document(doc, |document, matter| {
                 let ours = matter.folded().is_some_and(|folded| folded.stand.taken_by == me);
-                let facts = Content::read(document).facts;
-                let centre =
-                    facts.get("centre").and_then(Value::as_str).and_then(|site| site.parse::<Site>().ok());
-                centre.filter(|_| ours)
+                let centre = if ours { Content::fact(document, "centre") } else { None };
+                centre.and_then(|site| site.parse::<Site>().ok())
             })?;
             if let Some(centre) = centre.filter(|centre| !centres.contains(centre)) {
                 return Err(Failure::new(
-                    FailureKind::NeedsPerson,
+                    FailureKind::NotServed,
                     format!(
                         "this ticket was taken for {}, which this account does not serve",
                         self.named(centre)
@@ -645,13 +643,13 @@ impl Engine {
         self.ask(then)
     }
 
-    /// Asks, if the ticket is still as whoever asks has seen it. Nothing comes in between: it is one transaction.
-    fn when(&mut self, state: &str, then: &Request) -> Reply {
+    /// Asks, if the ticket is still as whoever asks has seen it, or as one of several that would do. Nothing comes in between: it is one transaction.
+    fn when(&mut self, states: &[String], then: &Request) -> Reply {
         let (Request::Act { id, .. } | Request::Note { id, .. }) = then else {
             return Err(Failure::new(FailureKind::Usage, "only an action or a note depends on a state"));
         };
         let now = self.show(id, None, None)?["state_hash"].as_str().unwrap_or_default().to_owned();
-        match now == state {
+        match states.contains(&now) {
             true => self.ask(then),
             false => Err(Failure::new(FailureKind::Moved, "the ticket has changed since")
                 .hint("read it again, and decide anew")),

@@ -3,6 +3,8 @@
 //! Every row is a function of one document, so `hotline replica rebuild` reproduces the tables exactly. They live in
 //! the same transactions as the items they come from.
 
+mod hands;
+mod list;
 mod outside;
 mod similar;
 mod tally;
@@ -26,8 +28,10 @@ use crate::search::query;
 use crate::ticket::number::TicketNumber;
 use crate::ticket::times::times;
 use crate::ticket::{Folded, TicketMatter};
+use hands::Hands;
 use tally::Counted;
 
+pub use list::{QUEUES, RECENT, due_between, is_recent, list, overdue};
 pub use outside::outside;
 pub use similar::{Typed, similar};
 pub use tally::{Behind, behind, cells, count_again, overdue_cells, rows_after};
@@ -49,7 +53,9 @@ CREATE TABLE IF NOT EXISTS ticket(
   returns INTEGER NOT NULL, superseded INTEGER NOT NULL, alarms INTEGER NOT NULL, state BLOB NOT NULL,
   clock TEXT NOT NULL, searched BLOB NOT NULL, due TEXT, urgency TEXT NOT NULL DEFAULT '',
   day TEXT, facts INTEGER NOT NULL DEFAULT 0, business TEXT NOT NULL DEFAULT '', domain TEXT NOT NULL DEFAULT '',
-  topic TEXT NOT NULL DEFAULT '', channel TEXT NOT NULL DEFAULT '');
+  topic TEXT NOT NULL DEFAULT '', channel TEXT NOT NULL DEFAULT '', agent TEXT NOT NULL DEFAULT '',
+  department TEXT NOT NULL DEFAULT '', urged INTEGER NOT NULL DEFAULT 0, follow_up INTEGER NOT NULL DEFAULT 0,
+  confidential INTEGER NOT NULL DEFAULT 0, centre TEXT NOT NULL DEFAULT '');
 CREATE UNIQUE INDEX IF NOT EXISTS ticket_doc ON ticket(doc);
 CREATE INDEX IF NOT EXISTS ticket_number ON ticket(number);
 CREATE INDEX IF NOT EXISTS ticket_held ON ticket(custodian) WHERE stage NOT IN {DONE};
@@ -60,13 +66,19 @@ CREATE INDEX IF NOT EXISTS ticket_offered ON ticket(offered_to) WHERE offered_to
 CREATE INDEX IF NOT EXISTS ticket_offering ON ticket(custodian) WHERE offered_to IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ticket_conflict ON ticket(row) WHERE superseded > 0 OR alarms > 0;
 CREATE INDEX IF NOT EXISTS ticket_deadline ON ticket(due) WHERE due IS NOT NULL AND stage NOT IN {DONE};
+CREATE INDEX IF NOT EXISTS ticket_mine ON ticket(agent) WHERE agent != '' AND stage NOT IN {DONE};
+CREATE INDEX IF NOT EXISTS ticket_team ON ticket(department) WHERE department != '';
+CREATE INDEX IF NOT EXISTS ticket_urged ON ticket(row) WHERE urged > 0;
+CREATE INDEX IF NOT EXISTS ticket_follow_up ON ticket(row) WHERE follow_up > 0;
+CREATE INDEX IF NOT EXISTS ticket_confidential ON ticket(row) WHERE confidential > 0 AND stage NOT IN {DONE};
 CREATE INDEX IF NOT EXISTS ticket_day ON ticket(day, row, facts);
 CREATE TABLE IF NOT EXISTS ticket_count(
   custodian TEXT NOT NULL, stage TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(custodian, stage)) WITHOUT ROWID;
 ";
 
 /// What a listing shows of a ticket.
-const COLUMNS: &str = "row, doc, number, subject, custodian, stage, at, offered_to, due, urgency";
+const COLUMNS: &str =
+    "row, doc, number, subject, custodian, stage, at, offered_to, due, urgency, agent, department, centre";
 
 /// What stands for the subject of a confidential report.
 const CONFIDENTIAL: &str = "(举报人保密)";
@@ -87,16 +99,22 @@ pub fn prepare(db: &Connection) -> Result<()> {
 fn add_columns(db: &Connection) -> Result<()> {
     let mut query = db.prepare("SELECT name FROM pragma_table_info('ticket')")?;
     let known: Vec<String> = query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
-    let text = "TEXT NOT NULL DEFAULT ''";
+    let (text, number) = ("TEXT NOT NULL DEFAULT ''", "INTEGER NOT NULL DEFAULT 0");
     for (column, what) in [
         ("due", "TEXT"),
         ("urgency", text),
         ("day", "TEXT"),
-        ("facts", "INTEGER NOT NULL DEFAULT 0"),
+        ("facts", number),
         ("business", text),
         ("domain", text),
         ("topic", text),
         ("channel", text),
+        ("agent", text),
+        ("department", text),
+        ("urged", number),
+        ("follow_up", number),
+        ("confidential", number),
+        ("centre", text),
     ] {
         if !known.is_empty() && !known.iter().any(|name| name == column) {
             db.execute_batch(&format!("ALTER TABLE ticket ADD COLUMN {column} {what}"))?;
@@ -116,13 +134,14 @@ pub fn clear(db: &Connection) -> Result<()> {
 pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     let mut query = db.prepare(
         "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state, clock,
-           coalesce(due, ''), urgency, coalesce(day, '-'), facts, business, domain, topic, channel
+           coalesce(due, ''), urgency, coalesce(day, '-'), facts, business, domain, topic, channel, agent, department, urged,
+           follow_up, confidential, centre
          FROM ticket ORDER BY doc",
     )?;
     let mut rows = query.query([])?;
     let mut hasher = blake3::Hasher::new();
     while let Some(row) = rows.next()? {
-        for column in 0..21 {
+        for column in 0..27 {
             let value = row.get_ref(column)?;
             let bytes = match value {
                 rusqlite::types::ValueRef::Integer(n) => n.to_be_bytes().to_vec(),
@@ -182,6 +201,11 @@ pub struct Row {
     facts: Facts,
     /// What figures are told apart by: business, domain, topic, channel.
     said: [String; 4],
+    /// Who has to do with it.
+    hands: Hands,
+    confidential: bool,
+    /// The centre that the call was taken for, if it is another one's.
+    centre: String,
     text: String,
     searched: [u8; 32],
     names: String,
@@ -201,6 +225,7 @@ impl Row {
             None => "",
         };
         let stage = folded.stage.name();
+        let in_force = matter.in_force();
         let place = content.facts.get("place").and_then(Value::as_str).unwrap_or_default();
         let urgency = content.facts.get("urgency").and_then(Value::as_str);
         let urgency = urgency.filter(|u| *u != Urgency::Ordinary.word()).unwrap_or_default();
@@ -219,7 +244,10 @@ impl Row {
             offered_to: folded.open_offer().map(|o| o.to.to_string()),
             day: taken_on(at, number).map(|day| day.to_string()).unwrap_or_default(),
             at: at.to_owned(),
-            facts: Facts::of(matter, folded, &content.facts, is_done(stage)),
+            facts: Facts::of(&in_force, folded, &content.facts, is_done(stage)),
+            hands: Hands::of(&in_force),
+            confidential: folded.created.confidential,
+            centre: content.facts.get("centre").and_then(Value::as_str).unwrap_or_default().to_owned(),
             said,
             returns: folded.returns as i64,
             superseded: (folded.superseded.len() + folded.proposals.len()) as i64,
@@ -272,6 +300,10 @@ pub fn put(
         .optional()?;
     let taken_by = row.taken_by.to_string();
     let facts = row.facts.seen_from(me, row.taken_by).judged(row.timing.in_time(reference));
+    // What this site's people have to do with it.
+    let (holds, took, done) = (row.stands.0 == me.to_string(), row.taken_by == me, is_done(&row.stands.1));
+    let agent = if holds { row.hands.agent_at(me) } else { "" };
+    let department = if holds { row.hands.department.as_str() } else { "" };
     let values = params![
         known.as_ref().map(|k| k.row),
         doc.as_bytes(),
@@ -295,18 +327,26 @@ pub fn put(
         row.said[0],
         row.said[1],
         row.said[2],
-        row.said[3]
+        row.said[3],
+        agent,
+        department,
+        holds && !done && row.hands.urged,
+        took && row.stands.1 == "closed" && facts.wants_follow_up(),
+        row.confidential,
+        if took { row.centre.as_str() } else { "" },
     ];
     db.prepare_cached(match known {
         None => {
             "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched, due, urgency,
-               day, facts, business, domain, topic, channel)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)"
+               day, facts, business, domain, topic, channel, agent, department, urged, follow_up, confidential, centre)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25,
+               ?26, ?27, ?28, ?29)"
         }
         Some(_) => {
             "UPDATE ticket SET doc = ?2, number = ?3, custodian = ?4, taken_by = ?5, offered_to = ?6, stage = ?7, subject = ?8,
                at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15, due = ?16, urgency = ?17,
-               day = ?18, facts = ?19, business = ?20, domain = ?21, topic = ?22, channel = ?23
+               day = ?18, facts = ?19, business = ?20, domain = ?21, topic = ?22, channel = ?23, agent = ?24, department = ?25, urged = ?26, follow_up = ?27,
+               confidential = ?28, centre = ?29
              WHERE row = ?1"
         }
     })?
@@ -436,69 +476,6 @@ pub fn ended(
     .collect()
 }
 
-/// One of the queues of `ticket list`.
-pub fn list(
-    db: &Connection,
-    me: Site,
-    queue: &str,
-    limit: usize,
-    before: Option<i64>,
-) -> Result<Option<Vec<Value>>> {
-    let Some(sql) = listing(queue) else { return Ok(None) };
-    rows(db, &sql, params![me.to_string(), before.unwrap_or(i64::MAX), limit as i64]).map(Some)
-}
-
-/// All queues: those of [`listing`], and the two that deadlines make.
-pub const QUEUES: [&str; 10] =
-    ["held", "to-accept", "offered", "returned", "open", "overdue", "due-soon", "closed", "conflicts", "all"];
-
-/// A page of a queue; `None` when there is no such queue. The conditions are those of the indexes, word by word.
-fn listing(queue: &str) -> Option<String> {
-    let which = match queue {
-        "all" => "1",
-        "held" => "custodian = ?1 AND stage NOT IN {DONE}",
-        "to-accept" => "offered_to = ?1",
-        "offered" => "custodian = ?1 AND offered_to IS NOT NULL",
-        "returned" => "custodian = ?1 AND returns > 0 AND stage != 'closed'",
-        "open" => "stage NOT IN {DONE}",
-        "closed" => "stage IN {DONE}",
-        "conflicts" => "(superseded > 0 OR alarms > 0)",
-        _ => return None,
-    };
-    Some(format!(
-        "SELECT {COLUMNS} FROM ticket
-         WHERE {} AND row < ?2 AND ?1 = ?1 ORDER BY row DESC LIMIT ?3",
-        which.replace("{DONE}", DONE)
-    ))
-}
-
-/// Open tickets whose deadline lies between two moments, the first to end first; after the row `after` of an earlier page.
-/// Moments as [`china::shown`] writes them.
-pub fn due_between(
-    db: &Connection,
-    (from, to): (&str, &str),
-    limit: usize,
-    after: Option<i64>,
-) -> Result<Vec<Value>> {
-    let sql = due_listing();
-    rows(db, &sql, params![from, to, limit as i64, after])
-}
-
-fn due_listing() -> String {
-    format!(
-        "SELECT {COLUMNS} FROM ticket WHERE due IS NOT NULL AND stage NOT IN {DONE} AND due >= ?1 AND due < ?2
-         AND (?4 IS NULL OR (due, row) > (SELECT due, row FROM ticket WHERE row = ?4)) ORDER BY due, row LIMIT ?3"
-    )
-}
-
-/// How many open tickets are past their deadline, counted up to `most`.
-pub fn overdue(db: &Connection, now: &str, most: usize) -> Result<u64> {
-    let sql = format!(
-        "SELECT count(*) FROM (SELECT 1 FROM ticket WHERE due IS NOT NULL AND stage NOT IN {DONE} AND due < ?1 LIMIT ?2)"
-    );
-    Ok(db.prepare_cached(&sql)?.query_row(params![now, most as i64], |r| r.get::<_, i64>(0))? as u64)
-}
-
 /// With fewer hits than this the best come first; ranking more would take longer than anybody waits.
 const RANKED: i64 = 10_000;
 
@@ -515,16 +492,20 @@ pub fn search(db: &Connection, typed: &str, limit: usize) -> Result<std::result:
         )?
         .query_row(params![expression.as_str(), RANKED], |r| r.get(0))?;
     let sql = if hits < RANKED {
-        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, due, urgency
+        format!(
+            "SELECT {COLUMNS}
          FROM (SELECT rowid AS hit, rank AS place FROM ticket_text WHERE ticket_text MATCH ?1
                ORDER BY rank, rowid DESC LIMIT ?2)
          JOIN ticket ON row = hit ORDER BY place, row DESC"
+        )
     } else {
-        "SELECT row, doc, number, subject, custodian, stage, at, offered_to, due, urgency FROM ticket
+        format!(
+            "SELECT {COLUMNS} FROM ticket
          WHERE row IN (SELECT rowid FROM ticket_text WHERE ticket_text MATCH ?1 ORDER BY rowid DESC LIMIT ?2)
          ORDER BY row DESC"
+        )
     };
-    rows(db, sql, params![expression.as_str(), limit as i64]).map(Ok)
+    rows(db, &sql, params![expression.as_str(), limit as i64]).map(Ok)
 }
 
 /// One ticket in the shape of a listing.
@@ -551,6 +532,12 @@ fn rows(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec
         let urgency: String = r.get(9)?;
         if !urgency.is_empty() {
             row["urgency"] = urgency.into();
+        }
+        for (place, name) in [(10, "agent"), (11, "department"), (12, "centre")] {
+            let said: String = r.get(place)?;
+            if !said.is_empty() {
+                row[name] = said.into();
+            }
         }
         Ok(row)
     })?;
@@ -620,7 +607,8 @@ pub fn held(db: &Connection, site: Site) -> Result<u64> {
 mod tests {
     use super::*;
 
-    fn with_tickets(rows: &[(&str, &str, &str)]) -> Connection {
+    /// A database with tickets: number, custodian, stage.
+    pub(super) fn with_tickets(rows: &[(&str, &str, &str)]) -> Connection {
         let db = Connection::open_in_memory().unwrap();
         prepare(&db).unwrap();
         for (number, custodian, stage) in rows {
@@ -664,61 +652,5 @@ mod tests {
         recount(&db, Some(&held_here), &stands(theirs, "in_hand")).unwrap();
         assert_eq!((held(&db, ours).unwrap(), held(&db, theirs).unwrap()), (0, 2));
         assert_eq!(by_stage(&db).unwrap(), [("closed".to_owned(), 1), ("in_hand".to_owned(), 2)]);
-    }
-
-    #[test]
-    fn deadlines_are_listed_by_their_end_and_page_by_page() {
-        let db = with_tickets(&[
-            ("1", "370100", "in_hand"),
-            ("2", "370100", "in_hand"),
-            ("3", "370200", "offered"),
-            ("4", "370100", "closed"),
-            ("5", "370100", "in_hand"),
-        ]);
-        for (row, due) in [
-            (1, Some("2026-11-03")),
-            (2, Some("2026-11-02")),
-            (3, Some("2026-11-03")),
-            (4, Some("2026-11-01")),
-        ] {
-            db.execute("UPDATE ticket SET due = ?2 WHERE row = ?1", params![row, due]).unwrap();
-        }
-        let listed = |to: &str, limit: usize, after: Option<i64>| -> Vec<i64> {
-            let rows = due_between(&db, ("", to), limit, after).unwrap();
-            rows.iter().map(|row| row["row"].as_i64().unwrap()).collect()
-        };
-        assert_eq!(listed("2026-11-09", 9, None), [2, 1, 3]);
-        assert_eq!(listed("2026-11-09", 2, None), [2, 1]);
-        assert_eq!(listed("2026-11-09", 2, Some(1)), [3]);
-        assert_eq!(listed("2026-11-03", 9, None), [2]);
-        assert_eq!((overdue(&db, "2026-11-09", 9).unwrap(), overdue(&db, "2026-11-09", 2).unwrap()), (3, 2));
-    }
-
-    #[test]
-    fn every_queue_walks_an_index_of_its_own() {
-        let db = with_tickets(&[]);
-        let plan = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Vec<String> {
-            let mut query = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let rows = query.query_map(values, |r| r.get(3)).unwrap();
-            rows.map(|row| row.unwrap()).collect()
-        };
-        for (queue, index) in [
-            ("held", "ticket_held"),
-            ("to-accept", "ticket_offered"),
-            ("offered", "ticket_offering"),
-            ("returned", "ticket_returned"),
-            ("open", "ticket_open"),
-            ("closed", "ticket_closed"),
-            ("conflicts", "ticket_conflict"),
-        ] {
-            let plan = plan(&listing(queue).unwrap(), params!["370100", 9, 9]);
-            assert!(plan.len() == 1 && plan[0].contains(index), "{queue}: {plan:?}");
-        }
-        for queue in QUEUES.iter().filter(|queue| !queue.contains("due")) {
-            assert!(listing(queue).is_some(), "{queue}");
-        }
-        let plan = plan(&due_listing(), params!["", "9", 9, None::<i64>]);
-        assert!(plan[0].contains("SEARCH ticket USING INDEX ticket_deadline"), "{plan:?}");
-        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
     }
 }

@@ -59,6 +59,55 @@ pub struct Correction {
     pub to: String,
 }
 
+/// What narrows a queue, and in which order it comes. What is `None` narrows nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sift {
+    /// Whose tickets `mine` holds.
+    pub user: Option<String>,
+    /// Whose tickets `team` holds: those dispatched to this department.
+    pub department: Option<String>,
+    /// Of the calls that were taken for other centres only those for these.
+    pub centres: Option<BTreeSet<Site>>,
+    /// 业务类型.
+    pub business: Option<String>,
+    /// 业务领域, by its code.
+    pub domain: Option<String>,
+    /// 事项, by its code.
+    pub topic: Option<String>,
+    /// 来源.
+    pub channel: Option<String>,
+    /// 紧急程度.
+    pub urgency: Option<String>,
+    /// Taken on this day or later.
+    pub first: Option<String>,
+    /// Taken on this day or earlier.
+    pub last: Option<String>,
+    /// The order.
+    pub sort: Sort,
+}
+
+impl Sift {
+    /// Whether some tickets of a queue are left out.
+    pub fn narrows(&self) -> bool {
+        let Sift { business, domain, topic, channel, urgency, first, last, .. } = self;
+        [business, domain, topic, channel, urgency, first, last].into_iter().any(Option::is_some)
+    }
+}
+
+/// In which order a queue comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sort {
+    /// What came last comes first.
+    #[default]
+    Newest,
+    /// What came first comes first.
+    Oldest,
+    /// The first to end comes first; what has no deadline, or has ended, is left out.
+    Due,
+}
+
 /// The language of a text made for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -114,13 +163,13 @@ pub enum Request {
     },
     /// An action or a note, if the ticket is still in the state that whoever asks has seen; else it fails as [`FailureKind::Moved`].
     When {
-        /// The `state_hash` of the ticket, as `Show` gave it.
-        state: String,
+        /// The `state_hash` of the ticket, as `Show` gave it; one of these.
+        states: Vec<String>,
         /// The request.
         then: Box<Request>,
     },
     /// What concerns one ticket, if whoever asks acts for the centre for which this site took its call; else it fails as
-    /// [`FailureKind::NeedsPerson`]. A ticket that another site took is not asked.
+    /// [`FailureKind::NotServed`]. A ticket that another site took is not asked.
     For {
         /// The centres for which they act.
         centres: BTreeSet<Site>,
@@ -248,12 +297,15 @@ pub enum Request {
         /// At most so many.
         limit: usize,
     },
-    /// Newest first: `[{"row","id","number","subject","custodian","stage","at","offered_to","due","urgency"}]`; `overdue` and
-    /// `due-soon` with the first to end first. `urgency` is there when it is not the ordinary one.
+    /// A queue: `[{"row","id","number","subject","custodian","stage","at","offered_to","due","urgency","agent","department",
+    /// "centre"}]`. `overdue` and `due-soon` come with the first to end first. `urgency` is there when it is not the ordinary one, the
+    /// last three when there is one.
     List {
-        /// Only this queue: `held`, `to-accept`, `offered`, `returned`, `open`, `overdue`, `due-soon`, `closed`,
-        /// `conflicts`, `all`.
+        /// One of [`crate::projection::QUEUES`].
         queue: String,
+        /// What narrows it, and in which order it comes.
+        #[serde(default)]
+        sift: Sift,
         /// At most so many.
         limit: usize,
         /// Only what comes after this row of an earlier page.
@@ -407,6 +459,15 @@ impl Request {
         }
     }
 
+    /// The other ticket that it joins that one to.
+    pub fn joined(&self) -> Option<&str> {
+        match self {
+            Request::When { then, .. } | Request::For { then, .. } => then.joined(),
+            Request::Act { act: Act::Merge { into }, .. } => Some(into),
+            _ => None,
+        }
+    }
+
     /// Its name, as the socket has it: all that a trace says of a request.
     pub fn name(&self) -> &'static str {
         match self {
@@ -472,6 +533,8 @@ pub enum FailureKind {
     Integrity,
     /// Only a person can decide. Exit code 6.
     NeedsPerson,
+    /// It concerns a centre for which whoever asks does not act. Exit code 6.
+    NotServed,
     /// What was seen has changed since: whoever asks reads it again. Exit code 6.
     Moved,
     /// What a cursor stood in is not here any more. Exit code 6.
@@ -489,7 +552,7 @@ impl FailureKind {
             FailureKind::Unreachable => 3,
             FailureKind::Configuration => 4,
             FailureKind::Integrity => 5,
-            FailureKind::NeedsPerson | FailureKind::Moved | FailureKind::Gone => 6,
+            FailureKind::NeedsPerson | FailureKind::NotServed | FailureKind::Moved | FailureKind::Gone => 6,
             FailureKind::TryAgain => 75,
         }
     }

@@ -57,7 +57,7 @@ use crate::request::{Failure, FailureKind};
 pub const DATABASE: &str = "desk.db";
 
 /// The version of the tables.
-const SCHEMA: i64 = 8;
+const SCHEMA: i64 = 9;
 
 /// How long a change waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -148,6 +148,9 @@ impl Users {
         if version < 8 {
             tx.execute_batch(account::SERVES)?;
             tx.execute_batch(hook::BEFORE)?;
+        }
+        if version < 9 {
+            tx.execute_batch(account::DEPARTMENT)?;
         }
         if version != SCHEMA {
             tx.pragma_update(None, "user_version", SCHEMA)?;

@@ -241,10 +241,17 @@ fn a_state_that_was_seen_guards_reads_and_writes() {
     note("一", &seen).is(201);
     problem(&note("二", &seen), 412, "moved");
     note("三", "*").is(201);
-    problem(&note("四", "W/x"), 400, "bad-request");
+    let now = hall.get(&path).is(200).header("etag").to_owned();
+    note("四", &format!("{seen}, {now}")).is(201);
+    let now = hall.get(&path).is(200).header("etag").to_owned();
+    problem(&note("五", &format!("W/{now}")), 412, "moved"); // a weak tag is no strong one
+    problem(&note("六", "x"), 400, "bad-request");
     assert_ne!(hall.asks("GET", &path, &[&line], b"").is(200).header("etag"), seen);
     let trail = value(&hall.get(&path))["trail"].to_string();
-    assert!(trail.contains('一') && !trail.contains('二') && trail.contains('三'), "{trail}");
+    assert!(
+        trail.contains('一') && !trail.contains('二') && trail.contains('三') && trail.contains('四'),
+        "{trail}"
+    );
 }
 
 #[test]
@@ -253,6 +260,21 @@ fn a_queue_comes_page_by_page_and_whole() {
     let hall = Program::new(&town, &desk, "hall", "agent", ALL);
     let mut made: Vec<String> = (0..7).map(|i| hall.made(&object!({ "text": format!("第{i}件") }))).collect();
     made.reverse();
+    let narrowed = |query: &str| {
+        let page = value(&hall.get(&format!("/tickets?queue=all&{query}")).is(200));
+        page["tickets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|t| t["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(narrowed("sort=oldest&limit=1"), made[6..]);
+    assert_eq!(narrowed("urgency=%E7%B4%A7%E6%80%A5").len(), 0); // 紧急
+    assert_eq!(narrowed("first=2026-01-01&urgency=%E4%B8%80%E8%88%AC"), made); // 一般
+    for (query, status) in [("queue=mine", 422), ("sort=up", 400), ("first=x", 422), ("q=x&sort=due", 400)] {
+        hall.get(&format!("/tickets?{query}")).is(status);
+    }
     let (mut got, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
     loop {
         let page = value(&hall.get(&format!("/tickets?queue=all&limit=3{cursor}")).is(200));

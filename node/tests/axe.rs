@@ -120,11 +120,23 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
     lead.tall();
     lead.sign_in("lead", OWN);
     for tag in LANGUAGES {
-        for queue in ["held", "to-accept", "offered", "returned", "overdue", "closed", "conflicts", "all"] {
+        for queue in [
+            "mine",
+            "team",
+            "held",
+            "to-accept",
+            "returned",
+            "urged",
+            "overdue",
+            "follow-up",
+            "confidential",
+            "conflicts",
+        ] {
             looker.on(&lead, &format!("/queue/{queue}"));
         }
         looker.on(&lead, "/queue/all?q=%E5%87%BA%E7%A7%9F%E8%BD%A6"); // 出租车
         looker.on(&lead, "/queue/all?q=a");
+        looker.on(&lead, "/queue/all?business=%E6%8A%95%E8%AF%89%E4%B8%BE%E6%8A%A5&sort=oldest"); // 投诉举报
 
         // A call: what shows beside it; what is missing; the keys.
         lead.go("/new");

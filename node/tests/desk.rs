@@ -320,6 +320,21 @@ fn facts_are_mended_by_a_form_and_what_two_wrote_at_once_stands_side_by_side() {
     let shown = json(&["ticket", "show", id, "--dir", &city]);
     let facts = [&shown["facts"]["topic"], &shown["facts"]["domain"], &shown["facts"]["x.lane"]];
     assert_eq!(facts, ["D0401", "D04", "3"]);
+    // What somebody else's program wrote with ends of lines and blanks is not changed by who does not touch it.
+    json(&["ticket", "correct", id, "x.remark=第一行\r\n 第二行", "--dir", &city]);
+    let page = li.get(&format!("/ticket/{id}"));
+    assert!(page.body.contains("<textarea id=\"correct-x-remark\" name=\"fact.x.remark\""), "{}", page.body);
+    let remark = ("was.x.remark", "第一行\r\n 第二行");
+    let form =
+        [remark, ("fact.x.remark", "第一行\n第二行"), ("was.plate", "鲁A12345"), ("fact.plate", "鲁A54321")];
+    li.act(id, "correct", &form).leads_to(&done);
+    li.get(&format!("/ticket/{id}")).says("更正 车牌号 “鲁A12345” → “鲁A54321”");
+    let stands = json(&["ticket", "show", id, "--dir", &city])["facts"]["x.remark"].clone();
+    assert_eq!(stands, "第一行\r\n 第二行", "nobody touched it");
+    li.act(id, "correct", &[remark, ("fact.x.remark", "一行")]).leads_to(&done);
+    let many: Vec<String> = (0..50).map(|n| format!("x.f{n}=1")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    fails(&[&["ticket", "correct", id], &many[..], &["--dir", &city]].concat(), 2, "at most 50 fields");
     fails(&["ticket", "correct", id, "topic", "--dir", &city], 2, "FACT=VALUE");
     fails(&["ticket", "correct", id, "place=火车站东广场", "--dir", &city], 1, "already");
 }
@@ -353,13 +368,21 @@ fn a_remote_seat_takes_calls_for_the_centres_that_it_serves_and_no_others() {
     li.get("/new").is(200).says("id=\"centre\"").says("371700");
     let page = li.follow("/new", &call("371700")).is(200).says("<dt>服务中心</dt><dd>371700 菏泽市</dd>");
     let id = page.body.split("/events?ticket=").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    // Whoever does not serve that centre finds the line in the queue, and neither reads nor changes the ticket.
-    wang.get("/queue/held").is(200).says("公交晚点");
-    wang.get(&format!("/ticket/{id}")).says("does not serve");
+    // Whoever does not serve that centre finds it in no list, and neither reads nor changes the ticket.
+    for list in ["/queue/held", "/queue/all", "/queue/all?q=%E5%85%AC%E4%BA%A4"] {
+        li.get(list).is(200).says("公交晚点");
+        wang.get(list).is(200).says("这里没有工单");
+    }
+    wang.get(&format!("/ticket/{id}")).is(403).says("您的账号不为该中心服务");
     for (path, fields) in [("note", [("note", "x"), ("x", "")]), ("act", [("do", "answer"), ("text", "x")])] {
         let page = wang.post(&format!("/ticket/{id}/{path}"), &fields);
-        assert!(page.status >= 400 && page.body.contains("does not serve"), "{path}: {}", page.body);
+        page.is(403).says("您的账号不为该中心服务");
     }
+    let mut boss = town.staff("370000", &desk, "boss", "shift-leader");
+    let mine = boss.call("另一个来电");
+    boss.act(&mine, "merge", &[("into", &id)]).is(403).says("您的账号不为该中心服务");
+    let log = json(&["audit", "--limit", "200", "--dir", &province]).to_string();
+    assert!(log.contains("show: this ticket was taken for 371700"), "who only looks stands there too: {log}");
     let own = li.follow("/new", &call("370000")).is(200);
     assert!(!own.body.contains("<dt>服务中心</dt>"), "its own site is no other centre");
     li.act(&id, "correct", &[("fact.centre", "370800")]).is(403);
@@ -376,6 +399,50 @@ fn a_remote_seat_takes_calls_for_the_centres_that_it_serves_and_no_others() {
     wang.get(&format!("/ticket/{id}")).is(200).says("末班车是二十二点");
     let log = json(&["audit", "--limit", "200", "--dir", &province]).to_string();
     assert!(log.contains("does not serve 371700") && log.contains("user serves"), "{log}");
+}
+
+#[test]
+fn queues_are_ones_own_ones_departments_and_narrowed() {
+    let town = Town::new(&["370000"]);
+    let (_node, desk) = town.desk("370000", &[]);
+    let province = town.at("370000");
+    let mut li = town.staff("370000", &desk, "li", "agent");
+    let mut chu = town.staff("370000", &desk, "chu", "handler");
+    let taxi = li.call("出租车拒载");
+    json(&["ticket", "correct", &taxi, "topic=D0401", "urgency=特急", "--dir", &province]);
+    let bus = li.call("公交晚点");
+    li.get("/queue/mine").is(200).says("出租车拒载").says("公交晚点").says("经办 li");
+    chu.get("/queue/mine").is(200).says("这里没有工单");
+    chu.get("/queue/team").is(200).says("您的账号没有所属部门");
+    let page = li
+        .get("/queue/held?domain=D04&sort=oldest")
+        .is(200)
+        .says("出租车拒载")
+        .says("value=\"D04\" selected");
+    assert!(!page.body.contains("公交晚点"), "{}", page.body);
+    let oldest = li.get("/queue/held?sort=oldest").is(200).body;
+    assert!(oldest.find("出租车拒载").unwrap() < oldest.find("公交晚点").unwrap());
+    li.get("/queue/all?business=x&first=2026-01-01").is(200).says("只筛选最近 5 万件").says("这里没有工单");
+    li.get("/queue/held?first=x").is(200).says("is no day").says("value=\"x\"");
+    let department = json(&["user", "department", "chu", "客运处", "--dir", &province]);
+    assert_eq!(department["department"], "客运处");
+    chu.sign_in("chu", OWN).leads_to("/");
+    li.act(&taxi, "dispatch", &[("department", "客运处"), ("text", "")]).is(303);
+    let page = chu.get("/queue/team").is(200).says("出租车拒载").says("客运处");
+    assert!(!page.body.contains("公交晚点"), "{}", page.body);
+    let mut head = town.staff("370000", &desk, "guanli", "administrator");
+    let page =
+        head.post("/accounts", &[("do", "department"), ("name", "chu"), ("department", "公交处")]).is(200);
+    page.says("value=\"公交处\"");
+    let listed = |args: &[&str]| {
+        let list = json(&[&["ticket", "list", "--dir", &province], args].concat());
+        list.as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&["--queue", "mine", "--user", "li"]).len(), 2);
+    assert_eq!(listed(&["--queue", "team", "--department", "客运处"]), std::slice::from_ref(&taxi));
+    assert_eq!(listed(&["--queue", "held", "--urgency", "一般"]), [bus]);
+    assert_eq!(listed(&["--queue", "open", "--topic", "D0401", "--sort", "due"]), [taxi]);
+    fails(&["ticket", "list", "--queue", "mine", "--dir", &province], 2, "whose tickets");
 }
 
 #[test]

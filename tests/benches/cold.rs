@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use node::daemon::ask_running;
-use node::request::Request;
+use node::request::{Request, Sift};
 use serde_json::Value;
 use world::bench::nodes::{CITY, PROVINCE, Registry, Seals, free, make_tickets, open, start};
 use world::bench::process::{Part, cpu, part, peak, told};
@@ -76,10 +76,14 @@ fn run(what: &str, to_reach: &str, count: usize, person: bool, seals: Seals, see
         said.and_then(Result::ok).and_then(|d| d["count"].as_u64()) >= Some(items)
     });
     let durable = began.elapsed();
-    let newest = ask(&city, &Request::List { queue: "all".to_owned(), limit: 1, before: None });
+    let newest =
+        ask(&city, &Request::List { queue: "all".to_owned(), sift: Sift::default(), limit: 1, before: None });
     let search =
         Request::Search { text: newest[0]["number"].as_str().expect("a number").to_owned(), limit: 1 };
-    let queue = ask(&province, &Request::List { queue: "open".to_owned(), limit: 10_000, before: None });
+    let queue = ask(
+        &province,
+        &Request::List { queue: "open".to_owned(), sift: Sift::default(), limit: 10_000, before: None },
+    );
     assert_eq!(queue.as_array().map(Vec::len), Some(count.min(10_000)), "the queue is whole");
     wait(began, || ask(&province, &search).as_array().is_some_and(|found| !found.is_empty()));
     let searchable = began.elapsed();

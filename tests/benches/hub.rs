@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use node::backup::{Backup, Restore, restore, take};
 use node::daemon::{ask_running, now_ms};
-use node::request::Request;
+use node::request::{Request, Sift};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 use sync::digest::SetDigest;
@@ -103,7 +103,8 @@ fn memory(city: &Path, province: &Path) {
         status_times.add(began.elapsed());
     }
     for queue in ["all", "open", "held", "conflicts"] {
-        let rows = ask(&Request::List { queue: queue.to_owned(), limit: 100, before: None });
+        let rows =
+            ask(&Request::List { queue: queue.to_owned(), sift: Sift::default(), limit: 100, before: None });
         for row in rows.as_array().into_iter().flatten().take(50) {
             let id = row["id"].as_str().expect("an id").to_owned();
             ask(&Request::Show { id, reveal: None, user: None });
@@ -176,8 +177,9 @@ fn read(city: &Path, rounds: usize) {
         }
         let queue = ["all", "open", "held", "closed", "to-accept", "conflicts"][dice.below(6) as usize];
         let before = Some(1 + dice.below(1_000_000) as i64);
-        timed(3, &Request::List { queue: queue.to_owned(), limit: 50, before });
-        let page = timed(4, &Request::List { queue: "all".to_owned(), limit: 50, before });
+        timed(3, &Request::List { queue: queue.to_owned(), sift: Sift::default(), limit: 50, before });
+        let page =
+            timed(4, &Request::List { queue: "all".to_owned(), sift: Sift::default(), limit: 50, before });
         if let Some(id) = page[0]["id"].as_str() {
             timed(5, &Request::Show { id: id.to_owned(), reveal: None, user: None });
         }

@@ -1,7 +1,7 @@
 //! Deadlines: what is overdue and nearly so, what moves a deadline, and what computes it anew.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use node::request::{Act, Language, Request};
+use node::request::{Act, Language, Request, Sift};
 use serde_json::{Value, json};
 use world::town::Town;
 
@@ -16,7 +16,9 @@ fn town() -> Town {
 }
 
 fn queue(town: &mut Town, node: &str, queue: &str) -> Vec<String> {
-    let rows = town.ask(node, Request::List { queue: queue.to_owned(), limit: 50, before: None }).unwrap();
+    let rows = town
+        .ask(node, Request::List { queue: queue.to_owned(), sift: Sift::default(), limit: 50, before: None })
+        .unwrap();
     rows.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -103,8 +105,12 @@ fn deadlines_are_computed_anew_when_the_rules_changed_and_for_an_older_database(
     town.settle();
     let before: Vec<Value> = ids.iter().map(|id| due(&mut town, "370100", id)).collect();
     let listed = |town: &mut Town| {
-        let rows =
-            town.ask("370100", Request::List { queue: "open".to_owned(), limit: 9, before: None }).unwrap();
+        let rows = town
+            .ask(
+                "370100",
+                Request::List { queue: "open".to_owned(), sift: Sift::default(), limit: 9, before: None },
+            )
+            .unwrap();
         rows.as_array().unwrap().iter().rev().map(|row| row["due"].clone()).collect::<Vec<_>>()
     };
     for spoil in [

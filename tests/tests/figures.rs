@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use node::figures::Part;
-use node::request::{Act, Request};
+use node::request::{Act, Request, Sift};
 use serde_json::{Value, json};
 use world::bench::tickets::Dice;
 use world::town::Town;
@@ -122,7 +122,12 @@ fn busy(seed: u64) -> Town {
 }
 
 fn tickets(town: &mut Town, node: &str) -> Vec<Value> {
-    let list = town.ask(node, Request::List { queue: "all".to_owned(), limit: 1_000, before: None }).unwrap();
+    let list = town
+        .ask(
+            node,
+            Request::List { queue: "all".to_owned(), sift: Sift::default(), limit: 1_000, before: None },
+        )
+        .unwrap();
     let ids: Vec<String> =
         list.as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap().to_owned()).collect();
     ids.iter().map(|id| town.show(node, id).unwrap()).collect()

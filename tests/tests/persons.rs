@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use node::request::{Act, Failure, Request};
+use node::request::{Act, Failure, Request, Sift};
 use serde_json::{Value, json};
 use world::town::Town;
 
@@ -452,7 +452,7 @@ fn a_confidential_report_is_seen_by_two_desks_and_never_by_the_unit_it_is_about(
     for node in ["000000", "370000", "370100", "370200"] {
         let requests = [
             Request::Show { id: id.clone(), reveal: None, user: None },
-            Request::List { queue: "all".to_owned(), limit: 10, before: None },
+            Request::List { queue: "all".to_owned(), sift: Sift::default(), limit: 10, before: None },
             Request::Search { text: number.to_owned(), limit: 10 },
             Request::Export { after: None, limit: 10 },
         ];

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Cli, Session, files, import, show};
 use crate::files::FileRequest;
-use crate::request::{Act, Correction, Failure, FailureKind, Language, Request};
+use crate::request::{Act, Correction, Failure, FailureKind, Language, Request, Sift, Sort};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Lang {
@@ -26,6 +26,68 @@ impl Lang {
     }
 }
 
+/// What narrows a queue.
+#[derive(Debug, Args)]
+pub(super) struct Narrow {
+    /// 信息咨询, 投诉举报 or 意见建议.
+    #[arg(long)]
+    business: Option<String>,
+    /// A domain by its code, like D04.
+    #[arg(long)]
+    domain: Option<String>,
+    /// A topic by its code, like D0401.
+    #[arg(long)]
+    topic: Option<String>,
+    /// How it came, like 电话 or 网站.
+    #[arg(long)]
+    channel: Option<String>,
+    /// 一般, 紧急 or 特急.
+    #[arg(long)]
+    urgency: Option<String>,
+    /// Taken on this day or later; 2026-11-02.
+    #[arg(long, value_name = "DAY")]
+    first: Option<String>,
+    /// Taken on this day or earlier.
+    #[arg(long, value_name = "DAY")]
+    last: Option<String>,
+    /// Whose `team` is.
+    #[arg(long)]
+    department: Option<String>,
+    /// newest, oldest, or due: the first to end first.
+    #[arg(long, default_value = "newest")]
+    sort: Order,
+}
+
+/// The order of a queue.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Order {
+    Newest,
+    Oldest,
+    Due,
+}
+
+impl Narrow {
+    fn sift(&self, cli: &Cli) -> Sift {
+        Sift {
+            user: cli.user.clone(),
+            department: self.department.clone(),
+            centres: None,
+            business: self.business.clone(),
+            domain: self.domain.clone(),
+            topic: self.topic.clone(),
+            channel: self.channel.clone(),
+            urgency: self.urgency.clone(),
+            first: self.first.clone(),
+            last: self.last.clone(),
+            sort: match self.sort {
+                Order::Newest => Sort::Newest,
+                Order::Oldest => Sort::Oldest,
+                Order::Due => Sort::Due,
+            },
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Ticket {
     /// Takes a call.
@@ -34,9 +96,12 @@ pub(super) enum Ticket {
     Import(import::ImportArgs),
     /// A queue, the newest first; by deadlines, the first to end first.
     List {
-        /// held, to-accept, offered, returned, open, overdue, due-soon, closed, conflicts, all.
+        /// mine (of --user), team (of --department), held, to-accept, offered, returned, urged, overdue, due-soon, follow-up, open,
+        /// closed, confidential, conflicts, all.
         #[arg(long, default_value = "all")]
         queue: String,
+        #[command(flatten)]
+        narrow: Narrow,
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -361,8 +426,10 @@ impl Ticket {
         let (id, act) = match self {
             Ticket::New(args) => return take(cli, args),
             Ticket::Import(args) => return import::import(args, &cli.dir()?, &cli.user, cli.json),
-            Ticket::List { queue, limit } => {
-                let rows = cli.ask(&Request::List { queue: queue.clone(), limit: *limit, before: None })?;
+            Ticket::List { queue, narrow, limit } => {
+                let sift = narrow.sift(cli);
+                let list = Request::List { queue: queue.clone(), sift, limit: *limit, before: None };
+                let rows = cli.ask(&list)?;
                 cli.print(&rows);
                 return Ok(());
             }

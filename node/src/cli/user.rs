@@ -41,6 +41,9 @@ pub(super) enum User {
     Extension { name: String, number: Option<String> },
     /// 远程座席: says for which other centres an account takes calls, like 371700; without a code for none.
     Serves { name: String, centres: Vec<String> },
+    /// Says to which department an account belongs, by the name that dispatches give it: its tickets are the account's team's.
+    /// Without a name it belongs to none.
+    Department { name: String, department: Option<String> },
     /// Removes an account for ever; its name is never given again.
     Remove { name: String },
 }
@@ -94,6 +97,11 @@ impl User {
                 })?;
                 note("user serves", &format!("{name} {}", centres.join(" ")))?;
                 done(users.set_serves(name, &sites)?);
+            }
+            User::Department { name, department } => {
+                let department = department.as_deref().unwrap_or_default();
+                note("user department", &format!("{name} {department}"))?;
+                done(users.set_department(name, department)?);
             }
             User::Lock { name } => {
                 note("user lock", name)?;
@@ -157,6 +165,7 @@ fn shown(account: &Account) -> Value {
         "must_change": account.must_change,
         "signed_in_at": account.seen_at.map(shown_time),
         "serves": account.serves,
+        "department": account.department,
     })
 }
 

@@ -201,7 +201,9 @@ pub(super) fn status_of(failure: &Failure) -> StatusCode {
         _ if is_denied(failure) => StatusCode::FORBIDDEN,
         FailureKind::Usage => StatusCode::UNPROCESSABLE_ENTITY,
         FailureKind::Absent => StatusCode::NOT_FOUND,
-        FailureKind::Failed | FailureKind::NeedsPerson | FailureKind::Moved => StatusCode::CONFLICT,
+        FailureKind::Failed | FailureKind::NeedsPerson | FailureKind::NotServed | FailureKind::Moved => {
+            StatusCode::CONFLICT
+        }
         FailureKind::Gone => StatusCode::GONE,
         FailureKind::TryAgain | FailureKind::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
         FailureKind::Configuration | FailureKind::Integrity => StatusCode::INTERNAL_SERVER_ERROR,

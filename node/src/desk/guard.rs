@@ -272,13 +272,14 @@ impl App {
                 .hint("whoever looks after the node makes another: `hotline token add`"));
             }
         }
+        let request = self.sifted(who, request);
         let request = match self.for_centres(who, request) {
             Ok(request) => request,
             Err(centre) => {
-                self.note(who, "refused", ticket.as_deref(), &format!("{what}: does not serve {centre}"))
-                    .await?;
-                let why = format!("{DENIED}{} {}", who.words().not_served, self.site_name(&centre));
-                return Err(Failure::new(FailureKind::NeedsPerson, why));
+                let name = self.site_name(&centre);
+                return self
+                    .not_served(who, ticket.as_deref(), &format!("{what}: does not serve {centre}"), &name)
+                    .await;
             }
         };
         let audited = rights::is_audited(&request);
@@ -286,8 +287,23 @@ impl App {
             self.note(who, &what, ticket.as_deref(), &detail).await?;
         }
         let taken = matches!(request, Request::New { .. });
-        let reply = self.node.ask(request).await;
+        let lists = who.scopes.is_none()
+            && matches!(
+                request,
+                Request::Search { .. }
+                    | Request::Similar { .. }
+                    | Request::Figured { .. }
+                    | Request::Lookup { .. }
+            );
+        let mut reply = self.node.ask(request).await;
+        if let (true, Ok(rows)) = (lists, &mut reply) {
+            self.without_others(who, rows);
+        }
         match &reply {
+            Err(failure) if failure.kind == FailureKind::NotServed => {
+                let detail = format!("{what}: {}", failure.message);
+                return self.not_served(who, ticket.as_deref(), &detail, "").await;
+            }
             Err(failure) if audited => {
                 self.note(who, "failed", ticket.as_deref(), &format!("{what}: {}", failure.message)).await?;
             }
@@ -302,6 +318,36 @@ impl App {
             _ => {}
         }
         reply
+    }
+
+    /// A queue as this person may see it: whose tickets are theirs, and none of calls for centres that they do not serve.
+    /// Programs act for the node, and say whose they want.
+    fn sifted(&self, who: &Signed, mut request: Request) -> Request {
+        if let Request::List { sift, .. } = &mut request
+            && who.scopes.is_none()
+        {
+            let account = &who.session.account;
+            sift.user = Some(account.name.clone());
+            sift.department = Some(account.department.clone());
+            sift.centres = Some(rights::centres(account, self.me.site()));
+        }
+        request
+    }
+
+    /// Takes out of a list the calls for centres that this person does not serve.
+    fn without_others(&self, who: &Signed, rows: &mut serde_json::Value) {
+        let centres = rights::centres(&who.session.account, self.me.site());
+        let serves = |centre: &str| centre.parse().is_ok_and(|site| centres.contains(&site));
+        if let Some(rows) = rows.as_array_mut() {
+            rows.retain(|row| row["centre"].as_str().is_none_or(serves));
+        }
+    }
+
+    /// Somebody asked for what belongs to a centre that they do not serve: it is written down, looking as well as acting.
+    async fn not_served(&self, who: &Signed, ticket: Option<&str>, detail: &str, centre: &str) -> Reply {
+        self.note(who, "refused", ticket, detail).await?;
+        let why = format!("{DENIED}{} {centre}", who.words().not_served);
+        Err(Failure::new(FailureKind::NotServed, why.trim_end()))
     }
 
     /// Binds a person's request to the centres for which they act; the centre that they do not serve otherwise. Programs act
@@ -360,8 +406,8 @@ fn named_centres(request: &Request) -> Vec<String> {
 fn named(mut request: Request, name: &str) -> Request {
     use crate::files::FileRequest as File;
     use KnowledgeRequest as Article;
-    if let Request::When { state, then } = request {
-        return Request::When { state, then: Box::new(named(*then, name)) };
+    if let Request::When { states, then } = request {
+        return Request::When { states, then: Box::new(named(*then, name)) };
     }
     if let Request::For { centres, then } = request {
         return Request::For { centres, then: Box::new(named(*then, name)) };
@@ -415,7 +461,7 @@ fn described(request: &Request) -> (String, Option<String>, String) {
             reason.clone()
         }
         Request::File(_) => text(&json["name"]),
-        _ => ["to", "into", "department"]
+        _ => ["to", "into", "department", "month"]
             .into_iter()
             .map(|key| text(&act[key]))
             .find(|t| !t.is_empty())
@@ -431,7 +477,8 @@ mod tests {
     #[test]
     fn a_page_cannot_speak_in_another_name() {
         let request = Request::Note { id: "x".into(), text: "t".into(), user: Some("boss".into()) };
-        let when = |request: &Request| Request::When { state: "s".into(), then: Box::new(request.clone()) };
+        let when =
+            |request: &Request| Request::When { states: vec!["s".into()], then: Box::new(request.clone()) };
         assert_eq!(named(when(&request), "li"), when(&named(request.clone(), "li")));
         assert_eq!(described(&when(&request)), described(&request));
         assert_eq!(
@@ -464,7 +511,10 @@ mod tests {
         let to = crate::request::Correction { from: None, to: "371700".into() };
         let act = Act::Correct { facts: [("centre".to_owned(), to)].into(), reason: None };
         let act = Request::Act { id: "x".into(), act, user: None };
-        assert_eq!(named_centres(&Request::When { state: "s".into(), then: Box::new(act) }), ["371700"]);
+        assert_eq!(
+            named_centres(&Request::When { states: vec!["s".into()], then: Box::new(act) }),
+            ["371700"]
+        );
     }
 
     #[test]

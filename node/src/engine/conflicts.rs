@@ -8,7 +8,7 @@ use super::Engine;
 use crate::content::Content;
 use crate::others;
 use crate::projection;
-use crate::request::{Failure, FailureKind, Reply};
+use crate::request::{Failure, FailureKind, Reply, Sift};
 use crate::ticket::EntryId;
 
 /// Most rows of one kind.
@@ -47,7 +47,8 @@ impl Engine {
     fn superseded(&mut self) -> Result<Vec<Value>, Failure> {
         let me = self.me().site();
         let rows =
-            projection::list(self.store.connection(), me, "conflicts", MAX_ROWS, None)?.unwrap_or_default();
+            projection::list(self.store.connection(), me, "conflicts", &Sift::default(), MAX_ROWS, None)?
+                .unwrap_or_default();
         let mut found = Vec::new();
         for row in rows {
             let Some(doc) = row["id"].as_str().and_then(|id| id.parse::<DocId>().ok()) else { continue };

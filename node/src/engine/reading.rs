@@ -10,12 +10,13 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{Engine, shown_time};
+use crate::import::Urgency;
 use crate::knowledge::catalogue;
 use crate::knowledge::find::{self, Asking};
 use crate::knowledge::request::KnowledgeRequest;
 use crate::projection::{self, Typed};
 use crate::reference::Reference;
-use crate::request::{Failure, FailureKind, Reply, Request};
+use crate::request::{Failure, FailureKind, Reply, Request, Sift};
 use crate::search::MAX_TYPED;
 use crate::{changes, china, deadline};
 
@@ -28,6 +29,24 @@ const MAX_SIMILAR: usize = 50;
 
 /// For how long a ticket that has ended may still be the same as a call that comes: 30 days in milliseconds.
 const YOUNG: u64 = 30 * 86_400_000;
+
+fn usage(why: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Usage, why)
+}
+
+/// Whether what narrows a queue can be compared with what stands in rows.
+fn check(sift: &Sift) -> Result<(), Failure> {
+    for day in [&sift.first, &sift.last].into_iter().flatten() {
+        if day.len() != "2026-11-02".len() || day.parse::<Date>().is_err() {
+            let day: String = day.chars().take(20).collect();
+            return Err(usage(format!("`{day}` is no day")).hint("as in 2026-11-02"));
+        }
+    }
+    match sift.urgency.as_deref().map(Urgency::of) {
+        Some(None) => Err(usage("an urgency is 一般, 紧急 or 特急")),
+        _ => Ok(()),
+    }
+}
 
 /// One moment's look at the projections.
 pub(super) struct Reading<'a> {
@@ -68,7 +87,7 @@ impl Reader {
         let _moment = db.unchecked_transaction().ok()?;
         let reading = Reading { db, me: *me, reference, now: now_ms };
         let reply = match request {
-            Request::List { queue, limit, before } => reading.list(queue, *limit, *before),
+            Request::List { queue, sift, limit, before } => reading.list(queue, sift, *limit, *before),
             Request::Search { text, limit } => reading.search(text, *limit),
             Request::Similar { text, plate, place, limit } => {
                 reading.similar(text, plate.as_deref(), place.as_deref(), *limit)
@@ -151,24 +170,33 @@ impl Reading<'_> {
         Ok(json!({ "day": day.to_string(), "quarters": quarters.to_vec() }))
     }
 
-    pub(super) fn list(&self, queue: &str, limit: usize, before: Option<i64>) -> Reply {
-        if let "overdue" | "due-soon" = queue {
-            return self.list_due(queue == "overdue", limit.min(MAX_ROWS), before);
-        }
-        let rows = projection::list(self.db, self.me.site(), queue, limit.min(MAX_ROWS), before)?;
+    pub(super) fn list(&self, queue: &str, sift: &Sift, limit: usize, before: Option<i64>) -> Reply {
+        check(sift)?;
+        let (db, me, limit) = (self.db, self.me.site(), limit.min(MAX_ROWS));
+        let rows = match queue {
+            "mine" if sift.user.is_none() => {
+                return Err(usage("whose tickets?").hint("name who has them: --user NAME"));
+            }
+            "team" if sift.department.is_none() => {
+                return Err(usage("whose tickets?").hint(
+                    "name the department: --department NAME; an account's says `hotline user department`",
+                ));
+            }
+            "overdue" | "due-soon" => {
+                let now = self.moment();
+                let (past, soon) = (china::shown(now), deadline::soon(&self.reference.calendar, now));
+                let soon = format!("{}~", china::shown(soon)); // its last second too
+                let between =
+                    if queue == "overdue" { ("", past.as_str()) } else { (past.as_str(), soon.as_str()) };
+                Some(projection::due_between(db, me, between, sift, limit, before)?)
+            }
+            _ => projection::list(db, me, queue, sift, limit, before)?,
+        };
         rows.map(Value::from).ok_or_else(|| {
-            Failure::new(FailureKind::Usage, format!("there is no queue `{queue}`"))
+            let queue: String = queue.chars().take(40).collect();
+            usage(format!("there is no queue `{queue}`"))
                 .hint(format!("queues: {}", projection::QUEUES.join(", ")))
         })
-    }
-
-    /// Open tickets by their deadlines: those that are over, or those that end on the next working day or before.
-    fn list_due(&self, over: bool, limit: usize, after: Option<i64>) -> Reply {
-        let now = self.moment();
-        let (past, soon) = (china::shown(now), deadline::soon(&self.reference.calendar, now));
-        let soon = format!("{}~", china::shown(soon)); // its last second too
-        let between = if over { ("", past.as_str()) } else { (past.as_str(), soon.as_str()) };
-        Ok(Value::from(projection::due_between(self.db, between, limit, after)?))
     }
 
     pub(super) fn search(&self, text: &str, limit: usize) -> Reply {

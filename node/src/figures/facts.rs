@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 use certs::Site;
 use serde_json::{Map, Value};
 
-use crate::ticket::fold::FOLDED_AT_MOST;
-use crate::ticket::{Authored, EntryId, Folded, Op, TicketMatter};
+use crate::ticket::{Authored, Folded, Op};
 
 /// What may hold of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,8 +87,8 @@ pub const FACTS: [(Fact, &str); 22] = [
     (Fact::Rechecked, "rechecked"),
 ];
 
-/// Raised whenever the same ticket has other facts than before: rows are made anew then.
-pub(crate) const VERSION: u32 = 1;
+/// Raised whenever the same ticket has other facts than before, or its row says more: rows are made anew then.
+pub(crate) const VERSION: u32 = 2;
 
 /// The facts of one ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,8 +136,14 @@ impl Facts {
         !self.has(Fact::Ended) && !self.has(Fact::Joined)
     }
 
-    /// Reads a ticket, but for what needs more than it.
-    pub fn of(matter: &TicketMatter, folded: &Folded, said: &Map<String, Value>, ended: bool) -> Facts {
+    /// Whether the caller of a ticket that has ended should be called back: others worked on it, and nobody has asked since.
+    pub(crate) fn wants_follow_up(self) -> bool {
+        let not = [Fact::FollowedUp, Fact::Rejected, Fact::Joined, Fact::Test];
+        self.has(Fact::HandedOver) && !not.into_iter().any(|fact| self.has(fact))
+    }
+
+    /// Reads a ticket, but for what needs more than it. `in_force` are the entries that have effect, the earlier before the later.
+    pub fn of(in_force: &[&Authored], folded: &Folded, said: &Map<String, Value>, ended: bool) -> Facts {
         let mut facts = Facts::default().with(Fact::Ended, ended);
         let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default();
         match text("business") {
@@ -151,30 +156,13 @@ impl Facts {
         facts = facts.with(Fact::Joined, !folded.stand.joined.is_empty());
         facts = facts.with(Fact::Returned, folded.returns > 0);
         facts = facts.with(Fact::Reopened, !folded.clock.reopened.is_empty());
-        // The entries of most tickets stand in one line, in which they came too; putting them in order costs more than all else.
-        let entries: Vec<&Authored> = matter.entries().collect();
-        let one_line = matter.not_counted().next().is_none()
-            && entries.windows(2).all(|pair| pair[1].entry.parents == [pair[0].id]);
-        match one_line {
-            true => facts.story(folded, &entries),
-            false => match matter.trail() {
-                Some(trail) => facts.story(folded, &trail.in_order()),
-                None => facts,
-            },
-        }
+        facts.story(folded, in_force)
     }
 
-    /// What the entries tell, the earlier before the later.
-    fn story(mut self, folded: &Folded, entries: &[&Authored]) -> Facts {
-        let lost: BTreeSet<EntryId> = folded
-            .superseded
-            .iter()
-            .map(|s| s.entry)
-            .chain(folded.unentitled.iter().map(|u| u.entry))
-            .collect();
-        let in_force = entries.iter().filter(|a| !lost.contains(&a.id));
+    /// What the entries tell.
+    fn story(mut self, folded: &Folded, in_force: &[&Authored]) -> Facts {
         let (mut calls, mut last, mut closers) = (0, None, BTreeSet::new());
-        for a in in_force.take(if folded.entries > FOLDED_AT_MOST { 1 } else { usize::MAX }) {
+        for a in in_force {
             let who = (a.site, a.entry.user.as_deref());
             match &a.entry.op {
                 Op::Answer if a.site == folded.stand.taken_by && !self.has(Fact::HandedOver) => {

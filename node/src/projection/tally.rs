@@ -252,6 +252,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::super::hands::Hands;
     use super::super::{Indexing, Row, clear, fingerprint, prepare, put};
     use super::*;
     use crate::figures::{DIMENSIONS, report};
@@ -301,6 +302,9 @@ mod tests {
             day: day(on),
             facts,
             said: values.map(|v| if v % 4 == 0 { String::new() } else { format!("v{}", v % 4) }),
+            hands: Hands::default(),
+            confidential: false,
+            centre: String::new(),
             text: String::new(),
             searched: [0; 32],
             names: String::new(),

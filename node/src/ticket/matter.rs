@@ -22,7 +22,7 @@ use sync::matter::{Matter, Ruling, Standing};
 use super::audience::audience;
 use super::entry::{Authored, Create, EntryId, Op};
 use super::erasure::{Erasure, may_erase};
-use super::fold::{Folded, fold};
+use super::fold::{FOLDED_AT_MOST, Folded, fold};
 use super::other::Other;
 use super::rules::{PARTS, may_put, may_write};
 use super::trail::Trail;
@@ -128,7 +128,7 @@ impl TicketMatter {
         }
     }
 
-    /// What the document is if it is no ticket: of a kind that this version carries and does not read.
+    /// What the document is if it is no ticket and no article: of a kind for which the rules of all kinds are enough.
     pub fn other(&self) -> Option<&Other> {
         self.other.as_ref()
     }
@@ -147,6 +147,34 @@ impl TicketMatter {
     /// Entries that are past their author's revocation.
     pub fn not_counted(&self) -> impl Iterator<Item = &Authored> {
         self.carried.iter().filter(|c| !c.counted).map(|c| &c.entry)
+    }
+
+    /// The entries that have effect, the earlier before the later; of a trail that is too long to be folded its first.
+    pub fn in_force(&self) -> Vec<&Authored> {
+        let Some(folded) = self.folded() else { return Vec::new() };
+        // The entries of most tickets stand in one line, in which they came too; putting them in order costs more than all else.
+        let mut entries: Vec<&Authored> = self.entries().collect();
+        let one_line = self.not_counted().next().is_none()
+            && entries.windows(2).all(|pair| pair[1].entry.parents == [pair[0].id]);
+        if !one_line {
+            let place: BTreeMap<EntryId, usize> = self
+                .trail()
+                .map(|trail| trail.in_order().iter().enumerate().map(|(i, a)| (a.id, i)).collect())
+                .unwrap_or_default();
+            entries.retain(|a| place.contains_key(&a.id));
+            entries.sort_by_key(|a| place[&a.id]);
+        }
+        let lost: BTreeSet<EntryId> = folded
+            .superseded
+            .iter()
+            .map(|s| s.entry)
+            .chain(folded.unentitled.iter().map(|u| u.entry))
+            .collect();
+        entries.retain(|a| !lost.contains(&a.id));
+        if folded.entries > FOLDED_AT_MOST {
+            entries.truncate(1);
+        }
+        entries
     }
 
     /// Every entry there is, in the order of arrival.

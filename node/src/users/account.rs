@@ -20,6 +20,12 @@ CREATE TABLE account(
 /// Seats that serve other centres.
 pub(super) const SERVES: &str = "ALTER TABLE account ADD COLUMN serves TEXT NOT NULL DEFAULT '';";
 
+/// People of a department.
+pub(super) const DEPARTMENT: &str = "ALTER TABLE account ADD COLUMN department TEXT NOT NULL DEFAULT '';";
+
+/// The longest name of a department, in characters.
+const MAX_DEPARTMENT: usize = 40;
+
 /// The most other centres that one account serves.
 const MAX_SERVED: usize = 64;
 
@@ -47,6 +53,8 @@ pub struct Account {
     pub seen_at: Option<u64>,
     /// 远程座席: the other centres for which its holder may take calls.
     pub serves: Vec<Site>,
+    /// The department whose tickets are its team's; empty for none.
+    pub department: String,
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Account> {
@@ -61,10 +69,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Account> {
         locked: row.get(4)?,
         seen_at: row.get::<_, Option<i64>>(5)?.map(|at| at as u64),
         serves: row.get::<_, String>(6)?.split_whitespace().filter_map(|site| site.parse().ok()).collect(),
+        department: row.get(7)?,
     })
 }
 
-const COLUMNS: &str = "id, name, role, must_change, locked, seen_at, serves";
+const COLUMNS: &str = "id, name, role, must_change, locked, seen_at, serves, department";
 
 pub(super) fn of_id(db: &Connection, id: i64) -> Result<Option<Account>, Failure> {
     let sql = format!("SELECT {COLUMNS} FROM account WHERE id = ?1 AND removed = 0");
@@ -147,7 +156,7 @@ impl Users {
         Ok(self
             .db()
             .prepare_cached(&sql)?
-            .query_row([normal(name)], |r| Ok((read(r)?, r.get(7)?)))
+            .query_row([normal(name)], |r| Ok((read(r)?, r.get(8)?)))
             .optional()?)
     }
 
@@ -168,6 +177,18 @@ impl Users {
         names.sort_unstable();
         names.dedup();
         self.alter(name, "UPDATE account SET serves = ?2 WHERE id = ?1", names.join(" "))
+    }
+
+    /// Says to which department an account belongs, as dispatches name it; to none without a name. Its sessions end.
+    pub fn set_department(&self, name: &str, department: &str) -> Result<Account, Failure> {
+        let department = department.trim();
+        if department.chars().count() > MAX_DEPARTMENT || department.chars().any(char::is_control) {
+            return Err(Failure::new(
+                FailureKind::Usage,
+                format!("the name of a department has at most {MAX_DEPARTMENT} characters"),
+            ));
+        }
+        self.alter(name, "UPDATE account SET department = ?2 WHERE id = ?1", department)
     }
 
     /// Locks an account or lets it in again; what was counted against its name is forgotten with that.

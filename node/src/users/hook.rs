@@ -400,7 +400,8 @@ mod tests {
             .execute_batch(
                 "DROP TABLE hook; DROP TABLE secret; DROP TABLE filed; DROP TABLE sms_in; DROP TABLE sms_out;
                  DROP TABLE sms_ticket; DROP TABLE sms_mark; DROP TABLE recording; DROP TABLE call;
-                 DROP TABLE extension; ALTER TABLE account DROP COLUMN serves; PRAGMA user_version = 2;",
+                 DROP TABLE extension; ALTER TABLE account DROP COLUMN serves;
+                 ALTER TABLE account DROP COLUMN department; PRAGMA user_version = 2;",
             )
             .unwrap();
         drop(users);
@@ -421,7 +422,8 @@ mod tests {
             .db()
             .execute_batch(
                 "ALTER TABLE hook DROP COLUMN before; ALTER TABLE hook DROP COLUMN before_until;
-                 ALTER TABLE account DROP COLUMN serves; PRAGMA user_version = 7;",
+                 ALTER TABLE account DROP COLUMN serves;
+                 ALTER TABLE account DROP COLUMN department; PRAGMA user_version = 7;",
             )
             .unwrap();
         drop(users);

@@ -395,6 +395,7 @@ mod tests {
             locked: false,
             seen_at: None,
             serves: Vec::new(),
+            department: String::new(),
         }
     }
 
@@ -414,7 +415,7 @@ mod tests {
             (json!({ "ask": "new", "tickets": [] }), "AL"),
             (json!({ "ask": "note", "id": "x", "text": "t" }), "ALHFS"),
             (
-                json!({ "ask": "when", "state": "s", "then": { "ask": "note", "id": "x", "text": "t" } }),
+                json!({ "ask": "when", "states": ["s"], "then": { "ask": "note", "id": "x", "text": "t" } }),
                 "ALHFS",
             ),
             (act(json!({ "do": "answer", "text": "t" })), "AL"),

@@ -182,6 +182,7 @@ impl ApiToken {
             locked: false,
             seen_at: self.seen_at,
             serves: Vec::new(),
+            department: String::new(),
         }
     }
 

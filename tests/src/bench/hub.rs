@@ -88,11 +88,13 @@ struct Template {
     counted: Counted,
 }
 
-/// What the engine's row says for figures: its day, its facts, and business, domain, topic, channel.
+/// What the engine's row says for figures: its day, its facts, and business, domain, topic, channel; and for queues of people:
+/// agent, department, urged, follow_up, confidential, centre.
 struct Counted {
     day: String,
     facts: i64,
     said: [String; 4],
+    hands: [rusqlite::types::Value; 6],
 }
 
 fn places(bytes: &[u8], what: &[u8]) -> Vec<usize> {
@@ -134,12 +136,14 @@ impl Template {
             let deps = changes.iter().map(|c| places(&bytes, c.hash.as_bytes())).collect();
             changes.push(Change { bytes, entry, id, hash: item.hash, words, ids, deps });
         }
-        let counted = "SELECT day, facts, business, domain, topic, channel FROM ticket WHERE doc = ?1";
+        let counted = "SELECT day, facts, business, domain, topic, channel, agent, department, urged, follow_up, confidential, centre
+                       FROM ticket WHERE doc = ?1";
         let counted = store.connection().query_row(counted, [doc.as_bytes()], |r| {
             Ok(Counted {
                 day: r.get(0)?,
                 facts: r.get(1)?,
                 said: [r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?],
+                hands: [r.get(6)?, r.get(7)?, r.get(8)?, r.get(9)?, r.get(10)?, r.get(11)?],
             })
         });
         Template { changes, document, taken, counted: counted.expect("the engine's row") }
@@ -365,8 +369,8 @@ fn project(
     let searched = format!("{number}\n{}\n{text}", shown.join("\n"));
     db.prepare_cached(
         "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched, due,
-           day, facts, business, domain, topic, channel)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, x'', ?8, x'', ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+           day, facts, business, domain, topic, channel, agent, department, urged, follow_up, confidential, centre)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, x'', ?8, x'', ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
     )
     .and_then(|mut q| {
         q.execute(params![
@@ -384,7 +388,13 @@ fn project(
             business,
             domain,
             topic,
-            channel
+            channel,
+            counted.hands[0],
+            counted.hands[1],
+            counted.hands[2],
+            counted.hands[3],
+            counted.hands[4],
+            counted.hands[5]
         ])
     })
     .expect("a row");

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use node::daemon::ask_running;
-use node::request::{Act, Correction, Request};
+use node::request::{Act, Correction, Request, Sift};
 use serde_json::{Value, json};
 
 use super::{Dice, OFFICE, Shared};
@@ -108,7 +108,7 @@ fn correct(dice: &mut Dice) -> Act {
 
 /// A ticket of a queue.
 fn listed(dir: &Path, queue: &str, dice: &mut Dice) -> Option<String> {
-    let list = Request::List { queue: queue.to_owned(), limit: 20, before: None };
+    let list = Request::List { queue: queue.to_owned(), sift: Sift::default(), limit: 20, before: None };
     let rows: Value = ask_running(dir, &list)?.ok()?;
     let row = dice.one_of(rows.as_array()?)?;
     row["id"].as_str().map(str::to_owned)

@@ -19,7 +19,7 @@ use crate::files::FileRequest;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::projection::QUEUES;
 use crate::reference::{CategoryKind, RedirectMode};
-use crate::request::{Language, Request};
+use crate::request::{Language, Request, Sift, Sort};
 use crate::ticket::number::TicketNumber;
 
 /// Rows of a page: without a word, and at most.
@@ -118,7 +118,8 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
         }
         Op::Scorecard => {
             let month = asked.query("month").map(str::to_owned);
-            let month = month.unwrap_or_else(|| china::shown_time(now_ms()).chars().take(7).collect());
+            let today = china::moment(now_ms()).map(china::day).unwrap_or_default();
+            let month = month.unwrap_or_else(|| Period::last_month(today).month_name());
             let site = asked.query("site").map(str::to_owned);
             Ok(Done::ok(app.ask(who, Request::Scorecard { month, site }).await?))
         }
@@ -170,11 +171,38 @@ fn number(asked: &Asked, name: &str, without: usize, most: usize) -> Result<usiz
     }
 }
 
+/// What narrows a queue.
+const NARROWING: [&str; 10] =
+    ["user", "department", "business", "domain", "topic", "channel", "urgency", "first", "last", "sort"];
+
+fn sift(asked: &Asked) -> Result<Sift, Problem> {
+    let given = |name| asked.query(name).map(str::to_owned);
+    Ok(Sift {
+        user: given("user"),
+        department: given("department"),
+        centres: None,
+        business: given("business"),
+        domain: given("domain"),
+        topic: given("topic"),
+        channel: given("channel"),
+        urgency: given("urgency"),
+        first: given("first"),
+        last: given("last"),
+        sort: match asked.query("sort") {
+            None | Some("newest") => Sort::Newest,
+            Some("oldest") => Sort::Oldest,
+            Some("due") => Sort::Due,
+            Some(_) => return Err(Problem::bad("`sort` is newest, oldest or due")),
+        },
+    })
+}
+
 async fn list(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {
     let limit = number(asked, "limit", ROWS, MOST_ROWS)?;
     if let Some(words) = asked.query("q") {
-        if asked.query("queue").is_some() || asked.query("cursor").is_some() {
-            return Err(Problem::bad("a search has neither `queue` nor `cursor`"));
+        let beside = ["queue", "cursor"].into_iter().chain(NARROWING);
+        if beside.into_iter().any(|name| asked.query(name).is_some()) {
+            return Err(Problem::bad("a search is not narrowed: it has `q` and `limit`"));
         }
         let found = app.ask(who, Request::Search { text: words.to_owned(), limit }).await?;
         return Ok(Done::ok(json!({ "tickets": found, "next": null })));
@@ -189,7 +217,8 @@ async fn list(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {
         Some(_) => return Err(Problem::bad("`cursor` is `next` of the page before, as it came")),
     };
     // One more tells whether there is another page.
-    let request = Request::List { queue: queue.to_owned(), limit: limit + 1, before };
+    let sift = sift(asked)?;
+    let request = Request::List { queue: queue.to_owned(), sift, limit: limit + 1, before };
     let mut rows = app.ask(who, request).await?;
     let mut next = Value::Null;
     if let Some(rows) = rows.as_array_mut().filter(|rows| rows.len() > limit) {
@@ -253,19 +282,21 @@ fn is_among(headers: &HeaderMap, name: header::HeaderName, state: &str) -> bool 
     tags(headers, name).iter().any(of)
 }
 
-/// The request, bound to the state that `If-Match` names.
+/// The request, bound to the states that `If-Match` names: one of them has to be the ticket's, compared strongly (RFC 9110, 13.1.1),
+/// so that a weak tag is never it.
 fn when(asked: &Asked, then: Request) -> Result<Request, Problem> {
-    match tags(&asked.headers, header::IF_MATCH).as_slice() {
-        [] => Ok(then),
-        [any] if any == "*" => Ok(then),
-        [tag] => {
-            let state = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-            let state =
-                state.ok_or_else(|| Problem::bad("`If-Match` is the `ETag` of the ticket, as it came"))?;
-            Ok(Request::When { state: state.to_owned(), then: Box::new(then) })
-        }
-        _ => Err(Problem::bad("`If-Match` names one state")),
+    let tags = tags(&asked.headers, header::IF_MATCH);
+    if tags.is_empty() || tags.iter().any(|tag| tag == "*") {
+        return Ok(then);
     }
+    let mut states = Vec::new();
+    for tag in tags.iter().filter(|tag| !tag.is_empty() && !tag.starts_with("W/")) {
+        let state = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+        let state =
+            state.ok_or_else(|| Problem::bad("`If-Match` holds `ETag`s of the ticket, as they came"))?;
+        states.push(state.to_owned());
+    }
+    Ok(Request::When { states, then: Box::new(then) })
 }
 
 fn categories(app: &App) -> Value {

@@ -84,7 +84,9 @@ impl From<Failure> for Problem {
             FailureKind::Gone => (StatusCode::GONE, "cursor-gone"),
             FailureKind::Absent => (StatusCode::NOT_FOUND, "not-found"),
             FailureKind::Usage => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-            FailureKind::Failed | FailureKind::NeedsPerson => (StatusCode::CONFLICT, "not-granted"),
+            FailureKind::Failed | FailureKind::NeedsPerson | FailureKind::NotServed => {
+                (StatusCode::CONFLICT, "not-granted")
+            }
             FailureKind::TryAgain => (StatusCode::SERVICE_UNAVAILABLE, "try-again"),
             // Whether it was done before the end, nobody knows.
             FailureKind::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),

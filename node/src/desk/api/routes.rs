@@ -138,10 +138,21 @@ pub(super) const ROUTES: &[Route] = &[
         op: Op::List,
         path: "/tickets",
         id: "listTickets",
-        says: "A queue, the newest first and page by page; or with `q` what a search finds",
+        says: "A queue page by page; or with `q` what a search finds. Of `all`, `closed` and `conflicts` that are narrowed the newest \
+               50,000 tickets are looked through",
         scope: Some(Scope::TicketsRead),
         query: &[
-            param("queue", Kind::Text, "`held` without it"),
+            param("queue", Kind::Text, "`held` without it; `mine` needs `user`, `team` needs `department`"),
+            param("user", Kind::Text, "whose `mine` is"),
+            param("department", Kind::Text, "whose `team` is"),
+            param("business", Kind::Text, "only 信息咨询, 投诉举报 or 意见建议"),
+            param("domain", Kind::Text, "only this domain, by its code"),
+            param("topic", Kind::Text, "only this topic, by its code"),
+            param("channel", Kind::Text, "only what came so"),
+            param("urgency", Kind::Text, "only 一般, 紧急 or 特急"),
+            param("first", Kind::Text, "taken on this day or later, as in 2026-11-02"),
+            param("last", Kind::Text, "taken on this day or earlier"),
+            param("sort", Kind::Text, "`newest` without it; `due`: the first to end first"),
             param("q", Kind::Text, "words, a number, a plate; not together with `queue` or `cursor`"),
             param("limit", Kind::Number, "1 to 100; 20 without it"),
             param("cursor", Kind::Text, "`next` of the page before"),
@@ -405,10 +416,10 @@ pub(super) const ROUTES: &[Route] = &[
         says: "The units below this site by the rates of the scoring rule in a month: as it is now, and as it was frozen",
         scope: Some(Scope::FiguresRead),
         query: &[
-            param("month", Kind::Text, "as in 2026-11; this month without it"),
+            param("month", Kind::Text, "as in 2026-11; the month before this without it"),
             param("site", Kind::Text, "another site, of which only what it has frozen is here"),
         ],
-        gives: "`site`, `names`, `table` (`rates` with their weights, `units` with `score` and `rank`), `frozen`",
+        gives: "`site`, `names`, `waiting` (tickets that are still to be counted), `table` (`rates` with their weights, `units` with `score` and `rank`), `frozen`",
         ..PLAIN
     },
     Route {

@@ -25,6 +25,7 @@ struct Row {
     seen: String,
     /// The centres that it serves beside its own.
     serves: String,
+    department: String,
     own: bool,
     roles: Vec<RoleOption>,
 }
@@ -81,6 +82,7 @@ async fn form(app: &App, who: &Signed, outcome: Outcome, status: StatusCode) -> 
         locked: account.locked,
         seen: account.seen_at.map(|at| frame::minute(&shown_time(at))).unwrap_or_default(),
         serves: account.serves.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        department: account.department,
         own: account.name == who.name(),
         roles: options(who, Some(account.role)),
         name: account.name,
@@ -129,7 +131,7 @@ pub(in super::super) async fn change(State(app): State<Arc<App>>, posted: Posted
     let role = fields.text("role").parse::<Role>();
     let detail = match what.as_str() {
         "add" | "role" => format!("{name} {}", fields.text("role")),
-        "serves" => format!("{name} {}", fields.text("serves")),
+        "serves" | "department" => format!("{name} {}", fields.text(&what)),
         _ => name.clone(),
     };
     if let Err(failure) = app.note(&who, &format!("user {what}"), None, &detail).await {
@@ -140,6 +142,7 @@ pub(in super::super) async fn change(State(app): State<Arc<App>>, posted: Posted
     };
     let (asked, of) = (what.clone(), name.clone());
     let confirmed = fields.text("confirm") == "yes";
+    let department = fields.text("department").to_owned();
     let serves = app.reference.centres.served(fields.text("serves").split_whitespace());
     let done: Result<Option<(Account, Zeroizing<String>)>, Failure> = app
         .on_users(move |users| {
@@ -150,6 +153,7 @@ pub(in super::super) async fn change(State(app): State<Arc<App>>, posted: Posted
                 "password" => users.reset_password(&of).map(Some),
                 "role" => users.set_role(&of, role?).map(|_| None),
                 "serves" => users.set_serves(&of, &serves.map_err(usage)?).map(|_| None),
+                "department" => users.set_department(&of, &department).map(|_| None),
                 "lock" => users.set_locked(&of, true).map(|_| None),
                 "unlock" => users.set_locked(&of, false).map(|_| None),
                 "remove" if confirmed => users.remove(&of).map(|_| None),

@@ -14,7 +14,8 @@ use super::super::frame::{self, Frame, minute};
 use super::super::guard::{Signed, sentence};
 use super::super::words::Words;
 use crate::daemon::now_ms;
-use crate::request::{FailureKind, Request};
+use crate::projection::is_recent;
+use crate::request::{FailureKind, Request, Sift, Sort};
 
 /// Rows of a page.
 const ROWS: usize = 50;
@@ -38,6 +39,9 @@ pub(super) struct Row {
     /// The last moment, empty where none is set; and whether it is over.
     pub(super) due: String,
     pub(super) late: bool,
+    /// Who has it here, and the department that works on it.
+    pub(super) agent: String,
+    pub(super) department: String,
 }
 
 /// Rows as a list shows them.
@@ -61,6 +65,8 @@ pub(super) fn rows(app: &App, w: &Words, list: &Value, now: u64) -> Vec<Row> {
             at: minute(&text(row, "at")),
             due: minute(due),
             late: end.is_some_and(|end| end < now as i64),
+            agent: text(row, "agent"),
+            department: text(row, "department"),
         }
     };
     list.as_array().into_iter().flatten().map(row).collect()
@@ -69,8 +75,31 @@ pub(super) fn rows(app: &App, w: &Words, list: &Value, now: u64) -> Vec<Row> {
 struct Tab {
     href: &'static str,
     label: &'static str,
-    key: char,
+    /// The key that opens it; those after the tenth have none.
+    key: Option<char>,
     current: bool,
+}
+
+/// A choice of a list.
+struct Opt {
+    value: String,
+    label: String,
+    chosen: bool,
+}
+
+/// Fields that narrow a queue, as they stand.
+struct Narrow {
+    open: bool,
+    business: Vec<Opt>,
+    domain: Vec<Opt>,
+    topic: Vec<Opt>,
+    urgency: Vec<Opt>,
+    sort: Vec<Opt>,
+    channel: String,
+    first: String,
+    last: String,
+    /// Only the newest tickets are looked through.
+    recent: bool,
 }
 
 #[derive(Template)]
@@ -78,37 +107,144 @@ struct Tab {
 struct Queue {
     f: Frame,
     tabs: Vec<Tab>,
+    queue: String,
     question: String,
     problem: String,
+    narrow: Option<Narrow>,
     rows: Vec<Row>,
     /// Where older ones are; empty when these are all.
     older: String,
     newest: String,
 }
 
-#[derive(Deserialize)]
+/// What an address asks for. An empty field asks for nothing.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(in super::super) struct Asked {
-    #[serde(default)]
     before: Option<i64>,
-    #[serde(default)]
     q: String,
+    business: String,
+    domain: String,
+    topic: String,
+    urgency: String,
+    channel: String,
+    first: String,
+    last: String,
+    sort: String,
 }
+
+/// The longest value of a field that narrows.
+const MAX_NARROW: usize = 40;
+
+impl Asked {
+    fn fields(&self) -> [(&'static str, &str); 8] {
+        [
+            ("business", &self.business),
+            ("domain", &self.domain),
+            ("topic", &self.topic),
+            ("urgency", &self.urgency),
+            ("channel", &self.channel),
+            ("first", &self.first),
+            ("last", &self.last),
+            ("sort", &self.sort),
+        ]
+    }
+
+    fn sift(&self) -> Sift {
+        let given = |value: &str| {
+            let value: String = value.trim().chars().take(MAX_NARROW).collect();
+            Some(value).filter(|value| !value.is_empty())
+        };
+        Sift {
+            business: given(&self.business),
+            domain: given(&self.domain),
+            topic: given(&self.topic),
+            urgency: given(&self.urgency),
+            channel: given(&self.channel),
+            first: given(&self.first),
+            last: given(&self.last),
+            sort: SORTS
+                .into_iter()
+                .find(|(name, _)| *name == self.sort)
+                .map_or(Sort::Newest, |(_, sort)| sort),
+            ..Sift::default()
+        }
+    }
+
+    /// The address of a page of a queue that is narrowed like this one.
+    fn address(&self, queue: &str, before: Option<i64>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.fields().into_iter().filter(|(_, value)| !value.is_empty()));
+        if let Some(row) = before {
+            query.append_pair("before", &row.to_string());
+        }
+        let query = query.finish();
+        format!("/queue/{queue}{}{query}", if query.is_empty() { "" } else { "?" })
+    }
+
+    fn narrow(&self, app: &App, w: &Words, queue: &str, sift: &Sift) -> Narrow {
+        let options = |now: &str, all: Vec<(String, String)>| -> Vec<Opt> {
+            let all = std::iter::once((String::new(), w.sift_any.to_owned())).chain(all);
+            all.map(|(value, label)| Opt { chosen: value == now, value, label }).collect()
+        };
+        let categories = &app.reference.categories;
+        let kinds =
+            [("信息咨询", w.kind_consult), ("投诉举报", w.kind_complaint), ("意见建议", w.kind_suggestion)];
+        let kinds = kinds.map(|(kind, label)| (kind.to_owned(), label.to_owned()));
+        let domains = categories.domains().map(|d| (d.code().to_string(), d.name().to_owned()));
+        let topics =
+            categories.domains().filter(|d| self.domain.is_empty() || d.code().to_string() == self.domain);
+        let topics = topics.flat_map(|domain| {
+            let topics = categories.topics(domain);
+            topics.map(|t| (t.code().to_string(), format!("{} · {}", domain.name(), t.name())))
+        });
+        let urgencies = ["一般", "紧急", "特急"].map(|u| (u.to_owned(), w.urgency(u).to_owned()));
+        let sorts = SORTS.into_iter().zip([w.sort_newest, w.sort_oldest, w.sort_due]);
+        Narrow {
+            open: self.fields().iter().any(|(_, value)| !value.is_empty()),
+            business: options(&self.business, kinds.into()),
+            domain: options(&self.domain, domains.collect()),
+            topic: options(&self.topic, topics.collect()),
+            urgency: options(&self.urgency, urgencies.into()),
+            sort: sorts
+                .map(|((value, sort), label)| Opt {
+                    value: value.to_owned(),
+                    label: label.to_owned(),
+                    chosen: sort == sift.sort,
+                })
+                .collect(),
+            channel: self.channel.clone(),
+            first: self.first.clone(),
+            last: self.last.clone(),
+            recent: is_recent(queue, sift),
+        }
+    }
+}
+
+/// The orders by their names in addresses.
+const SORTS: [(&str, Sort); 3] = [("newest", Sort::Newest), ("oldest", Sort::Oldest), ("due", Sort::Due)];
 
 fn tabs(w: &Words, now: &str) -> Vec<Tab> {
     let all = [
+        ("mine", "/queue/mine", w.queue_mine),
+        ("team", "/queue/team", w.queue_team),
         ("held", "/queue/held", w.queue_held),
         ("to-accept", "/queue/to-accept", w.queue_to_accept),
         ("offered", "/queue/offered", w.queue_offered),
         ("returned", "/queue/returned", w.queue_returned),
+        ("urged", "/queue/urged", w.queue_urged),
         ("overdue", "/queue/overdue", w.queue_overdue),
         ("due-soon", "/queue/due-soon", w.queue_due_soon),
+        ("follow-up", "/queue/follow-up", w.queue_follow_up),
         ("open", "/queue/open", w.queue_open),
         ("closed", "/queue/closed", w.queue_closed),
+        ("confidential", "/queue/confidential", w.queue_confidential),
         ("conflicts", "/queue/conflicts", w.queue_conflicts),
         ("all", "/queue/all", w.queue_all),
     ];
+    let keys = "1234567890".chars().map(Some).chain(std::iter::repeat(None));
     all.into_iter()
-        .zip("1234567890".chars())
+        .zip(keys)
         .map(|((name, href, label), key)| Tab { href, label, key, current: name == now })
         .collect()
 }
@@ -121,18 +257,25 @@ pub(in super::super) async fn show(
 ) -> Response {
     let w = who.words();
     let question: String = asked.q.trim().chars().take(MAX_QUESTION).collect();
+    let sift = asked.sift();
     let request = match question.is_empty() {
-        true => Request::List { queue: queue.clone(), limit: ROWS + 1, before: asked.before },
+        true => {
+            Request::List { queue: queue.clone(), sift: sift.clone(), limit: ROWS + 1, before: asked.before }
+        }
         false => Request::Search { text: question.clone(), limit: ROWS },
     };
-    let (list, problem) = match app.ask(&who, request).await {
+    let narrows = sift.narrows();
+    let (list, mut problem) = match app.ask(&who, request).await {
         Ok(list) => (list, String::new()),
         // What was typed is no question: the page says why and keeps it.
-        Err(failure) if failure.kind == FailureKind::Usage && !question.is_empty() => {
+        Err(failure) if failure.kind == FailureKind::Usage && (narrows || !question.is_empty()) => {
             (Value::Array(Vec::new()), sentence(&failure).to_owned())
         }
         Err(failure) => return frame::failure(&who, &failure),
     };
+    if queue == "team" && question.is_empty() && who.session.account.department.is_empty() {
+        problem = w.team_none.to_owned();
+    }
     let tabs = tabs(w, if question.is_empty() { &queue } else { "" });
     let title = match tabs.iter().find(|tab| tab.current) {
         Some(tab) => tab.label.to_owned(),
@@ -142,14 +285,16 @@ pub(in super::super) async fn show(
     let mut rows = rows(&app, w, &list, now_ms());
     rows.truncate(ROWS);
     let older = match (question.is_empty(), last) {
-        (true, Some(row)) => format!("/queue/{queue}?before={row}"),
+        (true, Some(row)) => asked.address(&queue, Some(row)),
         _ => String::new(),
     };
-    let newest = asked.before.map(|_| format!("/queue/{queue}")).unwrap_or_default();
-    let here = format!("/queue/{}", if question.is_empty() { queue.as_str() } else { "all" });
+    let newest = asked.before.map(|_| asked.address(&queue, None)).unwrap_or_default();
+    let here = if question.is_empty() { asked.address(&queue, None) } else { "/queue/all".to_owned() };
     let template = Queue {
         f: Frame::new(&app, &who, title, &here).live("/events"),
         tabs,
+        narrow: question.is_empty().then(|| asked.narrow(&app, w, &queue, &sift)),
+        queue,
         question,
         problem,
         rows,
