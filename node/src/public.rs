@@ -4,7 +4,8 @@
 //! citizen ──> proxy ──> listen ──> guard: whose address, how fast, how many at once ──> page
 //!                                                                       │ file:  Request::New, once for each form
 //!                                                                       ├ query: number and code, then Request::Told
-//!                                                                       └ add:   the same, then a note, and files
+//!                                                                       ├ add:   the same, then a note, and files
+//!                                                                       └ articles, figures: what is published
 //! ```
 //!
 //! It has a listener and a router of its own, so no page of the desk is reachable through it, and it asks the node for these
@@ -14,6 +15,8 @@
 //! *Never*: a page shows a caller, a note, or another's words; it tells whether a number exists to whom has not its code.
 
 mod add;
+mod articles;
+mod disclosure;
 mod file;
 mod filing;
 mod form;
@@ -60,6 +63,7 @@ struct App {
     secret: QuerySecret,
     slips: slip::Slips,
     pace: pace::Pace,
+    published: disclosure::Published,
     room: Semaphore,
     /// Files that come in at the same time.
     uploads: Arc<Semaphore>,
@@ -68,6 +72,7 @@ struct App {
     secure: bool,
     proxies: Vec<IpAddr>,
     per_hour: u32,
+    figures: bool,
 }
 
 /// A door that is open.
@@ -117,14 +122,16 @@ impl Door {
             slips: slip::Slips::new(&secret),
             secret,
             pace: pace::Pace::default(),
+            published: disclosure::Published::default(),
             room: Semaphore::new(AT_ONCE),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             filing: Mutex::new(()),
             secure: keeper.is_some(),
             proxies: options.proxies.clone(),
             per_hour: options.per_hour,
+            figures: options.figures,
         });
-        let router = pages::router(app, options.open311);
+        let router = pages::router(app, options);
         let served = tokio::spawn(serve(listener, keeper, router, stopping));
         tracing::info!(%address, https = options.is_secure(), "the public page is served");
         Ok(Door { stop, served: Mutex::new(Some(served)) })

@@ -427,6 +427,97 @@ fn what_is_added_to_a_confidential_report_is_sealed() {
 }
 
 #[test]
+fn what_is_for_the_public_and_in_force_is_published_and_nothing_else() {
+    let town = Town::new(&["370100"]);
+    let city = town.at("370100");
+    let article = |id: &str, title: &str, more: &str| {
+        format!("{{\"id\":\"{id}\",\"title\":\"{title}\",\"body\":\"正文：{title}\"{more}}}\n")
+    };
+    let lines = [
+        article("G1", "西客站公交线路调整", ",\"audience\":\"public\""),
+        article("G2", "话务员内部口径", ""),
+        article("G3", "去年的通知", ",\"audience\":\"public\",\"valid_to\":\"2025-12-31\""),
+        article("G4", "以后的通知", ",\"audience\":\"public\",\"valid_from\":\"2099-01-01\""),
+        article("G5", "没有发布的草稿", ",\"audience\":\"public\""),
+    ];
+    std::fs::write(town.path("articles.jsonl"), lines.concat()).unwrap();
+    json(&["kb", "import", &town.at("articles.jsonl"), "--user", "li", "--dir", &city]);
+    for id in ["G1", "G2", "G3", "G4"] {
+        json(&["kb", "review", id, "--user", "wang", "--dir", &city]);
+        json(&["kb", "publish", id, "--user", "wang", "--dir", &city]);
+    }
+    let (_node, address) = door(&town, "370100", &[]);
+    let get = |path: &str| Browser::new(&address).get(path);
+    get("/").is(200).says("href=\"/articles\"");
+    let page = get("/articles").is(200).says("西客站公交线路调整").says("济南市");
+    for title in ["话务员内部口径", "去年的通知", "以后的通知", "没有发布的草稿"] {
+        assert!(!page.body.contains(title), "{title}: {}", page.body);
+        let found = get(&format!(
+            "/articles?q={}",
+            form_urlencoded::byte_serialize(title.as_bytes()).collect::<String>()
+        ));
+        assert!(!found.body.contains(&format!(">{title}<")), "{title}: {}", found.body);
+        let id = json(&["kb", "list", "--queue", "all", "--dir", &city]);
+        let row = id.as_array().unwrap().iter().find(|row| row["title"] == title).unwrap();
+        get(&format!("/articles/{}", row["id"].as_str().unwrap())).is(404);
+    }
+    let path = page.body.split("href=\"/articles/").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    get(&format!("/articles/{path}"))
+        .is(200)
+        .says("<h1 lang=\"zh-CN\">西客站公交线路调整</h1>")
+        .says("正文：");
+    get("/articles?q=gjxl").is(200).says("西客站公交线路调整"); // by initials
+    get("/articles?q=%20&lang=en").is(200).says("Notices and guides");
+    get("/articles?q=%28").is(200).says("请输入要查找的词语");
+    json(&["kb", "withdraw", "G1", "--reason", "已调整完毕", "--user", "wang", "--dir", &city]);
+    get(&format!("/articles/{path}")).is(404).says("不再有效");
+    get("/figures").is(404); // nobody has said that they are published
+}
+
+#[test]
+fn figures_of_past_months_are_published_without_small_numbers() {
+    let town = Town::new(&["370100"]);
+    let city = town.at("370100");
+    let mut lines = String::new();
+    for i in 0..15 {
+        let kind = if i < 12 { "投诉举报" } else { "信息咨询" };
+        lines += &format!("{{\"text\":\"第{i}件\",\"type\":\"{kind}\"}}\n");
+    }
+    std::fs::write(town.path("calls.jsonl"), lines).unwrap();
+    json(&["ticket", "import", &town.at("calls.jsonl"), "--dir", &city]);
+    // They were taken just now; as of a month ago they stand in the tally of a node that has run for so long.
+    let month = node::figures::Period::last_month(node::china::day(jiff::Timestamp::now()));
+    let db = rusqlite::Connection::open(town.path("370100").join("node.db")).unwrap();
+    for table in ["ticket", "ticket_tally"] {
+        db.execute(&format!("UPDATE {table} SET day = ?1"), [month.from().to_string()]).unwrap();
+    }
+    drop(db);
+    let (_node, address) = door(&town, "370100", &["--public-figures", "on"]);
+    let get = |path: &str| Browser::new(&address).get(path);
+    get("/").is(200).says("href=\"/figures\"");
+    let name = month.month_name();
+    let page = get("/figures").is(200).says(&name).says("受理量");
+    tells_nobody(&page);
+    let data: serde_json::Value =
+        serde_json::from_str(&get(&format!("/figures?month={name}&as=json")).is(200).body).unwrap();
+    assert_eq!(data["figures"][0]["count"], 15, "{data}");
+    let of = |kind: &str| {
+        let rows = data["business"].as_array().unwrap();
+        rows.iter().find(|row| row["value"] == kind).unwrap()["figures"][0]["count"].clone()
+    };
+    assert_eq!(
+        (of("信息咨询"), of("投诉举报")),
+        (serde_json::Value::Null, serde_json::Value::Null),
+        "{data}"
+    );
+    let csv = get("/figures?as=csv").is(200);
+    assert!(csv.header("content-disposition").contains(&format!("12328-370100-{name}.csv")));
+    assert!(csv.body.contains(&format!("{name},,,,taken,受理量,15,")), "{}", csv.body);
+    get("/figures?month=2020-01").is(404).says("最近十二个月");
+    get("/figures?lang=en").is(200).says("fewer than 10");
+}
+
+#[test]
 fn https_with_a_certificate_of_ones_own() {
     let town = Town::new(&["370100"]);
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();

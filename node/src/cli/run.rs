@@ -67,6 +67,9 @@ pub(super) struct RunArgs {
     /// Whether the public page serves programs by Open311: on or off [default: off] [env: HOTLINE_PUBLIC_OPEN311].
     #[arg(long, value_name = "on|off")]
     public_open311: Option<String>,
+    /// Whether the public page tells last year's figures by month: on or off [default: off] [env: HOTLINE_PUBLIC_FIGURES].
+    #[arg(long, value_name = "on|off")]
+    public_figures: Option<String>,
     /// A certificate chain for the public page, as PEM, where no proxy speaks HTTPS for it [env: HOTLINE_PUBLIC_CERTIFICATE].
     #[arg(long, value_name = "FILE")]
     public_certificate: Option<String>,
@@ -105,6 +108,7 @@ impl RunArgs {
             ("public.proxies", &self.public_proxies),
             ("public.per_hour", &self.public_per_hour),
             ("public.open311", &self.public_open311),
+            ("public.figures", &self.public_figures),
             ("public.certificate", &self.public_certificate),
             ("public.key", &self.public_key),
             ("sms.listen", &self.sms),

@@ -206,6 +206,20 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "public.figures",
+        flag: "--public-figures",
+        variable: "HOTLINE_PUBLIC_FIGURES",
+        default: "off",
+        set: |c, text| {
+            c.public.figures = match text {
+                "on" => true,
+                "off" => false,
+                other => return Err(format!("`{other}` is neither `on` nor `off`")),
+            };
+            Ok(())
+        },
+    },
+    Key {
         name: "public.certificate",
         flag: "--public-certificate",
         variable: "HOTLINE_PUBLIC_CERTIFICATE",

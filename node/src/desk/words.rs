@@ -48,6 +48,7 @@ words! {
     unit: "单位", "Unit";
     score: "得分", "Score";
     taken: "受理量", "Taken";
+    is_a_test: "是，抽检工单", "Yes, a test ticket";
     test_tickets: "抽检工单", "Test tickets";
     not_frozen: "未冻结：按现有工单计算，随工单变化。", "Not frozen: computed from the tickets as they are now, and moving with them.";
     frozen_by: "已冻结：", "Frozen:";

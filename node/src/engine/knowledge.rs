@@ -48,6 +48,8 @@ impl Engine {
             R::List { queue, mine, limit } => self.reading().articles(queue, *mine, *limit),
             R::Search { text, limit } => self.reading().search_articles(text, *limit),
             R::Suggest { text, limit } => self.reading().suggest(text, *limit),
+            R::Public { text, limit } => self.reading().public(text.as_deref(), *limit),
+            R::Told { id } => self.reading().told_article(id),
             R::Show { id, version, language, user } => {
                 self.show_article(id, *version, *language, user.as_deref())
             }

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use sync::id::DocId;
 
 use super::{Engine, shown_time};
 use crate::import::Urgency;
@@ -73,7 +74,10 @@ impl Reader {
             R::List { .. } | R::Search { .. } | R::Similar { .. } | R::Volume { .. } | R::Calls { .. } => {
                 true
             }
-            R::Knowledge(request) => matches!(request, K::List { .. } | K::Search { .. } | K::Suggest { .. }),
+            R::Knowledge(request) => matches!(
+                request,
+                K::List { .. } | K::Search { .. } | K::Suggest { .. } | K::Public { .. } | K::Told { .. }
+            ),
             R::Changes { .. } | R::Outside { .. } | R::Figures { .. } | R::Figured { .. } => true,
             _ => false,
         }
@@ -107,9 +111,13 @@ impl Reader {
                 reading.search_articles(text, *limit)
             }
             Request::Knowledge(KnowledgeRequest::Suggest { text, limit }) => reading.suggest(text, *limit),
+            Request::Knowledge(KnowledgeRequest::Public { text, limit }) => {
+                reading.public(text.as_deref(), *limit)
+            }
+            Request::Knowledge(KnowledgeRequest::Told { id }) => reading.told_article(id),
             _ => return None,
         };
-        let answered = !matches!(&reply, Err(f) if !matches!(f.kind, FailureKind::Usage | FailureKind::Gone));
+        let answered = !matches!(&reply, Err(f) if !matches!(f.kind, FailureKind::Usage | FailureKind::Gone | FailureKind::Absent));
         answered.then_some(reply)
     }
 }
@@ -262,6 +270,29 @@ impl Reading<'_> {
         find::search(self.db, text, asking, limit.min(MAX_ARTICLES))?
             .map(Value::from)
             .map_err(|why| Failure::new(FailureKind::Usage, why))
+    }
+
+    /// What the public may read.
+    pub(super) fn public(&self, text: Option<&str>, limit: usize) -> Reply {
+        let limit = limit.min(MAX_ARTICLES);
+        let Some(text) = text else {
+            return Ok(Value::from(catalogue::public(self.db, &self.today()?.to_string(), limit)?));
+        };
+        let mut found = self.search_articles(text, MAX_ARTICLES)?;
+        if let Some(rows) = found.as_array_mut() {
+            rows.retain(|row| {
+                row["readers"] == "public" && row["holds"] == true && row["standing"] == "published"
+            });
+            rows.truncate(limit);
+        }
+        Ok(found)
+    }
+
+    /// One article that the public may read.
+    pub(super) fn told_article(&self, id: &str) -> Reply {
+        let absent = || Failure::new(FailureKind::Absent, "there is no such article for the public");
+        let doc: DocId = id.parse().map_err(|_| absent())?;
+        catalogue::told(self.db, &doc, &self.today()?.to_string())?.ok_or_else(absent)
     }
 
     pub(super) fn suggest(&self, text: &str, limit: usize) -> Reply {

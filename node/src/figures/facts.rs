@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use certs::Site;
 use serde_json::{Map, Value};
 
+use crate::ticket::facts::TEST;
 use crate::ticket::{Authored, Folded, Op};
 
 /// What may hold of a ticket.
@@ -152,7 +153,7 @@ impl Facts {
             "意见建议" => facts = facts.with(Fact::Suggestion, true),
             _ => {}
         }
-        facts = facts.with(Fact::Test, matches!(text("x.test"), "true" | "是" | "1"));
+        facts = facts.with(Fact::Test, matches!(text(TEST), "true" | "是" | "1"));
         facts = facts.with(Fact::Joined, !folded.stand.joined.is_empty());
         facts = facts.with(Fact::Returned, folded.returns > 0);
         facts = facts.with(Fact::Reopened, !folded.clock.reopened.is_empty());

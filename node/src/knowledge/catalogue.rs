@@ -29,6 +29,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS article_doc ON article(doc);
 CREATE INDEX IF NOT EXISTS article_own ON article(owner, standing, draft, reviewed, valid_to, supplements, seen);
 CREATE INDEX IF NOT EXISTS article_code ON article(code, owner) WHERE code != '';
 CREATE INDEX IF NOT EXISTS article_ends ON article(valid_to) WHERE valid_to != '';
+CREATE INDEX IF NOT EXISTS article_public ON article(at) WHERE readers = 'public' AND standing = 'published';
 CREATE INDEX IF NOT EXISTS article_draft ON article(row) WHERE draft > 0;
 CREATE INDEX IF NOT EXISTS article_proposed ON article(proposed_to) WHERE proposed_to IS NOT NULL;
 CREATE INDEX IF NOT EXISTS article_hangs ON article(supplements) WHERE supplements IS NOT NULL;
@@ -242,6 +243,32 @@ pub(super) fn shown(r: &rusqlite::Row<'_>, today: &str) -> rusqlite::Result<Valu
         "at": r.get::<_, String>(13)?,
         "tags": r.get::<_, String>(14)?.lines().collect::<Vec<_>>(),
     }))
+}
+
+/// What the public may read on a day `?1`.
+const PUBLIC: &str =
+    "a.readers = 'public' AND a.standing = 'published' AND (a.valid_from = '' OR a.valid_from <= ?1)
+  AND (a.valid_to = '' OR a.valid_to >= ?1)";
+
+/// What the public may read today, the newest first.
+pub fn public(db: &Connection, today: &str, limit: usize) -> Result<Vec<Value>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM article a WHERE {PUBLIC} ORDER BY a.at DESC, a.row DESC LIMIT ?2");
+    let mut query = db.prepare_cached(&sql)?;
+    let rows = query.query_map(params![today, limit as i64], |r| shown(r, today))?;
+    Ok(rows.collect::<std::result::Result<_, _>>()?)
+}
+
+/// One of them with its text; `None` when it is not for the public, or not today.
+pub fn told(db: &Connection, doc: &DocId, today: &str) -> Result<Option<Value>> {
+    let mut query =
+        db.prepare_cached(&format!("SELECT {COLUMNS}, a.body FROM article a WHERE {PUBLIC} AND a.doc = ?2"))?;
+    let row = query.query_row(params![today, doc.as_bytes()], |r| {
+        let mut row = shown(r, today)?;
+        row["body"] = r.get::<_, String>(15)?.into();
+        Ok(row)
+    });
+    Ok(row.optional()?)
 }
 
 /// The articles that bear this code: a site's own first.

@@ -26,6 +26,18 @@ pub enum KnowledgeRequest {
         /// At most so many.
         limit: usize,
     },
+    /// What is for the public, in force today: the newest first, or what a search finds of it; the shape of `List`.
+    Public {
+        /// What was typed.
+        text: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// One article that is for the public and in force today: a row of `List` with its `body`.
+    Told {
+        /// Its id.
+        id: String,
+    },
     /// Published articles that a text which is being typed may be about.
     Suggest {
         /// The text.

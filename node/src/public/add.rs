@@ -253,7 +253,8 @@ impl Addition<'_> {
         let Some(From(client)) = self.parts.extensions.get::<From>().copied() else {
             return Err(broken(app, t, &Failure::new(FailureKind::Failed, "a request without an address")));
         };
-        let (number, code) = query::opened(app, t, client, &self.said.number, &self.said.code)?;
+        let (number, code) = query::opened(app, t, client, &self.said.number, &self.said.code)
+            .map_err(|response| *response)?;
         (self.said.number, self.said.code) = (number.to_string(), code.to_string());
         app.pace.adds(client, Instant::now()).map_err(|wait| guard::too_fast(app, t, wait))?;
         let room = tokio::time::timeout(READING, app.uploads.clone().acquire_owned()).await;

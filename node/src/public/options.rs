@@ -20,6 +20,8 @@ pub struct PublicOptions {
     pub per_hour: u32,
     /// Whether programs are served by Open311.
     pub open311: bool,
+    /// Whether the figures of past months are published.
+    pub figures: bool,
     /// A certificate chain, as PEM.
     pub certificate: Option<PathBuf>,
     /// Its key, as PEM.
@@ -33,6 +35,7 @@ impl Default for PublicOptions {
             proxies: Vec::new(),
             per_hour: 200,
             open311: false,
+            figures: false,
             certificate: None,
             key: None,
         }

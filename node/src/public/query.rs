@@ -133,7 +133,7 @@ pub(super) async fn ask(State(app): State<Arc<App>>, request: HttpRequest<Body>)
     };
     let (number, code) = match opened(&app, t, client, fields.text("number"), fields.text("code")) {
         Ok(both) => both,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     match app.node.ask(Request::Told { number }).await {
         Ok(told) => {
@@ -171,7 +171,7 @@ pub(super) fn opened(
     client: IpAddr,
     typed: &str,
     code: &str,
-) -> Result<(TicketNumber, QueryCode), Response> {
+) -> Result<(TicketNumber, QueryCode), Box<Response>> {
     let (number, code) = (typed.parse::<TicketNumber>(), QueryCode::read(code));
     // Whether they have their form says nothing of what is here.
     let (Ok(number), Some(code)) = (&number, &code) else {
@@ -191,11 +191,13 @@ pub(super) fn opened(
             ),
             notice: String::new(),
         };
-        return Err(form(app, t, again, StatusCode::UNPROCESSABLE_ENTITY));
+        return Err(Box::new(form(app, t, again, StatusCode::UNPROCESSABLE_ENTITY)));
     };
-    app.pace.queries(client, *number, Instant::now()).map_err(|wait| guard::too_fast(app, t, wait))?;
+    app.pace
+        .queries(client, *number, Instant::now())
+        .map_err(|wait| Box::new(guard::too_fast(app, t, wait)))?;
     if !app.secret.opens(*number, code) {
-        return Err(unknown(app, t, *number));
+        return Err(Box::new(unknown(app, t, *number)));
     }
     app.pace.knew(*number);
     Ok((*number, code.clone()))

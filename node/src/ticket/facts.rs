@@ -22,6 +22,9 @@ pub const FACTS: [(&str, &str, &str); 14] = [
 /// The field in which the public page keeps the class that a citizen chose.
 const FILED_AS: &str = "x.filed_as";
 
+/// The field that marks a ticket as made to test the service (抽检).
+pub const TEST: &str = "x.test";
+
 /// Where a fact comes in the order in which people read them; all that have no place of their own come last.
 pub fn place(name: &str) -> usize {
     FACTS.iter().position(|(fact, _, _)| *fact == name).unwrap_or(FACTS.len())
@@ -31,6 +34,7 @@ pub fn place(name: &str) -> usize {
 pub fn label(name: &str) -> (&str, &str) {
     match FACTS.iter().find(|(fact, _, _)| *fact == name) {
         Some((_, zh, en)) => (zh, en),
+        None if name == TEST => ("抽检工单", "Test ticket"),
         None if name == FILED_AS => ("网上选择的类别", "Filed by the public page as"),
         None => {
             let own = name.strip_prefix("x.").unwrap_or(name);

@@ -235,6 +235,8 @@ pub fn needs(request: &Request) -> &'static [Right] {
             KnowledgeRequest::List { .. }
             | KnowledgeRequest::Search { .. }
             | KnowledgeRequest::Suggest { .. }
+            | KnowledgeRequest::Public { .. }
+            | KnowledgeRequest::Told { .. }
             | KnowledgeRequest::Show { .. }
             | KnowledgeRequest::Diff { .. } => &[Read],
             KnowledgeRequest::New { .. } | KnowledgeRequest::Revise { .. } => &[Read, Write],
@@ -354,6 +356,8 @@ pub fn is_audited(request: &Request) -> bool {
             KnowledgeRequest::List { .. }
                 | KnowledgeRequest::Search { .. }
                 | KnowledgeRequest::Suggest { .. }
+                | KnowledgeRequest::Public { .. }
+                | KnowledgeRequest::Told { .. }
                 | KnowledgeRequest::Show { .. }
                 | KnowledgeRequest::Diff { .. }
         ),
@@ -456,6 +460,8 @@ mod tests {
             (know(json!({ "do": "list", "queue": "all", "limit": 1 })), "ALHFS"),
             (know(json!({ "do": "search", "text": "x", "limit": 1 })), "ALHFS"),
             (know(json!({ "do": "suggest", "text": "x", "limit": 1 })), "ALHFS"),
+            (know(json!({ "do": "public", "text": null, "limit": 1 })), "ALHFS"),
+            (know(json!({ "do": "told", "id": "x" })), "ALHFS"),
             (know(json!({ "do": "show", "id": "x" })), "ALHFS"),
             (know(json!({ "do": "diff", "id": "x", "from": 1, "to": 2 })), "ALHFS"),
             (know(json!({ "do": "new", "article": {} })), "LHS"),
@@ -559,7 +565,10 @@ mod tests {
                     | "diff"
                     | "events"
             ) || matches!((ask, act), ("file", "list" | "attach-part" | "fetch-part"))
-                || matches!((ask, act), ("knowledge", "list" | "search" | "suggest" | "show" | "diff"));
+                || matches!(
+                    (ask, act),
+                    ("knowledge", "list" | "search" | "suggest" | "public" | "told" | "show" | "diff")
+                );
             let revealing = name["reveal"].is_string();
             assert_eq!(is_audited(&request), !plain || revealing, "{name}");
         }

@@ -120,6 +120,8 @@ impl Scope {
                 Article::List { .. }
                 | Article::Search { .. }
                 | Article::Suggest { .. }
+                | Article::Public { .. }
+                | Article::Told { .. }
                 | Article::Show { .. },
             ) => Some(Scope::KnowledgeRead),
             Request::Status | Request::Volume { .. } | Request::Calls { .. } => Some(Scope::StatusRead),

@@ -7,7 +7,7 @@ use super::super::super::super::acts::{FACT, WAS};
 use super::super::super::super::words::Words;
 use super::super::Tried;
 use super::{Opt, fact, text};
-use crate::ticket::facts::{FACTS, is_sealed_in_a_report};
+use crate::ticket::facts::{FACTS, TEST, is_sealed_in_a_report};
 
 /// One fact of the form.
 pub(super) struct Mended {
@@ -67,8 +67,8 @@ impl Correct {
         let typed = tried.fields.filter(|_| tried.act == "correct");
         let confidential = shown["confidential"] == true;
         let own = shown["facts"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-        let own = own.filter(|name| name.starts_with("x."));
-        let names = FACTS.iter().map(|(name, _, _)| *name).chain(own);
+        let own = own.filter(|name| name.starts_with("x.") && *name != TEST);
+        let names = FACTS.iter().map(|(name, _, _)| *name).chain([TEST]).chain(own);
         let names = names.filter(|name| !(confidential && is_sealed_in_a_report(name)));
         let mended = |name: &str| {
             let stands = text(&shown["facts"][name]);
@@ -107,6 +107,7 @@ fn options(app: &App, w: &Words, name: &str, value: &str) -> Vec<Opt> {
                 .map(|(kind, label)| (kind.to_owned(), label.to_owned()))
                 .into()
         }
+        TEST => vec![("是".to_owned(), w.is_a_test.to_owned())],
         "domain" => categories.domains().map(|d| (d.code().to_string(), d.name().to_owned())).collect(),
         "topic" => categories
             .domains()
