@@ -257,7 +257,17 @@ fn no_public_page_has_one_on_a_telephone_either() {
     let (Some(axe), Some(chromium)) = (Axe::find(), Chromium::start()) else { return };
     let town = Town::new(&[CITY]);
     let public = format!("127.0.0.1:{}", tcp_port());
-    let _node = town.start(CITY, &["--public", &public]);
+    let city = town.at(CITY);
+    std::fs::write(
+        town.path("kb.jsonl"),
+        "{\"id\":\"G1\",\"title\":\"公交线路调整\",\"body\":\"自下月起\",\"audience\":\"public\"}\n",
+    )
+    .unwrap();
+    json(&["kb", "import", &town.at("kb.jsonl"), "--user", "li", "--dir", &city]);
+    json(&["kb", "review", "G1", "--user", "wang", "--dir", &city]);
+    let published = json(&["kb", "publish", "G1", "--user", "wang", "--dir", &city]);
+    let article = format!("/articles/{}", published["id"].as_str().unwrap());
+    let _node = town.start(CITY, &["--public", &public, "--public-figures", "on"]);
     until("the public page is served", || TcpStream::connect(&public).is_ok());
     let window = chromium.window(&public);
     window.tall();
@@ -267,7 +277,7 @@ fn no_public_page_has_one_on_a_telephone_either() {
             window.telephone();
         }
         let lang = if *tag == "en" { "?lang=en" } else { "" };
-        for page in ["/", "/request", "/query", "/nowhere"] {
+        for page in ["/", "/request", "/query", "/articles", &article, "/figures", "/nowhere"] {
             looker.on(&window, &format!("{page}{lang}"));
         }
         let is =
@@ -305,6 +315,13 @@ fn no_public_page_has_one_on_a_telephone_either() {
         window.click("main form button");
         window.until("how it stands", || is("dl.slip"));
         looker.at(&window, "how it stands");
+        window.fill("words", "司机的车是白色的");
+        window.click("form[action^='/add'] button");
+        window.until("it is added", || is("section.card li"));
+        looker.at(&window, "added");
+        window.click("form[action^='/add'] button");
+        window.until("there was nothing to add", || is("[role=alert]"));
+        looker.at(&window, "nothing to add");
     }
-    looker.found_nothing(36);
+    looker.found_nothing(56);
 }

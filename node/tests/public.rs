@@ -391,7 +391,7 @@ fn words_and_pictures_are_added_to_what_is_filed() {
         let lines = format!("{OF_OURS}X-Forwarded-For: 198.51.100.200\r\n");
         Browser::new(&address).parts("/add", &lines, &with(words), &[])
     };
-    (0..6).for_each(|_| drop(again("又一次").is(200)));
+    (0..12).for_each(|_| drop(again("又一次").is(200)));
     again("又一次").is(429).says("请求过于频繁");
     json(&["ticket", "answer", &number, "已处理", "--dir", &city]);
     add(&with("还有"), &[]).is(409).says("已有结果");

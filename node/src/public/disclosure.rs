@@ -56,8 +56,15 @@ pub(super) struct Published(Mutex<Vec<(String, Instant, Arc<Month>)>>);
 struct Month {
     month: String,
     whole: Vec<Told>,
-    /// By kind and by domain: what it is called, and its figures.
-    tables: Vec<(&'static str, Vec<(String, String, Vec<Told>)>)>,
+    /// By kind and by domain.
+    tables: Vec<(&'static str, Vec<Line>)>,
+}
+
+/// One value of a dimension: its code, what it is called, and its figures.
+struct Line {
+    value: String,
+    name: String,
+    told: Vec<Told>,
 }
 
 /// One figure.
@@ -113,12 +120,12 @@ impl Told {
 }
 
 /// Where one value alone is hidden, the sum would tell it: the smallest of the others is hidden too.
-fn hide_beside(rows: &mut [(String, String, Vec<Told>)], figure: usize) {
-    let hidden = rows.iter().filter(|(_, _, told)| told[figure].count.is_none()).count();
+fn hide_beside(lines: &mut [Line], figure: usize) {
+    let hidden = lines.iter().filter(|line| line.told[figure].count.is_none()).count();
     if hidden == 1 {
-        let shown = rows.iter_mut().filter(|(_, _, told)| told[figure].count.is_some_and(|n| n > 0));
-        if let Some((_, _, told)) = shown.min_by_key(|(_, _, told)| told[figure].count) {
-            told[figure].hide();
+        let shown = lines.iter_mut().filter(|line| line.told[figure].count.is_some_and(|n| n > 0));
+        if let Some(line) = shown.min_by_key(|line| line.told[figure].count) {
+            line.told[figure].hide();
         }
     }
 }
@@ -152,10 +159,10 @@ impl Month {
                     }
                 }
                 let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
-                (text("value"), text("name"), told(&figures, &OF_EACH))
+                Line { value: text("value"), name: text("name"), told: told(&figures, &OF_EACH) }
             };
             let mut rows: Vec<_> = report["values"].as_array().into_iter().flatten().map(row).collect();
-            rows.retain(|(_, _, told)| told.len() == OF_EACH.len());
+            rows.retain(|line: &Line| line.told.len() == OF_EACH.len());
             (0..OF_EACH.len()).for_each(|figure| hide_beside(&mut rows, figure));
             tables.push((by, rows));
         }
@@ -170,7 +177,10 @@ impl Month {
             }
             value
         };
-        let row = |(value, name, told): &(String, String, Vec<Told>)| json!({ "value": value, "name": name, "figures": told.iter().map(figure).collect::<Vec<_>>() });
+        let row = |line: &Line| {
+            let figures: Vec<Value> = line.told.iter().map(figure).collect();
+            json!({ "value": line.value, "name": line.name, "figures": figures })
+        };
         let mut all = json!({
             "site": site, "month": self.month, "smallest": SMALL,
             "figures": self.whole.iter().map(figure).collect::<Vec<_>>(),
@@ -200,8 +210,8 @@ impl Month {
         };
         self.whole.iter().for_each(|told| line("", "", "", told));
         for (by, rows) in &self.tables {
-            for (value, name, figures) in rows {
-                figures.iter().for_each(|told| line(by, value, name, told));
+            for Line { value, name, told } in rows {
+                told.iter().for_each(|told| line(by, value, name, told));
             }
         }
         sheet.end()
@@ -283,15 +293,15 @@ pub(super) async fn show(State(app): State<Arc<App>>, uri: Uri, Query(asked): Qu
         _ => {}
     }
     let name = |told: &Told| if t.is_english() { told.en.clone() } else { told.zh.clone() };
-    let table = |(by, rows): &(&'static str, Vec<(String, String, Vec<Told>)>)| Table {
+    let table = |(by, rows): &(&'static str, Vec<Line>)| Table {
         title: match *by {
             "business" => t.say("按业务类型", "By kind"),
             _ => t.say("按业务领域", "By domain"),
         },
-        heads: rows.first().map(|(_, _, told)| told.iter().map(name).collect()).unwrap_or_default(),
+        heads: rows.first().map(|line| line.told.iter().map(name).collect()).unwrap_or_default(),
         rows: rows
             .iter()
-            .map(|(_, label, told)| (label.clone(), told.iter().map(|told| told.shown(t)).collect()))
+            .map(|line| (line.name.clone(), line.told.iter().map(|told| told.shown(t)).collect()))
             .collect(),
     };
     let template = Disclosure {
@@ -333,10 +343,11 @@ mod tests {
     #[test]
     fn what_the_sum_would_tell_is_hidden_by_a_second_one() {
         let rows = |counts: &[u64]| -> Vec<Option<u64>> {
-            let mut rows: Vec<_> =
-                counts.iter().map(|n| (String::new(), String::new(), vec![told(*n, None)])).collect();
-            hide_beside(&mut rows, 0);
-            rows.iter().map(|(_, _, told)| told[0].count).collect()
+            let line =
+                |n: &u64| Line { value: String::new(), name: String::new(), told: vec![told(*n, None)] };
+            let mut lines: Vec<Line> = counts.iter().map(line).collect();
+            hide_beside(&mut lines, 0);
+            lines.iter().map(|line| line.told[0].count).collect()
         };
         assert_eq!(rows(&[50, 3, 20, 0]), [Some(50), None, None, Some(0)]);
         assert_eq!(rows(&[50, 3, 4]), [Some(50), None, None]);

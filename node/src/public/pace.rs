@@ -3,7 +3,7 @@
 //! ```text
 //! any page      120 at once, then 2 a second          of an address
 //! a new ticket   10 at once, then one in 2 minutes    of an address: many telephones share one
-//! an addition    6 at once, then one in 2 minutes    of an address
+//! an addition   12 at once, then one a minute         of an address
 //! a query        20 at once, then one in 30 seconds   of an address
 //! a list          5 at once, then one in 10 seconds   of an address, by Open311: each opens many tickets
 //! a wrong key    10 at once, then one a minute        of an address, by Open311
@@ -42,7 +42,7 @@ impl Default for Pace {
         Pace {
             asked: Buckets::new(120.0, 0.5),
             filed: Buckets::new(10.0, 120.0),
-            added: Buckets::new(6.0, 120.0),
+            added: Buckets::new(12.0, 60.0),
             queried: Buckets::new(20.0, 30.0),
             guessed: Buckets::new(10.0, 360.0),
             listed: Buckets::new(5.0, 10.0),

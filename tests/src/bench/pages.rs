@@ -32,7 +32,12 @@ pub enum Kind {
 }
 
 /// All; a page of all tickets comes before the first ticket, whose id it shows.
-pub const KINDS: [Kind; 27] = [
+pub const KINDS: [Kind; 32] = [
+    Kind::Queue("mine"),
+    Kind::Queue("team"),
+    Kind::Queue("urged"),
+    Kind::Queue("follow-up"),
+    Kind::Queue("confidential"),
     Kind::Queue("held"),
     Kind::Queue("to-accept"),
     Kind::Queue("offered"),
