@@ -30,6 +30,9 @@ const MAX_CHARS: usize = 200;
 /// How many ways to cut one typed word into syllables are tried.
 const MAX_CUTS: usize = 8;
 
+/// Words of no more letters are initials first.
+const SHORT: usize = 3;
+
 /// The readings of a character without tones, the usual one first; `v` stands for `ü`, as on a keyboard.
 fn of(c: char) -> Vec<String> {
     let mut readings = Vec::new();
@@ -77,18 +80,25 @@ fn initials(syllables: &[&str]) -> String {
 }
 
 /// The ways to read a word as two or more syllables, the last of which may be unfinished (`gongj`); each with
-/// spaces between the syllables, at most eight. Empty for what is not pinyin.
+/// spaces between the syllables, at most eight. Empty for what is not pinyin. Three letters are initials before they are a syllable
+/// and the beginning of a next one: all that begins with a letter would be looked through.
 pub(super) fn readings(word: &str) -> Vec<String> {
     let mut cuts = Vec::new();
     if word.bytes().all(|b| b.is_ascii_lowercase()) {
         // Whether what begins at a place can be read at all: nothing is tried twice in vain.
         let mut readable = vec![true; word.len() + 1];
         for at in (0..word.len()).rev() {
-            readable[at] = SYLLABLES.begins(&word[at..]) || next(word, at).any(|to| readable[to]);
+            let begins = SYLLABLES.begins(&word[at..]) && !is_initial(word, at);
+            readable[at] = begins || next(word, at).any(|to| readable[to]);
         }
         cut(word, 0, &readable, &mut Vec::new(), &mut cuts);
     }
     cuts
+}
+
+/// Whether what begins at `at` is one letter of a word of initials, and no syllable by itself.
+fn is_initial(word: &str, at: usize) -> bool {
+    word.len() <= SHORT && at + 1 == word.len() && !SYLLABLES.0.contains(&word[at..])
 }
 
 /// Where the syllables that begin at `at` and leave something behind end, the longest first.
@@ -97,7 +107,7 @@ fn next(word: &str, at: usize) -> impl Iterator<Item = usize> + '_ {
 }
 
 fn cut<'a>(word: &'a str, at: usize, readable: &[bool], so_far: &mut Vec<&'a str>, cuts: &mut Vec<String>) {
-    if !so_far.is_empty() && SYLLABLES.begins(&word[at..]) && cuts.len() < MAX_CUTS {
+    if !so_far.is_empty() && SYLLABLES.begins(&word[at..]) && !is_initial(word, at) && cuts.len() < MAX_CUTS {
         cuts.push(format!("{} {}", so_far.join(" "), &word[at..]));
     }
     for to in next(word, at).filter(|to| readable[*to]) {
@@ -143,6 +153,9 @@ mod tests {
         check("tousu", &["tou su"]);
         check("xian", &["xia n", "xi an", "xi a n"]);
         check("gongj", &["gong j"]);
+        check("pij", &[]);
+        check("ali", &["a li"]);
+        check("lia", &["li a"]);
         check("fangan", &["fang an", "fang a n", "fan gan", "fan ga n"]);
         check("hotline", &[]);
         check("etc", &[]);
