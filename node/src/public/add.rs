@@ -46,7 +46,7 @@ const TOGETHER: usize = 5;
 /// The largest form with files.
 pub(super) const MAX_BODY: usize = TOGETHER * MAX_FILE + (64 << 10);
 
-/// Most files that citizens add to one ticket; those of the desk have room of their own.
+/// Most files, and most notes, that citizens add to one ticket; those of the desk have room of their own.
 const MOST: usize = 20;
 
 /// Most words that are added at once, in characters; the longest value of a field that is no file, in bytes.
@@ -300,21 +300,24 @@ impl Addition<'_> {
             self.left = std::mem::take(&mut self.said.words);
             return;
         }
+        let text = format!("网上补充：{words}");
+        let known = ticket.notes.contains(&text);
+        let full = if ticket.confidential { ticket.files >= MOST } else { ticket.notes.len() >= MOST };
+        if full && !known {
+            let why = t.say(
+                "这件事项已补充 20 次，请拨打 12328",
+                "this request has 20 additions already: call 12328",
+            );
+            self.refused.push(format!("{what}：{why}"));
+            self.left = std::mem::take(&mut self.said.words);
+            return;
+        }
         let stored = match ticket.confidential {
             true => self.attach(ticket, Bytes::from(words)).await,
+            false if known => Ok(()),
             false => {
-                let text = format!("网上补充：{words}");
-                match ticket.notes.contains(&text) {
-                    true => Ok(()),
-                    false => {
-                        let id = ticket.number.to_string();
-                        self.app
-                            .node
-                            .ask(Request::Note { id, text, user: Some(USER.to_owned()) })
-                            .await
-                            .map(drop)
-                    }
-                }
+                let note = Request::Note { id: ticket.number.to_string(), text, user: Some(USER.to_owned()) };
+                self.app.node.ask(note).await.map(drop)
             }
         };
         match stored {
