@@ -14,6 +14,7 @@
 //! *Never*: a call is answered with 200; somebody who is not of `sip.proxies` gets an answer; a caller's number, or a
 //! datagram, stands in a log.
 
+mod again;
 mod agent;
 mod answer;
 mod caller;

@@ -24,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ring::hmac;
 
+use super::again::Again;
 use super::answer::{self, Answers};
 use super::caller;
 use super::message::{Message, Start, Via};
@@ -37,11 +38,6 @@ const MAX_INVITES: usize = 2_000;
 /// So many new calls at once, and in a second, are told to the desk; past it a telephone system hears 503.
 const CALLS_BURST: f64 = 200.0;
 const CALLS_A_SECOND: f64 = 20.0;
-
-/// The first wait before an answer is said again, the longest, and when it is no longer said (T1, T2 and timer H).
-const T1: u64 = 500;
-const T2: u64 = 4_000;
-const GIVEN_UP: u64 = 64 * T1;
 
 /// How long an ACK that comes again is expected (timer I).
 const T4: u64 = 5_000;
@@ -68,7 +64,7 @@ enum State {
     /// It rings, since then.
     Ringing(u64),
     /// It was answered for good, and nobody has acknowledged that yet.
-    Over { again: u64, every: u64, until: u64 },
+    Over(Again),
     /// That was acknowledged.
     Acknowledged(u64),
 }
@@ -295,7 +291,8 @@ impl Agent {
                 call.due = Some(now + LINGER);
                 let last = answers.say(answer::TERMINATED, "INVITE", &[]);
                 let effects = vec![say(answer::OK), Effect::Send(answers.to, last.clone())];
-                self.invites.insert(key, Invite { state: over(now), call: id, extension, answers, last });
+                let state = State::Over(Again::new(now));
+                self.invites.insert(key, Invite { state, call: id, extension, answers, last });
                 effects
             }
         }
@@ -304,7 +301,7 @@ impl Agent {
     /// An INVITE that rang is answered for good.
     fn ends(&mut self, key: &Key, status: answer::Status, elsewhere: bool, now: u64) -> Vec<Effect> {
         let Some(invite) = self.invites.get_mut(key) else { return Vec::new() };
-        invite.state = over(now);
+        invite.state = State::Over(Again::new(now));
         invite.last = invite.answers.say(status, "INVITE", &[]);
         let mut effects = vec![Effect::Send(invite.answers.to, invite.last.clone())];
         let Some(call) = self.calls.get_mut(&invite.call) else { return effects };
@@ -323,7 +320,7 @@ impl Agent {
 
     fn acknowledged(&mut self, key: &Key, now: u64) -> Vec<Effect> {
         if let Some(invite) = self.invites.get_mut(key)
-            && matches!(invite.state, State::Over { .. })
+            && matches!(invite.state, State::Over(_))
         {
             invite.state = State::Acknowledged(now + T4);
         }
@@ -341,13 +338,11 @@ impl Agent {
                 }
                 true
             }
-            State::Over { again, every, until } => {
-                if now >= *again && now < *until {
-                    *every = (*every * 2).min(T2);
-                    *again = now + *every;
+            State::Over(again) => {
+                if again.comes(now) {
                     effects.push(Effect::Send(invite.answers.to, invite.last.clone()));
                 }
-                now < *until
+                !again.is_over(now)
             }
             State::Acknowledged(until) => now < *until,
         });
@@ -383,10 +378,6 @@ impl Agent {
     pub(super) fn finish(&mut self) -> Vec<Effect> {
         self.settle(u64::MAX)
     }
-}
-
-fn over(now: u64) -> State {
-    State::Over { again: now + T1, every: T1, until: now + GIVEN_UP }
 }
 
 #[cfg(test)]
@@ -524,7 +515,7 @@ mod tests {
         pbx.said();
         pbx.passes(RINGS);
         assert_eq!(pbx.said(), "480 INVITE");
-        pbx.passes(GIVEN_UP);
+        pbx.passes(32_000);
         assert_eq!(pbx.told(), "newCall c , hangup c ");
         assert!(!pbx.agent.waits());
     }

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
+use super::again::Again;
 use super::agent::Effect;
 use super::answer::ALLOWED;
 use super::digest::Challenge;
@@ -28,11 +29,6 @@ const SHORTEST: u32 = 30;
 
 /// Most extensions.
 const MAX_LINES: usize = 2_000;
-
-/// T1, T2 and timer F of RFC 3261.
-const T1: u64 = 500;
-const T2: u64 = 4_000;
-const GIVEN_UP: u64 = 64 * T1;
 
 /// The first wait after a refusal, which doubles up to the longest.
 const FIRST: u64 = 30_000;
@@ -73,9 +69,7 @@ impl Stand {
 struct Asking {
     branch: String,
     bytes: Vec<u8>,
-    began: u64,
-    again: u64,
-    every: u64,
+    again: Again,
     /// A challenge was answered already.
     proved: bool,
     expires: u32,
@@ -199,8 +193,8 @@ impl Registrar {
         )
         .into_bytes();
         let sent = bytes.clone();
-        let (again, proved) = (now + T1, proof.is_some());
-        line.asking = Some(Asking { branch, bytes, began: now, again, every: T1, proved, expires });
+        let (again, proved) = (Again::new(now), proof.is_some());
+        line.asking = Some(Asking { branch, bytes, again, proved, expires });
         Some(Effect::Send(self.registrar, sent))
     }
 
@@ -209,16 +203,16 @@ impl Registrar {
         let mut effects = Vec::new();
         let (mut due, mut silent) = (Vec::new(), Vec::new());
         for (user, line) in &mut self.lines {
-            match &mut line.asking {
-                None if now >= line.due => due.push(user.clone()),
-                None => {}
-                Some(asking) if now >= asking.began + GIVEN_UP => silent.push(user.clone()),
-                Some(asking) if now >= asking.again => {
-                    asking.every = (asking.every * 2).min(T2);
-                    asking.again = now + asking.every;
-                    effects.push(Effect::Send(self.registrar, asking.bytes.clone()));
+            let Some(asking) = &mut line.asking else {
+                if now >= line.due {
+                    due.push(user.clone());
                 }
-                Some(_) => {}
+                continue;
+            };
+            if asking.again.is_over(now) {
+                silent.push(user.clone());
+            } else if asking.again.comes(now) {
+                effects.push(Effect::Send(self.registrar, asking.bytes.clone()));
             }
         }
         for user in silent {
@@ -405,13 +399,13 @@ mod tests {
         let mut registrar = new(&["8001"]);
         let first = sent(registrar.tick(SPREAD));
         assert!(first[0].contains("Contact: <sip:8001@10.0.0.5:5062>\r\nExpires: 600\r\n"), "{first:?}");
-        let again = sent(registrar.tick(SPREAD + T1));
+        let again = sent(registrar.tick(SPREAD + 500));
         assert_eq!(again, first, "an answer may be lost");
-        let proof = answers(&mut registrar, &first[0], 401, ASKS, SPREAD + T1);
+        let proof = answers(&mut registrar, &first[0], 401, ASKS, SPREAD + 500);
         assert!(
             proof[0].contains("Authorization: Digest username=\"8001\"") && proof[0].contains("CSeq: 2 ")
         );
-        assert!(answers(&mut registrar, &first[0], 401, ASKS, SPREAD + T1).is_empty(), "it was answered");
+        assert!(answers(&mut registrar, &first[0], 401, ASKS, SPREAD + 500).is_empty(), "it was answered");
         let granted = "Contact: <sip:8001@10.0.0.9>;expires=50, <sip:8001@10.0.0.5:5062>;expires=100\r\n";
         assert!(answers(&mut registrar, &proof[0], 200, granted, 3_000).is_empty());
         assert_eq!(registrar.stands(), BTreeMap::from([("registered", 1)]));
@@ -442,7 +436,7 @@ mod tests {
         assert!(registrar.tick(2_000 + FIRST / 2 - 1).is_empty());
         let mut now = 2_000 + FIRST;
         assert_eq!(sent(registrar.tick(now)).len(), 1);
-        // Nobody answers: seven times in 32 seconds, then it is given up for a while.
+        // Nobody answers: eleven times in 32 seconds, then it is given up for a while.
         let mut times = 1;
         while registrar.stands().contains_key("refused") {
             now += 100;
