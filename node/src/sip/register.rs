@@ -30,6 +30,9 @@ const SHORTEST: u32 = 30;
 /// Most extensions.
 const MAX_LINES: usize = 2_000;
 
+/// How often a challenge is answered until the registrar has said yes: a nonce may have become old once.
+const MAX_PROOFS: u8 = 2;
+
 /// The first wait after a refusal, which doubles up to the longest.
 const FIRST: u64 = 30_000;
 const LAST: u64 = 600_000;
@@ -70,8 +73,8 @@ struct Asking {
     branch: String,
     bytes: Vec<u8>,
     again: Again,
-    /// A challenge was answered already.
-    proved: bool,
+    /// How many challenges were answered in a row, with this request.
+    proofs: u8,
     expires: u32,
 }
 
@@ -193,8 +196,9 @@ impl Registrar {
         )
         .into_bytes();
         let sent = bytes.clone();
-        let (again, proved) = (Again::new(now), proof.is_some());
-        line.asking = Some(Asking { branch, bytes, again, proved, expires });
+        let before = line.asking.as_ref().map_or(0, |asking| asking.proofs);
+        let proofs = if proof.is_some() { before + 1 } else { 0 };
+        line.asking = Some(Asking { branch, bytes, again: Again::new(now), proofs, expires });
         Some(Effect::Send(self.registrar, sent))
     }
 
@@ -261,7 +265,8 @@ impl Registrar {
         };
         let user = user.clone();
         let Some(asking) = line.asking.as_ref() else { return Vec::new() };
-        let (proved, expires) = (asking.proved, asking.expires);
+        let (proofs, expires) = (asking.proofs, asking.expires);
+        let goes_on = |challenge: &Challenge| proofs == 0 || challenge.stale && proofs < MAX_PROOFS;
         match code {
             100..200 => Vec::new(),
             200..300 if line.leaving => {
@@ -276,14 +281,15 @@ impl Registrar {
                 );
                 Vec::new()
             }
-            401 | 407 => match Challenge::of(message).filter(|challenge| !proved || challenge.stale) {
+            401 | 407 => match Challenge::of(message).filter(goes_on) {
                 Some(challenge) => self.prove(&user, &challenge, now, secrets),
                 None => {
                     self.failed(&user, Stand::Refused(code), None, now);
                     Vec::new()
                 }
             },
-            423 => {
+            // Whoever leaves asks for nothing, and no longer time is nothing.
+            423 if !line.leaving => {
                 let least = message.first("min-expires").and_then(|least| least.parse::<u32>().ok());
                 match least.filter(|least| (expires + 1..=LONGEST).contains(least)) {
                     Some(least) => {
@@ -449,7 +455,35 @@ mod tests {
         }
         assert!((FIRST..=2 * FIRST + 1_000).contains(&(now - silent_from)), "{}", now - silent_from);
         registrar.set(&BTreeSet::from(["8002".to_owned()]), now);
-        assert!(registrar.stands().len() <= 2);
+        let left = sent(registrar.tick(now));
+        assert!(
+            left.len() == 1 && left[0].contains("sip:8001@") && left[0].contains("Expires: 0\r\n"),
+            "{left:?}"
+        );
+        answers(&mut registrar, &left[0], 200, "", now);
+        assert_eq!(registrar.stands(), BTreeMap::from([("registered", 1)]));
+    }
+
+    #[test]
+    fn a_registrar_that_never_has_enough_is_left_alone() {
+        let mut registrar = new(&["8001"]);
+        let mut asked = sent(registrar.tick(SPREAD));
+        let old = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", stale=true\r\n";
+        let mut proofs = 0;
+        while let Some(one) = asked.pop() {
+            asked = answers(&mut registrar, &one, 401, old, SPREAD);
+            proofs += asked.len();
+            assert!(proofs <= 2, "every nonce is old by now, and there is no end");
+        }
+        assert_eq!((proofs, registrar.stands()), (2, BTreeMap::from([("refused", 1)])));
+
+        let mut registrar = new(&["8001"]);
+        let asked = sent(registrar.tick(SPREAD));
+        answers(&mut registrar, &asked[0], 200, "", SPREAD);
+        registrar.leave(3_000);
+        let left = sent(registrar.tick(3_000));
+        let more = answers(&mut registrar, &left[0], 423, "Min-Expires: 60\r\n", 3_000);
+        assert!(more.is_empty() && registrar.is_empty(), "{more:?}");
     }
 
     #[test]
