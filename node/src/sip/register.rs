@@ -25,7 +25,7 @@ use crate::hex::hex;
 /// For how many seconds it registers, unless the registrar wants more, and the most and least that it takes.
 const EXPIRES: u32 = 600;
 const LONGEST: u32 = 86_400;
-const SHORTEST: u32 = 30;
+const SHORTEST: u32 = 10;
 
 /// Most extensions.
 const MAX_LINES: usize = 2_000;
@@ -51,6 +51,8 @@ pub(super) enum Stand {
     Refused(u16),
     /// The registrar says nothing.
     Unanswered,
+    /// The registrar takes it for so few seconds that it would be asked without a pause.
+    TooShort(u32),
     /// There is no password for it.
     NoPassword,
 }
@@ -61,7 +63,7 @@ impl Stand {
         match self {
             Stand::Waiting => "waiting",
             Stand::Registered => "registered",
-            Stand::Refused(_) => "refused",
+            Stand::Refused(_) | Stand::TooShort(_) => "refused",
             Stand::Unanswered => "unanswered",
             Stand::NoPassword => "no-password",
         }
@@ -85,6 +87,8 @@ struct Line {
     stand: Stand,
     asking: Option<Asking>,
     due: u64,
+    /// Until when the registrar may ring here, whatever it has answered since.
+    until: u64,
     failures: u32,
     expires: u32,
     leaving: bool,
@@ -140,6 +144,7 @@ impl Registrar {
                 stand: Stand::Waiting,
                 asking: None,
                 due: now + self.below(SPREAD),
+                until: 0,
                 failures: 0,
                 expires: EXPIRES,
                 leaving: false,
@@ -154,7 +159,7 @@ impl Registrar {
 
     fn take_leave(&mut self, user: &str, now: u64) {
         let Some(line) = self.lines.get_mut(user) else { return };
-        let may_stand = line.stand == Stand::Registered || line.asking.is_some();
+        let may_stand = now < line.until || line.asking.is_some();
         if !may_stand {
             self.lines.remove(user);
         } else if !line.leaving {
@@ -335,6 +340,10 @@ impl Registrar {
         let ms = u64::from(seconds) * 1_000;
         let jitter = self.below(ms / 4);
         let Some(line) = self.lines.get_mut(user) else { return };
+        line.until = now + ms;
+        if seconds < SHORTEST {
+            return self.failed(user, Stand::TooShort(seconds), None, now);
+        }
         if line.stand != Stand::Registered {
             tracing::info!(extension = user, registrar = %self.registrar, seconds, "an extension is registered");
         }
@@ -356,7 +365,7 @@ fn granted(message: &Message, contact: &str, asked: u32) -> u32 {
     let all = message.all("contact").flat_map(|value| split(value, ','));
     let ours = all.into_iter().find(|value| uri_of(value).eq_ignore_ascii_case(contact));
     let said = ours.and_then(|value| parameter(value, "expires")).or_else(|| message.first("expires"));
-    said.and_then(|said| said.parse().ok()).unwrap_or(asked).clamp(SHORTEST, LONGEST)
+    said.and_then(|said| said.parse().ok()).unwrap_or(asked).min(LONGEST)
 }
 
 #[cfg(test)]
@@ -484,6 +493,45 @@ mod tests {
         let left = sent(registrar.tick(3_000));
         let more = answers(&mut registrar, &left[0], 423, "Min-Expires: 60\r\n", 3_000);
         assert!(more.is_empty() && registrar.is_empty(), "{more:?}");
+    }
+
+    #[test]
+    fn what_may_still_stand_is_taken_back_though_the_renewal_failed() {
+        let mut registrar = new(&["8001", "8002"]);
+        for asked in sent(registrar.tick(SPREAD)) {
+            answers(&mut registrar, &asked, 200, "", SPREAD);
+        }
+        for asked in sent(registrar.tick(500_000)) {
+            answers(&mut registrar, &asked, 403, "", 500_000);
+        }
+        assert_eq!(registrar.stands(), BTreeMap::from([("refused", 2)]));
+        registrar.set(&BTreeSet::from(["8002".to_owned()]), 501_000);
+        let left = sent(registrar.tick(501_000));
+        assert!(left.len() == 1 && left[0].contains("Expires: 0\r\n"), "{left:?}");
+        answers(&mut registrar, &left[0], 200, "", 501_000);
+        registrar.leave(SPREAD + 600_000);
+        assert!(registrar.is_empty(), "its time is over");
+    }
+
+    #[test]
+    fn what_is_granted_counts_and_hardly_anything_is_a_refusal() {
+        let mut registrar = new(&["8001"]);
+        let asked = sent(registrar.tick(SPREAD));
+        answers(&mut registrar, &asked[0], 200, "Expires: 20\r\n", SPREAD);
+        let mut waited = 0;
+        while sent(registrar.tick(SPREAD + waited)).is_empty() {
+            waited += 100;
+        }
+        assert!((10_000..=15_100).contains(&waited), "{waited}");
+        for (granted, stands_a_while) in [("9", true), ("0", false)] {
+            let mut registrar = new(&["8001"]);
+            let asked = sent(registrar.tick(SPREAD));
+            answers(&mut registrar, &asked[0], 200, &format!("Expires: {granted}\r\n"), SPREAD);
+            assert_eq!(registrar.stands(), BTreeMap::from([("refused", 1)]));
+            assert!(registrar.tick(SPREAD + FIRST / 2 - 1).is_empty(), "it is left alone for a while");
+            registrar.leave(SPREAD + 1_000);
+            assert_eq!(!registrar.is_empty(), stands_a_while, "{granted}");
+        }
     }
 
     #[test]
