@@ -21,11 +21,12 @@ mod caller;
 mod digest;
 mod message;
 mod options;
+mod passwords;
 mod register;
+pub(crate) mod secret;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +37,6 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
-use zeroize::Zeroizing;
 
 pub use options::{RING_SECONDS, SipOptions, domain, extensions};
 
@@ -46,12 +46,13 @@ use crate::request::{Failure, FailureKind};
 use crate::users::{CallEvent, Told, Users};
 use agent::{Agent, Effect};
 use message::{Message, Start};
+use passwords::Passwords;
 use register::Registrar;
 
 /// How often time is looked at while something waits.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// How often extensions of accounts are looked at, for the registrar.
+/// How often extensions of accounts and the file of passwords are looked at, for the registrar.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// How often it is told that what comes is no SIP.
@@ -65,9 +66,6 @@ const ENDING: Duration = Duration::from_secs(5);
 
 /// Most strangers that are named in the log.
 const STRANGERS: usize = 64;
-
-/// The largest file of passwords.
-const MAX_PASSWORDS: u64 = 256 << 10;
 
 /// What every part reaches.
 struct App {
@@ -133,9 +131,10 @@ impl Sip {
                 "calls by SIP open no form yet, for nobody has an extension: hotline user extension NAME NUMBER"
             );
         }
-        if let Some(path) = &options.password {
-            passwords(path)?; // a file that is not there is told at the start
-        }
+        let passwords = match &options.password {
+            Some(path) => Passwords::read(path)?, // a file that is not there is told at the start
+            None => Passwords::default(),
+        };
         let registrar = match options.registrar {
             None => None,
             Some(registrar) => {
@@ -154,10 +153,19 @@ impl Sip {
         let (stop, stopping) = watch::channel(false);
         let app = Arc::new(App { desk, users, options: options.clone(), counts: Counts::default() });
         let (tell, told) = mpsc::channel(tell::WAITING);
-        let strangers = BTreeSet::new();
-        let began = Instant::now();
-        let shell =
-            Shell { app: app.clone(), socket, agent, registrar, tell, strangers, began, complained: None };
+        let shell = Shell {
+            app: app.clone(),
+            socket,
+            agent,
+            registrar,
+            users: options.users(),
+            passwords,
+            unread: false,
+            tell,
+            strangers: BTreeSet::new(),
+            began: Instant::now(),
+            complained: None,
+        };
         let tasks = vec![tokio::spawn(shell.run(stopping)), tokio::spawn(tell::run(app.clone(), told))];
         tracing::info!(%address, registers = options.registrar.is_some(), "calls by SIP open forms");
         Ok(Sip { app, stop, tasks: Mutex::new(tasks) })
@@ -207,6 +215,11 @@ struct Shell {
     socket: UdpSocket,
     agent: Agent,
     registrar: Option<Registrar>,
+    /// Whose user part at the registrar is not the extension.
+    users: BTreeMap<String, String>,
+    passwords: Passwords,
+    /// The file of passwords could not be read, which was told.
+    unread: bool,
     tell: mpsc::Sender<(IpAddr, Told)>,
     strangers: BTreeSet<IpAddr>,
     began: Instant,
@@ -272,19 +285,22 @@ impl Shell {
         let mut effects = self.agent.tick(now);
         if let Some(registrar) = &mut self.registrar {
             effects.extend(registrar.tick(now));
-            let stands = registrar.stands();
-            *self.app.counts.registered.lock().unwrap_or_else(PoisonError::into_inner) = stands;
+            if let Some(stands) = registrar.changed() {
+                *self.app.counts.registered.lock().unwrap_or_else(PoisonError::into_inner) = stands;
+            }
         }
         effects
     }
 
-    /// Whose extensions there are: those are registered.
+    /// Whose extensions there are: those are registered. Whoever changes a password need not start the node anew.
     async fn look(&mut self) -> Vec<Effect> {
+        self.look_at_passwords().await;
         let now = self.now();
         let Some(registrar) = &mut self.registrar else { return Vec::new() };
         match self.app.users.away(|users| users.extensions()).await {
             Ok(all) => {
-                let users = all.iter().map(|(_, of)| self.app.options.user_of(of).to_owned()).collect();
+                let users =
+                    all.into_iter().map(|(_, of)| self.users.get(&of).cloned().unwrap_or(of)).collect();
                 registrar.set(&users, now);
             }
             Err(failure) => {
@@ -292,6 +308,20 @@ impl Shell {
             }
         }
         Vec::new()
+    }
+
+    /// While the file cannot be read, what it said before counts.
+    async fn look_at_passwords(&mut self) {
+        let Some(path) = self.app.options.password.clone() else { return };
+        let read = tokio::task::spawn_blocking(move || Passwords::read(&path)).await;
+        match read.unwrap_or_else(|e| Err(Failure::new(FailureKind::Failed, "reading failed").because(e))) {
+            Ok(passwords) => (self.passwords, self.unread) = (passwords, false),
+            Err(failure) => {
+                if !std::mem::replace(&mut self.unread, true) {
+                    tracing::warn!(%failure, causes = ?failure.causes, "the passwords of before are used");
+                }
+            }
+        }
     }
 
     async fn got(&mut self, got: std::io::Result<(usize, SocketAddr)>, buffer: &[u8]) -> Vec<Effect> {
@@ -320,10 +350,7 @@ impl Shell {
         };
         match (&message.start, &mut self.registrar) {
             (Start::Request { .. }, _) => self.agent.take(&message, from, now),
-            (Start::Response(_), Some(registrar)) => {
-                let path = self.app.options.password.clone();
-                registrar.take(&message, from, now, &|user| secret(path.as_deref(), user))
-            }
+            (Start::Response(_), Some(registrar)) => registrar.take(&message, from, now, &self.passwords),
             (Start::Response(_), None) => Vec::new(),
         }
     }
@@ -360,35 +387,4 @@ impl Shell {
             }
         }
     }
-}
-
-/// The lines of the file of passwords: `EXTENSION:PASSWORD`, or `*:PASSWORD` for all others.
-fn passwords(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let shown = path.display();
-    let wrong = |what: String| {
-        Failure::new(FailureKind::Configuration, what)
-            .hint("sip.password is a file with lines EXTENSION:PASSWORD, or one *:PASSWORD, which the node's user can read")
-    };
-    let mut text = Zeroizing::new(String::new());
-    let file = std::fs::File::open(path).map_err(|e| {
-        wrong(format!("the passwords for the registrar cannot be read from {shown}")).because(e)
-    })?;
-    file.take(MAX_PASSWORDS + 1)
-        .read_to_string(&mut text)
-        .map_err(|e| wrong(format!("{shown} holds no passwords")).because(e))?;
-    let fine = text.len() as u64 <= MAX_PASSWORDS && text.lines().any(|line| line.contains(':'));
-    if fine { Ok(text) } else { Err(wrong(format!("{shown} holds no passwords"))) }
-}
-
-/// The password of a user. The file is read every time: whoever changes it need not start the node anew.
-fn secret(path: Option<&Path>, user: &str) -> Result<Zeroizing<String>, String> {
-    let path = path.ok_or("sip.password is not set")?;
-    let text = passwords(path).map_err(|failure| failure.to_string())?;
-    let of = |name: &str| {
-        let found = text.lines().filter_map(|line| line.split_once(':')).find(|(who, _)| who.trim() == name);
-        found.map(|(_, password)| Zeroizing::new(password.to_owned()))
-    };
-    of(user)
-        .or_else(|| of("*"))
-        .ok_or_else(|| format!("{} has no line for {user}, and none for *", path.display()))
 }

@@ -13,13 +13,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use zeroize::Zeroizing;
-
 use super::again::Again;
 use super::agent::Effect;
 use super::answer::ALLOWED;
 use super::digest::Challenge;
 use super::message::{Message, Start, Via, parameter, split, uri_of};
+use super::passwords::Passwords;
 use crate::hex::hex;
 
 /// For how many seconds it registers, unless the registrar wants more, and the most and least that it takes.
@@ -94,15 +93,14 @@ struct Line {
     leaving: bool,
 }
 
-/// Whose password is asked for.
-pub(super) type Secrets<'a> = &'a dyn Fn(&str) -> Result<Zeroizing<String>, String>;
-
 /// All extensions at one registrar.
 pub(super) struct Registrar {
     listen: SocketAddr,
     registrar: SocketAddr,
     domain: String,
     lines: BTreeMap<String, Line>,
+    /// Whether some line stands otherwise than it was last told.
+    changed: bool,
     seed: [u8; 32],
     drawn: u64,
 }
@@ -111,7 +109,7 @@ impl Registrar {
     /// Nobody is registered yet. `seed` is entropy of this start.
     pub(super) fn new(listen: SocketAddr, registrar: SocketAddr, domain: &str, seed: [u8; 32]) -> Registrar {
         let domain = if domain.is_empty() { host(registrar) } else { domain.to_owned() };
-        Registrar { listen, registrar, domain, lines: BTreeMap::new(), seed, drawn: 0 }
+        Registrar { listen, registrar, domain, lines: BTreeMap::new(), changed: true, seed, drawn: 0 }
     }
 
     fn draw(&mut self) -> [u8; 12] {
@@ -150,6 +148,7 @@ impl Registrar {
                 leaving: false,
             };
             self.lines.insert(user.clone(), line);
+            self.changed = true;
         }
         let gone: Vec<String> = self.lines.keys().filter(|user| !users.contains(*user)).cloned().collect();
         for user in gone {
@@ -161,10 +160,15 @@ impl Registrar {
         let Some(line) = self.lines.get_mut(user) else { return };
         let may_stand = now < line.until || line.asking.is_some();
         if !may_stand {
-            self.lines.remove(user);
+            self.forget(user);
         } else if !line.leaving {
             (line.leaving, line.due, line.asking) = (true, now, None);
         }
+    }
+
+    fn forget(&mut self, user: &str) {
+        self.lines.remove(user);
+        self.changed = true;
     }
 
     /// Nobody is to be registered any more.
@@ -177,8 +181,12 @@ impl Registrar {
         self.lines.is_empty()
     }
 
-    /// How many stand how.
-    pub(super) fn stands(&self) -> BTreeMap<&'static str, u64> {
+    /// How many stand how, if that is otherwise than it was last told.
+    pub(super) fn changed(&mut self) -> Option<BTreeMap<&'static str, u64>> {
+        std::mem::take(&mut self.changed).then(|| self.stands())
+    }
+
+    fn stands(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
         for line in self.lines.values() {
             *counts.entry(line.stand.name()).or_default() += 1;
@@ -238,16 +246,16 @@ impl Registrar {
         let jitter = 500 + self.below(500);
         let Some(line) = self.lines.get_mut(user) else { return };
         if line.leaving {
-            self.lines.remove(user);
-            return;
+            return self.forget(user);
         }
         let wait = FIRST.saturating_mul(1 << line.failures.min(10)).min(LAST) * jitter / 1_000;
         if line.stand != stand {
             let seconds = wait / 1_000;
-            tracing::warn!(extension = user, registrar = %self.registrar, why = ?stand, seconds,
+            tracing::warn!(user, registrar = %self.registrar, why = ?stand, seconds,
                 "an extension is not registered, and calls to it open no form: see docs/sip.md");
         }
         (line.stand, line.asking, line.failures) = (stand, None, line.failures + 1);
+        self.changed = true;
         line.due = now + after.unwrap_or(0).max(wait);
     }
 
@@ -257,7 +265,7 @@ impl Registrar {
         message: &Message,
         from: SocketAddr,
         now: u64,
-        secrets: Secrets<'_>,
+        passwords: &Passwords,
     ) -> Vec<Effect> {
         let Start::Response(code) = message.start else { return Vec::new() };
         let Some(via) = Via::top(message) else { return Vec::new() };
@@ -275,7 +283,7 @@ impl Registrar {
         match code {
             100..200 => Vec::new(),
             200..300 if line.leaving => {
-                self.lines.remove(&user);
+                self.forget(&user);
                 Vec::new()
             }
             200..300 => {
@@ -287,7 +295,7 @@ impl Registrar {
                 Vec::new()
             }
             401 | 407 => match Challenge::of(message).filter(goes_on) {
-                Some(challenge) => self.prove(&user, &challenge, now, secrets),
+                Some(challenge) => self.prove(&user, &challenge, now, passwords),
                 None => {
                     self.failed(&user, Stand::Refused(code), None, now);
                     Vec::new()
@@ -318,17 +326,20 @@ impl Registrar {
         }
     }
 
-    fn prove(&mut self, user: &str, challenge: &Challenge, now: u64, secrets: Secrets<'_>) -> Vec<Effect> {
+    fn prove(&mut self, user: &str, challenge: &Challenge, now: u64, passwords: &Passwords) -> Vec<Effect> {
         let drawn = hex(&self.draw());
-        match secrets(user) {
-            Ok(password) => {
+        match passwords.get(user) {
+            Some(password) => {
                 let uri = format!("sip:{}", self.domain);
-                let value = challenge.answered(user, &password, "REGISTER", &uri, &drawn);
+                let value = challenge.answered(user, password, "REGISTER", &uri, &drawn);
                 self.ask(user, Some((challenge.answer_in, &value)), now).into_iter().collect()
             }
-            Err(why) => {
+            None => {
                 if self.lines.get(user).is_some_and(|line| line.stand != Stand::NoPassword) {
-                    tracing::error!(extension = user, %why, "the registrar asks for a password");
+                    tracing::error!(
+                        user,
+                        "the registrar asks for a password: sip.password has no line for this user, and none for *"
+                    );
                 }
                 self.failed(user, Stand::NoPassword, None, now);
                 Vec::new()
@@ -345,9 +356,10 @@ impl Registrar {
             return self.failed(user, Stand::TooShort(seconds), None, now);
         }
         if line.stand != Stand::Registered {
-            tracing::info!(extension = user, registrar = %self.registrar, seconds, "an extension is registered");
+            tracing::info!(user, registrar = %self.registrar, seconds, "an extension is registered");
         }
         (line.stand, line.asking, line.failures) = (Stand::Registered, None, 0);
+        self.changed = true;
         line.due = now + ms / 2 + jitter;
     }
 }
@@ -374,10 +386,6 @@ mod tests {
 
     const DOMAIN: &str = "pbx.example";
 
-    fn secret(_: &str) -> Result<Zeroizing<String>, String> {
-        Ok(Zeroizing::new("pw".to_owned()))
-    }
-
     fn new(users: &[&str]) -> Registrar {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         let mut registrar = Registrar::new(at("10.0.0.5:5062"), at("10.0.0.2:5060"), DOMAIN, [7; 32]);
@@ -402,9 +410,9 @@ mod tests {
         let via = asked.lines().find(|line| line.starts_with("Via")).unwrap();
         let text = format!("SIP/2.0 {code} x\r\n{via}\r\nCSeq: 1 REGISTER\r\n{headers}\r\n\r\n");
         let message = Message::read(text.as_bytes()).unwrap();
-        let stranger = "10.0.0.9:5060".parse().unwrap();
-        assert!(registrar.take(&message, stranger, now, &secret).is_empty());
-        sent(registrar.take(&message, "10.0.0.2:5060".parse().unwrap(), now, &secret))
+        let (stranger, passwords) = ("10.0.0.9:5060".parse().unwrap(), Passwords::of("*:pw"));
+        assert!(registrar.take(&message, stranger, now, &passwords).is_empty());
+        sent(registrar.take(&message, "10.0.0.2:5060".parse().unwrap(), now, &passwords))
     }
 
     const ASKS: &str = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n";
@@ -540,9 +548,11 @@ mod tests {
         let asked = sent(registrar.tick(SPREAD));
         let via = asked[0].lines().find(|line| line.starts_with("Via")).unwrap();
         let message = Message::read(format!("SIP/2.0 401 x\r\n{via}\r\n{ASKS}\r\n").as_bytes()).unwrap();
-        let none = |_: &str| Err("there is none".to_owned());
-        assert!(registrar.take(&message, "10.0.0.2:5060".parse().unwrap(), 9, &none).is_empty());
-        assert_eq!(registrar.stands(), BTreeMap::from([("no-password", 1)]));
+        let from = "10.0.0.2:5060".parse().unwrap();
+        assert_eq!(registrar.changed(), Some(BTreeMap::from([("waiting", 1)])));
+        assert!(registrar.take(&message, from, 9, &Passwords::of("8002:pw")).is_empty());
+        assert_eq!(registrar.changed(), Some(BTreeMap::from([("no-password", 1)])));
+        assert_eq!(registrar.changed(), None);
         registrar.leave(10);
         assert!(registrar.is_empty(), "it was not registered");
     }
