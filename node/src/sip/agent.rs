@@ -93,16 +93,30 @@ struct Call {
 }
 
 impl Call {
+    /// What a message says of it.
+    fn of(message: &Message, from: IpAddr) -> Call {
+        Call {
+            from,
+            number: caller::number(message),
+            called: caller::called(message),
+            ringing: Vec::new(),
+            elsewhere: BTreeSet::new(),
+            answered: false,
+            due: None,
+        }
+    }
+
     fn told(&self, id: &str, event: CallEvent, by: Vec<String>) -> Effect {
         let (number, called) = (self.number.clone(), self.called.clone());
         Effect::Tell(self.from, Told { call: id.to_owned(), event, number, called, queue: String::new(), by })
     }
-}
 
-/// The one of several names, if there is one.
-fn sole<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
-    let all: BTreeSet<&String> = names.into_iter().filter(|name| !name.is_empty()).collect();
-    if all.len() == 1 { all.into_iter().cloned().collect() } else { Vec::new() }
+    /// The extension of whoever answered beside us, if it can be but one.
+    fn sole(&self) -> Vec<String> {
+        let all = self.ringing.iter().chain(&self.elsewhere).filter(|name| !name.is_empty());
+        let all: BTreeSet<&String> = all.collect();
+        if all.len() == 1 { all.into_iter().cloned().collect() } else { Vec::new() }
+    }
 }
 
 /// The agent.
@@ -187,23 +201,6 @@ impl Agent {
         self.extensions.get(&user).cloned().unwrap_or(user)
     }
 
-    /// What a message says of its call. An id that holds the number some other way would stand in logs.
-    fn call(message: &Message, from: IpAddr, id: String) -> (String, Call) {
-        let number = caller::number(message);
-        let id = if calls::holds(&id, number.as_deref()) { calls::hashed(&id) } else { id };
-        let called = caller::called(message);
-        let call = Call {
-            from,
-            number,
-            called,
-            ringing: Vec::new(),
-            elsewhere: BTreeSet::new(),
-            answered: false,
-            due: None,
-        };
-        (id, call)
-    }
-
     /// Whether one more call may come.
     fn has_room(&mut self, now: u64) -> bool {
         let (room, at) = self.room;
@@ -238,7 +235,10 @@ impl Agent {
         if !["sip", "sips", "tel"].contains(&scheme.as_str()) {
             return vec![say(answer::BAD_SCHEME, &[])];
         }
-        let (id, mut call) = Agent::call(message, key.0, id);
+        // An id that holds the number some other way would stand in logs, of whoever does not want it shown, too.
+        let holds = caller::numbers(message).any(|number| calls::holds(&id, Some(&number)));
+        let id = if holds { calls::hashed(&id) } else { id };
+        let mut call = Call::of(message, key.0);
         let fresh = !self.calls.contains_key(&id);
         if self.invites.len() >= MAX_INVITES || fresh && !self.has_room(now) {
             return vec![say(answer::BUSY, &[("Retry-After", "5")])];
@@ -278,17 +278,22 @@ impl Agent {
             }
             Some(_) => vec![say(answer::OK)],
             None => {
-                // Of a call that rang when the node ended: what is said of it still counts.
-                let (id, call) = Agent::call(message, key.0, id);
-                if !self.before.contains(&id) || self.invites.len() >= MAX_INVITES {
+                // Of a call that rang when the node ended: what is said of it still counts. The CANCEL does not tell whether
+                // the number in it may be shown, nor the one for which the id was hashed.
+                let mut ids = [id.clone(), calls::hashed(&id)].into_iter();
+                let known = ids.find(|id| self.before.contains(id));
+                let Some(id) = known.filter(|_| self.invites.len() < MAX_INVITES) else {
                     return vec![say(answer::NO_SUCH_CALL)];
-                }
+                };
                 let extension = self.extension(uri);
+                let call = Call { number: None, ..Call::of(message, key.0) };
                 let call = self.calls.entry(id.clone()).or_insert(call);
                 if elsewhere {
                     call.elsewhere.insert(extension.clone());
                 }
-                call.due = Some(now + LINGER);
+                if elsewhere || call.ringing.is_empty() {
+                    call.due = Some(now + LINGER);
+                }
                 let last = answers.say(answer::TERMINATED, "INVITE", &[]);
                 let effects = vec![say(answer::OK), Effect::Send(answers.to, last.clone())];
                 let state = State::Over(Again::new(now));
@@ -307,7 +312,7 @@ impl Agent {
         let Some(call) = self.calls.get_mut(&invite.call) else { return effects };
         if elsewhere && !call.answered {
             call.answered = true;
-            effects.push(call.told(&invite.call, CallEvent::Answer, sole(&call.ringing)));
+            effects.push(call.told(&invite.call, CallEvent::Answer, call.sole()));
         }
         if let Some(at) = call.ringing.iter().position(|ringing| *ringing == invite.extension) {
             call.ringing.swap_remove(at);
@@ -363,7 +368,7 @@ impl Agent {
             match (call.answered, call.elsewhere.is_empty()) {
                 (false, false) => {
                     call.answered = true;
-                    effects.push(call.told(id, CallEvent::Answer, sole(&call.elsewhere)));
+                    effects.push(call.told(id, CallEvent::Answer, call.sole()));
                 }
                 (false, true) => effects.push(call.told(id, CallEvent::Hangup, Vec::new())),
                 (true, _) => {}
@@ -393,6 +398,7 @@ mod tests {
         /// Codes of the answers, with the methods they answer.
         said: Vec<String>,
         told: Vec<String>,
+        numbers: BTreeSet<Option<String>>,
         tags: BTreeSet<String>,
     }
 
@@ -402,7 +408,7 @@ mod tests {
             let extensions = BTreeMap::from([("agent7".to_owned(), "8007".to_owned())]);
             let before = before.iter().map(|id| (*id).to_owned());
             let agent = Agent::new("10.0.0.5:5062".parse().unwrap(), extensions, RINGS, tags, before);
-            Pbx { agent, now: 0, said: vec![], told: vec![], tags: BTreeSet::new() }
+            Pbx { agent, now: 0, said: vec![], told: vec![], numbers: BTreeSet::new(), tags: BTreeSet::new() }
         }
 
         fn perform(&mut self, effects: Vec<Effect>) {
@@ -423,10 +429,8 @@ mod tests {
                         self.said.push(format!("{code} {}", answer.sequence().unwrap().1));
                     }
                     Effect::Tell(from, told) => {
-                        assert_eq!(
-                            (from.to_string(), told.number.as_deref()),
-                            ("10.0.0.2".to_owned(), Some("13800000001"))
-                        );
+                        assert_eq!(from.to_string(), "10.0.0.2");
+                        self.numbers.insert(told.number);
                         self.told.push(format!("{} {} {}", told.event.name(), told.call, told.by.join("+")));
                     }
                 }
@@ -478,6 +482,7 @@ mod tests {
         assert_eq!((pbx.said(), pbx.told()), ("100 INVITE, 180 INVITE".into(), "newCall a ".into()));
         pbx.rings("agent7", "a");
         assert_eq!((pbx.said(), pbx.told()), ("180 INVITE".into(), String::new()), "it came again");
+        assert_eq!(pbx.numbers, BTreeSet::from([Some("13800000001".to_owned())]));
         pbx.elsewhere("agent7", "a");
         assert_eq!((pbx.said(), pbx.told()), ("200 CANCEL, 487 INVITE".into(), "answer a 8007".into()));
         pbx.elsewhere("agent7", "a");
@@ -555,6 +560,40 @@ mod tests {
         let left = pbx.agent.finish();
         pbx.perform(left);
         assert_eq!(pbx.told(), "newCall d , hangup d ");
+    }
+
+    #[test]
+    fn of_branches_of_both_lives_none_ends_the_call_while_another_rings_and_none_is_named() {
+        let mut pbx = Pbx::new(&["a", "b", "c"]);
+        for call in ["a", "b", "c"] {
+            pbx.rings("8002", call);
+        }
+        assert_eq!(pbx.told(), "newCall a , newCall b , newCall c ", "as before, which changes nothing");
+        pbx.asks("CANCEL", "8001", "a", "");
+        pbx.elsewhere("8001", "b");
+        pbx.elsewhere("8002", "b");
+        pbx.elsewhere("8001", "c");
+        assert_eq!(pbx.told(), "answer b ");
+        pbx.passes(3_000);
+        assert_eq!(pbx.told(), "answer c ", "8002 rings");
+        pbx.elsewhere("8002", "a");
+        pbx.elsewhere("8002", "c");
+        pbx.passes(3_000);
+        assert_eq!(pbx.told(), "answer a 8002");
+    }
+
+    #[test]
+    fn a_number_that_is_not_to_be_shown_is_not_after_a_restart_either() {
+        let mut before = Pbx::new(&[]);
+        before.asks("INVITE", "8001", "x12345", "P-Asserted-Identity: <tel:12345>\r\nPrivacy: id\r\n");
+        let told = before.told();
+        let id = told.split(' ').nth(1).unwrap();
+        assert!(id.starts_with('h') && id.len() == 25, "the id would tell it, too: {told}");
+        let mut pbx = Pbx::new(&[id]);
+        pbx.elsewhere("8001", "x12345");
+        pbx.passes(2_100);
+        assert_eq!(pbx.told(), format!("answer {id} 8001"));
+        assert_eq!((before.numbers, pbx.numbers), (BTreeSet::from([None]), BTreeSet::from([None])));
     }
 
     #[test]
