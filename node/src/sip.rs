@@ -43,8 +43,8 @@ pub use options::{RING_SECONDS, SipOptions, domain, extensions};
 use crate::daemon::now_ms;
 use crate::desk::Desk;
 use crate::request::{Failure, FailureKind};
-use crate::users::{CallEvent, Told, Users};
-use agent::{Agent, Effect};
+use crate::users::{CallEvent, Users};
+use agent::{Agent, Effect, Heard};
 use message::{Message, Start};
 use passwords::Passwords;
 use register::Registrar;
@@ -220,7 +220,7 @@ struct Shell {
     passwords: Passwords,
     /// The file of passwords could not be read, which was told.
     unread: bool,
-    tell: mpsc::Sender<(IpAddr, Told)>,
+    tell: mpsc::Sender<Heard>,
     strangers: BTreeSet<IpAddr>,
     began: Instant,
     complained: Option<Instant>,
@@ -378,8 +378,8 @@ impl Shell {
                         tracing::debug!(%to, error = %e, "an answer by SIP was not sent");
                     }
                 }
-                Effect::Tell(from, told) => {
-                    if self.tell.try_send((from, told)).is_err() {
+                Effect::Tell(heard) => {
+                    if self.tell.try_send(heard).is_err() {
                         self.app.counts.lost();
                         tracing::error!("more calls come in than can be written down; one was not told");
                     }

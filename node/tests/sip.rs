@@ -210,10 +210,14 @@ impl Hall {
         get_or_nothing(&self.http).lines().any(|l| l == line)
     }
 
+    /// All lines of the audit log.
+    fn audit(&self) -> String {
+        json(&["audit", "--limit", "100000", "--dir", &self.town.at(CITY)]).to_string()
+    }
+
     /// The caller's number is where others look nowhere.
     fn tells_nobody(&self) {
-        let audit = json(&["audit", "--limit", "100", "--dir", &self.town.at(CITY)]).to_string();
-        for (name, text) in [("the log", self.town.log(CITY)), ("the audit log", audit)] {
+        for (name, text) in [("the log", self.town.log(CITY)), ("the audit log", self.audit())] {
             assert!(!text.contains(NUMBER), "{name}: {text}");
         }
     }
@@ -340,7 +344,7 @@ fn the_form_opens_at_whoever_answered_the_telephone_and_a_caller_who_gives_up_is
     assert!(heard.contains(&"calls".to_owned()) && !heard.contains(&"answered".to_owned()), "{heard:?}");
     assert!(!of_li.until("event: queue").contains(&"answered".to_owned()), "it was given up");
 
-    let audit = json(&["audit", "--limit", "100", "--dir", &hall.town.at(CITY)]).to_string();
+    let audit = hall.audit();
     for what in ["sip newCall", "sip answer", "sip hangup", "by-sip-1", "by-sip-2"] {
         assert!(audit.contains(what), "{what} is not in {audit}");
     }
@@ -376,7 +380,7 @@ fn the_form_opens_in_a_real_browser_while_the_caller_speaks() {
 
 #[test]
 fn a_node_that_comes_back_in_the_middle_of_calls_goes_on_where_it_was() {
-    let mut hall = Hall::new("extensions = \"agent1=8001\"\n");
+    let mut hall = Hall::new("extensions = \"agent1=8001,agent2=8002\"\n");
     let (li, mut of_li) = hall.agent("li", "8001");
     let pbx = Pbx::new(hall.sip);
     for call in ["back-1", "back-2"] {
@@ -405,14 +409,18 @@ fn a_node_that_comes_back_in_the_middle_of_calls_goes_on_where_it_was() {
     li.get("/calls").is(200).says("未接来电");
     pbx.asks("CANCEL", "agent1", "never-heard-of", "");
     pbx.hears(481);
-    // A colleague's call opens nothing.
-    hall.agent("wang", NUMBER);
-    pbx.asks("INVITE", "agent1", "colleague", "");
-    pbx.asks("CANCEL", "agent1", "colleague", ELSEWHERE);
-    pbx.hears(487);
+    // A colleague's call opens nothing: by the name that the telephone system has for the extension, and by a short one.
+    hall.agent("wang", "8002");
+    hall.agent("zhao", "17");
+    for (call, caller) in [("colleague-1", "agent2"), ("colleague-2", "17"), ("citizen", NUMBER)] {
+        let vouched = format!("P-Asserted-Identity: <sip:{caller}@127.0.0.1>\r\n");
+        pbx.asks("INVITE", "agent1", call, &vouched);
+        pbx.asks("CANCEL", "agent1", call, ELSEWHERE);
+        pbx.hears(487);
+    }
     hall.stop();
-    let audit = json(&["audit", "--limit", "100", "--dir", &hall.town.at(CITY)]).to_string();
-    assert!(audit.contains("back-1") && !audit.contains("colleague"), "{audit}");
+    let audit = hall.audit();
+    assert!(audit.contains("back-1") && audit.contains("citizen") && !audit.contains("colleague"), "{audit}");
 }
 
 #[test]
@@ -505,6 +513,23 @@ fn strangers_hear_nothing_and_garbage_stops_nobody() {
     li.get("/new?call=after-the-flood").is(200).says(NUMBER);
     assert!(lines() == 1 && hall.town.log(CITY).matches("no message of SIP").count() <= 3);
     hall.tells_nobody();
+}
+
+#[test]
+fn a_disk_that_refuses_is_asked_again_and_the_audit_log_says_it_once() {
+    let hall = Hall::new("");
+    let (_li, mut of_li) = hall.agent("li", "8001");
+    let db = rusqlite::Connection::open(hall.town.path(CITY).join("desk.db")).unwrap();
+    db.execute_batch("CREATE TRIGGER refuses BEFORE INSERT ON call BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .unwrap();
+    let pbx = Pbx::new(hall.sip);
+    pbx.asks("INVITE", "8001", "once", "");
+    pbx.hears(180);
+    let tried = || hall.town.log(CITY).matches("a call cannot be written down now").count();
+    until("it is tried again", || tried() >= 2);
+    db.execute_batch("DROP TRIGGER refuses").unwrap();
+    of_li.until("event: calls");
+    assert_eq!(hall.audit().matches("sip newCall").count(), 1);
 }
 
 #[test]

@@ -52,8 +52,17 @@ const ALLOW: (&str, &str) = ("Allow", answer::ALLOWED);
 pub(super) enum Effect {
     /// A datagram goes out.
     Send(SocketAddr, Vec<u8>),
-    /// The desk is told, of what came from there.
-    Tell(IpAddr, Told),
+    /// The desk is told.
+    Tell(Heard),
+}
+
+/// What was heard of a call.
+pub(super) struct Heard {
+    /// Where it came from.
+    pub(super) from: IpAddr,
+    /// The caller's extension, if it is one of the house; a stranger's name or number otherwise.
+    pub(super) caller: String,
+    pub(super) told: Told,
 }
 
 /// A request's name: where it came from, and what its topmost `Via` says.
@@ -81,6 +90,7 @@ struct Invite {
 /// A call of which the desk has heard.
 struct Call {
     from: IpAddr,
+    caller: String,
     number: Option<String>,
     called: String,
     /// Extensions that ring, as often as they do.
@@ -94,9 +104,10 @@ struct Call {
 
 impl Call {
     /// What a message says of it.
-    fn of(message: &Message, from: IpAddr) -> Call {
+    fn of(message: &Message, from: IpAddr, caller: String) -> Call {
         Call {
             from,
+            caller,
             number: caller::number(message),
             called: caller::called(message),
             ringing: Vec::new(),
@@ -108,7 +119,8 @@ impl Call {
 
     fn told(&self, id: &str, event: CallEvent, by: Vec<String>) -> Effect {
         let (number, called) = (self.number.clone(), self.called.clone());
-        Effect::Tell(self.from, Told { call: id.to_owned(), event, number, called, queue: String::new(), by })
+        let told = Told { call: id.to_owned(), event, number, called, queue: String::new(), by };
+        Effect::Tell(Heard { from: self.from, caller: self.caller.clone(), told })
     }
 
     /// The extension of whoever answered beside us, if it can be but one.
@@ -195,9 +207,9 @@ impl Agent {
         }
     }
 
-    /// The extension of a request, or nothing.
-    fn extension(&self, uri: &str) -> String {
-        let user = caller::user_of(uri).unwrap_or_default();
+    /// The extension that a user part stands for; of none it is nothing.
+    fn extension(&self, user: Option<String>) -> String {
+        let user = user.unwrap_or_default();
         self.extensions.get(&user).cloned().unwrap_or(user)
     }
 
@@ -238,12 +250,12 @@ impl Agent {
         // An id that holds the number some other way would stand in logs, of whoever does not want it shown, too.
         let holds = caller::numbers(message).any(|number| calls::holds(&id, Some(&number)));
         let id = if holds { calls::hashed(&id) } else { id };
-        let mut call = Call::of(message, key.0);
+        let mut call = Call::of(message, key.0, self.extension(caller::user(message)));
         let fresh = !self.calls.contains_key(&id);
         if self.invites.len() >= MAX_INVITES || fresh && !self.has_room(now) {
             return vec![say(answer::BUSY, &[("Retry-After", "5")])];
         }
-        let extension = self.extension(uri);
+        let extension = self.extension(caller::user_of(uri));
         let ringing = answers.say(answer::RINGING, "INVITE", &[("Contact", &self.contact), ALLOW]);
         let mut effects = vec![say(answer::TRYING, &[]), Effect::Send(to, ringing.clone())];
         if fresh {
@@ -285,8 +297,9 @@ impl Agent {
                 let Some(id) = known.filter(|_| self.invites.len() < MAX_INVITES) else {
                     return vec![say(answer::NO_SUCH_CALL)];
                 };
-                let extension = self.extension(uri);
-                let call = Call { number: None, ..Call::of(message, key.0) };
+                let extension = self.extension(caller::user_of(uri));
+                // It was no colleague's: of those the desk has not heard.
+                let call = Call { number: None, ..Call::of(message, key.0, String::new()) };
                 let call = self.calls.entry(id.clone()).or_insert(call);
                 if elsewhere {
                     call.elsewhere.insert(extension.clone());
@@ -399,6 +412,7 @@ mod tests {
         said: Vec<String>,
         told: Vec<String>,
         numbers: BTreeSet<Option<String>>,
+        callers: BTreeSet<String>,
         tags: BTreeSet<String>,
     }
 
@@ -408,7 +422,8 @@ mod tests {
             let extensions = BTreeMap::from([("agent7".to_owned(), "8007".to_owned())]);
             let before = before.iter().map(|id| (*id).to_owned());
             let agent = Agent::new("10.0.0.5:5062".parse().unwrap(), extensions, RINGS, tags, before);
-            Pbx { agent, now: 0, said: vec![], told: vec![], numbers: BTreeSet::new(), tags: BTreeSet::new() }
+            let (numbers, callers, tags) = Default::default();
+            Pbx { agent, now: 0, said: vec![], told: vec![], numbers, callers, tags }
         }
 
         fn perform(&mut self, effects: Vec<Effect>) {
@@ -428,9 +443,10 @@ mod tests {
                         self.tags.insert(to.to_owned());
                         self.said.push(format!("{code} {}", answer.sequence().unwrap().1));
                     }
-                    Effect::Tell(from, told) => {
+                    Effect::Tell(Heard { from, caller, told }) => {
                         assert_eq!(from.to_string(), "10.0.0.2");
                         self.numbers.insert(told.number);
+                        self.callers.insert(caller);
                         self.told.push(format!("{} {} {}", told.event.name(), told.call, told.by.join("+")));
                     }
                 }
@@ -594,6 +610,21 @@ mod tests {
         pbx.passes(2_100);
         assert_eq!(pbx.told(), format!("answer {id} 8001"));
         assert_eq!((before.numbers, pbx.numbers), (BTreeSet::from([None]), BTreeSet::from([None])));
+    }
+
+    #[test]
+    fn a_colleague_is_known_by_the_extension_and_not_by_a_number() {
+        let mut pbx = Pbx::new(&[]);
+        for (call, caller, wanted) in [
+            ("a", "sip:agent7@10.0.0.9", "8007"),
+            ("b", "sip:a-8@10.0.0.9", "a-8"),
+            ("c", "sip:17@10.0.0.9", "17"),
+            ("d", "tel:13800000001", "13800000001"),
+        ] {
+            pbx.asks("INVITE", "8001", call, &format!("P-Asserted-Identity: <{caller}>\r\n"));
+            pbx.elsewhere("8001", call);
+            assert_eq!(std::mem::take(&mut pbx.callers), BTreeSet::from([wanted.to_owned()]), "{caller}");
+        }
     }
 
     #[test]

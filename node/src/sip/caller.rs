@@ -51,6 +51,11 @@ fn named(message: &Message) -> impl Iterator<Item = &str> {
     vouched.take(MAX_VALUES).chain(message.first("from")).map(uri_of)
 }
 
+/// Who calls, by the user part: an extension perhaps, which may be no number.
+pub(super) fn user(message: &Message) -> Option<String> {
+    named(message).find_map(user_of)
+}
+
 /// All numbers of the caller that a message tells, also one that is not to be shown.
 pub(super) fn numbers(message: &Message) -> impl Iterator<Item = String> {
     named(message).filter_map(number_of)
@@ -122,6 +127,9 @@ mod tests {
             assert_eq!(number(&with(headers)).as_deref(), wanted, "{headers}");
         }
         assert_eq!(called(&with("To: <sip:12328@x>;tag=1")), "12328");
+        let vouched = with("From: <sip:8001@x>\r\nP-Asserted-Identity: <sip:agent7@x>");
+        assert_eq!(user(&vouched).as_deref(), Some("agent7"));
+        assert_eq!(user(&with("From: <sip:agent8@x>;tag=1")).as_deref(), Some("agent8"));
         assert_eq!(user_of("sip:8001@10.0.0.5:5062;ob").as_deref(), Some("8001"));
         assert_eq!((user_of("sip:10.0.0.5"), user_of("x")), (None, None));
     }
