@@ -349,7 +349,13 @@ impl Shell {
             return Vec::new();
         };
         match (&message.start, &mut self.registrar) {
-            (Start::Request { .. }, _) => self.agent.take(&message, from, now),
+            (Start::Request { .. }, _) => {
+                let effects = self.agent.take(&message, from, now);
+                if effects.is_none() {
+                    self.malformed(from.ip());
+                }
+                effects.unwrap_or_default()
+            }
             (Start::Response(_), Some(registrar)) => registrar.take(&message, from, now, &self.passwords),
             (Start::Response(_), None) => Vec::new(),
         }
@@ -366,7 +372,7 @@ impl Shell {
         let so_far = self.app.counts.malformed.fetch_add(1, Ordering::Relaxed) + 1;
         if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
             self.complained = Some(Instant::now());
-            tracing::warn!(peer = %ip, so_far, "a datagram was no message of SIP, or a too large one");
+            tracing::warn!(peer = %ip, so_far, "a datagram was no message of SIP that can be answered, or a too large one");
         }
     }
 

@@ -174,28 +174,27 @@ impl Agent {
         !self.invites.is_empty() || !self.calls.is_empty()
     }
 
-    /// Takes in a request from there.
-    pub(super) fn take(&mut self, message: &Message, from: SocketAddr, now: u64) -> Vec<Effect> {
-        let Start::Request { method, uri } = &message.start else { return Vec::new() };
-        let Some(via) = Via::top(message) else { return Vec::new() };
+    /// Takes in a request from there. `None` when it cannot be answered, for it lacks what has to stand in an answer.
+    pub(super) fn take(&mut self, message: &Message, from: SocketAddr, now: u64) -> Option<Vec<Effect>> {
+        let Start::Request { method, uri } = &message.start else { return None };
+        let via = Via::top(message)?;
         let key = (from.ip(), via.sent_by.to_ascii_lowercase(), via.branch.to_owned());
         if method == "ACK" {
-            return self.acknowledged(&key, now);
+            self.acknowledged(&key, now);
+            return Some(Vec::new());
         }
         let said_id = message.first("call-id").unwrap_or_default();
         let tag = hmac::sign(&self.tags, [said_id, &key.1, &key.2].join("\n").as_bytes());
-        let Some(answers) = Answers::of(message, &via, from, &hex(&tag.as_ref()[..8])) else {
-            return Vec::new();
-        };
+        let answers = Answers::of(message, &via, from, &hex(&tag.as_ref()[..8]))?;
         let say = |status, further: &[(&str, &str)]| {
             vec![Effect::Send(answers.to, answers.say(status, method, further))]
         };
         let hops = message.first("max-forwards").is_none_or(|hops| hops.parse::<u8>().is_ok());
         let sequence = message.sequence().is_some_and(|(_, of)| of == method);
         let (true, true, true, Some(id)) = (message.whole, hops, sequence, calls::call_id(said_id)) else {
-            return say(answer::BAD_REQUEST, &[]);
+            return Some(say(answer::BAD_REQUEST, &[]));
         };
-        match method.as_str() {
+        Some(match method.as_str() {
             "INVITE" | "OPTIONS" if message.first("require").is_some_and(|tags| !tags.is_empty()) => {
                 let tags = message.all("require").collect::<Vec<_>>().join(", ");
                 say(answer::BAD_EXTENSION, &[("Unsupported", &tags)])
@@ -204,7 +203,7 @@ impl Agent {
             "CANCEL" => self.cancelled(message, uri, key, id, answers, now),
             "OPTIONS" => say(answer::OK, &[ALLOW, ("Accept", "application/sdp"), ("Supported", "")]),
             _ => say(answer::NOT_ALLOWED, &[ALLOW]),
-        }
+        })
     }
 
     /// The extension that a user part stands for; of none it is nothing.
@@ -336,13 +335,12 @@ impl Agent {
         effects
     }
 
-    fn acknowledged(&mut self, key: &Key, now: u64) -> Vec<Effect> {
+    fn acknowledged(&mut self, key: &Key, now: u64) {
         if let Some(invite) = self.invites.get_mut(key)
             && matches!(invite.state, State::Over(_))
         {
             invite.state = State::Acknowledged(now + T4);
         }
-        Vec::new()
     }
 
     /// What time brings.
@@ -461,7 +459,7 @@ mod tests {
                 method
             );
             let message = Message::read(text.as_bytes()).unwrap();
-            let effects = self.agent.take(&message, "10.0.0.2:5070".parse().unwrap(), self.now);
+            let effects = self.agent.take(&message, "10.0.0.2:5070".parse().unwrap(), self.now).unwrap();
             self.perform(effects);
         }
 
@@ -640,6 +638,12 @@ mod tests {
         ] {
             pbx.asks(method, "8001", "a", further);
             assert_eq!((pbx.said(), pbx.told()), (wanted.to_owned(), String::new()), "{method} {further}");
+        }
+        let whole = "INVITE sip:8001@x SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKa\r\nFrom: x\r\nTo: x\r\nCall-ID: a\r\nCSeq: 7 INVITE\r\n";
+        for line in whole.lines().skip(1) {
+            let lacks = whole.replace(&format!("{line}\r\n"), "");
+            let message = Message::read(format!("{lacks}\r\n").as_bytes()).unwrap();
+            assert!(pbx.agent.take(&message, "10.0.0.2:5070".parse().unwrap(), 0).is_none(), "{line}");
         }
         pbx.asks("INVITE", "8001", &"x".repeat(300), "");
         assert_eq!(pbx.said(), "400 INVITE");
