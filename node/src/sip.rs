@@ -394,3 +394,143 @@ impl Shell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use ring::hmac;
+
+    use super::message::Via;
+    use super::*;
+
+    const PBX: &str = "10.0.0.2:5060";
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn agent() -> Agent {
+        let tags = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
+        let before = ["before".to_owned()];
+        Agent::new(address("10.0.0.5:5062"), BTreeMap::new(), 60_000, tags, before)
+    }
+
+    /// A registrar that has asked, and what it asked.
+    fn registrar() -> (Registrar, String) {
+        let mut registrar = Registrar::new(address("10.0.0.5:5062"), address(PBX), "pbx.example", [7; 32]);
+        registrar.set(&BTreeSet::from(["8001".to_owned()]), 0);
+        let asked = registrar.tick(10_000).into_iter().map(|effect| match effect {
+            Effect::Send(_, bytes) => String::from_utf8(bytes).unwrap(),
+            Effect::Tell(_) => panic!("nobody called"),
+        });
+        let asked = asked.collect();
+        (registrar, asked)
+    }
+
+    /// What telephone systems say, to be spoilt.
+    fn said(which: usize) -> String {
+        let request = |method: &str, call: &str, further: &str| {
+            format!(
+                "{method} sip:8001@10.0.0.5 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;rport;branch=z9hG4bK{call}, \
+                 SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKb\r\nRecord-Route: <sip:10.0.0.2;lr>\r\n\
+                 From: \"Li \\\"\" <sip:13800000001@10.0.0.9>;tag=f\r\nTo:\r\n <sip:12328@10.0.0.2>\r\ni: {call}\r\n\
+                 CSeq: 7 {method}\r\n{further}Content-Length: 2\r\n\r\nhi"
+            )
+        };
+        let (_, asked) = registrar();
+        let via = asked.lines().find(|line| line.starts_with("Via")).unwrap();
+        let answer = |code: u16, further: &str| {
+            format!("SIP/2.0 {code} x\r\n{via}\r\nCSeq: 1 REGISTER\r\n{further}\r\n\r\n")
+        };
+        match which {
+            0 => request(
+                "INVITE",
+                "a",
+                "P-Asserted-Identity: \"A, B\" <sip:li@x>, <tel:+86138>\r\nPrivacy: id\r\n",
+            ),
+            1 => request("INVITE", "b", "Require: 100rel\r\nTimestamp: 54\r\n"),
+            2 => request("CANCEL", "before", "Reason: Q.850;cause=16, SIP;cause=200;text=\"x\"\r\n"),
+            3 => request("OPTIONS", "c", ""),
+            4 => answer(200, "Contact: <sip:8001@10.0.0.5:5062>;expires=100"),
+            5 => answer(423, "Min-Expires: 3600"),
+            _ => answer(
+                401,
+                "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth,auth-int\", opaque=\"o\"",
+            ),
+        }
+    }
+
+    /// A message with some bytes that are others, and perhaps without its end.
+    fn spoilt() -> impl Strategy<Value = Vec<u8>> {
+        let signs = prop_oneof![any::<u8>(), prop::sample::select(b"\r\n \t\"<>;,:=@%\\\0".to_vec())];
+        let others = prop::collection::vec((any::<prop::sample::Index>(), signs), 0..4);
+        (0..7usize, others, prop::option::weighted(0.2, any::<prop::sample::Index>())).prop_map(
+            |(which, others, cut)| {
+                let mut bytes = said(which).into_bytes();
+                for (at, sign) in others {
+                    *at.get_mut(&mut bytes) = sign;
+                }
+                if let Some(cut) = cut {
+                    bytes.truncate(cut.index(bytes.len()));
+                }
+                bytes
+            },
+        )
+    }
+
+    /// Takes in whatever came, and waits until nothing waits any more. What goes out goes where it may, and is whole.
+    fn hears(bytes: &[u8]) {
+        let Some(message) = Message::read(bytes) else { return };
+        let (mut agent, (mut registrar, _)) = (agent(), registrar());
+        let is_request = matches!(message.start, Start::Request { .. });
+        let mut effects = match is_request {
+            true => agent.take(&message, address(PBX), 10_000).unwrap_or_default(),
+            false => registrar.take(&message, address(PBX), 10_000, &Passwords::of("*:pw")),
+        };
+        effects.extend(agent.tick(10_000 + 60_000));
+        effects.extend(agent.tick(10_000 + 60_000 + 32_000));
+        effects.extend(agent.tick(10_000 + 60_000 + 34_000));
+        assert!(!agent.waits(), "it waits for ever");
+        for effect in effects {
+            let Effect::Send(to, out) = effect else { continue };
+            assert_eq!(to.ip(), address(PBX).ip());
+            let text = String::from_utf8(out).expect("what goes out is text");
+            let smuggled = text.split("\r\n").any(|line| line.chars().any(|c| c.is_control() && c != '\t'));
+            assert!(!smuggled, "{text:?}");
+            let out = Message::read(text.as_bytes()).expect("what goes out is a message");
+            assert!(out.whole && Via::top(&out).is_some() && out.sequence().is_some());
+            assert_eq!(matches!(out.start, Start::Response(_)), is_request);
+            assert_eq!(out.all("content-length").collect::<Vec<_>>(), ["0"], "nobody adds a line");
+        }
+    }
+
+    #[test]
+    fn what_is_not_spoilt_is_answered() {
+        for which in 0..7 {
+            let message = Message::read(said(which).as_bytes()).unwrap();
+            let (mut agent, (mut registrar, _)) = (agent(), registrar());
+            let effects = match message.start {
+                Start::Request { .. } => agent.take(&message, address(PBX), 10_000).unwrap().len(),
+                Start::Response(_) => {
+                    registrar.take(&message, address(PBX), 10_000, &Passwords::of("*:pw")).len()
+                }
+            };
+            assert_eq!(effects, [3, 1, 2, 1, 0, 1, 1][which], "{which}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn whatever_comes_is_survived(bytes in spoilt()) {
+            hears(&bytes);
+        }
+
+        #[test]
+        fn noise_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            hears(&bytes);
+            hears(&[b"INVITE sip:8001@x SIP/2.0\r\n".as_slice(), &bytes, b"\r\n\r\n"].concat());
+        }
+    }
+}

@@ -210,6 +210,13 @@ impl Hall {
         get_or_nothing(&self.http).lines().any(|l| l == line)
     }
 
+    /// The value of a metric; 0 if it is not there.
+    fn count(&self, of: &str) -> u64 {
+        let metrics = get_or_nothing(&self.http);
+        let line = metrics.lines().find_map(|line| line.strip_prefix(of)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
+    }
+
     /// All lines of the audit log.
     fn audit(&self) -> String {
         json(&["audit", "--limit", "100000", "--dir", &self.town.at(CITY)]).to_string()
@@ -350,11 +357,10 @@ fn the_form_opens_at_whoever_answered_the_telephone_and_a_caller_who_gives_up_is
     }
     hall.tells_nobody();
     hall.stop();
-    assert_eq!(
-        options(&me, exchange.kamailio, "8002"),
-        Some(480),
-        "a clean stop takes its registrations back"
-    );
+    let me = UdpSocket::bind("127.0.0.1:0").unwrap(); // no earlier answer waits there
+    until("a clean stop takes its registrations back", || {
+        options(&me, exchange.kamailio, "8002") == Some(480)
+    });
 }
 
 #[test]
@@ -482,25 +488,21 @@ fn strangers_hear_nothing_and_garbage_stops_nobody() {
         (seed >> 33) as u8
     };
     let whole = request("INVITE", "8001", "torn", "127.0.0.2:5060", "Content-Length: 9\r\n");
-    for round in 0..20_000usize {
-        match round % 4 {
-            0 => pbx.sends(&(0..round % 1_400).map(|_| drawn()).collect::<Vec<_>>()),
-            1 => pbx.sends(&whole.as_bytes()[..round % whole.len()]),
-            2 => pbx.sends(&vec![b'x'; 40_000]),
-            _ => pbx.asks("INVITE", "8001", &format!("flood-{round}"), ""),
+    // The kernel may drop some of it: it is sent until enough has come.
+    let mut round = 0;
+    until("garbage is counted", || {
+        for _ in 0..8 {
+            round += 1;
+            pbx.sends(&(0..round * 7 % 1_400).map(|_| drawn()).collect::<Vec<_>>());
+            pbx.sends(&whole.as_bytes()[..1 + round % (whole.len() - 1)]);
+            pbx.sends(&vec![b'x'; 40_000]);
+            pbx.sends(whole.replace("CSeq", "X").as_bytes());
+            pbx.asks("INVITE", "8001", &format!("flood-{round}"), "");
         }
-    }
-    until("it answers", || options(&pbx.socket, hall.sip, "8001").is_some());
-    until("the desk is quiet again", || {
-        let metrics = get_or_nothing(&hall.http);
-        let told = metrics
-            .lines()
-            .find(|l| l.starts_with("hotline_sip_calls_total{event=\"newCall\"}"))
-            .unwrap()
-            .to_owned();
-        get_or_nothing(&hall.http).contains(&told) && !told.ends_with(" 0")
+        hall.count("hotline_sip_dropped_total{why=\"malformed\"}") >= 300
     });
     let fresh = Pbx::at("127.0.0.2", hall.sip);
+    until("it answers", || options(&fresh.socket, hall.sip, "8001") == Some(200));
     until("a call comes through", || {
         fresh.asks("INVITE", "8001", "after-the-flood", "");
         fresh.socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -511,7 +513,8 @@ fn strangers_hear_nothing_and_garbage_stops_nobody() {
     fresh.hears(487);
     of_li.until("event: answered");
     li.get("/new?call=after-the-flood").is(200).says(NUMBER);
-    assert!(lines() == 1 && hall.town.log(CITY).matches("no message of SIP").count() <= 3);
+    let complaints = hall.town.log(CITY).matches("no message of SIP").count();
+    assert!(lines() == 1 && (1..=3).contains(&complaints), "a line in half a minute, not {complaints}");
     hall.tells_nobody();
 }
 
