@@ -14,17 +14,19 @@
 //! *Never*: a call is answered with 200; somebody who is not of `sip.proxies` gets an answer; a caller's number, or a
 //! datagram, stands in a log.
 
+mod again;
 mod agent;
 mod answer;
 mod caller;
 mod digest;
 mod message;
 mod options;
+mod passwords;
 mod register;
+pub(crate) mod secret;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,22 +37,22 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
-use zeroize::Zeroizing;
 
 pub use options::{RING_SECONDS, SipOptions, domain, extensions};
 
 use crate::daemon::now_ms;
 use crate::desk::Desk;
 use crate::request::{Failure, FailureKind};
-use crate::users::{CallEvent, Told, Users};
-use agent::{Agent, Effect};
+use crate::users::{CallEvent, Users};
+use agent::{Agent, Effect, Heard};
 use message::{Message, Start};
+use passwords::Passwords;
 use register::Registrar;
 
 /// How often time is looked at while something waits.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// How often extensions of accounts are looked at, for the registrar.
+/// How often extensions of accounts and the file of passwords are looked at, for the registrar.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// How often it is told that what comes is no SIP.
@@ -64,9 +66,6 @@ const ENDING: Duration = Duration::from_secs(5);
 
 /// Most strangers that are named in the log.
 const STRANGERS: usize = 64;
-
-/// The largest file of passwords.
-const MAX_PASSWORDS: u64 = 256 << 10;
 
 /// What every part reaches.
 struct App {
@@ -132,9 +131,10 @@ impl Sip {
                 "calls by SIP open no form yet, for nobody has an extension: hotline user extension NAME NUMBER"
             );
         }
-        if let Some(path) = &options.password {
-            passwords(path)?; // a file that is not there is told at the start
-        }
+        let passwords = match &options.password {
+            Some(path) => Passwords::read(path)?, // a file that is not there is told at the start
+            None => Passwords::default(),
+        };
         let registrar = match options.registrar {
             None => None,
             Some(registrar) => {
@@ -153,10 +153,19 @@ impl Sip {
         let (stop, stopping) = watch::channel(false);
         let app = Arc::new(App { desk, users, options: options.clone(), counts: Counts::default() });
         let (tell, told) = mpsc::channel(tell::WAITING);
-        let strangers = BTreeSet::new();
-        let began = Instant::now();
-        let shell =
-            Shell { app: app.clone(), socket, agent, registrar, tell, strangers, began, complained: None };
+        let shell = Shell {
+            app: app.clone(),
+            socket,
+            agent,
+            registrar,
+            users: options.users(),
+            passwords,
+            unread: false,
+            tell,
+            strangers: BTreeSet::new(),
+            began: Instant::now(),
+            complained: None,
+        };
         let tasks = vec![tokio::spawn(shell.run(stopping)), tokio::spawn(tell::run(app.clone(), told))];
         tracing::info!(%address, registers = options.registrar.is_some(), "calls by SIP open forms");
         Ok(Sip { app, stop, tasks: Mutex::new(tasks) })
@@ -206,7 +215,12 @@ struct Shell {
     socket: UdpSocket,
     agent: Agent,
     registrar: Option<Registrar>,
-    tell: mpsc::Sender<(IpAddr, Told)>,
+    /// Whose user part at the registrar is not the extension.
+    users: BTreeMap<String, String>,
+    passwords: Passwords,
+    /// The file of passwords could not be read, which was told.
+    unread: bool,
+    tell: mpsc::Sender<Heard>,
     strangers: BTreeSet<IpAddr>,
     began: Instant,
     complained: Option<Instant>,
@@ -271,19 +285,22 @@ impl Shell {
         let mut effects = self.agent.tick(now);
         if let Some(registrar) = &mut self.registrar {
             effects.extend(registrar.tick(now));
-            let stands = registrar.stands();
-            *self.app.counts.registered.lock().unwrap_or_else(PoisonError::into_inner) = stands;
+            if let Some(stands) = registrar.changed() {
+                *self.app.counts.registered.lock().unwrap_or_else(PoisonError::into_inner) = stands;
+            }
         }
         effects
     }
 
-    /// Whose extensions there are: those are registered.
+    /// Whose extensions there are: those are registered. Whoever changes a password need not start the node anew.
     async fn look(&mut self) -> Vec<Effect> {
+        self.look_at_passwords().await;
         let now = self.now();
         let Some(registrar) = &mut self.registrar else { return Vec::new() };
         match self.app.users.away(|users| users.extensions()).await {
             Ok(all) => {
-                let users = all.iter().map(|(_, of)| self.app.options.user_of(of).to_owned()).collect();
+                let users =
+                    all.into_iter().map(|(_, of)| self.users.get(&of).cloned().unwrap_or(of)).collect();
                 registrar.set(&users, now);
             }
             Err(failure) => {
@@ -291,6 +308,20 @@ impl Shell {
             }
         }
         Vec::new()
+    }
+
+    /// While the file cannot be read, what it said before counts.
+    async fn look_at_passwords(&mut self) {
+        let Some(path) = self.app.options.password.clone() else { return };
+        let read = tokio::task::spawn_blocking(move || Passwords::read(&path)).await;
+        match read.unwrap_or_else(|e| Err(Failure::new(FailureKind::Failed, "reading failed").because(e))) {
+            Ok(passwords) => (self.passwords, self.unread) = (passwords, false),
+            Err(failure) => {
+                if !std::mem::replace(&mut self.unread, true) {
+                    tracing::warn!(%failure, causes = ?failure.causes, "the passwords of before are used");
+                }
+            }
+        }
     }
 
     async fn got(&mut self, got: std::io::Result<(usize, SocketAddr)>, buffer: &[u8]) -> Vec<Effect> {
@@ -318,11 +349,14 @@ impl Shell {
             return Vec::new();
         };
         match (&message.start, &mut self.registrar) {
-            (Start::Request { .. }, _) => self.agent.take(&message, from, now),
-            (Start::Response(_), Some(registrar)) => {
-                let path = self.app.options.password.clone();
-                registrar.take(&message, from, now, &|user| secret(path.as_deref(), user))
+            (Start::Request { .. }, _) => {
+                let effects = self.agent.take(&message, from, now);
+                if effects.is_none() {
+                    self.malformed(from.ip());
+                }
+                effects.unwrap_or_default()
             }
+            (Start::Response(_), Some(registrar)) => registrar.take(&message, from, now, &self.passwords),
             (Start::Response(_), None) => Vec::new(),
         }
     }
@@ -338,7 +372,7 @@ impl Shell {
         let so_far = self.app.counts.malformed.fetch_add(1, Ordering::Relaxed) + 1;
         if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
             self.complained = Some(Instant::now());
-            tracing::warn!(peer = %ip, so_far, "a datagram was no message of SIP, or a too large one");
+            tracing::warn!(peer = %ip, so_far, "a datagram was no message of SIP that can be answered, or a too large one");
         }
     }
 
@@ -350,8 +384,8 @@ impl Shell {
                         tracing::debug!(%to, error = %e, "an answer by SIP was not sent");
                     }
                 }
-                Effect::Tell(from, told) => {
-                    if self.tell.try_send((from, told)).is_err() {
+                Effect::Tell(heard) => {
+                    if self.tell.try_send(heard).is_err() {
                         self.app.counts.lost();
                         tracing::error!("more calls come in than can be written down; one was not told");
                     }
@@ -361,33 +395,142 @@ impl Shell {
     }
 }
 
-/// The lines of the file of passwords: `EXTENSION:PASSWORD`, or `*:PASSWORD` for all others.
-fn passwords(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let shown = path.display();
-    let wrong = |what: String| {
-        Failure::new(FailureKind::Configuration, what)
-            .hint("sip.password is a file with lines EXTENSION:PASSWORD, or one *:PASSWORD, which the node's user can read")
-    };
-    let mut text = Zeroizing::new(String::new());
-    let file = std::fs::File::open(path).map_err(|e| {
-        wrong(format!("the passwords for the registrar cannot be read from {shown}")).because(e)
-    })?;
-    file.take(MAX_PASSWORDS + 1)
-        .read_to_string(&mut text)
-        .map_err(|e| wrong(format!("{shown} holds no passwords")).because(e))?;
-    let fine = text.len() as u64 <= MAX_PASSWORDS && text.lines().any(|line| line.contains(':'));
-    if fine { Ok(text) } else { Err(wrong(format!("{shown} holds no passwords"))) }
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use ring::hmac;
 
-/// The password of a user. The file is read every time: whoever changes it need not start the node anew.
-fn secret(path: Option<&Path>, user: &str) -> Result<Zeroizing<String>, String> {
-    let path = path.ok_or("sip.password is not set")?;
-    let text = passwords(path).map_err(|failure| failure.to_string())?;
-    let of = |name: &str| {
-        let found = text.lines().filter_map(|line| line.split_once(':')).find(|(who, _)| who.trim() == name);
-        found.map(|(_, password)| Zeroizing::new(password.to_owned()))
-    };
-    of(user)
-        .or_else(|| of("*"))
-        .ok_or_else(|| format!("{} has no line for {user}, and none for *", path.display()))
+    use super::message::Via;
+    use super::*;
+
+    const PBX: &str = "10.0.0.2:5060";
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn agent() -> Agent {
+        let tags = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
+        let before = ["before".to_owned()];
+        Agent::new(address("10.0.0.5:5062"), BTreeMap::new(), 60_000, tags, before)
+    }
+
+    /// A registrar that has asked, and what it asked.
+    fn registrar() -> (Registrar, String) {
+        let mut registrar = Registrar::new(address("10.0.0.5:5062"), address(PBX), "pbx.example", [7; 32]);
+        registrar.set(&BTreeSet::from(["8001".to_owned()]), 0);
+        let asked = registrar.tick(10_000).into_iter().map(|effect| match effect {
+            Effect::Send(_, bytes) => String::from_utf8(bytes).unwrap(),
+            Effect::Tell(_) => panic!("nobody called"),
+        });
+        let asked = asked.collect();
+        (registrar, asked)
+    }
+
+    /// What telephone systems say, to be spoilt.
+    fn said(which: usize) -> String {
+        let request = |method: &str, call: &str, further: &str| {
+            format!(
+                "{method} sip:8001@10.0.0.5 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;rport;branch=z9hG4bK{call}, \
+                 SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKb\r\nRecord-Route: <sip:10.0.0.2;lr>\r\n\
+                 From: \"Li \\\"\" <sip:13800000001@10.0.0.9>;tag=f\r\nTo:\r\n <sip:12328@10.0.0.2>\r\ni: {call}\r\n\
+                 CSeq: 7 {method}\r\n{further}Content-Length: 2\r\n\r\nhi"
+            )
+        };
+        let (_, asked) = registrar();
+        let via = asked.lines().find(|line| line.starts_with("Via")).unwrap();
+        let answer = |code: u16, further: &str| {
+            format!("SIP/2.0 {code} x\r\n{via}\r\nCSeq: 1 REGISTER\r\n{further}\r\n\r\n")
+        };
+        match which {
+            0 => request(
+                "INVITE",
+                "a",
+                "P-Asserted-Identity: \"A, B\" <sip:li@x>, <tel:+86138>\r\nPrivacy: id\r\n",
+            ),
+            1 => request("INVITE", "b", "Require: 100rel\r\nTimestamp: 54\r\n"),
+            2 => request("CANCEL", "before", "Reason: Q.850;cause=16, SIP;cause=200;text=\"x\"\r\n"),
+            3 => request("OPTIONS", "c", ""),
+            4 => answer(200, "Contact: <sip:8001@10.0.0.5:5062>;expires=100"),
+            5 => answer(423, "Min-Expires: 3600"),
+            _ => answer(
+                401,
+                "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth,auth-int\", opaque=\"o\"",
+            ),
+        }
+    }
+
+    /// A message with some bytes that are others, and perhaps without its end.
+    fn spoilt() -> impl Strategy<Value = Vec<u8>> {
+        let signs = prop_oneof![any::<u8>(), prop::sample::select(b"\r\n \t\"<>;,:=@%\\\0".to_vec())];
+        let others = prop::collection::vec((any::<prop::sample::Index>(), signs), 0..4);
+        (0..7usize, others, prop::option::weighted(0.2, any::<prop::sample::Index>())).prop_map(
+            |(which, others, cut)| {
+                let mut bytes = said(which).into_bytes();
+                for (at, sign) in others {
+                    *at.get_mut(&mut bytes) = sign;
+                }
+                if let Some(cut) = cut {
+                    bytes.truncate(cut.index(bytes.len()));
+                }
+                bytes
+            },
+        )
+    }
+
+    /// Takes in whatever came, and waits until nothing waits any more. What goes out goes where it may, and is whole.
+    fn hears(bytes: &[u8]) {
+        let Some(message) = Message::read(bytes) else { return };
+        let (mut agent, (mut registrar, _)) = (agent(), registrar());
+        let is_request = matches!(message.start, Start::Request { .. });
+        let mut effects = match is_request {
+            true => agent.take(&message, address(PBX), 10_000).unwrap_or_default(),
+            false => registrar.take(&message, address(PBX), 10_000, &Passwords::of("*:pw")),
+        };
+        effects.extend(agent.tick(10_000 + 60_000));
+        effects.extend(agent.tick(10_000 + 60_000 + 32_000));
+        effects.extend(agent.tick(10_000 + 60_000 + 34_000));
+        assert!(!agent.waits(), "it waits for ever");
+        for effect in effects {
+            let Effect::Send(to, out) = effect else { continue };
+            assert_eq!(to.ip(), address(PBX).ip());
+            let text = String::from_utf8(out).expect("what goes out is text");
+            let smuggled = text.split("\r\n").any(|line| line.chars().any(|c| c.is_control() && c != '\t'));
+            assert!(!smuggled, "{text:?}");
+            let out = Message::read(text.as_bytes()).expect("what goes out is a message");
+            assert!(out.whole && Via::top(&out).is_some() && out.sequence().is_some());
+            assert_eq!(matches!(out.start, Start::Response(_)), is_request);
+            assert_eq!(out.all("content-length").collect::<Vec<_>>(), ["0"], "nobody adds a line");
+        }
+    }
+
+    #[test]
+    fn what_is_not_spoilt_is_answered() {
+        for which in 0..7 {
+            let message = Message::read(said(which).as_bytes()).unwrap();
+            let (mut agent, (mut registrar, _)) = (agent(), registrar());
+            let effects = match message.start {
+                Start::Request { .. } => agent.take(&message, address(PBX), 10_000).unwrap().len(),
+                Start::Response(_) => {
+                    registrar.take(&message, address(PBX), 10_000, &Passwords::of("*:pw")).len()
+                }
+            };
+            assert_eq!(effects, [3, 1, 2, 1, 0, 1, 1][which], "{which}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn whatever_comes_is_survived(bytes in spoilt()) {
+            hears(&bytes);
+        }
+
+        #[test]
+        fn noise_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            hears(&bytes);
+            hears(&[b"INVITE sip:8001@x SIP/2.0\r\n".as_slice(), &bytes, b"\r\n\r\n"].concat());
+        }
+    }
 }

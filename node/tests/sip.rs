@@ -210,10 +210,21 @@ impl Hall {
         get_or_nothing(&self.http).lines().any(|l| l == line)
     }
 
+    /// The value of a metric; 0 if it is not there.
+    fn count(&self, of: &str) -> u64 {
+        let metrics = get_or_nothing(&self.http);
+        let line = metrics.lines().find_map(|line| line.strip_prefix(of)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// All lines of the audit log.
+    fn audit(&self) -> String {
+        json(&["audit", "--limit", "100000", "--dir", &self.town.at(CITY)]).to_string()
+    }
+
     /// The caller's number is where others look nowhere.
     fn tells_nobody(&self) {
-        let audit = json(&["audit", "--limit", "100", "--dir", &self.town.at(CITY)]).to_string();
-        for (name, text) in [("the log", self.town.log(CITY)), ("the audit log", audit)] {
+        for (name, text) in [("the log", self.town.log(CITY)), ("the audit log", self.audit())] {
             assert!(!text.contains(NUMBER), "{name}: {text}");
         }
     }
@@ -340,17 +351,16 @@ fn the_form_opens_at_whoever_answered_the_telephone_and_a_caller_who_gives_up_is
     assert!(heard.contains(&"calls".to_owned()) && !heard.contains(&"answered".to_owned()), "{heard:?}");
     assert!(!of_li.until("event: queue").contains(&"answered".to_owned()), "it was given up");
 
-    let audit = json(&["audit", "--limit", "100", "--dir", &hall.town.at(CITY)]).to_string();
+    let audit = hall.audit();
     for what in ["sip newCall", "sip answer", "sip hangup", "by-sip-1", "by-sip-2"] {
         assert!(audit.contains(what), "{what} is not in {audit}");
     }
     hall.tells_nobody();
     hall.stop();
-    assert_eq!(
-        options(&me, exchange.kamailio, "8002"),
-        Some(480),
-        "a clean stop takes its registrations back"
-    );
+    let me = UdpSocket::bind("127.0.0.1:0").unwrap(); // no earlier answer waits there
+    until("a clean stop takes its registrations back", || {
+        options(&me, exchange.kamailio, "8002") == Some(480)
+    });
 }
 
 #[test]
@@ -376,7 +386,7 @@ fn the_form_opens_in_a_real_browser_while_the_caller_speaks() {
 
 #[test]
 fn a_node_that_comes_back_in_the_middle_of_calls_goes_on_where_it_was() {
-    let mut hall = Hall::new("extensions = \"agent1=8001\"\n");
+    let mut hall = Hall::new("extensions = \"agent1=8001,agent2=8002\"\n");
     let (li, mut of_li) = hall.agent("li", "8001");
     let pbx = Pbx::new(hall.sip);
     for call in ["back-1", "back-2"] {
@@ -405,14 +415,18 @@ fn a_node_that_comes_back_in_the_middle_of_calls_goes_on_where_it_was() {
     li.get("/calls").is(200).says("未接来电");
     pbx.asks("CANCEL", "agent1", "never-heard-of", "");
     pbx.hears(481);
-    // A colleague's call opens nothing.
-    hall.agent("wang", NUMBER);
-    pbx.asks("INVITE", "agent1", "colleague", "");
-    pbx.asks("CANCEL", "agent1", "colleague", ELSEWHERE);
-    pbx.hears(487);
+    // A colleague's call opens nothing: by the name that the telephone system has for the extension, and by a short one.
+    hall.agent("wang", "8002");
+    hall.agent("zhao", "17");
+    for (call, caller) in [("colleague-1", "agent2"), ("colleague-2", "17"), ("citizen", NUMBER)] {
+        let vouched = format!("P-Asserted-Identity: <sip:{caller}@127.0.0.1>\r\n");
+        pbx.asks("INVITE", "agent1", call, &vouched);
+        pbx.asks("CANCEL", "agent1", call, ELSEWHERE);
+        pbx.hears(487);
+    }
     hall.stop();
-    let audit = json(&["audit", "--limit", "100", "--dir", &hall.town.at(CITY)]).to_string();
-    assert!(audit.contains("back-1") && !audit.contains("colleague"), "{audit}");
+    let audit = hall.audit();
+    assert!(audit.contains("back-1") && audit.contains("citizen") && !audit.contains("colleague"), "{audit}");
 }
 
 #[test]
@@ -474,25 +488,21 @@ fn strangers_hear_nothing_and_garbage_stops_nobody() {
         (seed >> 33) as u8
     };
     let whole = request("INVITE", "8001", "torn", "127.0.0.2:5060", "Content-Length: 9\r\n");
-    for round in 0..20_000usize {
-        match round % 4 {
-            0 => pbx.sends(&(0..round % 1_400).map(|_| drawn()).collect::<Vec<_>>()),
-            1 => pbx.sends(&whole.as_bytes()[..round % whole.len()]),
-            2 => pbx.sends(&vec![b'x'; 40_000]),
-            _ => pbx.asks("INVITE", "8001", &format!("flood-{round}"), ""),
+    // The kernel may drop some of it: it is sent until enough has come.
+    let mut round = 0;
+    until("garbage is counted", || {
+        for _ in 0..8 {
+            round += 1;
+            pbx.sends(&(0..round * 7 % 1_400).map(|_| drawn()).collect::<Vec<_>>());
+            pbx.sends(&whole.as_bytes()[..1 + round % (whole.len() - 1)]);
+            pbx.sends(&vec![b'x'; 40_000]);
+            pbx.sends(whole.replace("CSeq", "X").as_bytes());
+            pbx.asks("INVITE", "8001", &format!("flood-{round}"), "");
         }
-    }
-    until("it answers", || options(&pbx.socket, hall.sip, "8001").is_some());
-    until("the desk is quiet again", || {
-        let metrics = get_or_nothing(&hall.http);
-        let told = metrics
-            .lines()
-            .find(|l| l.starts_with("hotline_sip_calls_total{event=\"newCall\"}"))
-            .unwrap()
-            .to_owned();
-        get_or_nothing(&hall.http).contains(&told) && !told.ends_with(" 0")
+        hall.count("hotline_sip_dropped_total{why=\"malformed\"}") >= 300
     });
     let fresh = Pbx::at("127.0.0.2", hall.sip);
+    until("it answers", || options(&fresh.socket, hall.sip, "8001") == Some(200));
     until("a call comes through", || {
         fresh.asks("INVITE", "8001", "after-the-flood", "");
         fresh.socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -503,8 +513,26 @@ fn strangers_hear_nothing_and_garbage_stops_nobody() {
     fresh.hears(487);
     of_li.until("event: answered");
     li.get("/new?call=after-the-flood").is(200).says(NUMBER);
-    assert!(lines() == 1 && hall.town.log(CITY).matches("no message of SIP").count() <= 3);
+    let complaints = hall.town.log(CITY).matches("no message of SIP").count();
+    assert!(lines() == 1 && (1..=3).contains(&complaints), "a line in half a minute, not {complaints}");
     hall.tells_nobody();
+}
+
+#[test]
+fn a_disk_that_refuses_is_asked_again_and_the_audit_log_says_it_once() {
+    let hall = Hall::new("");
+    let (_li, mut of_li) = hall.agent("li", "8001");
+    let db = rusqlite::Connection::open(hall.town.path(CITY).join("desk.db")).unwrap();
+    db.execute_batch("CREATE TRIGGER refuses BEFORE INSERT ON call BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .unwrap();
+    let pbx = Pbx::new(hall.sip);
+    pbx.asks("INVITE", "8001", "once", "");
+    pbx.hears(180);
+    let tried = || hall.town.log(CITY).matches("a call cannot be written down now").count();
+    until("it is tried again", || tried() >= 2);
+    db.execute_batch("DROP TRIGGER refuses").unwrap();
+    of_li.until("event: calls");
+    assert_eq!(hall.audit().matches("sip newCall").count(), 1);
 }
 
 #[test]

@@ -69,12 +69,16 @@ impl App {
 }
 
 impl Desk {
-    /// Takes in what another part of the node heard of a call, and tells the pages; written down before, as everything is
-    /// that comes from outside. `from` is where it came from.
-    pub(crate) async fn hear(&self, channel: &str, from: &str, told: Told) -> Result<Taken, Failure> {
+    /// Writes down what another part of the node heard of a call, as everything is that comes from outside, before it is
+    /// taken in. `from` is where it came from.
+    pub(crate) async fn note(&self, channel: &str, from: &str, told: &Told) -> Result<(), Failure> {
         let (what, call, from) =
             (format!("{channel} {}", told.event.name()), told.call.clone(), from.to_owned());
-        self.app.on_users(move |users| users.append(now_ms(), None, &from, &what, None, &call)).await?;
+        self.app.on_users(move |users| users.append(now_ms(), None, &from, &what, None, &call)).await
+    }
+
+    /// Takes in what was noted, and tells the pages.
+    pub(crate) async fn hear(&self, told: Told) -> Result<Taken, Failure> {
         self.app.hear(told).await
     }
 }

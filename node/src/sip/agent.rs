@@ -24,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ring::hmac;
 
+use super::again::Again;
 use super::answer::{self, Answers};
 use super::caller;
 use super::message::{Message, Start, Via};
@@ -38,11 +39,6 @@ const MAX_INVITES: usize = 2_000;
 const CALLS_BURST: f64 = 200.0;
 const CALLS_A_SECOND: f64 = 20.0;
 
-/// The first wait before an answer is said again, the longest, and when it is no longer said (T1, T2 and timer H).
-const T1: u64 = 500;
-const T2: u64 = 4_000;
-const GIVEN_UP: u64 = 64 * T1;
-
 /// How long an ACK that comes again is expected (timer I).
 const T4: u64 = 5_000;
 
@@ -56,8 +52,17 @@ const ALLOW: (&str, &str) = ("Allow", answer::ALLOWED);
 pub(super) enum Effect {
     /// A datagram goes out.
     Send(SocketAddr, Vec<u8>),
-    /// The desk is told, of what came from there.
-    Tell(IpAddr, Told),
+    /// The desk is told.
+    Tell(Heard),
+}
+
+/// What was heard of a call.
+pub(super) struct Heard {
+    /// Where it came from.
+    pub(super) from: IpAddr,
+    /// The caller's extension, if it is one of the house; a stranger's name or number otherwise.
+    pub(super) caller: String,
+    pub(super) told: Told,
 }
 
 /// A request's name: where it came from, and what its topmost `Via` says.
@@ -68,7 +73,7 @@ enum State {
     /// It rings, since then.
     Ringing(u64),
     /// It was answered for good, and nobody has acknowledged that yet.
-    Over { again: u64, every: u64, until: u64 },
+    Over(Again),
     /// That was acknowledged.
     Acknowledged(u64),
 }
@@ -85,6 +90,7 @@ struct Invite {
 /// A call of which the desk has heard.
 struct Call {
     from: IpAddr,
+    caller: String,
     number: Option<String>,
     called: String,
     /// Extensions that ring, as often as they do.
@@ -97,16 +103,32 @@ struct Call {
 }
 
 impl Call {
+    /// What a message says of it.
+    fn of(message: &Message, from: IpAddr, caller: String) -> Call {
+        Call {
+            from,
+            caller,
+            number: caller::number(message),
+            called: caller::called(message),
+            ringing: Vec::new(),
+            elsewhere: BTreeSet::new(),
+            answered: false,
+            due: None,
+        }
+    }
+
     fn told(&self, id: &str, event: CallEvent, by: Vec<String>) -> Effect {
         let (number, called) = (self.number.clone(), self.called.clone());
-        Effect::Tell(self.from, Told { call: id.to_owned(), event, number, called, queue: String::new(), by })
+        let told = Told { call: id.to_owned(), event, number, called, queue: String::new(), by };
+        Effect::Tell(Heard { from: self.from, caller: self.caller.clone(), told })
     }
-}
 
-/// The one of several names, if there is one.
-fn sole<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
-    let all: BTreeSet<&String> = names.into_iter().filter(|name| !name.is_empty()).collect();
-    if all.len() == 1 { all.into_iter().cloned().collect() } else { Vec::new() }
+    /// The extension of whoever answered beside us, if it can be but one.
+    fn sole(&self) -> Vec<String> {
+        let all = self.ringing.iter().chain(&self.elsewhere).filter(|name| !name.is_empty());
+        let all: BTreeSet<&String> = all.collect();
+        if all.len() == 1 { all.into_iter().cloned().collect() } else { Vec::new() }
+    }
 }
 
 /// The agent.
@@ -152,28 +174,27 @@ impl Agent {
         !self.invites.is_empty() || !self.calls.is_empty()
     }
 
-    /// Takes in a request from there.
-    pub(super) fn take(&mut self, message: &Message, from: SocketAddr, now: u64) -> Vec<Effect> {
-        let Start::Request { method, uri } = &message.start else { return Vec::new() };
-        let Some(via) = Via::top(message) else { return Vec::new() };
+    /// Takes in a request from there. `None` when it cannot be answered, for it lacks what has to stand in an answer.
+    pub(super) fn take(&mut self, message: &Message, from: SocketAddr, now: u64) -> Option<Vec<Effect>> {
+        let Start::Request { method, uri } = &message.start else { return None };
+        let via = Via::top(message)?;
         let key = (from.ip(), via.sent_by.to_ascii_lowercase(), via.branch.to_owned());
         if method == "ACK" {
-            return self.acknowledged(&key, now);
+            self.acknowledged(&key, now);
+            return Some(Vec::new());
         }
         let said_id = message.first("call-id").unwrap_or_default();
         let tag = hmac::sign(&self.tags, [said_id, &key.1, &key.2].join("\n").as_bytes());
-        let Some(answers) = Answers::of(message, &via, from, &hex(&tag.as_ref()[..8])) else {
-            return Vec::new();
-        };
+        let answers = Answers::of(message, &via, from, &hex(&tag.as_ref()[..8]))?;
         let say = |status, further: &[(&str, &str)]| {
             vec![Effect::Send(answers.to, answers.say(status, method, further))]
         };
         let hops = message.first("max-forwards").is_none_or(|hops| hops.parse::<u8>().is_ok());
         let sequence = message.sequence().is_some_and(|(_, of)| of == method);
         let (true, true, true, Some(id)) = (message.whole, hops, sequence, calls::call_id(said_id)) else {
-            return say(answer::BAD_REQUEST, &[]);
+            return Some(say(answer::BAD_REQUEST, &[]));
         };
-        match method.as_str() {
+        Some(match method.as_str() {
             "INVITE" | "OPTIONS" if message.first("require").is_some_and(|tags| !tags.is_empty()) => {
                 let tags = message.all("require").collect::<Vec<_>>().join(", ");
                 say(answer::BAD_EXTENSION, &[("Unsupported", &tags)])
@@ -182,30 +203,13 @@ impl Agent {
             "CANCEL" => self.cancelled(message, uri, key, id, answers, now),
             "OPTIONS" => say(answer::OK, &[ALLOW, ("Accept", "application/sdp"), ("Supported", "")]),
             _ => say(answer::NOT_ALLOWED, &[ALLOW]),
-        }
+        })
     }
 
-    /// The extension of a request, or nothing.
-    fn extension(&self, uri: &str) -> String {
-        let user = caller::user_of(uri).unwrap_or_default();
+    /// The extension that a user part stands for; of none it is nothing.
+    fn extension(&self, user: Option<String>) -> String {
+        let user = user.unwrap_or_default();
         self.extensions.get(&user).cloned().unwrap_or(user)
-    }
-
-    /// What a message says of its call. An id that holds the number some other way would stand in logs.
-    fn call(message: &Message, from: IpAddr, id: String) -> (String, Call) {
-        let number = caller::number(message);
-        let id = if calls::holds(&id, number.as_deref()) { calls::hashed(&id) } else { id };
-        let called = caller::called(message);
-        let call = Call {
-            from,
-            number,
-            called,
-            ringing: Vec::new(),
-            elsewhere: BTreeSet::new(),
-            answered: false,
-            due: None,
-        };
-        (id, call)
     }
 
     /// Whether one more call may come.
@@ -242,12 +246,15 @@ impl Agent {
         if !["sip", "sips", "tel"].contains(&scheme.as_str()) {
             return vec![say(answer::BAD_SCHEME, &[])];
         }
-        let (id, mut call) = Agent::call(message, key.0, id);
+        // An id that holds the number some other way would stand in logs, of whoever does not want it shown, too.
+        let holds = caller::numbers(message).any(|number| calls::holds(&id, Some(&number)));
+        let id = if holds { calls::hashed(&id) } else { id };
+        let mut call = Call::of(message, key.0, self.extension(caller::user(message)));
         let fresh = !self.calls.contains_key(&id);
         if self.invites.len() >= MAX_INVITES || fresh && !self.has_room(now) {
             return vec![say(answer::BUSY, &[("Retry-After", "5")])];
         }
-        let extension = self.extension(uri);
+        let extension = self.extension(caller::user_of(uri));
         let ringing = answers.say(answer::RINGING, "INVITE", &[("Contact", &self.contact), ALLOW]);
         let mut effects = vec![say(answer::TRYING, &[]), Effect::Send(to, ringing.clone())];
         if fresh {
@@ -282,20 +289,27 @@ impl Agent {
             }
             Some(_) => vec![say(answer::OK)],
             None => {
-                // Of a call that rang when the node ended: what is said of it still counts.
-                let (id, call) = Agent::call(message, key.0, id);
-                if !self.before.contains(&id) || self.invites.len() >= MAX_INVITES {
+                // Of a call that rang when the node ended: what is said of it still counts. The CANCEL does not tell whether
+                // the number in it may be shown, nor the one for which the id was hashed.
+                let mut ids = [id.clone(), calls::hashed(&id)].into_iter();
+                let known = ids.find(|id| self.before.contains(id));
+                let Some(id) = known.filter(|_| self.invites.len() < MAX_INVITES) else {
                     return vec![say(answer::NO_SUCH_CALL)];
-                }
-                let extension = self.extension(uri);
+                };
+                let extension = self.extension(caller::user_of(uri));
+                // It was no colleague's: of those the desk has not heard.
+                let call = Call { number: None, ..Call::of(message, key.0, String::new()) };
                 let call = self.calls.entry(id.clone()).or_insert(call);
                 if elsewhere {
                     call.elsewhere.insert(extension.clone());
                 }
-                call.due = Some(now + LINGER);
+                if elsewhere || call.ringing.is_empty() {
+                    call.due = Some(now + LINGER);
+                }
                 let last = answers.say(answer::TERMINATED, "INVITE", &[]);
                 let effects = vec![say(answer::OK), Effect::Send(answers.to, last.clone())];
-                self.invites.insert(key, Invite { state: over(now), call: id, extension, answers, last });
+                let state = State::Over(Again::new(now));
+                self.invites.insert(key, Invite { state, call: id, extension, answers, last });
                 effects
             }
         }
@@ -304,13 +318,13 @@ impl Agent {
     /// An INVITE that rang is answered for good.
     fn ends(&mut self, key: &Key, status: answer::Status, elsewhere: bool, now: u64) -> Vec<Effect> {
         let Some(invite) = self.invites.get_mut(key) else { return Vec::new() };
-        invite.state = over(now);
+        invite.state = State::Over(Again::new(now));
         invite.last = invite.answers.say(status, "INVITE", &[]);
         let mut effects = vec![Effect::Send(invite.answers.to, invite.last.clone())];
         let Some(call) = self.calls.get_mut(&invite.call) else { return effects };
         if elsewhere && !call.answered {
             call.answered = true;
-            effects.push(call.told(&invite.call, CallEvent::Answer, sole(&call.ringing)));
+            effects.push(call.told(&invite.call, CallEvent::Answer, call.sole()));
         }
         if let Some(at) = call.ringing.iter().position(|ringing| *ringing == invite.extension) {
             call.ringing.swap_remove(at);
@@ -321,13 +335,12 @@ impl Agent {
         effects
     }
 
-    fn acknowledged(&mut self, key: &Key, now: u64) -> Vec<Effect> {
+    fn acknowledged(&mut self, key: &Key, now: u64) {
         if let Some(invite) = self.invites.get_mut(key)
-            && matches!(invite.state, State::Over { .. })
+            && matches!(invite.state, State::Over(_))
         {
             invite.state = State::Acknowledged(now + T4);
         }
-        Vec::new()
     }
 
     /// What time brings.
@@ -341,13 +354,11 @@ impl Agent {
                 }
                 true
             }
-            State::Over { again, every, until } => {
-                if now >= *again && now < *until {
-                    *every = (*every * 2).min(T2);
-                    *again = now + *every;
+            State::Over(again) => {
+                if again.comes(now) {
                     effects.push(Effect::Send(invite.answers.to, invite.last.clone()));
                 }
-                now < *until
+                !again.is_over(now)
             }
             State::Acknowledged(until) => now < *until,
         });
@@ -368,7 +379,7 @@ impl Agent {
             match (call.answered, call.elsewhere.is_empty()) {
                 (false, false) => {
                     call.answered = true;
-                    effects.push(call.told(id, CallEvent::Answer, sole(&call.elsewhere)));
+                    effects.push(call.told(id, CallEvent::Answer, call.sole()));
                 }
                 (false, true) => effects.push(call.told(id, CallEvent::Hangup, Vec::new())),
                 (true, _) => {}
@@ -385,10 +396,6 @@ impl Agent {
     }
 }
 
-fn over(now: u64) -> State {
-    State::Over { again: now + T1, every: T1, until: now + GIVEN_UP }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,6 +409,8 @@ mod tests {
         /// Codes of the answers, with the methods they answer.
         said: Vec<String>,
         told: Vec<String>,
+        numbers: BTreeSet<Option<String>>,
+        callers: BTreeSet<String>,
         tags: BTreeSet<String>,
     }
 
@@ -411,7 +420,8 @@ mod tests {
             let extensions = BTreeMap::from([("agent7".to_owned(), "8007".to_owned())]);
             let before = before.iter().map(|id| (*id).to_owned());
             let agent = Agent::new("10.0.0.5:5062".parse().unwrap(), extensions, RINGS, tags, before);
-            Pbx { agent, now: 0, said: vec![], told: vec![], tags: BTreeSet::new() }
+            let (numbers, callers, tags) = Default::default();
+            Pbx { agent, now: 0, said: vec![], told: vec![], numbers, callers, tags }
         }
 
         fn perform(&mut self, effects: Vec<Effect>) {
@@ -431,11 +441,10 @@ mod tests {
                         self.tags.insert(to.to_owned());
                         self.said.push(format!("{code} {}", answer.sequence().unwrap().1));
                     }
-                    Effect::Tell(from, told) => {
-                        assert_eq!(
-                            (from.to_string(), told.number.as_deref()),
-                            ("10.0.0.2".to_owned(), Some("13800000001"))
-                        );
+                    Effect::Tell(Heard { from, caller, told }) => {
+                        assert_eq!(from.to_string(), "10.0.0.2");
+                        self.numbers.insert(told.number);
+                        self.callers.insert(caller);
                         self.told.push(format!("{} {} {}", told.event.name(), told.call, told.by.join("+")));
                     }
                 }
@@ -450,7 +459,7 @@ mod tests {
                 method
             );
             let message = Message::read(text.as_bytes()).unwrap();
-            let effects = self.agent.take(&message, "10.0.0.2:5070".parse().unwrap(), self.now);
+            let effects = self.agent.take(&message, "10.0.0.2:5070".parse().unwrap(), self.now).unwrap();
             self.perform(effects);
         }
 
@@ -487,6 +496,7 @@ mod tests {
         assert_eq!((pbx.said(), pbx.told()), ("100 INVITE, 180 INVITE".into(), "newCall a ".into()));
         pbx.rings("agent7", "a");
         assert_eq!((pbx.said(), pbx.told()), ("180 INVITE".into(), String::new()), "it came again");
+        assert_eq!(pbx.numbers, BTreeSet::from([Some("13800000001".to_owned())]));
         pbx.elsewhere("agent7", "a");
         assert_eq!((pbx.said(), pbx.told()), ("200 CANCEL, 487 INVITE".into(), "answer a 8007".into()));
         pbx.elsewhere("agent7", "a");
@@ -524,7 +534,7 @@ mod tests {
         pbx.said();
         pbx.passes(RINGS);
         assert_eq!(pbx.said(), "480 INVITE");
-        pbx.passes(GIVEN_UP);
+        pbx.passes(32_000);
         assert_eq!(pbx.told(), "newCall c , hangup c ");
         assert!(!pbx.agent.waits());
     }
@@ -567,6 +577,55 @@ mod tests {
     }
 
     #[test]
+    fn of_branches_of_both_lives_none_ends_the_call_while_another_rings_and_none_is_named() {
+        let mut pbx = Pbx::new(&["a", "b", "c"]);
+        for call in ["a", "b", "c"] {
+            pbx.rings("8002", call);
+        }
+        assert_eq!(pbx.told(), "newCall a , newCall b , newCall c ", "as before, which changes nothing");
+        pbx.asks("CANCEL", "8001", "a", "");
+        pbx.elsewhere("8001", "b");
+        pbx.elsewhere("8002", "b");
+        pbx.elsewhere("8001", "c");
+        assert_eq!(pbx.told(), "answer b ");
+        pbx.passes(3_000);
+        assert_eq!(pbx.told(), "answer c ", "8002 rings");
+        pbx.elsewhere("8002", "a");
+        pbx.elsewhere("8002", "c");
+        pbx.passes(3_000);
+        assert_eq!(pbx.told(), "answer a 8002");
+    }
+
+    #[test]
+    fn a_number_that_is_not_to_be_shown_is_not_after_a_restart_either() {
+        let mut before = Pbx::new(&[]);
+        before.asks("INVITE", "8001", "x12345", "P-Asserted-Identity: <tel:12345>\r\nPrivacy: id\r\n");
+        let told = before.told();
+        let id = told.split(' ').nth(1).unwrap();
+        assert!(id.starts_with('h') && id.len() == 25, "the id would tell it, too: {told}");
+        let mut pbx = Pbx::new(&[id]);
+        pbx.elsewhere("8001", "x12345");
+        pbx.passes(2_100);
+        assert_eq!(pbx.told(), format!("answer {id} 8001"));
+        assert_eq!((before.numbers, pbx.numbers), (BTreeSet::from([None]), BTreeSet::from([None])));
+    }
+
+    #[test]
+    fn a_colleague_is_known_by_the_extension_and_not_by_a_number() {
+        let mut pbx = Pbx::new(&[]);
+        for (call, caller, wanted) in [
+            ("a", "sip:agent7@10.0.0.9", "8007"),
+            ("b", "sip:a-8@10.0.0.9", "a-8"),
+            ("c", "sip:17@10.0.0.9", "17"),
+            ("d", "tel:13800000001", "13800000001"),
+        ] {
+            pbx.asks("INVITE", "8001", call, &format!("P-Asserted-Identity: <{caller}>\r\n"));
+            pbx.elsewhere("8001", call);
+            assert_eq!(std::mem::take(&mut pbx.callers), BTreeSet::from([wanted.to_owned()]), "{caller}");
+        }
+    }
+
+    #[test]
     fn what_it_does_not_understand_is_answered_as_the_standard_says() {
         let mut pbx = Pbx::new(&[]);
         for (method, further, wanted) in [
@@ -579,6 +638,12 @@ mod tests {
         ] {
             pbx.asks(method, "8001", "a", further);
             assert_eq!((pbx.said(), pbx.told()), (wanted.to_owned(), String::new()), "{method} {further}");
+        }
+        let whole = "INVITE sip:8001@x SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKa\r\nFrom: x\r\nTo: x\r\nCall-ID: a\r\nCSeq: 7 INVITE\r\n";
+        for line in whole.lines().skip(1) {
+            let lacks = whole.replace(&format!("{line}\r\n"), "");
+            let message = Message::read(format!("{lacks}\r\n").as_bytes()).unwrap();
+            assert!(pbx.agent.take(&message, "10.0.0.2:5070".parse().unwrap(), 0).is_none(), "{line}");
         }
         pbx.asks("INVITE", "8001", &"x".repeat(300), "");
         assert_eq!(pbx.said(), "400 INVITE");

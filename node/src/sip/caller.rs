@@ -45,16 +45,30 @@ fn number_of(uri: &str) -> Option<String> {
     digits.then(|| calls::number(&user)).flatten()
 }
 
-/// The caller's number: what the telephone system vouches for before what the caller's own device says. `None` for a
-/// caller who asked that it is not shown.
-pub(super) fn number(message: &Message) -> Option<String> {
-    let hidden = message.all("privacy").flat_map(|value| value.split(';')).map(str::trim);
-    if hidden.take(MAX_VALUES).any(|what| ["id", "user"].iter().any(|p| what.eq_ignore_ascii_case(p))) {
-        return None;
-    }
+/// The caller as it is named: what the telephone system vouches for before what the caller's own device says.
+fn named(message: &Message) -> impl Iterator<Item = &str> {
     let vouched = message.all("p-asserted-identity").flat_map(|value| split(value, ','));
-    let said = vouched.take(MAX_VALUES).find_map(|value| number_of(uri_of(value)));
-    said.or_else(|| number_of(uri_of(message.first("from")?)))
+    vouched.take(MAX_VALUES).chain(message.first("from")).map(uri_of)
+}
+
+/// Who calls, by the user part: an extension perhaps, which may be no number.
+pub(super) fn user(message: &Message) -> Option<String> {
+    named(message).find_map(user_of)
+}
+
+/// All numbers of the caller that a message tells, also one that is not to be shown.
+pub(super) fn numbers(message: &Message) -> impl Iterator<Item = String> {
+    named(message).filter_map(number_of)
+}
+
+/// The caller's number. `None` for a caller who asked that it is not shown.
+pub(super) fn number(message: &Message) -> Option<String> {
+    let mut hidden =
+        message.all("privacy").flat_map(|value| value.split(';')).map(str::trim).take(MAX_VALUES);
+    match hidden.any(|what| ["id", "user"].iter().any(|p| what.eq_ignore_ascii_case(p))) {
+        true => None,
+        false => numbers(message).next(),
+    }
 }
 
 /// The number that was called.
@@ -113,6 +127,9 @@ mod tests {
             assert_eq!(number(&with(headers)).as_deref(), wanted, "{headers}");
         }
         assert_eq!(called(&with("To: <sip:12328@x>;tag=1")), "12328");
+        let vouched = with("From: <sip:8001@x>\r\nP-Asserted-Identity: <sip:agent7@x>");
+        assert_eq!(user(&vouched).as_deref(), Some("agent7"));
+        assert_eq!(user(&with("From: <sip:agent8@x>;tag=1")).as_deref(), Some("agent8"));
         assert_eq!(user_of("sip:8001@10.0.0.5:5062;ob").as_deref(), Some("8001"));
         assert_eq!((user_of("sip:10.0.0.5"), user_of("x")), (None, None));
     }

@@ -8,6 +8,7 @@
 //! ```
 //!
 //! What is taken over into an answer holds no control character, so nothing that came in can begin a line of its own.
+//! Exchanges write names in GBK: bytes that are no UTF-8 are taken as U+FFFD, for nothing that is looked at has any.
 
 /// The largest datagram that is looked at, in bytes.
 pub(super) const MAX_DATAGRAM: usize = 16 << 10;
@@ -60,7 +61,7 @@ impl Message {
             Some(end) => (end, 4),
             None => (bytes.windows(2).position(|w| w == b"\n\n")?, 2),
         };
-        let head = std::str::from_utf8(&bytes[..end]).ok()?;
+        let head = String::from_utf8_lossy(&bytes[..end]);
         let mut lines = head.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
         let start = begin(lines.next()?)?;
         let mut headers: Vec<(String, String)> = Vec::new();
@@ -241,6 +242,16 @@ mod tests {
         assert_eq!(uri_of("sip:li@x;tag=1"), "sip:li@x");
         let answer = Message::read(b"\r\nSIP/2.0 401 Go away\nCSeq: 2 REGISTER\n\n").unwrap();
         assert!(answer.start == Start::Response(401) && answer.sequence() == Some((2, "REGISTER")));
+    }
+
+    #[test]
+    fn a_name_in_gbk_hinders_nobody() {
+        let gbk = b"\"\xcd\xf5\x80\x5c\" <sip:13800000001@10.0.0.9>;tag=7";
+        let (before, after) = INVITE.split_once("\"Wang; <x>, 1\" <sip:13800000001@10.0.0.9>;tag=7").unwrap();
+        let bytes = [before.as_bytes(), gbk, after.as_bytes()].concat();
+        let message = Message::read(&bytes).unwrap();
+        assert_eq!(uri_of(message.first("from").unwrap()), "sip:13800000001@10.0.0.9");
+        assert!(message.whole && Via::top(&message).is_some());
     }
 
     #[test]

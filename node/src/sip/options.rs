@@ -85,16 +85,18 @@ impl SipOptions {
         match self.password {
             Some(_) => Ok(()),
             None => {
-                Err("sip.registrar needs sip.password, a file with a line EXTENSION:PASSWORD for each"
-                    .to_owned())
+                Err("sip.registrar needs sip.password, a file with a line USER:PASSWORD for each".to_owned())
             }
         }
     }
 
-    /// The user part by which the telephone system knows an extension.
-    pub fn user_of<'a>(&'a self, extension: &'a str) -> &'a str {
-        let named = self.extensions.iter().find(|(_, of)| *of == extension);
-        named.map_or(extension, |(user, _)| user)
+    /// The user parts by which the telephone system knows extensions, where they are others. Of several the first counts.
+    pub fn users(&self) -> BTreeMap<String, String> {
+        let mut users = BTreeMap::new();
+        for (user, extension) in &self.extensions {
+            users.entry(extension.clone()).or_insert_with(|| user.clone());
+        }
+        users
     }
 }
 
@@ -161,9 +163,10 @@ mod tests {
 
     #[test]
     fn user_parts_are_named_for_extensions() {
-        let named = extensions(" agent7 = 8007,agent8=8008, ").unwrap();
+        let named = extensions(" agent7 = 8007,agent8=8008,a8=8008, ").unwrap();
         let options = SipOptions { extensions: named, ..SipOptions::default() };
-        assert_eq!((options.user_of("8008"), options.user_of("8009")), ("agent8", "8009"));
+        let users = [("8007", "agent7"), ("8008", "a8")].map(|(of, user)| (of.to_owned(), user.to_owned()));
+        assert_eq!(options.users(), BTreeMap::from(users));
         for wrong in ["agent7", "=8007", "a b=8007", "a=1,a=2", "a=<1>"] {
             assert!(extensions(wrong).is_err(), "{wrong}");
         }

@@ -13,26 +13,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use zeroize::Zeroizing;
-
+use super::again::Again;
 use super::agent::Effect;
 use super::answer::ALLOWED;
 use super::digest::Challenge;
 use super::message::{Message, Start, Via, parameter, split, uri_of};
+use super::passwords::Passwords;
 use crate::hex::hex;
 
 /// For how many seconds it registers, unless the registrar wants more, and the most and least that it takes.
 const EXPIRES: u32 = 600;
 const LONGEST: u32 = 86_400;
-const SHORTEST: u32 = 30;
+const SHORTEST: u32 = 10;
 
 /// Most extensions.
 const MAX_LINES: usize = 2_000;
 
-/// T1, T2 and timer F of RFC 3261.
-const T1: u64 = 500;
-const T2: u64 = 4_000;
-const GIVEN_UP: u64 = 64 * T1;
+/// How often a challenge is answered until the registrar has said yes: a nonce may have become old once.
+const MAX_PROOFS: u8 = 2;
 
 /// The first wait after a refusal, which doubles up to the longest.
 const FIRST: u64 = 30_000;
@@ -52,6 +50,8 @@ pub(super) enum Stand {
     Refused(u16),
     /// The registrar says nothing.
     Unanswered,
+    /// The registrar takes it for so few seconds that it would be asked without a pause.
+    TooShort(u32),
     /// There is no password for it.
     NoPassword,
 }
@@ -62,7 +62,7 @@ impl Stand {
         match self {
             Stand::Waiting => "waiting",
             Stand::Registered => "registered",
-            Stand::Refused(_) => "refused",
+            Stand::Refused(_) | Stand::TooShort(_) => "refused",
             Stand::Unanswered => "unanswered",
             Stand::NoPassword => "no-password",
         }
@@ -73,11 +73,9 @@ impl Stand {
 struct Asking {
     branch: String,
     bytes: Vec<u8>,
-    began: u64,
-    again: u64,
-    every: u64,
-    /// A challenge was answered already.
-    proved: bool,
+    again: Again,
+    /// How many challenges were answered in a row, with this request.
+    proofs: u8,
     expires: u32,
 }
 
@@ -88,13 +86,12 @@ struct Line {
     stand: Stand,
     asking: Option<Asking>,
     due: u64,
+    /// Until when the registrar may ring here, whatever it has answered since.
+    until: u64,
     failures: u32,
     expires: u32,
     leaving: bool,
 }
-
-/// Whose password is asked for.
-pub(super) type Secrets<'a> = &'a dyn Fn(&str) -> Result<Zeroizing<String>, String>;
 
 /// All extensions at one registrar.
 pub(super) struct Registrar {
@@ -102,6 +99,8 @@ pub(super) struct Registrar {
     registrar: SocketAddr,
     domain: String,
     lines: BTreeMap<String, Line>,
+    /// Whether some line stands otherwise than it was last told.
+    changed: bool,
     seed: [u8; 32],
     drawn: u64,
 }
@@ -110,7 +109,7 @@ impl Registrar {
     /// Nobody is registered yet. `seed` is entropy of this start.
     pub(super) fn new(listen: SocketAddr, registrar: SocketAddr, domain: &str, seed: [u8; 32]) -> Registrar {
         let domain = if domain.is_empty() { host(registrar) } else { domain.to_owned() };
-        Registrar { listen, registrar, domain, lines: BTreeMap::new(), seed, drawn: 0 }
+        Registrar { listen, registrar, domain, lines: BTreeMap::new(), changed: true, seed, drawn: 0 }
     }
 
     fn draw(&mut self) -> [u8; 12] {
@@ -143,11 +142,13 @@ impl Registrar {
                 stand: Stand::Waiting,
                 asking: None,
                 due: now + self.below(SPREAD),
+                until: 0,
                 failures: 0,
                 expires: EXPIRES,
                 leaving: false,
             };
             self.lines.insert(user.clone(), line);
+            self.changed = true;
         }
         let gone: Vec<String> = self.lines.keys().filter(|user| !users.contains(*user)).cloned().collect();
         for user in gone {
@@ -157,12 +158,17 @@ impl Registrar {
 
     fn take_leave(&mut self, user: &str, now: u64) {
         let Some(line) = self.lines.get_mut(user) else { return };
-        let may_stand = line.stand == Stand::Registered || line.asking.is_some();
+        let may_stand = now < line.until || line.asking.is_some();
         if !may_stand {
-            self.lines.remove(user);
+            self.forget(user);
         } else if !line.leaving {
             (line.leaving, line.due, line.asking) = (true, now, None);
         }
+    }
+
+    fn forget(&mut self, user: &str) {
+        self.lines.remove(user);
+        self.changed = true;
     }
 
     /// Nobody is to be registered any more.
@@ -175,8 +181,12 @@ impl Registrar {
         self.lines.is_empty()
     }
 
-    /// How many stand how.
-    pub(super) fn stands(&self) -> BTreeMap<&'static str, u64> {
+    /// How many stand how, if that is otherwise than it was last told.
+    pub(super) fn changed(&mut self) -> Option<BTreeMap<&'static str, u64>> {
+        std::mem::take(&mut self.changed).then(|| self.stands())
+    }
+
+    fn stands(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
         for line in self.lines.values() {
             *counts.entry(line.stand.name()).or_default() += 1;
@@ -199,8 +209,9 @@ impl Registrar {
         )
         .into_bytes();
         let sent = bytes.clone();
-        let (again, proved) = (now + T1, proof.is_some());
-        line.asking = Some(Asking { branch, bytes, began: now, again, every: T1, proved, expires });
+        let before = line.asking.as_ref().map_or(0, |asking| asking.proofs);
+        let proofs = if proof.is_some() { before + 1 } else { 0 };
+        line.asking = Some(Asking { branch, bytes, again: Again::new(now), proofs, expires });
         Some(Effect::Send(self.registrar, sent))
     }
 
@@ -209,16 +220,16 @@ impl Registrar {
         let mut effects = Vec::new();
         let (mut due, mut silent) = (Vec::new(), Vec::new());
         for (user, line) in &mut self.lines {
-            match &mut line.asking {
-                None if now >= line.due => due.push(user.clone()),
-                None => {}
-                Some(asking) if now >= asking.began + GIVEN_UP => silent.push(user.clone()),
-                Some(asking) if now >= asking.again => {
-                    asking.every = (asking.every * 2).min(T2);
-                    asking.again = now + asking.every;
-                    effects.push(Effect::Send(self.registrar, asking.bytes.clone()));
+            let Some(asking) = &mut line.asking else {
+                if now >= line.due {
+                    due.push(user.clone());
                 }
-                Some(_) => {}
+                continue;
+            };
+            if asking.again.is_over(now) {
+                silent.push(user.clone());
+            } else if asking.again.comes(now) {
+                effects.push(Effect::Send(self.registrar, asking.bytes.clone()));
             }
         }
         for user in silent {
@@ -235,16 +246,16 @@ impl Registrar {
         let jitter = 500 + self.below(500);
         let Some(line) = self.lines.get_mut(user) else { return };
         if line.leaving {
-            self.lines.remove(user);
-            return;
+            return self.forget(user);
         }
         let wait = FIRST.saturating_mul(1 << line.failures.min(10)).min(LAST) * jitter / 1_000;
         if line.stand != stand {
             let seconds = wait / 1_000;
-            tracing::warn!(extension = user, registrar = %self.registrar, why = ?stand, seconds,
+            tracing::warn!(user, registrar = %self.registrar, why = ?stand, seconds,
                 "an extension is not registered, and calls to it open no form: see docs/sip.md");
         }
         (line.stand, line.asking, line.failures) = (stand, None, line.failures + 1);
+        self.changed = true;
         line.due = now + after.unwrap_or(0).max(wait);
     }
 
@@ -254,7 +265,7 @@ impl Registrar {
         message: &Message,
         from: SocketAddr,
         now: u64,
-        secrets: Secrets<'_>,
+        passwords: &Passwords,
     ) -> Vec<Effect> {
         let Start::Response(code) = message.start else { return Vec::new() };
         let Some(via) = Via::top(message) else { return Vec::new() };
@@ -267,11 +278,12 @@ impl Registrar {
         };
         let user = user.clone();
         let Some(asking) = line.asking.as_ref() else { return Vec::new() };
-        let (proved, expires) = (asking.proved, asking.expires);
+        let (proofs, expires) = (asking.proofs, asking.expires);
+        let goes_on = |challenge: &Challenge| proofs == 0 || challenge.stale && proofs < MAX_PROOFS;
         match code {
             100..200 => Vec::new(),
             200..300 if line.leaving => {
-                self.lines.remove(&user);
+                self.forget(&user);
                 Vec::new()
             }
             200..300 => {
@@ -282,14 +294,15 @@ impl Registrar {
                 );
                 Vec::new()
             }
-            401 | 407 => match Challenge::of(message).filter(|challenge| !proved || challenge.stale) {
-                Some(challenge) => self.prove(&user, &challenge, now, secrets),
+            401 | 407 => match Challenge::of(message).filter(goes_on) {
+                Some(challenge) => self.prove(&user, &challenge, now, passwords),
                 None => {
                     self.failed(&user, Stand::Refused(code), None, now);
                     Vec::new()
                 }
             },
-            423 => {
+            // Whoever leaves asks for nothing, and no longer time is nothing.
+            423 if !line.leaving => {
                 let least = message.first("min-expires").and_then(|least| least.parse::<u32>().ok());
                 match least.filter(|least| (expires + 1..=LONGEST).contains(least)) {
                     Some(least) => {
@@ -313,17 +326,20 @@ impl Registrar {
         }
     }
 
-    fn prove(&mut self, user: &str, challenge: &Challenge, now: u64, secrets: Secrets<'_>) -> Vec<Effect> {
+    fn prove(&mut self, user: &str, challenge: &Challenge, now: u64, passwords: &Passwords) -> Vec<Effect> {
         let drawn = hex(&self.draw());
-        match secrets(user) {
-            Ok(password) => {
+        match passwords.get(user) {
+            Some(password) => {
                 let uri = format!("sip:{}", self.domain);
-                let value = challenge.answered(user, &password, "REGISTER", &uri, &drawn);
+                let value = challenge.answered(user, password, "REGISTER", &uri, &drawn);
                 self.ask(user, Some((challenge.answer_in, &value)), now).into_iter().collect()
             }
-            Err(why) => {
+            None => {
                 if self.lines.get(user).is_some_and(|line| line.stand != Stand::NoPassword) {
-                    tracing::error!(extension = user, %why, "the registrar asks for a password");
+                    tracing::error!(
+                        user,
+                        "the registrar asks for a password: sip.password has no line for this user, and none for *"
+                    );
                 }
                 self.failed(user, Stand::NoPassword, None, now);
                 Vec::new()
@@ -335,10 +351,15 @@ impl Registrar {
         let ms = u64::from(seconds) * 1_000;
         let jitter = self.below(ms / 4);
         let Some(line) = self.lines.get_mut(user) else { return };
+        line.until = now + ms;
+        if seconds < SHORTEST {
+            return self.failed(user, Stand::TooShort(seconds), None, now);
+        }
         if line.stand != Stand::Registered {
-            tracing::info!(extension = user, registrar = %self.registrar, seconds, "an extension is registered");
+            tracing::info!(user, registrar = %self.registrar, seconds, "an extension is registered");
         }
         (line.stand, line.asking, line.failures) = (Stand::Registered, None, 0);
+        self.changed = true;
         line.due = now + ms / 2 + jitter;
     }
 }
@@ -356,7 +377,7 @@ fn granted(message: &Message, contact: &str, asked: u32) -> u32 {
     let all = message.all("contact").flat_map(|value| split(value, ','));
     let ours = all.into_iter().find(|value| uri_of(value).eq_ignore_ascii_case(contact));
     let said = ours.and_then(|value| parameter(value, "expires")).or_else(|| message.first("expires"));
-    said.and_then(|said| said.parse().ok()).unwrap_or(asked).clamp(SHORTEST, LONGEST)
+    said.and_then(|said| said.parse().ok()).unwrap_or(asked).min(LONGEST)
 }
 
 #[cfg(test)]
@@ -364,10 +385,6 @@ mod tests {
     use super::*;
 
     const DOMAIN: &str = "pbx.example";
-
-    fn secret(_: &str) -> Result<Zeroizing<String>, String> {
-        Ok(Zeroizing::new("pw".to_owned()))
-    }
 
     fn new(users: &[&str]) -> Registrar {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
@@ -393,9 +410,9 @@ mod tests {
         let via = asked.lines().find(|line| line.starts_with("Via")).unwrap();
         let text = format!("SIP/2.0 {code} x\r\n{via}\r\nCSeq: 1 REGISTER\r\n{headers}\r\n\r\n");
         let message = Message::read(text.as_bytes()).unwrap();
-        let stranger = "10.0.0.9:5060".parse().unwrap();
-        assert!(registrar.take(&message, stranger, now, &secret).is_empty());
-        sent(registrar.take(&message, "10.0.0.2:5060".parse().unwrap(), now, &secret))
+        let (stranger, passwords) = ("10.0.0.9:5060".parse().unwrap(), Passwords::of("*:pw"));
+        assert!(registrar.take(&message, stranger, now, &passwords).is_empty());
+        sent(registrar.take(&message, "10.0.0.2:5060".parse().unwrap(), now, &passwords))
     }
 
     const ASKS: &str = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n";
@@ -405,13 +422,13 @@ mod tests {
         let mut registrar = new(&["8001"]);
         let first = sent(registrar.tick(SPREAD));
         assert!(first[0].contains("Contact: <sip:8001@10.0.0.5:5062>\r\nExpires: 600\r\n"), "{first:?}");
-        let again = sent(registrar.tick(SPREAD + T1));
+        let again = sent(registrar.tick(SPREAD + 500));
         assert_eq!(again, first, "an answer may be lost");
-        let proof = answers(&mut registrar, &first[0], 401, ASKS, SPREAD + T1);
+        let proof = answers(&mut registrar, &first[0], 401, ASKS, SPREAD + 500);
         assert!(
             proof[0].contains("Authorization: Digest username=\"8001\"") && proof[0].contains("CSeq: 2 ")
         );
-        assert!(answers(&mut registrar, &first[0], 401, ASKS, SPREAD + T1).is_empty(), "it was answered");
+        assert!(answers(&mut registrar, &first[0], 401, ASKS, SPREAD + 500).is_empty(), "it was answered");
         let granted = "Contact: <sip:8001@10.0.0.9>;expires=50, <sip:8001@10.0.0.5:5062>;expires=100\r\n";
         assert!(answers(&mut registrar, &proof[0], 200, granted, 3_000).is_empty());
         assert_eq!(registrar.stands(), BTreeMap::from([("registered", 1)]));
@@ -442,7 +459,7 @@ mod tests {
         assert!(registrar.tick(2_000 + FIRST / 2 - 1).is_empty());
         let mut now = 2_000 + FIRST;
         assert_eq!(sent(registrar.tick(now)).len(), 1);
-        // Nobody answers: seven times in 32 seconds, then it is given up for a while.
+        // Nobody answers: eleven times in 32 seconds, then it is given up for a while.
         let mut times = 1;
         while registrar.stands().contains_key("refused") {
             now += 100;
@@ -455,7 +472,74 @@ mod tests {
         }
         assert!((FIRST..=2 * FIRST + 1_000).contains(&(now - silent_from)), "{}", now - silent_from);
         registrar.set(&BTreeSet::from(["8002".to_owned()]), now);
-        assert!(registrar.stands().len() <= 2);
+        let left = sent(registrar.tick(now));
+        assert!(
+            left.len() == 1 && left[0].contains("sip:8001@") && left[0].contains("Expires: 0\r\n"),
+            "{left:?}"
+        );
+        answers(&mut registrar, &left[0], 200, "", now);
+        assert_eq!(registrar.stands(), BTreeMap::from([("registered", 1)]));
+    }
+
+    #[test]
+    fn a_registrar_that_never_has_enough_is_left_alone() {
+        let mut registrar = new(&["8001"]);
+        let mut asked = sent(registrar.tick(SPREAD));
+        let old = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", stale=true\r\n";
+        let mut proofs = 0;
+        while let Some(one) = asked.pop() {
+            asked = answers(&mut registrar, &one, 401, old, SPREAD);
+            proofs += asked.len();
+            assert!(proofs <= 2, "every nonce is old by now, and there is no end");
+        }
+        assert_eq!((proofs, registrar.stands()), (2, BTreeMap::from([("refused", 1)])));
+
+        let mut registrar = new(&["8001"]);
+        let asked = sent(registrar.tick(SPREAD));
+        answers(&mut registrar, &asked[0], 200, "", SPREAD);
+        registrar.leave(3_000);
+        let left = sent(registrar.tick(3_000));
+        let more = answers(&mut registrar, &left[0], 423, "Min-Expires: 60\r\n", 3_000);
+        assert!(more.is_empty() && registrar.is_empty(), "{more:?}");
+    }
+
+    #[test]
+    fn what_may_still_stand_is_taken_back_though_the_renewal_failed() {
+        let mut registrar = new(&["8001", "8002"]);
+        for asked in sent(registrar.tick(SPREAD)) {
+            answers(&mut registrar, &asked, 200, "", SPREAD);
+        }
+        for asked in sent(registrar.tick(500_000)) {
+            answers(&mut registrar, &asked, 403, "", 500_000);
+        }
+        assert_eq!(registrar.stands(), BTreeMap::from([("refused", 2)]));
+        registrar.set(&BTreeSet::from(["8002".to_owned()]), 501_000);
+        let left = sent(registrar.tick(501_000));
+        assert!(left.len() == 1 && left[0].contains("Expires: 0\r\n"), "{left:?}");
+        answers(&mut registrar, &left[0], 200, "", 501_000);
+        registrar.leave(SPREAD + 600_000);
+        assert!(registrar.is_empty(), "its time is over");
+    }
+
+    #[test]
+    fn what_is_granted_counts_and_hardly_anything_is_a_refusal() {
+        let mut registrar = new(&["8001"]);
+        let asked = sent(registrar.tick(SPREAD));
+        answers(&mut registrar, &asked[0], 200, "Expires: 20\r\n", SPREAD);
+        let mut waited = 0;
+        while sent(registrar.tick(SPREAD + waited)).is_empty() {
+            waited += 100;
+        }
+        assert!((10_000..=15_100).contains(&waited), "{waited}");
+        for (granted, stands_a_while) in [("9", true), ("0", false)] {
+            let mut registrar = new(&["8001"]);
+            let asked = sent(registrar.tick(SPREAD));
+            answers(&mut registrar, &asked[0], 200, &format!("Expires: {granted}\r\n"), SPREAD);
+            assert_eq!(registrar.stands(), BTreeMap::from([("refused", 1)]));
+            assert!(registrar.tick(SPREAD + FIRST / 2 - 1).is_empty(), "it is left alone for a while");
+            registrar.leave(SPREAD + 1_000);
+            assert_eq!(!registrar.is_empty(), stands_a_while, "{granted}");
+        }
     }
 
     #[test]
@@ -464,9 +548,11 @@ mod tests {
         let asked = sent(registrar.tick(SPREAD));
         let via = asked[0].lines().find(|line| line.starts_with("Via")).unwrap();
         let message = Message::read(format!("SIP/2.0 401 x\r\n{via}\r\n{ASKS}\r\n").as_bytes()).unwrap();
-        let none = |_: &str| Err("there is none".to_owned());
-        assert!(registrar.take(&message, "10.0.0.2:5060".parse().unwrap(), 9, &none).is_empty());
-        assert_eq!(registrar.stands(), BTreeMap::from([("no-password", 1)]));
+        let from = "10.0.0.2:5060".parse().unwrap();
+        assert_eq!(registrar.changed(), Some(BTreeMap::from([("waiting", 1)])));
+        assert!(registrar.take(&message, from, 9, &Passwords::of("8002:pw")).is_empty());
+        assert_eq!(registrar.changed(), Some(BTreeMap::from([("no-password", 1)])));
+        assert_eq!(registrar.changed(), None);
         registrar.leave(10);
         assert!(registrar.is_empty(), "it was not registered");
     }

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, header};
-use zeroize::Zeroizing;
 
 use crate::hooks::Receiver;
 use crate::request::{Failure, FailureKind};
+use crate::sip::secret;
 
 /// How long handing over may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const MAX_PASSWORD: u64 = 256;
+const MAX_PASSWORD: usize = 256;
 
 /// Reports of everything: delivered, failed, buffered, taken by the centre, refused there.
 const ALL_REPORTS: &str = "31";
@@ -63,21 +63,16 @@ impl Gateway {
 
     /// Read for every message: whoever changes it need not start the node anew.
     fn password(&self) -> Result<HeaderValue, Failure> {
-        use std::io::Read;
         let path = self.password.display();
         let wrong = |what: String| {
             Failure::new(FailureKind::Configuration, what)
                 .hint("sms.password is a file of one line, which the node's user can read")
         };
-        let mut text = Zeroizing::new(String::new());
-        let file = std::fs::File::open(&self.password)
+        let text = secret::read(&self.password, MAX_PASSWORD)
             .map_err(|e| wrong(format!("the gateway's password cannot be read from {path}")).because(e))?;
-        file.take(MAX_PASSWORD + 1)
-            .read_to_string(&mut text)
-            .map_err(|e| wrong(format!("{path} holds no password")).because(e))?;
         let password = text.trim_end_matches(['\n', '\r']);
         match HeaderValue::from_str(password) {
-            Ok(mut value) if !password.is_empty() && text.len() as u64 <= MAX_PASSWORD => {
+            Ok(mut value) if !password.is_empty() => {
                 value.set_sensitive(true);
                 Ok(value)
             }
