@@ -31,6 +31,7 @@ pub mod request;
 pub mod roll;
 pub mod scorecard;
 pub mod search;
+mod secret;
 pub mod sip;
 pub mod sms;
 pub mod ticket;

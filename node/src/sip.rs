@@ -23,7 +23,6 @@ mod message;
 mod options;
 mod passwords;
 mod register;
-pub(crate) mod secret;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};

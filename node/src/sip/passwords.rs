@@ -6,8 +6,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::secret;
 use crate::request::{Failure, FailureKind};
+use crate::secret;
 
 /// The largest file, in bytes.
 const MAX_FILE: usize = 256 << 10;

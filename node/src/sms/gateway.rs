@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, Request, header};
 
 use crate::hooks::Receiver;
 use crate::request::{Failure, FailureKind};
-use crate::sip::secret;
+use crate::secret;
 
 /// How long handing over may take.
 const PATIENCE: Duration = Duration::from_secs(10);
