@@ -96,9 +96,9 @@ pub(super) fn readings(word: &str) -> Vec<String> {
     cuts
 }
 
-/// Whether what begins at `at` is one letter of a word of initials, and no syllable by itself.
+/// Whether what begins at `at` is the last letter of a word of initials.
 fn is_initial(word: &str, at: usize) -> bool {
-    word.len() <= SHORT && at + 1 == word.len() && !SYLLABLES.0.contains(&word[at..])
+    word.len() <= SHORT && at + 1 == word.len()
 }
 
 /// Where the syllables that begin at `at` and leave something behind end, the longest first.
@@ -155,7 +155,7 @@ mod tests {
         check("gongj", &["gong j"]);
         check("pij", &[]);
         check("ali", &["a li"]);
-        check("lia", &["li a"]);
+        check("lia", &[]);
         check("fangan", &["fang an", "fang a n", "fan gan", "fan ga n"]);
         check("hotline", &[]);
         check("etc", &[]);
