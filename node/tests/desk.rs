@@ -222,6 +222,8 @@ fn a_ticket_lives_its_whole_life_through_forms() {
     let earlier = agent.post("/new", &[("caller_phone", "138 0000 0001"), ("then", "lookup")]).is(200);
     assert!(earlier.body.contains("出租车拒载"), "the caller's earlier tickets show: {}", earlier.body);
     agent.get("/queue/all?q=%E6%8B%92%E8%BD%BD").is(200).says("出租车拒载");
+    agent.get("/queue/all?q=138-0000-0001").is(200).says("出租车拒载");
+    agent.get("/queue/all?q=13800000002").is(200).says("这里没有工单");
     agent.get("/queue/all?q=%E8%B5%B5%E5%85%AD").is(200).says("这里没有工单");
 
     let done = |page: harness::browser::Page, act: &str| page.leads_to(&format!("/ticket/{id}?done={act}"));
