@@ -428,8 +428,14 @@ impl Household {
                     reveal: Some("核实".to_owned()),
                     user: Some("李强".to_owned()),
                 };
-                let Some(begun) = self.ask(node, Request::File(fetch)) else {
-                    assert!(!self.sees(node, id), "{node} sees the caller of {id} and cannot read its file");
+                let Some(begun) = self.ask(node, Request::File(fetch.clone())) else {
+                    if self.sees(node, id) {
+                        let why = self.town.ask(node, Request::File(fetch));
+                        let damaged = self.town.ask(node, Request::Verify);
+                        panic!(
+                            "{node} sees the caller of {id} and cannot read its file: {why:?}; {damaged:?}"
+                        );
+                    }
                     continue;
                 };
                 let download = begun["download"].as_u64().expect("a download");
