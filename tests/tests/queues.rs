@@ -77,6 +77,16 @@ fn a_ticket_is_whose_who_took_it_until_a_colleague_has_it_and_a_department_works
     town.settle();
     assert_eq!(numbers(&mut town, "370200", "mine", of("zhao")), std::slice::from_ref(&other));
     assert!(!numbers(&mut town, CITY, "mine", of("wang")).contains(&other), "it is elsewhere now");
+    // What was dispatched here and is handed on is with no department there, whatever it is called.
+    let third = taken(&mut town, "li", json!({}));
+    act(&mut town, CITY, "li", &third, dispatch("客运处"));
+    act(&mut town, CITY, "boss", &third, Act::Urge { text: "请抓紧".to_owned() });
+    act(&mut town, CITY, "li", &third, Act::Offer { to: "370200".to_owned(), reason: "属地".to_owned() });
+    town.settle();
+    act(&mut town, "370200", "zhao", &third, Act::Accept {});
+    assert!(numbers(&mut town, "370200", "team", team("客运处")).is_empty());
+    assert_eq!(queue(&mut town, "370200", "urged"), [third], "it is still urged");
+    town.settle();
     act(&mut town, CITY, "wang", &id, Act::Close { result: "已处理".to_owned() });
     assert!(numbers(&mut town, CITY, "mine", of("wang")).is_empty());
     for node in [CITY, "370200", "370000"] {

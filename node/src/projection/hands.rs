@@ -1,7 +1,7 @@
 //! In whose hands a ticket is within a site: the agent who has it, the department that works on it, and whether somebody urges.
 //!
-//! Nobody is given a ticket by name: who took the call, accepted,
-//! dispatched or answered last has it, until a colleague does.
+//! Nobody is given a ticket by name: who took the call, accepted, dispatched, replied, offered or reopened last has it, until a
+//! colleague does.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +36,8 @@ impl Hands {
                     hands.urged = false;
                 }
                 Op::Progress | Op::Answer => hands.urged = false,
+                // Whoever holds it now has departments of their own.
+                Op::Accept { .. } | Op::Assign { .. } => hands.department.clear(),
                 _ => {}
             }
             let takes = matches!(
