@@ -579,6 +579,11 @@ impl Failure {
         Failure { kind, message: message.to_string(), causes: Vec::new(), hint: None }
     }
 
+    /// Something that was not understood.
+    pub fn usage(message: impl fmt::Display) -> Failure {
+        Failure::new(FailureKind::Usage, message)
+    }
+
     /// With a next step.
     pub fn hint(mut self, hint: impl fmt::Display) -> Failure {
         self.hint = Some(hint.to_string());

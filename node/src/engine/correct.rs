@@ -25,7 +25,7 @@ impl Engine {
         wanted: &BTreeMap<String, Correction>,
     ) -> Result<BTreeMap<String, Corrected>, Failure> {
         if wanted.len() > MAX_FACTS {
-            return Err(usage(format!("{} facts at once, and {MAX_FACTS} may be", wanted.len())));
+            return Err(Failure::usage(format!("{} facts at once, and {MAX_FACTS} may be", wanted.len())));
         }
         let content = self.with_document(doc, |document, _| Content::read(document))?;
         let mut facts = BTreeMap::new();
@@ -45,7 +45,7 @@ impl Engine {
                 .hint("look at both, and say again which one is right"));
             }
             let to = fact(name, &correction.to, &self.reference)
-                .map_err(|e| usage(e.to_string()).hint(known()))?;
+                .map_err(|e| Failure::usage(e.to_string()).hint(known()))?;
             facts.insert(name.clone(), to);
         }
         let own: BTreeSet<&str> = content
@@ -56,7 +56,7 @@ impl Engine {
             .filter(|n| n.starts_with("x."))
             .collect();
         if own.len() > MAX_EXTRA && facts.keys().any(|name| !content.facts.contains_key(name)) {
-            return Err(usage(format!("a ticket has at most {MAX_EXTRA} fields of a centre's own")));
+            return Err(Failure::usage(format!("a ticket has at most {MAX_EXTRA} fields of a centre's own")));
         }
         self.fit_topic(&content, &mut facts)?;
         let facts: BTreeMap<String, Corrected> = facts
@@ -85,7 +85,7 @@ impl Engine {
                 }
             }
             (Some(domain), Some(topic)) if domain_of(&topic).is_some_and(|of| of != domain) => {
-                return Err(usage(format!("the topic {topic} is not one of the domain {domain}"))
+                return Err(Failure::usage(format!("the topic {topic} is not one of the domain {domain}"))
                     .hint("leave the domain out: the topic brings it"));
             }
             (Some(domain), None) => {
@@ -98,10 +98,6 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-fn usage(why: impl Into<String>) -> Failure {
-    Failure::new(FailureKind::Usage, why.into())
 }
 
 fn known() -> String {

@@ -10,7 +10,7 @@ use super::reading::Reading;
 use crate::china;
 use crate::figures::{self, Dimension, Part, Period};
 use crate::projection::{self, Behind, Indexing, Row};
-use crate::request::{Failure, FailureKind, Reply};
+use crate::request::{Failure, Reply};
 
 /// The version of the facts that the rows hold.
 const FACTS: &str = "facts of figures";
@@ -28,21 +28,18 @@ const MAX_ROWS: usize = 10_000;
 /// The most days that are told apart.
 const MOST_DAYS: i32 = 366;
 
-fn usage(why: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::Usage, why)
-}
-
 /// A period as it is asked for: both days are in it.
 fn period(from: &str, to: &str) -> Result<Period, Failure> {
     let day = |text: &str| -> Result<Date, Failure> {
         let shown: String = text.chars().take(20).collect();
-        text.parse().map_err(|e| usage(format!("`{shown}` is no day")).because(e).hint("as in 2026-11-02"))
+        text.parse()
+            .map_err(|e| Failure::usage(format!("`{shown}` is no day")).because(e).hint("as in 2026-11-02"))
     };
-    Period::days(day(from)?, day(to)?).map_err(usage)
+    Period::days(day(from)?, day(to)?).map_err(Failure::usage)
 }
 
 fn dimension(by: Option<&str>) -> Result<Option<Dimension>, Failure> {
-    by.map(|by| by.parse().map_err(usage)).transpose()
+    by.map(|by| by.parse().map_err(Failure::usage)).transpose()
 }
 
 impl Engine {
@@ -124,7 +121,7 @@ impl Reading<'_> {
     pub(super) fn figures(&self, from: &str, to: &str, by: Option<&str>) -> Reply {
         let (period, by) = (period(from, to)?, dimension(by)?);
         if by == Some(Dimension::Day) && period.count() > MOST_DAYS {
-            return Err(usage(format!("figures by day are of {MOST_DAYS} days at most"))
+            return Err(Failure::usage(format!("figures by day are of {MOST_DAYS} days at most"))
                 .hint("ask for a shorter period, or not by day"));
         }
         let now = china::shown(self.moment());
@@ -158,20 +155,21 @@ impl Reading<'_> {
         let definition = self.reference.definitions.get(id).ok_or_else(|| {
             let known: Vec<&str> = self.reference.definitions.iter().map(|d| d.id()).collect();
             let shown: String = id.chars().take(40).collect();
-            usage(format!("there is no figure `{shown}`")).hint(format!("figures: {}", known.join(", ")))
+            Failure::usage(format!("there is no figure `{shown}`"))
+                .hint(format!("figures: {}", known.join(", ")))
         })?;
         let of = match (dimension(by)?, value) {
             (Some(Dimension::Day), Some(day)) => {
                 let day = self::period(day, day)?;
                 if day.from() < period.from() || day.end() > period.end() {
-                    return Err(usage("this day is not in the period"));
+                    return Err(Failure::usage("this day is not in the period"));
                 }
                 period = day;
                 None
             }
             (Some(dimension), Some(value)) => Some((dimension, value)),
             (None, None) => None,
-            _ => return Err(usage("a value is of a dimension: name both or neither")),
+            _ => return Err(Failure::usage("a value is of a dimension: name both or neither")),
         };
         let now = china::shown(self.moment());
         let asked = Behind { definition, part, period, of, now: &now };

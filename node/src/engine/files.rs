@@ -90,12 +90,8 @@ impl Transfers {
     }
 }
 
-fn usage(why: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::Usage, why)
-}
-
 fn bytes_of(text: &str) -> Result<Vec<u8>, Failure> {
-    unhex(text).ok_or_else(|| usage("bytes are given in small hexadecimal digits"))
+    unhex(text).ok_or_else(|| Failure::usage("bytes are given in small hexadecimal digits"))
 }
 
 fn mib(bytes: u64) -> String {
@@ -139,13 +135,18 @@ impl Engine {
         user: Option<&str>,
     ) -> Reply {
         let doc = self.find(id)?;
-        check_name(name).map_err(usage)?;
+        check_name(name).map_err(Failure::usage)?;
         let most = self.file_limits.max_size.min(plain_size(MAX_CONTENT));
         if size > most {
-            return Err(usage(format!("the file has {}; this node takes at most {}", mib(size), mib(most)))
-                .hint("attach it in parts, or raise `files.max_size`"));
+            return Err(Failure::usage(format!(
+                "the file has {}; this node takes at most {}",
+                mib(size),
+                mib(most)
+            ))
+            .hint("attach it in parts, or raise `files.max_size`"));
         }
-        let digest: [u8; 32] = bytes_of(digest)?.try_into().map_err(|_| usage("a digest has 64 digits"))?;
+        let digest: [u8; 32] =
+            bytes_of(digest)?.try_into().map_err(|_| Failure::usage("a digest has 64 digits"))?;
         let folded = self.folded(doc)?;
         self.may_attach(&folded)?;
         let key = self.ticket_key(doc)?;
@@ -253,13 +254,13 @@ impl Engine {
 
     fn attach_part(&mut self, upload: u64, at: u64, hex: &str) -> Reply {
         if hex.len() > 2 * PART * PLAIN {
-            return Err(usage(format!("a part has at most {} bytes", PART * PLAIN)));
+            return Err(Failure::usage(format!("a part has at most {} bytes", PART * PLAIN)));
         }
         let bytes = Zeroizing::new(bytes_of(hex)?);
         let (used, to) = self.transfers.uploads.get_mut(&upload).ok_or_else(|| gone("upload"))?;
         *used = self.now;
         if at != to.at || to.at + bytes.len() as u64 > to.entry.size {
-            return Err(usage(format!(
+            return Err(Failure::usage(format!(
                 "the part begins at {at} with {} bytes; the upload stands at {} of {}",
                 bytes.len(),
                 to.at,
@@ -442,7 +443,7 @@ impl Engine {
         let (used, from) = self.transfers.downloads.get_mut(&download).ok_or_else(|| gone("download"))?;
         *used = self.now;
         if at != from.at {
-            return Err(usage(format!("the download stands at {} of {}", from.at, from.size)));
+            return Err(Failure::usage(format!("the download stands at {} of {}", from.at, from.size)));
         }
         let mut plain = Zeroizing::new(Vec::with_capacity(PART * PLAIN));
         for _ in 0..PART {

@@ -31,20 +31,16 @@ const MAX_SIMILAR: usize = 50;
 /// For how long a ticket that has ended may still be the same as a call that comes: 30 days in milliseconds.
 const YOUNG: u64 = 30 * 86_400_000;
 
-fn usage(why: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::Usage, why)
-}
-
 /// Whether what narrows a queue can be compared with what stands in rows.
 fn check(sift: &Sift) -> Result<(), Failure> {
     for day in [&sift.first, &sift.last].into_iter().flatten() {
         if day.len() != "2026-11-02".len() || day.parse::<Date>().is_err() {
             let day: String = day.chars().take(20).collect();
-            return Err(usage(format!("`{day}` is no day")).hint("as in 2026-11-02"));
+            return Err(Failure::usage(format!("`{day}` is no day")).hint("as in 2026-11-02"));
         }
     }
     match sift.urgency.as_deref().map(Urgency::of) {
-        Some(None) => Err(usage("an urgency is 一般, 紧急 or 特急")),
+        Some(None) => Err(Failure::usage("an urgency is 一般, 紧急 or 特急")),
         _ => Ok(()),
     }
 }
@@ -183,10 +179,10 @@ impl Reading<'_> {
         let (db, me, limit) = (self.db, self.me.site(), limit.min(MAX_ROWS));
         let rows = match queue {
             "mine" if sift.user.is_none() => {
-                return Err(usage("whose tickets?").hint("name who has them: --user NAME"));
+                return Err(Failure::usage("whose tickets?").hint("name who has them: --user NAME"));
             }
             "team" if sift.department.is_none() => {
-                return Err(usage("whose tickets?").hint(
+                return Err(Failure::usage("whose tickets?").hint(
                     "name the department: --department NAME; an account's says `hotline user department`",
                 ));
             }
@@ -202,7 +198,7 @@ impl Reading<'_> {
         };
         rows.map(Value::from).ok_or_else(|| {
             let queue: String = queue.chars().take(40).collect();
-            usage(format!("there is no queue `{queue}`"))
+            Failure::usage(format!("there is no queue `{queue}`"))
                 .hint(format!("queues: {}", projection::QUEUES.join(", ")))
         })
     }
