@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod call;
 mod calls;
+mod choice;
 mod draft;
 mod figures;
 pub(super) mod file;

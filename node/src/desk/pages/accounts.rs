@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::super::App;
 use super::super::frame::{self, Frame};
 use super::super::guard::{Posted, Signed};
+use super::choice::{Choice, choices};
 use crate::china::shown_time;
 use crate::daemon::now_ms;
 use crate::request::{Failure, FailureKind};
@@ -27,13 +28,7 @@ struct Row {
     serves: String,
     department: String,
     own: bool,
-    roles: Vec<RoleOption>,
-}
-
-struct RoleOption {
-    value: &'static str,
-    label: &'static str,
-    chosen: bool,
+    roles: Vec<Choice>,
 }
 
 #[derive(Template)]
@@ -43,18 +38,13 @@ struct Accounts {
     problem: String,
     /// A first password, shown once.
     first: Option<(String, Zeroizing<String>)>,
-    roles: Vec<RoleOption>,
+    roles: Vec<Choice>,
     typed: String,
     rows: Vec<Row>,
 }
 
-fn options(who: &Signed, now: Option<Role>) -> Vec<RoleOption> {
-    let option = |role: Role| RoleOption {
-        value: role.name(),
-        label: who.words().role(role),
-        chosen: Some(role) == now,
-    };
-    ROLES.into_iter().map(option).collect()
+fn options(who: &Signed, now: Role) -> Vec<Choice> {
+    choices(ROLES.map(|role| (role.name().to_owned(), who.words().role(role).to_owned())), now.name())
 }
 
 /// What a change has led to.
@@ -84,14 +74,14 @@ async fn form(app: &App, who: &Signed, outcome: Outcome, status: StatusCode) -> 
         serves: account.serves.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         department: account.department,
         own: account.name == who.name(),
-        roles: options(who, Some(account.role)),
+        roles: options(who, account.role),
         name: account.name,
     };
     let template = Accounts {
         f: Frame::new(app, who, w.accounts, "/accounts").notice(outcome.notice),
         problem: outcome.problem,
         first: outcome.first,
-        roles: options(who, Some(Role::Agent)),
+        roles: options(who, Role::Agent),
         typed: outcome.typed,
         rows: list.into_iter().map(row).collect(),
     };

@@ -16,6 +16,7 @@ use super::super::guard::{Posted, Signed, sentence};
 use super::super::live::Rang;
 use super::super::words::Words;
 use super::calls;
+use super::choice::{Choice, choices, domains, kinds, urgencies};
 use super::draft;
 use super::knowledge;
 use super::queue::{self, Row};
@@ -56,12 +57,6 @@ const FIELDS: [&str; 18] = [
     "answer",
     "redirect",
 ];
-
-struct Choice {
-    value: String,
-    label: String,
-    chosen: bool,
-}
 
 struct Hotline {
     number: String,
@@ -150,15 +145,6 @@ fn typed(fields: &Fields) -> Typed {
     }
 }
 
-fn choices(all: &[(&str, &str)], chosen: &str) -> Vec<Choice> {
-    let choice = |(value, label): &(&str, &str)| Choice {
-        value: (*value).to_owned(),
-        label: (*label).to_owned(),
-        chosen: *value == chosen,
-    };
-    all.iter().map(choice).collect()
-}
-
 impl App {
     /// The divisions that a call here is likely about: those of the own city or province.
     fn regions(&self) -> Vec<Choice> {
@@ -237,11 +223,6 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
     }
     let kind = fields.given("kind").unwrap_or_else(|| "投诉举报".to_owned());
     let urgency = fields.given("urgency").unwrap_or_else(|| "一般".to_owned());
-    let domains = app.reference.categories.domains().map(|d| Choice {
-        value: d.code().to_string(),
-        label: d.name().to_owned(),
-        chosen: d.code().to_string() == fields.text("domain"),
-    });
     let mut hotlines: Vec<Hotline> = app
         .reference
         .redirects
@@ -269,16 +250,10 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
         restored: around.restored,
         draft_at: around.draft_at,
         typed,
-        kinds: choices(
-            &[("信息咨询", w.kind_consult), ("投诉举报", w.kind_complaint), ("意见建议", w.kind_suggestion)],
-            &kind,
-        ),
+        kinds: choices(kinds(w), &kind),
         centres: app.centres(who, fields.text("centre")),
-        domains: domains.collect(),
-        urgencies: choices(
-            &[("一般", w.urgency_ordinary), ("紧急", w.urgency_urgent), ("特急", w.urgency_critical)],
-            &urgency,
-        ),
+        domains: choices(domains(app), fields.text("domain")),
+        urgencies: choices(urgencies(w), &urgency),
         regions: app.regions(),
         sites: app.sites().into_iter().map(|(value, label)| Choice { value, label, chosen: false }).collect(),
         hotlines,

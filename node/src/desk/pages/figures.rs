@@ -15,6 +15,7 @@ use super::super::frame::{self, Frame};
 use super::super::guard::Signed;
 use super::super::plot::{across, bars};
 use super::super::words::Words;
+use super::choice::{Choice, choices};
 use super::queue::{self, Row};
 use crate::china;
 use crate::daemon::now_ms;
@@ -90,12 +91,6 @@ struct Line {
 struct Share {
     name: String,
     cells: Vec<Cell>,
-}
-
-struct Choice {
-    value: &'static str,
-    label: &'static str,
-    chosen: bool,
 }
 
 #[derive(Template)]
@@ -248,10 +243,10 @@ pub(in super::super) async fn show(
         month: asked.month.chars().take(7).collect(),
         before: of(&report["before"]),
         year_before: of(&report["year_before"]),
-        choices: DIMENSIONS
-            .into_iter()
-            .map(|(_, name)| Choice { value: name, label: w.dimension(name), chosen: name == links.by })
-            .collect(),
+        choices: choices(
+            DIMENSIONS.map(|(_, name)| (name.to_owned(), w.dimension(name).to_owned())),
+            links.by,
+        ),
         waiting: report["waiting"].as_i64().unwrap_or_default(),
         tables: vec![
             (w.figure_counts, of_kind("count").iter().map(line).collect()),

@@ -13,6 +13,7 @@ use super::super::App;
 use super::super::frame::{self, Frame, minute};
 use super::super::guard::{Signed, sentence};
 use super::super::words::Words;
+use super::choice::{Choice, choices, domains, kinds, topics, urgencies};
 use crate::daemon::now_ms;
 use crate::projection::is_recent;
 use crate::request::{FailureKind, Request, Sift, Sort};
@@ -81,21 +82,14 @@ struct Tab {
     current: bool,
 }
 
-/// A choice of a list.
-struct Opt {
-    value: String,
-    label: String,
-    chosen: bool,
-}
-
 /// Fields that narrow a queue, as they stand.
 struct Narrow {
     open: bool,
-    business: Vec<Opt>,
-    domain: Vec<Opt>,
-    topic: Vec<Opt>,
-    urgency: Vec<Opt>,
-    sort: Vec<Opt>,
+    business: Vec<Choice>,
+    domain: Vec<Choice>,
+    topic: Vec<Choice>,
+    urgency: Vec<Choice>,
+    sort: Vec<Choice>,
     channel: String,
     first: String,
     last: String,
@@ -184,31 +178,18 @@ impl Asked {
     }
 
     fn narrow(&self, app: &App, w: &Words, queue: &str, sift: &Sift) -> Narrow {
-        let options = |now: &str, all: Vec<(String, String)>| -> Vec<Opt> {
-            let all = std::iter::once((String::new(), w.sift_any.to_owned())).chain(all);
-            all.map(|(value, label)| Opt { chosen: value == now, value, label }).collect()
+        let options = |now: &str, all: Vec<(String, String)>| -> Vec<Choice> {
+            choices(std::iter::once((String::new(), w.sift_any.to_owned())).chain(all), now)
         };
-        let categories = &app.reference.categories;
-        let kinds =
-            [("信息咨询", w.kind_consult), ("投诉举报", w.kind_complaint), ("意见建议", w.kind_suggestion)];
-        let kinds = kinds.map(|(kind, label)| (kind.to_owned(), label.to_owned()));
-        let domains = categories.domains().map(|d| (d.code().to_string(), d.name().to_owned()));
-        let topics =
-            categories.domains().filter(|d| self.domain.is_empty() || d.code().to_string() == self.domain);
-        let topics = topics.flat_map(|domain| {
-            let topics = categories.topics(domain);
-            topics.map(|t| (t.code().to_string(), format!("{} · {}", domain.name(), t.name())))
-        });
-        let urgencies = ["一般", "紧急", "特急"].map(|u| (u.to_owned(), w.urgency(u).to_owned()));
         let sorts = SORTS.into_iter().zip([w.sort_newest, w.sort_oldest, w.sort_due]);
         Narrow {
             open: self.fields().iter().any(|(_, value)| !value.is_empty()),
-            business: options(&self.business, kinds.into()),
-            domain: options(&self.domain, domains.collect()),
-            topic: options(&self.topic, topics.collect()),
-            urgency: options(&self.urgency, urgencies.into()),
+            business: options(&self.business, kinds(w).into()),
+            domain: options(&self.domain, domains(app)),
+            topic: options(&self.topic, topics(app, &self.domain)),
+            urgency: options(&self.urgency, urgencies(w).into()),
             sort: sorts
-                .map(|((value, sort), label)| Opt {
+                .map(|((value, sort), label)| Choice {
                     value: value.to_owned(),
                     label: label.to_owned(),
                     chosen: sort == sift.sort,

@@ -11,6 +11,7 @@ use super::super::super::frame::{Frame, minute};
 use super::super::super::guard::Signed;
 use super::super::super::words::Words;
 use super::super::call::Problem;
+use super::super::choice::Choice;
 use super::Tried;
 use crate::china::shown_time;
 use crate::daemon::now_ms;
@@ -77,12 +78,6 @@ pub(super) struct Line {
     mark: &'static str,
 }
 
-pub(super) struct Opt {
-    value: String,
-    label: String,
-    chosen: bool,
-}
-
 pub(super) struct Field {
     id: String,
     name: &'static str,
@@ -91,7 +86,7 @@ pub(super) struct Field {
     required: bool,
     value: String,
     problem: String,
-    options: Vec<Opt>,
+    options: Vec<Choice>,
 }
 
 pub(super) struct ActForm {
@@ -435,7 +430,7 @@ fn field(
     let id = format!("{act}-{name}");
     let value = typed.map_or_else(String::new, |fields| fields.text(name).to_owned());
     let option =
-        |option: &str, label: String| Opt { value: option.to_owned(), label, chosen: value == option };
+        |option: &str, label: String| Choice { value: option.to_owned(), label, chosen: value == option };
     let options = match kind {
         Kind::Satisfied => {
             vec![

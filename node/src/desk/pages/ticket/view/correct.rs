@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::super::super::super::App;
 use super::super::super::super::acts::{FACT, WAS};
 use super::super::super::super::words::Words;
+use super::super::super::choice::{Choice, choices, domains, kinds, topics, urgencies};
 use super::super::Tried;
-use super::{Opt, fact, text};
+use super::{fact, text};
 use crate::ticket::facts::{FACTS, TEST, is_sealed_in_a_report};
 
 /// One fact of the form.
@@ -21,7 +22,7 @@ pub(super) struct Mended {
     /// What somebody else has made of it since the page was shown on which `value` was typed.
     pub(super) theirs: Option<String>,
     /// What may stand there, if it is a list.
-    pub(super) options: Vec<Opt>,
+    pub(super) options: Vec<Choice>,
     /// It has several lines, or is too long for one.
     pub(super) large: bool,
 }
@@ -98,29 +99,17 @@ impl Correct {
 }
 
 /// What a fact may be, for facts that are chosen from a list; what stands there is among them, whatever it is.
-fn options(app: &App, w: &Words, name: &str, value: &str) -> Vec<Opt> {
-    let categories = &app.reference.categories;
+fn options(app: &App, w: &Words, name: &str, value: &str) -> Vec<Choice> {
     let all: Vec<(String, String)> = match name {
-        "urgency" => ["一般", "紧急", "特急"].map(|u| (u.to_owned(), w.urgency(u).to_owned())).into(),
-        "business" => {
-            [("信息咨询", w.kind_consult), ("投诉举报", w.kind_complaint), ("意见建议", w.kind_suggestion)]
-                .map(|(kind, label)| (kind.to_owned(), label.to_owned()))
-                .into()
-        }
+        "urgency" => urgencies(w).into(),
+        "business" => kinds(w).into(),
         TEST => vec![("是".to_owned(), w.is_a_test.to_owned())],
-        "domain" => categories.domains().map(|d| (d.code().to_string(), d.name().to_owned())).collect(),
-        "topic" => categories
-            .domains()
-            .flat_map(|domain| {
-                let topics = categories.topics(domain);
-                topics.map(|t| (t.code().to_string(), format!("{} · {}", domain.name(), t.name())))
-            })
-            .collect(),
+        "domain" => domains(app),
+        "topic" => topics(app, ""),
         _ => return Vec::new(),
     };
     let known = value.is_empty() || all.iter().any(|(code, _)| code == value);
     let kept = (!known).then(|| (value.to_owned(), value.to_owned()));
     let none = (name != "urgency").then(|| (String::new(), w.choose.to_owned()));
-    let all = none.into_iter().chain(kept).chain(all);
-    all.map(|(code, label)| Opt { chosen: code == value, value: code, label }).collect()
+    choices(none.into_iter().chain(kept).chain(all), value)
 }
