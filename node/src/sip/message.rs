@@ -211,6 +211,9 @@ impl<'a> Via<'a> {
             return None;
         }
         let sent_by = split(rest, ';').first().copied().unwrap_or_default();
+        if sent_by.is_empty() {
+            return None; // an answer would carry a line that is no Via any more
+        }
         let after_host = sent_by.rsplit_once(']').map_or(sent_by, |(_, after)| after);
         let port = match after_host.rsplit_once(':') {
             Some((_, port)) => port.trim().parse().ok()?,
@@ -242,6 +245,16 @@ mod tests {
         assert_eq!(uri_of("sip:li@x;tag=1"), "sip:li@x");
         let answer = Message::read(b"\r\nSIP/2.0 401 Go away\nCSeq: 2 REGISTER\n\n").unwrap();
         assert!(answer.start == Start::Response(401) && answer.sequence() == Some((2, "REGISTER")));
+    }
+
+    #[test]
+    fn a_via_of_nobody_is_none() {
+        for nobody in
+            ["SIP/2.0/UDP ;branch=z9hG4bKa", "SIP/2.0/UDP;branch=z9hG4bKa", "SIP/2.0/TCP x;branch=z9hG4bKa"]
+        {
+            let torn = INVITE.replace("SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKa.1;rport", nobody);
+            assert!(Via::top(&Message::read(torn.as_bytes()).unwrap()).is_none(), "{nobody}");
+        }
     }
 
     #[test]
