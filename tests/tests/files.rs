@@ -448,3 +448,57 @@ fn when_a_ticket_is_erased_the_contents_of_its_files_go_from_every_disk() {
         town.ask(node, Request::Verify).unwrap();
     }
 }
+
+#[test]
+fn where_the_vault_is_gone_no_second_key_is_drawn() {
+    let mut town = linked(&["370000", "370100"]);
+    let ticket = json!({ "text": "出租车拒载", "caller_name": "欧阳慕白", "caller_phone": "13912345678" });
+    let made = town.ask("370100", Request::New { tickets: vec![ticket], user: None }).unwrap();
+    let with_caller = made[0]["id"].as_str().unwrap().to_owned();
+    let with_file = town.call("370100", "站台积水");
+    attach(&mut town, "370100", &with_file, "一.jpg", &photograph(30)).unwrap();
+    town.settle();
+    town.with_disk("370100", |dir| {
+        fs::remove_file(dir.join("vault.db")).unwrap();
+        let _ = fs::remove_file(dir.join("vault.db-wal")); // it may not be there
+    });
+    for id in [&with_caller, &with_file] {
+        let refused = attach(&mut town, "370100", id, "二.jpg", &photograph(40)).unwrap_err();
+        assert!(refused.message.contains("no key"), "{refused:?}");
+    }
+    town.link_tree();
+    town.settle();
+    for id in [&with_caller, &with_file] {
+        attach(&mut town, "370100", id, "二.jpg", &photograph(40)).unwrap();
+        town.settle();
+        for node in ["370000", "370100"] {
+            assert_eq!(fetch(&mut town, node, id, "二.jpg", None).unwrap(), photograph(40), "{node}");
+        }
+    }
+    town.assert_converged();
+}
+
+#[test]
+fn whoever_is_entitled_gets_both_keys_where_two_sites_drew_one() {
+    let nodes = ["370000", "370100", "370200", "370300"];
+    let mut town = linked(&nodes);
+    let id = town.call("370100", "站台积水");
+    let offer = |to: &str| Act::Offer { to: to.to_owned(), reason: "属地不符".to_owned() };
+    town.act("370100", &id, offer("370200")).unwrap();
+    town.settle();
+    town.act("370200", &id, Act::Accept {}).unwrap();
+    town.settle();
+    town.cut("370100", "370000");
+    attach(&mut town, "370100", &id, "一.jpg", &photograph(30)).unwrap();
+    attach(&mut town, "370200", &id, "二.jpg", &photograph(40)).unwrap();
+    // Whoever passes the ticket on knows one of the keys.
+    town.act("370200", &id, offer("370300")).unwrap();
+    town.settle();
+    town.link_tree();
+    town.settle();
+    for node in nodes {
+        assert_eq!(fetch(&mut town, node, &id, "一.jpg", None).unwrap(), photograph(30), "{node}");
+        assert_eq!(fetch(&mut town, node, &id, "二.jpg", None).unwrap(), photograph(40), "{node}");
+    }
+    town.assert_converged();
+}

@@ -13,7 +13,7 @@ use crate::request::{Act, Failure, FailureKind, Reply};
 use crate::ticket::may::{may, who_may};
 use crate::ticket::readers::readers;
 use crate::ticket::{Entry, EntryId, Folded, Op};
-use crate::vault::holders::{self, Holder};
+use crate::vault::holders;
 
 /// The longest note in bytes.
 const MAX_NOTE: usize = 8 * 1024;
@@ -142,11 +142,10 @@ impl Engine {
             _ => return Ok(()),
         }
         let held = holders::of(self.store.apart(), &doc)?;
-        if let Some(key) = self.key(doc, false)? {
-            for node in self.members_of(&BTreeSet::from([to])) {
-                if !held.contains(&Holder { node, desk: false }) {
-                    self.grant_node(&doc, &key, node, false)?;
-                }
+        for key in self.keys(doc, false)? {
+            let has = |node| held.iter().any(|h| h.node == node && !h.desk && h.has(Some(key.id())));
+            for node in self.members_of(&BTreeSet::from([to])).into_iter().filter(|node| !has(*node)) {
+                self.grant_node(&doc, &key, node, false)?;
             }
         }
         Ok(())

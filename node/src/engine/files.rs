@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::create::write_failure;
 use super::{Engine, failed, hex, shown_time};
+use crate::content::Content;
 use crate::files::{
     Entry, FileKey, FileLimits, FileRequest, PLAIN, check_name, name_hash, plain_size, sealed_size, sniff,
 };
@@ -237,12 +238,16 @@ impl Engine {
         Ok(())
     }
 
-    /// The ticket's key. A ticket without a person may have none yet: then one is drawn, and granted as at creation.
+    /// The ticket's key. One of which nothing is sealed may have none yet: then it is drawn, and granted as at creation.
     fn ticket_key(&mut self, doc: DocId) -> Result<TicketKey, Failure> {
         if let Some(key) = self.key(doc, true)? {
             return Ok(key);
         }
-        if self.store.items_of(&doc)?.iter().any(|i| i.kind == Kind::GRANT) {
+        // No grant may be here for another reason: they are still to come, or the vault was lost.
+        let content = self.with_document(doc, |document, _| Content::read(document))?;
+        let is_sealed =
+            content.person.is_some() || content.sealed_body.is_some() || !content.files.is_empty();
+        if is_sealed || self.store.items_of(&doc)?.iter().any(|i| i.kind == Kind::GRANT) {
             return Err(no_key());
         }
         let key = TicketKey::draw().map_err(|e| failed("no key could be drawn", e))?;
@@ -356,17 +361,17 @@ impl Engine {
 
     fn list_files(&mut self, id: &str, reveal: Option<&str>, user: Option<&str>) -> Reply {
         let doc = self.find(id)?;
-        let key = match reveal {
+        let keys = match reveal {
             Some(reason) => {
                 self.note_reveal(doc, reason, user)?;
-                self.key(doc, true)?
+                self.keys(doc, true)?
             }
-            None => None,
+            None => Vec::new(),
         };
         let mut rows = Vec::new();
         for entry in self.file_entries(doc)? {
             let mut row = self.file_row(&entry)?;
-            if let Some(name) = key.as_ref().and_then(|key| true_name(&entry, key)) {
+            if let Some(name) = keys.iter().find_map(|key| true_name(&entry, key)) {
                 row["name"] = json!(name);
             }
             rows.push(row);

@@ -18,8 +18,8 @@ use super::{Engine, failed};
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::Folded;
 use crate::ticket::readers::{Readers, place, readers};
-use crate::vault::TicketKey;
 use crate::vault::holders::{self, Holder};
+use crate::vault::{KeyId, TicketKey};
 
 /// How long a holder waits for the one that ranks before it, in milliseconds.
 const PATIENCE: u64 = 86_400_000;
@@ -29,6 +29,12 @@ const SWEEP: u64 = 3_600_000;
 
 /// Lacks looked at in one transaction.
 const LOOK: usize = 64;
+
+/// The keys of a ticket that grants speak of; one that none of them names when none says which it is.
+fn keys_of(held: &[Holder]) -> BTreeSet<Option<KeyId>> {
+    let named: BTreeSet<_> = held.iter().map(|h| h.which).filter(Option::is_some).collect();
+    if named.is_empty() { BTreeSet::from([None]) } else { named }
+}
 
 /// Documents that a round looks at in one transaction, and how many of them it supplies.
 const ROUND: usize = 256;
@@ -92,30 +98,34 @@ impl Engine {
             return Ok(false);
         }
         let Some((folded, readers)) = self.readers(doc)? else { return Ok(false) };
-        let held: Vec<NodeName> = held
-            .into_iter()
-            .filter(|h: &Holder| h.desk == readers.desk && self.is_member(h.node))
-            .map(|h| h.node)
-            .collect();
-        let mut lacking = self.members_of(&readers.sites);
-        lacking.retain(|node| !held.contains(node));
-        if lacking.is_empty() || !held.contains(&me) {
-            holders::supplied(self.store.apart(), &doc)?;
-            return Ok(false);
+        let held: Vec<Holder> =
+            held.into_iter().filter(|h| h.desk == readers.desk && self.is_member(h.node)).collect();
+        let entitled = self.members_of(&readers.sites);
+        let (mut mine, mut others) = (Vec::new(), false);
+        for which in keys_of(&held) {
+            let have: BTreeSet<NodeName> = held.iter().filter(|h| h.has(which)).map(|h| h.node).collect();
+            if !have.contains(&me) {
+                continue;
+            }
+            let have: Vec<NodeName> = have.into_iter().collect();
+            for node in entitled.iter().filter(|node| !have.contains(node)) {
+                match place(me, *node, &have, &folded) <= rank {
+                    true => mine.push((which, *node)),
+                    false => others = true,
+                }
+            }
         }
-        let mut mine = lacking.clone();
-        mine.retain(|node| place(me, *node, &held, &folded) <= rank);
-        if mine.len() < lacking.len() {
-            holders::lacking(self.store.apart(), &doc, self.now)?;
-        } else {
-            holders::supplied(self.store.apart(), &doc)?;
+        match others {
+            true => holders::lacking(self.store.apart(), &doc, self.now)?,
+            false => holders::supplied(self.store.apart(), &doc)?,
         }
         if mine.is_empty() {
             return Ok(false);
         }
         let mut wrote = false;
         for key in self.keys(doc, readers.desk)? {
-            for node in &mine {
+            let lack = |(which, _): &&(Option<KeyId>, _)| which.is_none_or(|which| which == key.id());
+            for (_, node) in mine.iter().filter(lack) {
                 wrote |= self.grant_node(&doc, &key, *node, readers.desk)?;
             }
         }
@@ -197,15 +207,18 @@ impl Engine {
                 format!("the report is about {}: it never sees who made it", self.named(site)),
             ));
         }
-        let Some(key) = self.key(doc, readers.desk)? else {
+        let keys = self.keys(doc, readers.desk)?;
+        if keys.is_empty() {
             return Err(Failure::new(FailureKind::Failed, "this node has no key to grant")
                 .hint("a site that took the call, its province, or one that held the ticket can grant it"));
-        };
+        }
         // Also to a node that has a grant: it asks because that one does not open.
-        let mut granted = Vec::new();
+        let mut granted = BTreeSet::new();
         for node in self.members_of(&BTreeSet::from([site])) {
-            if self.grant_node(&doc, &key, node, readers.desk)? {
-                granted.push(node);
+            for key in &keys {
+                if self.grant_node(&doc, key, node, readers.desk)? {
+                    granted.insert(node);
+                }
             }
         }
         if granted.is_empty() {

@@ -38,13 +38,17 @@ impl Engine {
     pub(super) fn keys(&mut self, doc: DocId, desk: bool) -> Result<Vec<TicketKey>, Failure> {
         let identity = self.identity().clone();
         let grants = self.store.items_of_kind(&doc, Kind::GRANT)?;
-        Ok(grants
-            .into_iter()
-            .filter(|i| i.state != State::Emptied)
-            .filter_map(|i| Grant::read(&i.bytes))
-            .filter(|g| desk || !g.desk)
-            .filter_map(|g| g.open(&doc, &identity).ok())
-            .collect())
+        let mut keys: Vec<TicketKey> = Vec::new();
+        for grant in grants.iter().filter(|i| i.state != State::Emptied).filter_map(|i| Grant::read(&i.bytes))
+        {
+            let known = grant.which.is_some_and(|which| keys.iter().any(|key| key.id() == which));
+            if known || (grant.desk && !desk) {
+                continue;
+            }
+            let opened = grant.open(&doc, &identity).ok();
+            keys.extend(opened.filter(|key| keys.iter().all(|k| k.id() != key.id())));
+        }
+        Ok(keys)
     }
 
     /// The key that marks are made under, sealed to this node in the vault; a new one when there is none that opens.

@@ -7,12 +7,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sync::id::{DocId, ItemHash};
 use sync::store::{Result, StoreError};
 
-use super::Grant;
+use super::{Grant, KeyId};
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS holder(
   grant_id INTEGER PRIMARY KEY REFERENCES apart(id) ON DELETE CASCADE,
-  doc BLOB NOT NULL, node TEXT NOT NULL, desk INTEGER NOT NULL);
+  doc BLOB NOT NULL, node TEXT NOT NULL, desk INTEGER NOT NULL, which BLOB);
 CREATE INDEX IF NOT EXISTS holder_doc ON holder(doc);
 CREATE TABLE IF NOT EXISTS lack(doc BLOB PRIMARY KEY, since INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS lack_since ON lack(since);
@@ -28,6 +28,27 @@ pub struct Holder {
     pub node: NodeName,
     /// Its confidential desk.
     pub desk: bool,
+    /// The key; `None` where the grant does not say which of the ticket's keys it is.
+    pub which: Option<KeyId>,
+}
+
+impl Holder {
+    /// Whether this key is one that it may have. Who has a grant of before that was told counts as one that has it.
+    pub fn has(&self, which: Option<KeyId>) -> bool {
+        self.which.is_none() || which.is_none() || self.which == which
+    }
+}
+
+/// Adds what tables of before lack.
+pub(super) fn upgrade(db: &Connection) -> Result<()> {
+    let told: bool =
+        db.query_row("SELECT count(*) FROM pragma_table_info('holder') WHERE name = 'which'", [], |r| {
+            r.get(0)
+        })?;
+    match told {
+        true => Ok(()),
+        false => Ok(db.execute_batch("ALTER TABLE holder ADD COLUMN which BLOB")?),
+    }
 }
 
 fn damaged(what: &str) -> StoreError {
@@ -37,10 +58,16 @@ fn damaged(what: &str) -> StoreError {
 /// Notes whose a grant is. The store has its bytes already.
 pub fn note(db: &Connection, doc: &DocId, hash: &ItemHash, grant: &Grant) -> Result<()> {
     db.prepare_cached(
-        "INSERT OR IGNORE INTO holder(grant_id, doc, node, desk)
-         SELECT id, ?2, ?3, ?4 FROM apart WHERE hash = ?1",
+        "INSERT OR IGNORE INTO holder(grant_id, doc, node, desk, which)
+         SELECT id, ?2, ?3, ?4, ?5 FROM apart WHERE hash = ?1",
     )?
-    .execute(params![hash.as_bytes(), doc.as_bytes(), grant.to.to_string(), grant.desk])?;
+    .execute(params![
+        hash.as_bytes(),
+        doc.as_bytes(),
+        grant.to.to_string(),
+        grant.desk,
+        grant.which.map(|which| which.0)
+    ])?;
     Ok(())
 }
 
@@ -49,14 +76,15 @@ pub fn clear(db: &Connection) -> Result<()> {
     Ok(db.execute_batch("DELETE FROM holder")?)
 }
 
-/// Who has a grant of this document, as far as this node holds the grants.
+/// Who has a grant of which key of this document, as far as this node holds the grants.
 pub fn of(db: &Connection, doc: &DocId) -> Result<Vec<Holder>> {
     let mut query =
-        db.prepare_cached("SELECT DISTINCT node, desk FROM holder WHERE doc = ?1 ORDER BY node")?;
-    let rows = query.query_map([doc.as_bytes()], |r| Ok((r.get::<_, String>(0)?, r.get(1)?)))?;
+        db.prepare_cached("SELECT DISTINCT node, desk, which FROM holder WHERE doc = ?1 ORDER BY node")?;
+    let rows = query.query_map([doc.as_bytes()], |r| Ok((r.get::<_, String>(0)?, r.get(1)?, r.get(2)?)))?;
     rows.map(|row| {
-        let (node, desk) = row?;
-        Ok(Holder { node: node.parse().map_err(|_| damaged("holder"))?, desk })
+        let (node, desk, which): (_, _, Option<[u8; 8]>) = row?;
+        let node = node.parse().map_err(|_| damaged("holder"))?;
+        Ok(Holder { node, desk, which: which.map(KeyId) })
     })
     .collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! part     1 | nonce 12 | ChaCha20-Poly1305( length 4 | JSON | zeros up to a multiple of 256 )
-//! grant    postcard { suite, to: node, desk, sealed: HPKE(key) to the node's X25519 key }
+//! grant    postcard { suite, to: node, desk, sealed: HPKE(key) to the node's X25519 key, which of the ticket's keys }
 //! ```
 //!
 //! A grant names its document by where it stands; the sealed key is bound to document, node and desk. Nothing here
@@ -73,6 +73,10 @@ impl std::fmt::Display for VaultError {
 
 impl std::error::Error for VaultError {}
 
+/// What tells one key of a ticket from another. It is made of the key and says nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct KeyId(pub [u8; 8]);
+
 /// A ticket's key, sealed to one node or its confidential desk: the bytes of a grant item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
@@ -82,6 +86,8 @@ pub struct Grant {
     /// Whether only the node's confidential desk can.
     pub desk: bool,
     sealed: Vec<u8>,
+    /// Which of the ticket's keys it is; grants of before this was told do not say so.
+    pub which: Option<KeyId>,
 }
 
 fn bound_to(doc: &DocId, to: NodeName, desk: bool) -> Vec<u8> {
@@ -91,7 +97,9 @@ fn bound_to(doc: &DocId, to: NodeName, desk: bool) -> Vec<u8> {
 impl Grant {
     /// Reads a grant; `None` when it is not one that this version knows.
     pub fn read(bytes: &[u8]) -> Option<Grant> {
-        postcard::from_bytes(bytes).ok().filter(|g: &Grant| g.suite == SUITE)
+        let read = postcard::from_bytes(bytes);
+        let of_before = || postcard::from_bytes(&[bytes, &[0]].concat()); // 0: it does not say which key
+        read.or_else(|_| of_before()).ok().filter(|g: &Grant| g.suite == SUITE)
     }
 
     /// The key, if the grant is this node's.
@@ -104,7 +112,11 @@ impl Grant {
         };
         let bytes = opened.map_err(|_| VaultError::Closed)?;
         let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| VaultError::Closed)?;
-        Ok(TicketKey(Zeroizing::new(key)))
+        let key = TicketKey(Zeroizing::new(key));
+        match self.which.is_none_or(|which| which == key.id()) {
+            true => Ok(key),
+            false => Err(VaultError::Closed), // it says that it is another
+        }
     }
 }
 
@@ -118,6 +130,13 @@ impl TicketKey {
     /// A new key.
     pub fn draw() -> Result<TicketKey, VaultError> {
         Ok(TicketKey(Zeroizing::new(random()?)))
+    }
+
+    /// What tells it from the ticket's other keys, when two sites drew one at once.
+    pub fn id(&self) -> KeyId {
+        let [a, b, c, d, e, f, g, h, ..] =
+            blake3::derive_key("hotline 2026 ticket key id", self.0.as_slice());
+        KeyId([a, b, c, d, e, f, g, h])
     }
 
     fn cipher(&self) -> ChaCha20Poly1305 {
@@ -175,7 +194,7 @@ impl TicketKey {
     pub fn grant(&self, doc: &DocId, to: NodeName, desk: bool, key: &BoxKey) -> Result<Vec<u8>, VaultError> {
         let sealed = certs::seal_box::seal(key, INFO, &bound_to(doc, to, desk), self.0.as_slice())
             .map_err(|_| VaultError::Entropy)?;
-        let grant = Grant { suite: SUITE, to, desk, sealed };
+        let grant = Grant { suite: SUITE, to, desk, sealed, which: Some(self.id()) };
         Ok(postcard::to_stdvec(&grant).expect("a struct of plain values has a byte form"))
     }
 }
@@ -206,6 +225,11 @@ mod tests {
         );
         assert!(grant.open(&doc, &them).is_err());
         assert!(grant.open(&DocId::from_bytes([6; 32]), &us).is_err(), "moved to another ticket");
+        let other = Grant { which: Some(TicketKey::draw().unwrap().id()), ..grant.clone() };
+        assert!(other.open(&doc, &us).is_err(), "it says that it is another key");
+        let of_before = &bytes[..bytes.len() - 9]; // a tag and the id
+        let of_before = Grant::read(of_before).unwrap();
+        assert_eq!((of_before.which, of_before.open(&doc, &us).unwrap().id()), (None, key.id()));
         let desk = key.grant(&doc, us.node(), true, &us.record().desk).unwrap();
         assert!(Grant::read(&desk).unwrap().open(&doc, &us).is_ok());
         assert!(TicketKey::draw().unwrap().open(Part::Person, &sealed).is_err());

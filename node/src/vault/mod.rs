@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! DIR/vault.db   apart    the bytes of grants, this node's and those it relays
-//!                holder   whose a grant is                                   hangs on apart
+//!                holder   whose a grant is, and of which key                 hangs on apart
 //!                person   keyed marks of phone and name, for looking up      hangs on apart
 //!                unread   grants of this node whose person is not marked yet hangs on apart
 //!                reveal   who was shown whom and why, in a chain of hashes
@@ -22,12 +22,13 @@ pub mod index;
 mod key;
 pub mod log;
 
-pub use key::{Grant, MAX_SEALED, Part, TicketKey, VaultError};
+pub use key::{Grant, KeyId, MAX_SEALED, Part, TicketKey, VaultError};
 
 use rusqlite::Connection;
 use sync::store::Result;
 
 /// Makes the tables where they are not.
 pub fn prepare(db: &Connection) -> Result<()> {
-    Ok(db.execute_batch(&[holders::TABLES, index::TABLES, log::TABLES].concat())?)
+    db.execute_batch(&[holders::TABLES, index::TABLES, log::TABLES].concat())?;
+    holders::upgrade(db)
 }
