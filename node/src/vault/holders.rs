@@ -197,3 +197,27 @@ pub fn round_at(db: &Connection, after: Option<&DocId>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_before_keep_what_they_hold() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "CREATE TABLE apart(id INTEGER PRIMARY KEY, hash BLOB); INSERT INTO apart VALUES(1, NULL);
+             CREATE TABLE holder(grant_id INTEGER PRIMARY KEY REFERENCES apart(id) ON DELETE CASCADE,
+               doc BLOB NOT NULL, node TEXT NOT NULL, desk INTEGER NOT NULL);",
+        )
+        .unwrap();
+        let doc = DocId::from_bytes([7; 32]);
+        db.execute("INSERT INTO holder VALUES(1, ?1, '370100', 0)", [doc.as_bytes()]).unwrap();
+        for _ in 0..2 {
+            super::super::prepare(&db).unwrap();
+        }
+        let held = of(&db, &doc).unwrap();
+        assert_eq!(held, [Holder { node: "370100".parse().unwrap(), desk: false, which: None }]);
+        assert!(held[0].has(Some(KeyId([1; 8]))), "it counts as one of any key");
+    }
+}
