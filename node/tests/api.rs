@@ -6,49 +6,9 @@ mod harness;
 use std::io::{BufRead, Write};
 
 use harness::browser::{Browser, Page};
+use harness::program::{Program, token, value};
 use harness::{Running, Town, json};
 use serde_json::{Value, json as object};
-
-/// A program with a token.
-struct Program {
-    browser: Browser,
-    token: String,
-}
-
-impl Program {
-    fn new(town: &Town, desk: &str, name: &str, role: &str, scopes: &str) -> Program {
-        Program { browser: Browser::new(desk), token: token(town, name, role, scopes) }
-    }
-
-    fn asks(&self, method: &str, path: &str, lines: &[&str], body: &[u8]) -> Page {
-        let mut request = self.browser.head(method, &format!("/api/v1{path}"));
-        request += &format!("Authorization: Bearer {}\r\nContent-Length: {}\r\n", self.token, body.len());
-        lines.iter().for_each(|line| request += &format!("{line}\r\n"));
-        self.browser.raw(&[request.as_bytes(), b"\r\n", body].concat()).unwrap()
-    }
-
-    fn get(&self, path: &str) -> Page {
-        self.asks("GET", path, &[], b"")
-    }
-
-    fn post(&self, path: &str, body: &Value, lines: &[&str]) -> Page {
-        let lines = [&["Content-Type: application/json"], lines].concat();
-        self.asks("POST", path, &lines, body.to_string().as_bytes())
-    }
-
-    fn made(&self, body: &Value) -> String {
-        value(&self.post("/tickets", body, &[]).is(201))["id"].as_str().unwrap().to_owned()
-    }
-}
-
-fn token(town: &Town, name: &str, role: &str, scopes: &str) -> String {
-    let args = ["token", "add", name, "--role", role, "--scope", scopes, "--dir", &town.at("370100")];
-    json(&args)["token"].as_str().unwrap().to_owned()
-}
-
-fn value(page: &Page) -> Value {
-    serde_json::from_str(&page.body).unwrap_or_else(|e| panic!("{e}: {}\n{}", page.head, page.body))
-}
 
 fn town() -> (Town, Running, String) {
     let town = Town::new(&["370100"]);
@@ -499,7 +459,7 @@ fn over_tls_with_the_desks_own_certificate_programs_are_in_as_well() {
     let ca = town.path("370100").join("desk/ca.crt");
     let hall = Program {
         browser: Browser::secure(&desk, &ca, "desk.example"),
-        token: token(&town, "hall", "agent", ALL),
+        token: token(&town, "370100", "hall", "agent", ALL),
     };
     hall.made(&object!({ "text": "公交晚点" }));
 }

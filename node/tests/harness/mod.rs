@@ -6,6 +6,7 @@
 pub mod axe;
 pub mod browser;
 pub mod chromium;
+pub mod program;
 pub mod scene;
 
 use std::io::Write;
