@@ -82,6 +82,11 @@ fn a_ticket_lives_its_life_through_the_api() {
     ] {
         hall.get(path).is(200).says(says);
     }
+    let found = value(&hall.get("/tickets?q=%E6%8B%92%E8%BD%BD"))["tickets"][0].clone();
+    assert!(
+        found["id"] == id.as_str() && found.get("row").is_none(),
+        "rows are the node's own matter: {found}"
+    );
     let log = json(&["audit", "--limit", "100", "--dir", &town.at("370100")]);
     for what in ["token add", "new", "made", "act dispatch", "note", "reveal", "failed"] {
         assert!(log.as_array().unwrap().iter().any(|line| line["what"] == what), "{what} is not in {log}");
@@ -144,6 +149,8 @@ fn articles_are_found_and_read() {
     kb("zhang", &["review", "JN1"]);
     kb("zhang", &["publish", "JN1"]);
     assert_eq!(found("/articles"), 1);
+    let row = value(&hall.get("/articles"))["articles"][0].clone();
+    assert!(row["code"] == "JN1" && row.get("row").is_none(), "rows are the node's own matter: {row}");
     assert_eq!(found("/articles?q=mianfei"), 1);
     assert_eq!(found("/articles?q=%E5%9C%B0%E9%93%81"), 0);
     assert_eq!(found("/articles?about=%E5%9B%BD%E5%BA%86%E9%AB%98%E9%80%9F%E5%85%8D%E8%B4%B9%E5%90%97"), 1);
