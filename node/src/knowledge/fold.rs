@@ -136,6 +136,9 @@ pub struct Proposal {
     pub to: Site,
 }
 
+/// Every standing there is.
+pub const STANDINGS: [&str; 4] = ["draft", "reviewed", "published", "withdrawn"];
+
 /// How an article stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Folded {
@@ -191,7 +194,7 @@ impl Folded {
         self.versions.last().map_or(1, |v| v.number.saturating_add(1))
     }
 
-    /// Its standing in a word.
+    /// Its standing in a word, one of [`STANDINGS`].
     pub fn standing(&self) -> &'static str {
         match (self.published, self.withdrawn, self.open_draft()) {
             (Some(_), ..) => "published",
