@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sync::store::Result;
+use utoipa::ToSchema;
 
 /// Trips that are kept; older ones make room.
 pub(crate) const KEPT: usize = 500;
@@ -16,7 +17,7 @@ const LONGEST: usize = 2_000;
 const NAMED: usize = 64;
 
 /// Which way a stick went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// It was read.

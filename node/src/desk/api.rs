@@ -5,7 +5,7 @@
 //!                                                                                               └ asked before: that answer
 //! ```
 //!
-//! The table of routes makes both the router and the description at `/api/v1/openapi.json`. *Never*: a call reaches the node
+//! The table of routes makes both the router and, with the shapes of answers, the description at `/api/v1/openapi.json`. *Never*: a call reaches the node
 //! but through the guard; a caller's data is kept with an answer; a cookie counts here.
 
 mod acts;
@@ -20,6 +20,7 @@ mod problem;
 mod recording;
 mod route;
 mod routes;
+mod shapes;
 mod stream;
 
 use std::sync::Arc;

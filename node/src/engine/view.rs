@@ -94,12 +94,7 @@ impl Engine {
 
 /// A line of a story: its author's clock, the words, and whether what it tells has effect.
 fn told(line: &story::Line) -> Value {
-    let mark = match line.standing {
-        story::Standing::InForce => "in force",
-        story::Standing::Superseded => "superseded",
-        story::Standing::Unentitled => "unentitled",
-    };
-    json!({ "entry": line.entry, "at": line.at, "text": line.text, "mark": mark })
+    json!({ "entry": line.entry, "at": line.at, "text": line.text, "mark": line.standing.mark() })
 }
 
 /// A ticket, unless only refused items have come of the document: then it is none.

@@ -1,6 +1,7 @@
 //! What a ticket's document says of one file.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The longest name in bytes.
 const MAX_NAME: usize = 255;
@@ -9,7 +10,8 @@ const MAX_NAME: usize = 255;
 const MAX_FILE_NAME: usize = 200;
 
 /// One value of the part `files`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AttachedFile)]
 pub struct Entry {
     /// What people call it.
     pub name: String,
@@ -29,6 +31,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// When, by the attaching node's clock.
+    #[schema(format = DateTime)]
     pub at: String,
 }
 

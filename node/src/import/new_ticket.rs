@@ -38,6 +38,9 @@ pub enum Urgency {
 }
 
 impl Urgency {
+    /// Every one, the least first.
+    pub const ALL: [Urgency; 3] = [Self::Ordinary, Self::Urgent, Self::Critical];
+
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -49,8 +52,7 @@ impl Urgency {
 
     /// The urgency of this word; nothing said is ordinary.
     pub(crate) fn of(word: &str) -> Option<Urgency> {
-        let all = [Self::Ordinary, Self::Urgent, Self::Critical];
-        if word.is_empty() { Some(Self::Ordinary) } else { all.into_iter().find(|u| u.word() == word) }
+        if word.is_empty() { Some(Self::Ordinary) } else { Self::ALL.into_iter().find(|u| u.word() == word) }
     }
 }
 

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use certs::Site;
 use serde::Serialize;
 use sync::id::DocId;
+use utoipa::ToSchema;
 
 use super::entry::{Entry, Word};
 use crate::request::Language;
@@ -25,20 +26,23 @@ use crate::ticket::trail::{Bits, parents_first};
 pub const MAX_ENTRIES: usize = 1_000;
 
 /// A person's word on a version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Review {
     /// The entry.
     pub entry: EntryId,
     /// For which site.
+    #[schema(value_type = String)]
     pub site: Site,
     /// By whom.
     pub user: String,
     /// When, as that node's clock said.
+    #[schema(required, format = DateTime)]
     pub at: Option<String>,
 }
 
 /// One version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ArticleVersion)]
 pub struct VersionShown {
     /// The entry that brought it.
     pub entry: EntryId,
@@ -47,10 +51,13 @@ pub struct VersionShown {
     /// The hash of its text.
     pub text: EntryId,
     /// In a supplement: the version of the original that its writer saw.
+    #[schema(required)]
     pub seen: Option<EntryId>,
     /// Who wrote it.
+    #[schema(required)]
     pub user: Option<String>,
     /// When, as that node's clock said.
+    #[schema(required, format = DateTime)]
     pub at: Option<String>,
     /// Who let it pass.
     pub reviews: Vec<Review>,
@@ -126,15 +133,20 @@ impl Serialize for Why {
 }
 
 /// A wish that a superior adopt a version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ArticleProposal)]
 pub struct Proposal {
     /// The entry.
     pub entry: EntryId,
     /// The version.
     pub of: EntryId,
     /// The superior.
+    #[schema(value_type = String)]
     pub to: Site,
 }
+
+/// Every standing there is.
+pub const STANDINGS: [&str; 4] = ["draft", "reviewed", "published", "withdrawn"];
 
 /// How an article stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -191,7 +203,7 @@ impl Folded {
         self.versions.last().map_or(1, |v| v.number.saturating_add(1))
     }
 
-    /// Its standing in a word.
+    /// Its standing in a word, one of [`STANDINGS`].
     pub fn standing(&self) -> &'static str {
         match (self.published, self.withdrawn, self.open_draft()) {
             (Some(_), ..) => "published",

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sync::document::Document;
 use sync::id::ItemHash;
+use utoipa::ToSchema;
 
 /// The longest body in characters: a change that puts another of the same length in its place still passes the gate.
 pub const MAX_BODY: usize = 9_000;
@@ -19,7 +20,7 @@ const MAX_LINE: usize = 200;
 const MAX_TAGS: usize = 32;
 
 /// Who may read an article.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Readers {
     /// Everybody.

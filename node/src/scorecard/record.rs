@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use certs::{NodeName, Site};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{KIND, Table};
 use crate::ticket::EntryId;
@@ -26,13 +27,17 @@ const SCHEMA: u32 = 1;
 pub const MOST_AMENDED: usize = 100;
 
 /// What was put right later.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AmendedScorecard)]
 pub struct Amended {
     /// The node that wrote it.
+    #[schema(value_type = String)]
     pub node: NodeName,
     /// Whoever did it.
+    #[schema(required)]
     pub user: Option<String>,
     /// When, by that node's clock.
+    #[schema(required, format = DateTime)]
     pub at: Option<String>,
     /// Why.
     pub reason: String,
@@ -41,15 +46,20 @@ pub struct Amended {
 }
 
 /// A frozen month.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FrozenScorecard)]
 pub struct Record {
     /// Whose units it ranks.
+    #[schema(value_type = String)]
     pub site: Site,
     /// The node that froze it.
+    #[schema(value_type = String)]
     pub node: NodeName,
     /// Whoever did it.
+    #[schema(required)]
     pub user: Option<String>,
     /// When, by that node's clock.
+    #[schema(required, format = DateTime)]
     pub at: Option<String>,
     /// The table as it was frozen.
     pub table: Table,

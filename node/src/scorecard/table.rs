@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use certs::Site;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::china;
 use crate::figures::{Facts, Numbers, Period};
 use crate::reference::{Definitions, WeightSet};
 
 /// A month's table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ScorecardTable)]
 pub struct Table {
     /// The month, as in `2026-11`.
     pub month: String,
     /// Since when the weights count.
+    #[schema(format = Date)]
     pub weights_from: String,
     /// Each rate with its weight.
     pub rates: Vec<(String, f64)>,
@@ -24,9 +27,11 @@ pub struct Table {
 }
 
 /// One unit of a table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ScorecardUnit)]
 pub struct Unit {
     /// The site.
+    #[schema(value_type = String)]
     pub site: Site,
     /// Tickets of which it or a site below it took the call.
     pub taken: u64,
@@ -38,10 +43,13 @@ pub struct Unit {
     /// tickets may be missing.
     pub complete: bool,
     /// When they last were, if that was before; RFC 3339.
+    #[schema(required, format = DateTime)]
     pub proved_at: Option<String>,
     /// From 0 to 100; none when nothing could be judged.
+    #[schema(required)]
     pub score: Option<f64>,
     /// 1 is the best; equal scores share a rank. None without a score, and while something may be missing.
+    #[schema(required)]
     pub rank: Option<u32>,
 }
 

@@ -22,6 +22,7 @@ use std::fmt;
 use certs::Site;
 use serde::{Serialize, Serializer};
 use sync::id::DocId;
+use utoipa::ToSchema;
 
 use super::audience;
 use super::entry::{EntryId, Op};
@@ -32,11 +33,12 @@ pub const FROZEN_AT: usize = 1000;
 pub const MAX_DECLINES: usize = 2;
 
 /// An offer that nobody has answered or withdrawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OpenOffer {
     /// The offer entry.
     pub offer: EntryId,
     /// The site that may accept or decline it.
+    #[schema(value_type = String)]
     pub to: Site,
 }
 
@@ -75,12 +77,13 @@ pub struct Stand {
 }
 
 /// A merge in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Join {
     /// The merge entry.
     pub merge: EntryId,
     /// The ticket that it joins.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     pub into: DocId,
 }
 

@@ -23,6 +23,7 @@ use certs::{NodeName, Site};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sync::id::DocId;
+use utoipa::ToSchema;
 
 /// The longest entry, in bytes.
 pub const MAX_ENTRY: usize = 16 * 1024;
@@ -34,8 +35,9 @@ pub const MAX_TEXT: usize = 8 * 1024;
 pub const MAX_NAME: usize = 256;
 
 /// The id of an entry: the BLAKE3 hash of its bytes. As text (64 hexadecimal digits) it is the key in `trail`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
 pub struct EntryId([u8; 32]);
 
 impl EntryId {

@@ -25,6 +25,7 @@ use std::rc::Rc;
 
 use certs::Site;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use super::custody::How;
 use super::custody::{Register, State};
@@ -239,7 +240,7 @@ pub struct Unentitled {
 }
 
 /// What a person should look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "alarm", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the variants' sentences name their fields")]
 pub enum Alarm {

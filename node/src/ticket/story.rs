@@ -40,6 +40,20 @@ pub enum Standing {
     Unentitled,
 }
 
+impl Standing {
+    /// Every one.
+    pub const ALL: [Standing; 3] = [Standing::InForce, Standing::Superseded, Standing::Unentitled];
+
+    /// The word for it.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Standing::InForce => "in force",
+            Standing::Superseded => "superseded",
+            Standing::Unentitled => "unentitled",
+        }
+    }
+}
+
 /// One line of a story.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {

@@ -10,6 +10,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Account, Users};
 use crate::request::{Failure, FailureKind};
@@ -84,8 +85,9 @@ pub struct Told {
 }
 
 /// How far a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = CallStage)]
 pub enum Stage {
     /// Nobody has answered yet.
     Ringing,

@@ -6,6 +6,8 @@
 pub mod axe;
 pub mod browser;
 pub mod chromium;
+pub mod description;
+pub mod program;
 pub mod scene;
 
 use std::io::Write;

@@ -93,7 +93,11 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
                 language: language(asked)?,
                 user: None,
             };
-            let shown = app.know(who, show).await?;
+            let mut shown = app.know(who, show).await?;
+            without_row(&mut shown["supplemented_by"]);
+            if let Some(original) = shown["supplements"].as_object_mut() {
+                original.remove("row");
+            }
             let state = shown["state_hash"].as_str().map(str::to_owned);
             Ok(Done { etag: state.filter(|_| version.is_none()), ..Done::ok(shown) })
         }
@@ -204,7 +208,8 @@ async fn list(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {
         if beside.into_iter().any(|name| asked.query(name).is_some()) {
             return Err(Problem::bad("a search is not narrowed: it has `q` and `limit`"));
         }
-        let found = app.ask(who, Request::Search { text: words.to_owned(), limit }).await?;
+        let mut found = app.ask(who, Request::Search { text: words.to_owned(), limit }).await?;
+        without_row(&mut found);
         return Ok(Done::ok(json!({ "tickets": found, "next": null })));
     }
     let queue = asked.query("queue").unwrap_or("held");
@@ -237,7 +242,9 @@ async fn articles(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Proble
         (None, Some(text)) => KnowledgeRequest::Suggest { text: text.to_owned(), limit },
         (None, None) => KnowledgeRequest::List { queue: "published".to_owned(), mine: false, limit },
     };
-    Ok(Done::ok(json!({ "articles": app.know(who, request).await? })))
+    let mut found = app.know(who, request).await?;
+    without_row(&mut found);
+    Ok(Done::ok(json!({ "articles": found })))
 }
 
 /// Rows are the node's own matter.

@@ -1,216 +1,247 @@
-//! The description of the API, OpenAPI 3.1, made of the table of routes and the table of actions.
+//! The description of the API, OpenAPI 3.1, made of the table of routes, the table of actions and the shapes of answers.
 
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
+use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::{
+    AdditionalProperties, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type,
+};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, Content, HttpMethod, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Ref,
+    RefOr, Required, ResponseBuilder, Schema, Server,
+};
 
 use super::ROOT;
 use super::acts::{ACTS, Field, Kind};
-use super::routes::{Op, Param, ROUTES, Route, Takes, Verb};
+use super::problem::PROBLEM;
+use super::routes::{Answer, Op, Param, ROUTES, Route, Takes, Verb};
+use super::shapes::{Is, Schemas, Shape, field};
+use crate::import::Urgency;
 use crate::projection::QUEUES;
-use crate::users::SCOPES;
+use crate::users::{MAX_KEY, SCOPES};
+
+/// The description's own.
+pub(super) const DESCRIPTION: Shape = Shape {
+    name: "Description",
+    says: "A description of an API by OpenAPI",
+    like: None,
+    holds: &[
+        field("openapi", Is::Text, "the version of OpenAPI"),
+        field("info", Is::ByName(&Is::Anything), "what it describes"),
+        field("servers", Is::Many(&Is::Anything), "where that is served"),
+        field("paths", Is::ByName(&Is::Anything), "what can be asked"),
+        field("components", Is::ByName(&Is::Anything), "what is referred to"),
+        field("security", Is::Many(&Is::Anything), "what a program shows"),
+    ],
+};
+
+/// The one name of what a program shows.
+const BEARER: &str = "bearer";
 
 /// The document; made once.
 pub(super) fn document() -> Value {
-    static DOCUMENT: LazyLock<Value> = LazyLock::new(make);
+    static DOCUMENT: LazyLock<Value> =
+        LazyLock::new(|| serde_json::to_value(make()).expect("a description is plain values under texts"));
     DOCUMENT.clone()
 }
 
-fn make() -> Value {
-    let mut paths: Map<String, Value> = Map::new();
+fn make() -> OpenApi {
+    let (mut paths, mut schemas) = (Paths::new(), Schemas::new());
     for route in ROUTES {
+        let mut put = |path: &str, id: &str, route: &Route| {
+            let operation = operation(route, path, id, &mut schemas);
+            paths.add_path_operation(path, vec![method(route.verb)], operation);
+        };
         match route.op {
             Op::Act => {
                 for (name, fields) in ACTS {
                     let path = route.path.replace("{do}", name);
-                    let row = Route { takes: Takes::Json(fields), ..*route };
-                    put(&mut paths, &path, route.verb, operation(&row, &path, &format!("act-{name}")));
+                    put(&path, &format!("act-{name}"), &Route { takes: Takes::Json(fields), ..*route });
                 }
             }
-            _ => put(&mut paths, route.path, route.verb, operation(route, route.path, route.id)),
+            _ => put(route.path, route.id, route),
         }
     }
+    let problem = Content::new(Some(Is::A(&PROBLEM).schema(&mut schemas)));
+    let problem = ResponseBuilder::new()
+        .description("what went wrong, and what to do next (RFC 9457)")
+        .content("application/problem+json", problem);
     let scopes: Vec<String> = SCOPES.iter().map(|(_, name)| format!("`{name}`")).collect();
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "hotline 12328",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "One node's tickets, for programs. A token has the rights of a role, narrowed by its scopes.",
-            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
-        },
-        "servers": [{ "url": ROOT }],
-        "security": [{ "bearer": [] }],
-        "paths": paths,
-        "components": {
-            "securitySchemes": { "bearer": {
-                "type": "http", "scheme": "bearer",
-                "description": format!("`hotline token add NAME --role ROLE --scope ...`; scopes are {}", scopes.join(", ")),
-            } },
-            "schemas": { "Problem": {
-                "type": "object",
-                "required": ["type", "title", "status", "detail"],
-                "properties": {
-                    "type": { "type": "string", "format": "uri" },
-                    "title": { "type": "string" },
-                    "status": { "type": "integer" },
-                    "detail": { "type": "string" },
-                    "hint": { "type": "string", "description": "what to do next" },
-                },
-            } },
-            "responses": { "Problem": {
-                "description": "what went wrong, and what to do next (RFC 9457)",
-                "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-            } },
-        },
-    })
+    let says = format!("`hotline token add NAME --role ROLE --scope ...`; scopes are {}", scopes.join(", "));
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(says)).build();
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .response("Problem", problem)
+        .security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let info = InfoBuilder::new()
+        .title("hotline 12328")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "One node's tickets, for programs. A token has the rights of a role, narrowed by its scopes.",
+        ))
+        .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([Server::new(ROOT)]))
+        .security(Some([SecurityRequirement::new(BEARER, [""; 0])]))
+        .paths(paths)
+        .components(Some(components.build()))
+        .build()
 }
 
-fn put(paths: &mut Map<String, Value>, path: &str, verb: Verb, operation: Value) {
-    let verb = match verb {
-        Verb::Get => "get",
-        Verb::Post => "post",
-        Verb::Put => "put",
-    };
-    paths.entry(path.to_owned()).or_insert_with(|| json!({}))[verb] = operation;
+fn method(verb: Verb) -> HttpMethod {
+    match verb {
+        Verb::Get => HttpMethod::Get,
+        Verb::Post => HttpMethod::Post,
+        Verb::Put => HttpMethod::Put,
+    }
 }
 
-fn operation(route: &Route, path: &str, id: &str) -> Value {
-    let mut parameters: Vec<Value> = path
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
-        .collect();
-    parameters.extend(route.query.iter().map(query));
-    let header = |name: &str, says: &str| json!({ "name": name, "in": "header", "required": false, "description": says, "schema": { "type": "string" } });
-    if route.op == Op::Show {
-        parameters.push(header("If-None-Match", "an `ETag`: 304 when it is still this"));
+fn operation(route: &Route, path: &str, id: &str, schemas: &mut Schemas) -> OperationBuilder {
+    let mut operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(route.says));
+    if let Some(scope) = route.scope {
+        operation = operation.description(Some(format!("Scope: `{scope}`")));
     }
-    if matches!(route.op, Op::Act | Op::Note) {
-        let mut state = header("If-Match", "an `ETag`: 412 when the ticket has changed since");
-        state["schema"]["pattern"] = r#"^(\*|"[0-9a-f]+")$"#.into();
-        parameters.push(state);
+    if matches!(route.op, Op::Document | Op::CallEventAt) {
+        operation = operation.securities(Some([]));
     }
-    if matches!(route.op, Op::New | Op::Act | Op::Note) {
-        parameters.push(json!({
-            "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "asked again under it within two days, the answer is the same and nothing is done",
-            "schema": { "type": "string", "minLength": 1, "maxLength": crate::users::MAX_KEY, "pattern": "^[!-~]+$" },
-        }));
+    for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+        let of_path = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
+        operation = operation.parameter(of_path.required(Required::True).schema(Some(plain(Kind::Text))));
     }
-    if route.op == Op::Stream {
-        parameters.push(header("Last-Event-ID", "the id of the last event that was dealt with"));
-    }
-    let (media, schema) = match route.op {
+    operation = route.query.iter().map(query).fold(operation, OperationBuilder::parameter);
+    operation = headers(route.op).into_iter().fold(operation, OperationBuilder::parameter);
+    operation = operation.request_body(body(route));
+    let (media, answer) = match route.answer {
         // What browsers may show comes as what it is.
-        Op::Fetch => ("*/*", json!({})),
-        Op::Stream => ("text/event-stream", json!({ "type": "string" })),
-        _ => ("application/json", json!({ "type": "object" })),
+        Answer::Bytes => ("*/*", Is::Anything.schema(schemas)),
+        Answer::Events => ("text/event-stream", Is::Text.schema(schemas)),
+        Answer::Json(is) => ("application/json", is.schema(schemas)),
     };
-    let mut responses = Map::new();
-    responses.insert(
-        route.status.to_string(),
-        json!({ "description": route.gives, "content": { media: { "schema": schema } } }),
-    );
+    let gives = |says: &str| {
+        ResponseBuilder::new().description(says).content(media, Content::new(Some(answer.clone())))
+    };
+    operation = operation.response(route.status.to_string(), gives(route.gives));
     let problems: &[u16] = match (route.op, route.takes) {
         (Op::Document, _) => &[],
+        (Op::Changes | Op::Stream, _) => &[400, 401, 403, 404, 406, 409, 410, 422, 429, 503],
         (_, Takes::Nothing) => &[400, 401, 403, 404, 406, 409, 422, 429, 503],
         _ => &[400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 429, 503],
     };
     for status in problems {
-        responses.insert(status.to_string(), json!({ "$ref": "#/components/responses/Problem" }));
-    }
-    if route.op == Op::CallRecording {
-        for (status, says) in [("200", "it was here already"), ("202", "it waits for the call's ticket")] {
-            let content = json!({ media: { "schema": { "type": "object" } } });
-            responses.insert(status.to_owned(), json!({ "description": says, "content": content }));
-        }
+        operation = operation.response(status.to_string(), Ref::from_response_name("Problem"));
     }
     match route.op {
-        Op::Show => drop(responses.insert("304".to_owned(), json!({ "description": "it is still this" }))),
-        Op::Changes | Op::Stream => drop(
-            responses.insert("410".to_owned(), json!({ "$ref": "#/components/responses/Problem" })),
-        ),
-        Op::Attach => drop(responses.insert(
-            "200".to_owned(),
-            json!({ "description": "it was here already", "content": { media: { "schema": { "type": "object" } } } }),
-        )),
-        _ => {}
+        Op::Show => operation.response("304", ResponseBuilder::new().description("it is still this")),
+        Op::Attach => operation.response("200", gives("it was here already")),
+        Op::CallRecording => operation
+            .response("200", gives("it was here already"))
+            .response("202", gives("it waits for the call's ticket")),
+        _ => operation,
     }
-    let mut operation = json!({
-        "operationId": id,
-        "summary": route.says,
-        "parameters": parameters,
-        "responses": responses,
-    });
-    if let Some(scope) = route.scope {
-        operation["description"] = format!("Scope: `{scope}`").into();
+}
+
+/// The headers that a program may send with a route.
+fn headers(op: Op) -> Vec<ParameterBuilder> {
+    let header = |name: &str, says: &str, schema: ObjectBuilder| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(says))
+            .schema(Some(schema))
+    };
+    let text = || plain(Kind::Text);
+    let state = || {
+        let tag = text().pattern(Some(r#"^(\*|"[0-9a-f]+")$"#));
+        header("If-Match", "an `ETag`: 412 when the ticket has changed since", tag)
+    };
+    let key = || {
+        let says = "asked again under it within two days, the answer is the same and nothing is done";
+        let key = text().min_length(Some(1)).max_length(Some(MAX_KEY)).pattern(Some("^[!-~]+$"));
+        header("Idempotency-Key", says, key)
+    };
+    match op {
+        Op::Show => vec![header("If-None-Match", "an `ETag`: 304 when it is still this", text())],
+        Op::Act | Op::Note => vec![state(), key()],
+        Op::New => vec![key()],
+        Op::Stream => vec![header("Last-Event-ID", "the id of the last event that was dealt with", text())],
+        _ => Vec::new(),
     }
-    if matches!(route.op, Op::Document | Op::CallEventAt) {
-        operation["security"] = json!([]);
-    }
-    match route.takes {
-        Takes::Nothing => {}
-        Takes::Event(fields) => {
-            let mut schema = object(fields);
-            schema["additionalProperties"] = true.into();
-            operation["requestBody"] = json!({ "required": true, "content": {
-                "application/json": { "schema": schema },
-                "application/x-www-form-urlencoded": { "schema": schema },
-            } });
-        }
+}
+
+fn body(route: &Route) -> Option<RequestBody> {
+    let body = RequestBodyBuilder::new().required(Some(Required::True));
+    let body = match route.takes {
+        Takes::Nothing => return None,
         Takes::Bytes => {
             let kind = if route.op == Op::CallRecording { "audio/*" } else { "application/octet-stream" };
-            operation["requestBody"] = json!({ "required": true, "content": { kind: {} } });
+            body.content(kind, Content::new(None::<RefOr<Schema>>))
         }
+        Takes::Event(fields) => {
+            let content = || Content::new(Some(object(fields, true)));
+            body.content("application/json", content())
+                .content("application/x-www-form-urlencoded", content())
+        }
+        // A new ticket may say more than has a name here.
         Takes::Json(fields) => {
-            let mut schema = object(fields);
-            // A new ticket may say more than has a name here.
-            schema["additionalProperties"] = (route.op != Op::Act).into();
-            operation["requestBody"] =
-                json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+            body.content("application/json", Content::new(Some(object(fields, route.op != Op::Act))))
         }
-    }
-    operation
-}
-
-fn query(param: &Param) -> Value {
-    let mut schema = json!({ "type": param.kind.name() });
-    match param.name {
-        "queue" => schema["enum"] = json!(QUEUES),
-        "q" | "name" => schema["pattern"] = r"\S".into(),
-        "cursor" => schema["pattern"] = "^[1-9][0-9]{0,17}$".into(),
-        "language" => schema["enum"] = json!(["zh", "en"]),
-        "urgency" => schema["enum"] = json!(["一般", "紧急", "特急"]),
-        "sort" => schema["enum"] = json!(["newest", "oldest", "due"]),
-        "first" | "last" => schema["format"] = "date".into(),
-        "limit" => (schema["minimum"], schema["maximum"]) = (1.into(), 100.into()),
-        "wait" => (schema["minimum"], schema["maximum"]) = (1.into(), 25.into()),
-        "days" => (schema["minimum"], schema["maximum"]) = (1.into(), 31.into()),
-        _ => {}
-    }
-    json!({
-        "name": param.name, "in": "query", "required": param.required, "description": param.says, "schema": schema,
-    })
-}
-
-fn object(fields: &[Field]) -> Value {
-    let property = |(name, kind, required): &Field| {
-        let mut schema = json!({ "type": kind.name() });
-        match kind {
-            Kind::Text if *required => schema["pattern"] = r"\S".into(),
-            Kind::Number => (schema["minimum"], schema["maximum"]) = (0.into(), u32::MAX.into()),
-            _ => {}
-        }
-        ((*name).to_owned(), schema)
     };
-    let required: Vec<&str> =
-        fields.iter().filter(|(.., required)| *required).map(|(name, ..)| *name).collect();
-    json!({
-        "type": "object",
-        "properties": fields.iter().map(property).collect::<Map<_, _>>(),
-        "required": required,
-    })
+    Some(body.build())
+}
+
+fn plain(kind: Kind) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::new(match kind {
+        Kind::Text => Type::String,
+        Kind::Number => Type::Integer,
+        Kind::Truth => Type::Boolean,
+        Kind::Facts => Type::Object,
+    }))
+}
+
+fn query(param: &Param) -> ParameterBuilder {
+    let schema = plain(param.kind);
+    let between = |schema: ObjectBuilder, most: usize| schema.minimum(Some(1)).maximum(Some(most));
+    let schema = match param.name {
+        "queue" => schema.enum_values(Some(QUEUES)),
+        "q" | "name" => schema.pattern(Some(r"\S")),
+        "cursor" => schema.pattern(Some("^[1-9][0-9]{0,17}$")),
+        "language" => schema.enum_values(Some(["zh", "en"])),
+        "urgency" => schema.enum_values(Some(Urgency::ALL.map(Urgency::word))),
+        "sort" => schema.enum_values(Some(["newest", "oldest", "due"])),
+        "first" | "last" => schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Date))),
+        "limit" => between(schema, 100),
+        "wait" => between(schema, 25),
+        "days" => between(schema, 31),
+        _ => schema,
+    };
+    ParameterBuilder::new()
+        .name(param.name)
+        .parameter_in(ParameterIn::Query)
+        .required(if param.required { Required::True } else { Required::False })
+        .description(Some(param.says))
+        .schema(Some(schema))
+}
+
+/// An object with these fields, and with more of them if it may have.
+fn object(fields: &[Field], more: bool) -> ObjectBuilder {
+    let mut object = plain(Kind::Facts).additional_properties(Some(AdditionalProperties::FreeForm(more)));
+    for (name, kind, required) in fields {
+        let value = match kind {
+            Kind::Text if *required => plain(*kind).pattern(Some(r"\S")),
+            Kind::Number => plain(*kind).minimum(Some(0)).maximum(Some(u32::MAX)),
+            _ => plain(*kind),
+        };
+        object = object.property(*name, value);
+        if *required {
+            object = object.required(*name);
+        }
+    }
+    object
 }
 
 #[cfg(test)]

@@ -8,7 +8,22 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::super::guard;
+use super::shapes::{Is, Shape, field, maybe};
 use crate::request::{Failure, FailureKind};
+
+/// A problem, as a program reads it.
+pub(super) const PROBLEM: Shape = Shape {
+    name: "Problem",
+    says: "What went wrong",
+    like: None,
+    holds: &[
+        field("type", Is::Text, "`urn:hotline:problem:` and a name"),
+        field("title", Is::Text, "what the status is called"),
+        field("status", Is::Count, "the status of the answer"),
+        field("detail", Is::Text, "what went wrong, in a sentence"),
+        maybe("hint", Is::Text, "what to do next"),
+    ],
+};
 
 /// A problem.
 #[derive(Debug)]

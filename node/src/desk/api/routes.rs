@@ -1,6 +1,8 @@
 //! The table of routes: what is served, and all that its description says.
 
 use super::acts::{Field, Kind};
+use super::openapi::DESCRIPTION;
+use super::shapes::{self, Is, Shape};
 use crate::users::Scope;
 
 /// The method.
@@ -56,6 +58,20 @@ pub(super) enum Takes {
     Bytes,
 }
 
+/// What a route answers with when all went well.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    Json(Is),
+    /// A file as it is.
+    Bytes,
+    /// Server-sent events.
+    Events,
+}
+
+const fn json(shape: &'static Shape) -> Answer {
+    Answer::Json(Is::A(shape))
+}
+
 /// A parameter of a query.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Param {
@@ -85,6 +101,7 @@ pub(super) struct Route {
     /// The status when all went well, and what comes with it.
     pub(super) status: u16,
     pub(super) gives: &'static str,
+    pub(super) answer: Answer,
 }
 
 const LANGUAGE: Param = param("language", Kind::Text, "`zh` or `en`");
@@ -129,6 +146,7 @@ const PLAIN: Route = Route {
     takes: Takes::Nothing,
     status: 200,
     gives: "OpenAPI 3.1",
+    answer: json(&DESCRIPTION),
 };
 
 /// Every route.
@@ -158,6 +176,7 @@ pub(super) const ROUTES: &[Route] = &[
             param("cursor", Kind::Text, "`next` of the page before"),
         ],
         gives: "`tickets`, and `next` when there is more",
+        answer: json(&shapes::PAGE),
         ..PLAIN
     },
     Route {
@@ -173,6 +192,7 @@ pub(super) const ROUTES: &[Route] = &[
             param("limit", Kind::Number, "1 to 50; 10 without it"),
         ],
         gives: "`tickets`, the likeliest first, each with `why`: what is shared",
+        answer: json(&shapes::LIKELY),
         ..PLAIN
     },
     Route {
@@ -185,6 +205,7 @@ pub(super) const ROUTES: &[Route] = &[
         takes: Takes::Json(NEW),
         status: 201,
         gives: "id, number, custodian, stage",
+        answer: json(&shapes::MADE),
         ..PLAIN
     },
     Route {
@@ -194,6 +215,7 @@ pub(super) const ROUTES: &[Route] = &[
         says: "A ticket without its caller; `ETag` is its state",
         scope: Some(Scope::TicketsRead),
         gives: "the ticket, as `hotline ticket show --json` prints it",
+        answer: Answer::Json(shapes::SHOWN),
         ..PLAIN
     },
     Route {
@@ -204,6 +226,7 @@ pub(super) const ROUTES: &[Route] = &[
         scope: Some(Scope::TicketsRead),
         query: &[LANGUAGE],
         gives: "`lines`",
+        answer: json(&shapes::HISTORY),
         ..PLAIN
     },
     Route {
@@ -214,6 +237,7 @@ pub(super) const ROUTES: &[Route] = &[
         scope: Some(Scope::TicketsRead),
         query: &[LANGUAGE],
         gives: "`choices`, `replies`, `peers`",
+        answer: json(&shapes::CHOICES),
         ..PLAIN
     },
     Route {
@@ -226,6 +250,7 @@ pub(super) const ROUTES: &[Route] = &[
         takes: Takes::Json(&[("text", Kind::Text, true)]),
         status: 201,
         gives: "what the note became",
+        answer: json(&shapes::NOTED),
         ..PLAIN
     },
     Route {
@@ -238,6 +263,7 @@ pub(super) const ROUTES: &[Route] = &[
         takes: Takes::Json(&[]),
         status: 201,
         gives: "the entry, and where the ticket stands now",
+        answer: json(&shapes::ACTED),
         ..PLAIN
     },
     Route {
@@ -249,6 +275,7 @@ pub(super) const ROUTES: &[Route] = &[
         scope: Some(Scope::PersonsRead),
         takes: Takes::Json(&[("reason", Kind::Text, true), ("desk", Kind::Truth, false)]),
         gives: "the ticket with `person`",
+        answer: json(&shapes::REVEALED),
         ..PLAIN
     },
     Route {
@@ -258,6 +285,7 @@ pub(super) const ROUTES: &[Route] = &[
         says: "Its files; the names of a confidential report's stay sealed",
         scope: Some(Scope::FilesRead),
         gives: "`files`",
+        answer: json(&shapes::FILES),
         ..PLAIN
     },
     Route {
@@ -277,6 +305,7 @@ pub(super) const ROUTES: &[Route] = &[
         takes: Takes::Bytes,
         status: 201,
         gives: "the file's row",
+        answer: json(&shapes::FILE),
     },
     Route {
         op: Op::Fetch,
@@ -286,6 +315,7 @@ pub(super) const ROUTES: &[Route] = &[
         scope: Some(Scope::FilesRead),
         query: &[param("reason", Kind::Text, "why, for a confidential report; it is logged")],
         gives: "the bytes",
+        answer: Answer::Bytes,
         ..PLAIN
     },
     Route {
@@ -304,6 +334,7 @@ pub(super) const ROUTES: &[Route] = &[
             param("wait", Kind::Number, "so many seconds, 1 to 25, for the next change when there is none"),
         ],
         gives: "`changes`, each with `cursor`, `id`, `number`, `stage`, `state_hash`, `at`; and `next`",
+        answer: json(&shapes::CHANGES),
         ..PLAIN
     },
     Route {
@@ -319,6 +350,7 @@ pub(super) const ROUTES: &[Route] = &[
             "the last cursor that was dealt with; `Last-Event-ID` outranks it. Without both it begins with the next change",
         )],
         gives: "events `change`; `ended` when the token counts no more, `gone` when the cursor does not",
+        answer: Answer::Events,
         ..PLAIN
     },
     Route {
@@ -334,6 +366,7 @@ pub(super) const ROUTES: &[Route] = &[
             param("limit", Kind::Number, "1 to 100; 20 without it"),
         ],
         gives: "`articles`",
+        answer: json(&shapes::ARTICLES),
         ..PLAIN
     },
     Route {
@@ -344,6 +377,7 @@ pub(super) const ROUTES: &[Route] = &[
         scope: Some(Scope::KnowledgeRead),
         query: &[param("version", Kind::Number, "another version"), LANGUAGE],
         gives: "`text` with title, body and the rest; versions, trail, supplements",
+        answer: json(&shapes::ARTICLE),
         ..PLAIN
     },
     Route {
@@ -352,6 +386,7 @@ pub(super) const ROUTES: &[Route] = &[
         id: "categories",
         says: "Domains and their topics",
         gives: "`categories`",
+        answer: json(&shapes::CATEGORIES),
         ..PLAIN
     },
     Route {
@@ -360,6 +395,7 @@ pub(super) const ROUTES: &[Route] = &[
         id: "redirects",
         says: "Other hotlines",
         gives: "`redirects`",
+        answer: json(&shapes::REDIRECTS),
         ..PLAIN
     },
     Route {
@@ -368,6 +404,7 @@ pub(super) const ROUTES: &[Route] = &[
         id: "centres",
         says: "The centres of the country",
         gives: "`centres`",
+        answer: json(&shapes::CENTRES),
         ..PLAIN
     },
     Route {
@@ -377,6 +414,7 @@ pub(super) const ROUTES: &[Route] = &[
         says: "This replica and its peers",
         scope: Some(Scope::StatusRead),
         gives: "as `hotline replica status --json`",
+        answer: json(&shapes::STATUS),
         ..PLAIN
     },
     Route {
@@ -387,6 +425,7 @@ pub(super) const ROUTES: &[Route] = &[
         scope: Some(Scope::StatusRead),
         query: &[param("days", Kind::Number, "1 to 31; 7 without it")],
         gives: "`days`, `hours`",
+        answer: json(&shapes::VOLUME),
         ..PLAIN
     },
     Route {
@@ -407,6 +446,7 @@ pub(super) const ROUTES: &[Route] = &[
             param("by", Kind::Text, "`business`, `domain`, `topic`, `channel`, `region` or `day`"),
         ],
         gives: "as `hotline figures --json`: `figures`, and with `by` also `values`",
+        answer: json(&shapes::FIGURES),
         ..PLAIN
     },
     Route {
@@ -420,6 +460,7 @@ pub(super) const ROUTES: &[Route] = &[
             param("site", Kind::Text, "another site, of which only what it has frozen is here"),
         ],
         gives: "`site`, `names`, `waiting` (tickets that are still to be counted), `table` (`rates` with their weights, `units` with `score` and `rank`), `frozen`",
+        answer: json(&shapes::SCORECARD),
         ..PLAIN
     },
     Route {
@@ -433,6 +474,7 @@ pub(super) const ROUTES: &[Route] = &[
         takes: Takes::Event(EVENT),
         gives: "`call`, `known` (whether it was before), `fresh` (whether the event was new), `stage`; `kept` is false for a call \
                 that goes out",
+        answer: json(&shapes::EVENT),
         ..PLAIN
     },
     Route {
@@ -444,6 +486,7 @@ pub(super) const ROUTES: &[Route] = &[
         scope: Some(Scope::CtiWrite),
         takes: Takes::Event(EVENT),
         gives: "as `/cti`",
+        answer: json(&shapes::EVENT),
         ..PLAIN
     },
     Route {
@@ -467,6 +510,7 @@ pub(super) const ROUTES: &[Route] = &[
             ),
         ],
         gives: "`action`: `local`, `tell` (with `announcement` and `number`) or `transfer` (to `number`); `area`; `basis`, the row",
+        answer: json(&shapes::ROUTE),
         ..PLAIN
     },
     Route {
@@ -480,6 +524,7 @@ pub(super) const ROUTES: &[Route] = &[
         takes: Takes::Bytes,
         status: 201,
         gives: "`call`, `waits`, and the file's row",
+        answer: json(&shapes::RECORDING),
         ..PLAIN
     },
 ];
