@@ -6,10 +6,10 @@ use clap::Args;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use super::{Cli, Session, show};
+use super::{Cli, ask, show};
 use crate::china;
 use crate::daemon::now_ms;
-use crate::plan::calls::{Calls, Profile, QUARTERS, week_after};
+use crate::plan::calls::{Calls, Profile, week_after};
 use crate::plan::plot;
 use crate::plan::queue::Service;
 use crate::plan::staffing::{Day, Goal, NoPlan, Quarter};
@@ -110,20 +110,11 @@ impl PlanArgs {
 
     /// What the node numbered on the last days before today.
     fn of_node(&self, dir: &Path) -> Result<Calls, Failure> {
-        let mut session = Session::open(dir)?;
-        let (mut calls, mut day) = (Calls::default(), PlanArgs::today()?);
-        for _ in 0..self.history {
-            let Ok(before) = day.yesterday() else { break };
-            day = before;
-            let reply = session.ask(&Request::Calls { day: day.to_string() })?;
-            let mut quarters = [0u32; QUARTERS];
-            let counts = reply["quarters"].as_array().into_iter().flatten();
-            for (slot, count) in quarters.iter_mut().zip(counts) {
-                *slot = u32::try_from(count.as_u64().unwrap_or_default()).unwrap_or(u32::MAX);
-            }
-            calls.add_day(day, &quarters);
-        }
-        Ok(calls)
+        let today = PlanArgs::today()?;
+        let first = today.saturating_sub(jiff::Span::new().days(self.history));
+        let last = today.yesterday().unwrap_or(today);
+        let asked = Request::Calls { from: first.to_string(), to: last.to_string() };
+        Ok(Calls::numbered(&ask(dir, &asked)?))
     }
 
     fn plan(&self, profile: &Profile, calendar: &Calendar) -> Result<Vec<Day>, Failure> {

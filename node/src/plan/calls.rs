@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::civil::{Date, DateTime, Weekday};
+use serde_json::Value;
 
 use crate::reference::{Calendar, Exception};
 
@@ -125,11 +126,19 @@ impl Calls {
         if *sum > MOST_CALLS { Err("so many calls in a quarter of an hour are a mistake") } else { Ok(()) }
     }
 
-    /// Adds a whole day, by its quarters of an hour; one that brought nothing is no history.
-    pub fn add_day(&mut self, day: Date, quarters: &[u32; QUARTERS]) {
-        if quarters.iter().any(|calls| *calls > 0) && self.0.len() < MOST_DAYS {
-            self.0.insert(day, quarters.map(|calls| calls.min(MOST_CALLS)));
-        }
+    /// Those that a node numbered, as it answers ([`crate::request::Request::Calls`]); a day that brought nothing is no history.
+    pub fn numbered(reply: &Value) -> Calls {
+        let quarters = |day: &Value| {
+            let mut quarters = [0; QUARTERS];
+            let counts = day["quarters"].as_array().into_iter().flatten().filter_map(Value::as_u64);
+            quarters.iter_mut().zip(counts).for_each(|(slot, count)| {
+                *slot = u32::try_from(count).unwrap_or(MOST_CALLS).min(MOST_CALLS);
+            });
+            quarters
+        };
+        let days = reply["days"].as_array().into_iter().flatten();
+        let read = days.filter_map(|day| Some((day["day"].as_str()?.parse().ok()?, quarters(day))));
+        Calls(read.filter(|(_, quarters)| quarters.iter().any(|calls| *calls > 0)).take(MOST_DAYS).collect())
     }
 
     /// How many days there are.
@@ -224,6 +233,17 @@ mod tests {
         check("2026-11-05", 38, (Kind::Working, 0.0));
         assert_eq!(Calls::default().profile(calendar).day(day("2026-11-05"), calendar), None);
         assert_eq!(week_after(day("2026-11-05")).unwrap().map(|d| d.day()), [9, 10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn what_a_node_numbered_is_read_without_days_that_brought_nothing() {
+        let mut quarters = vec![0; QUARTERS];
+        let empty = quarters.clone();
+        quarters[37] = 12;
+        let reply = serde_json::json!({ "days": [
+            { "day": "2026-11-03", "quarters": quarters }, { "day": "2026-11-04", "quarters": empty },
+        ] });
+        assert_eq!(Calls::numbered(&reply), Calls::read("at,calls\n2026-11-03T09:15,12\n").unwrap());
     }
 
     #[test]
