@@ -10,9 +10,10 @@ use super::{Cli, ask, show};
 use crate::china;
 use crate::daemon::now_ms;
 use crate::plan::calls::{Calls, Profile, week_after};
+use crate::plan::lines::{clock, round};
 use crate::plan::plot;
 use crate::plan::queue::Service;
-use crate::plan::staffing::{Day, Goal, NoPlan, Quarter};
+use crate::plan::staffing::{Day, Goal, NoPlan, Quarter, percent, seconds};
 use crate::reference::{Calendar, Reference};
 use crate::request::{Failure, FailureKind, Request};
 
@@ -54,20 +55,6 @@ pub(super) struct PlanArgs {
     /// Draws the first day: seats, and what one fewer or one more would do.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value > 0.0 && value < 100.0 => Ok(value),
-        _ => Err("a percentage lies between 0 and 100, without both".to_owned()),
-    }
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.1..=86_400.0).contains(&value) => Ok(value),
-        _ => Err("seconds lie between 0.1 and 86400".to_owned()),
-    }
 }
 
 impl PlanArgs {
@@ -168,11 +155,6 @@ impl PlanArgs {
     }
 }
 
-/// A quarter's beginning: `09:15`.
-fn clock(quarter: usize) -> String {
-    format!("{:02}:{:02}", quarter / 4, quarter % 4 * 15)
-}
-
 fn shown(day: &Day, whole: bool) -> Value {
     let busiest = (0..).zip(&day.quarters).max_by_key(|(at, q)| (q.seats, std::cmp::Reverse(*at)));
     let mut shown = json!({
@@ -206,10 +188,6 @@ fn row(at: &str, quarter: &Quarter) -> Value {
         "one_more": level(&quarter.more),
         "trunks": quarter.trunks,
     })
-}
-
-fn round(value: f64, to: f64) -> f64 {
-    (value * to).round() / to
 }
 
 fn read(file: &Path) -> Result<Calls, Failure> {

@@ -22,6 +22,22 @@ pub struct Goal {
     pub turned_away: f64,
 }
 
+/// A percentage as it is typed.
+pub fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value < 100.0 => Ok(value),
+        _ => Err("a percentage lies between 0 and 100, without both".to_owned()),
+    }
+}
+
+/// Seconds as they are typed.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.1..=86_400.0).contains(&value) => Ok(value),
+        _ => Err("seconds lie between 0.1 and 86400".to_owned()),
+    }
+}
+
 /// A quarter of an hour.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quarter {
