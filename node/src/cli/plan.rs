@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use super::{Cli, ask, show};
 use crate::china;
 use crate::daemon::now_ms;
-use crate::plan::calls::{Calls, Profile, week_after};
-use crate::plan::lines::{clock, round};
+use crate::plan::calls::{Calls, MOST_DAYS, Profile, monday_after};
+use crate::plan::lines::{clock, csv, round};
 use crate::plan::plot;
 use crate::plan::queue::Service;
-use crate::plan::staffing::{Day, Goal, NoPlan, Quarter, percent, seconds};
+use crate::plan::staffing::{Day, Goal, MOST_PLANNED, NoPlan, Quarter, percent, seconds};
 use crate::reference::{Calendar, Reference};
 use crate::request::{Failure, FailureKind, Request};
 
@@ -26,32 +26,35 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "FILE.csv")]
     calls: Option<PathBuf>,
     /// So many days of this node's past.
-    #[arg(long, default_value_t = 56, value_parser = clap::value_parser!(u16).range(1..=3_660), conflicts_with = "calls")]
+    #[arg(long, default_value_t = 56, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)), conflicts_with = "calls")]
     history: u16,
     /// The first day to plan; without it the Monday after today.
     #[arg(long, value_name = "DATE")]
     from: Option<Date>,
     /// So many days.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=366))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_PLANNED)))]
     days: u16,
     /// Also every quarter of an hour of these days.
     #[arg(long)]
     quarters: bool,
     /// Percent of calls to be answered
-    #[arg(long, default_value_t = 95.0, value_parser = percent)]
+    #[arg(long, default_value_t = Goal::USUAL.level * 100.0, value_parser = percent)]
     level: f64,
     /// within so many seconds.
-    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
+    #[arg(long, default_value_t = Goal::USUAL.within, value_parser = seconds)]
     within: f64,
     /// Seconds a call takes, with what is written after it.
-    #[arg(long, default_value_t = 180.0, value_parser = seconds)]
+    #[arg(long, default_value_t = Goal::USUAL.handling, value_parser = seconds)]
     handling: f64,
     /// Seconds after which callers who wait give up, on the mean; without it nobody ever does.
     #[arg(long, value_parser = seconds)]
     patience: Option<f64>,
     /// Percent of calls that may find all trunks busy.
-    #[arg(long, default_value_t = 1.0, value_parser = percent)]
+    #[arg(long, default_value_t = Goal::USUAL.turned_away * 100.0, value_parser = percent)]
     busy: f64,
+    /// Every quarter of an hour, and nothing else, as CSV.
+    #[arg(long, conflicts_with = "quarters")]
+    csv: bool,
     /// Draws the first day: seats, and what one fewer or one more would do.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -70,9 +73,13 @@ impl PlanArgs {
         let profile = calls.profile(&reference.calendar);
         let days = self.plan(&profile, &reference.calendar)?;
         if let (Some(file), Some(day)) = (&self.plot, days.first()) {
-            std::fs::write(file, plot::day(day, self.level / 100.0)).map_err(|e| {
+            std::fs::write(file, plot::file(day, self.level / 100.0)).map_err(|e| {
                 Failure::new(FailureKind::Failed, format!("{} cannot be written", file.display())).because(e)
             })?;
+        }
+        if self.csv {
+            show::line(csv(&days).trim_end());
+            return Ok(());
         }
         match cli.json {
             true => cli.print(&json!({
@@ -114,22 +121,18 @@ impl PlanArgs {
         };
         let first = match self.from {
             Some(day) => day,
-            None => week_after(PlanArgs::today()?).map_or(Date::MAX, |week| week[0]),
+            None => monday_after(PlanArgs::today()?),
         };
-        let days = first.series(jiff::Span::new().days(1)).take(usize::from(self.days));
-        days.map(|day| {
-            goal.day(day, profile, calendar).map_err(|why| match why {
-                NoPlan::NoHistory => {
-                    Failure::new(FailureKind::Failed, "there are no calls of the past to plan from")
-                        .hint("name a file of them with --calls, or go further back with --history")
-                }
-                NoPlan::TooMuch => {
-                    Failure::new(FailureKind::Failed, format!("no number of seats reaches this on {day}"))
-                        .hint("look at --handling, and at the numbers in the file of calls")
-                }
-            })
+        goal.days(first, self.days.into(), profile, calendar).map_err(|why| match why {
+            NoPlan::NoHistory => {
+                Failure::new(FailureKind::Failed, "there are no calls of the past to plan from")
+                    .hint("name a file of them with --calls, or go further back with --history")
+            }
+            NoPlan::TooMuch(day) => {
+                Failure::new(FailureKind::Failed, format!("no number of seats reaches this on {day}"))
+                    .hint("look at --handling, and at the numbers in the file of calls")
+            }
         })
-        .collect()
     }
 
     fn tell(&self, calls: &Calls, days: &[Day]) {
@@ -156,13 +159,12 @@ impl PlanArgs {
 }
 
 fn shown(day: &Day, whole: bool) -> Value {
-    let busiest = (0..).zip(&day.quarters).max_by_key(|(at, q)| (q.seats, std::cmp::Reverse(*at)));
     let mut shown = json!({
         "date": day.date.to_string(),
         "weekday": format!("{:?}", day.date.weekday()),
         "as": day.kind.to_string(),
         "calls": round(day.calls(), 10.0),
-        "busiest": busiest.map(|(at, _): (usize, _)| clock(at)),
+        "busiest": clock(day.busiest()),
         "seats": day.seats(),
         "seat_hours": day.seat_hours(),
         "trunks": day.trunks(),
