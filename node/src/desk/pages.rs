@@ -10,6 +10,7 @@ mod figures;
 pub(super) mod file;
 mod knowledge;
 mod password;
+mod plan;
 mod queue;
 mod scorecard;
 mod sign_in;
@@ -71,6 +72,11 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/figures/tickets", get(figures::tickets))
         .route("/scorecard", get(scorecard::show).post(scorecard::freeze))
         .route("/scorecard/csv", get(scorecard::csv))
+        .route(
+            "/plan",
+            get(plan::show).post(plan::read).layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_BESIDE)),
+        )
+        .route("/plan/csv", get(plan::csv))
         .route("/wall", get(wall::show))
         .route("/accounts", get(accounts::show).post(accounts::change))
         .route("/audit", get(audit::show))

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::App;
+use super::super::download;
 use super::super::frame::{self, Frame};
 use super::super::guard::Signed;
 use super::super::plot::{across, bars};
@@ -295,18 +296,9 @@ pub(in super::super) async fn csv(
         return frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, who.words().no_period);
     };
     let (from, to) = (period.from().to_string(), period.last().to_string());
-    let name = format!("attachment; filename=\"figures-{}-{from}-{to}.csv\"", app.me.site());
+    let name = format!("figures-{}-{from}-{to}", app.me.site());
     match app.ask(&who, Request::Figures { from, to, by: asked.by() }).await {
-        // The mark tells table programs that it is UTF-8.
-        Ok(report) => {
-            let kind = HeaderValue::from_static("text/csv; charset=utf-8");
-            let mut response = format!("\u{feff}{}", figures::csv(&report)).into_response();
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            if let Ok(name) = HeaderValue::from_str(&name) {
-                response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
-            }
-            response
-        }
+        Ok(report) => download::csv(&name, &figures::csv(&report)),
         Err(failure) => frame::failure(&who, &failure),
     }
 }

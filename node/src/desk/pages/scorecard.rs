@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use certs::Site;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::App;
+use super::super::download;
 use super::super::frame::{self, Frame, minute};
 use super::super::guard::{Posted, Signed, is_denied, sentence};
 use super::super::plot::across;
@@ -279,14 +280,6 @@ pub(in super::super) async fn csv(
     let Some(table) = found.shown() else {
         return frame::refused(StatusCode::NOT_FOUND, &who, who.words().no_scorecard);
     };
-    // The mark tells table programs that it is UTF-8.
     let name = |site: Site| app.reference.centres.name(site).into_owned();
-    let mut response = format!("\u{feff}{}", scorecard::csv(table, name)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    let name = format!("attachment; filename=\"scorecard-{}-{}.csv\"", found.site, table.month);
-    if let Ok(name) = HeaderValue::from_str(&name) {
-        headers.insert(header::CONTENT_DISPOSITION, name);
-    }
-    response
+    download::csv(&format!("scorecard-{}-{}", found.site, table.month), &scorecard::csv(table, name))
 }
