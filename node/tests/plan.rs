@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::browser::OF_OURS;
-use harness::{Town, WAYS, fails, json, says, text};
+use harness::{Town, WAYS, book, fails, json, says, text};
 use jiff::civil::Date;
 
 /// A busy quarter of every working day of four weeks: 250 calls, which are a thousand an hour.
@@ -109,6 +109,23 @@ fn the_desk_plans_for_whoever_may_see_figures() {
         said.replace("\r\n", "\n").trim_end()
     );
     assert_eq!(said.lines().count(), 1 + 10 * 96);
+    let file = town.path("plan.xlsx");
+    json(&[
+        "plan",
+        "--from",
+        "2026-10-01",
+        "--days",
+        "10",
+        "--handling",
+        "120",
+        "--xlsx",
+        text(&file),
+        "--dir",
+        &town.at("370100"),
+    ]);
+    assert_eq!(book::same(&file, &said), ["plan", "wanted"]);
+    lead.get("/plan/xlsx?days=1").is(200).says("PK");
+    lead.get("/plan/pdf").is(404);
 
     for (wrong, says) in [
         ("level=100", "接通率目标（%）: 请填 0 到 100 之间的数"),

@@ -6,11 +6,12 @@ use clap::Args;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use super::{Cli, ask, show};
+use super::{Cli, ask, save, show};
+use crate::cell::book::book;
 use crate::china;
 use crate::daemon::now_ms;
 use crate::plan::calls::{Calls, MOST_DAYS, Profile, monday_after};
-use crate::plan::lines::{clock, csv, round};
+use crate::plan::lines::{clock, round, sheet, wanted};
 use crate::plan::plot;
 use crate::plan::queue::Service;
 use crate::plan::staffing::{Day, Goal, MOST_PLANNED, NoPlan, Quarter, percent, seconds};
@@ -55,6 +56,9 @@ pub(super) struct PlanArgs {
     /// Every quarter of an hour, and nothing else, as CSV.
     #[arg(long, conflicts_with = "quarters")]
     csv: bool,
+    /// Writes every quarter of an hour into a spreadsheet.
+    #[arg(long, value_name = "FILE.xlsx")]
+    xlsx: Option<PathBuf>,
     /// Draws the first day: seats, and what one fewer or one more would do.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -73,12 +77,14 @@ impl PlanArgs {
         let profile = calls.profile(&reference.calendar);
         let days = self.plan(&profile, &reference.calendar)?;
         if let (Some(file), Some(day)) = (&self.plot, days.first()) {
-            std::fs::write(file, plot::file(day, self.level / 100.0)).map_err(|e| {
-                Failure::new(FailureKind::Failed, format!("{} cannot be written", file.display())).because(e)
-            })?;
+            save(file, plot::file(day, self.level / 100.0).as_bytes())?;
+        }
+        if let Some(file) = &self.xlsx {
+            let wanted = wanted(&self.goal(), (calls.days(), calls.last()));
+            save(file, &book(&[("plan", &sheet(&days)), ("wanted", &wanted)])?)?;
         }
         if self.csv {
-            show::line(csv(&days).trim_end());
+            show::line(sheet(&days).csv().trim_end());
             return Ok(());
         }
         match cli.json {
@@ -111,19 +117,22 @@ impl PlanArgs {
         Ok(Calls::numbered(&ask(dir, &asked)?))
     }
 
-    fn plan(&self, profile: &Profile, calendar: &Calendar) -> Result<Vec<Day>, Failure> {
-        let goal = Goal {
+    fn goal(&self) -> Goal {
+        Goal {
             level: self.level / 100.0,
             within: self.within,
             handling: self.handling,
             patience: self.patience,
             turned_away: self.busy / 100.0,
-        };
+        }
+    }
+
+    fn plan(&self, profile: &Profile, calendar: &Calendar) -> Result<Vec<Day>, Failure> {
         let first = match self.from {
             Some(day) => day,
             None => monday_after(PlanArgs::today()?),
         };
-        goal.days(first, self.days.into(), profile, calendar).map_err(|why| match why {
+        self.goal().days(first, self.days.into(), profile, calendar).map_err(|why| match why {
             NoPlan::NoHistory => {
                 Failure::new(FailureKind::Failed, "there are no calls of the past to plan from")
                     .hint("name a file of them with --calls, or go further back with --history")

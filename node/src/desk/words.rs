@@ -86,6 +86,7 @@ words! {
     figure_rates: "考评指标", "Rates of the scorecard";
     figures_wait: "程序更新后仍有工单尚未重新统计，请稍后再看。最多：", "After an update some tickets are not counted yet; look again later. At most:";
     as_csv: "下载 CSV", "Download CSV";
+    as_xlsx: "下载 Excel 表", "Download spreadsheet";
     did_not_count: "未计入的工单", "those that did not";
     what_figures_mean: "指标含义与依据", "What figures mean, and on what that rests";
     figure_says: "含义", "Meaning";

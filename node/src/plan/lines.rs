@@ -1,8 +1,10 @@
 //! A plan as lines that programs for tables read: a line for each quarter of an hour.
 
+use jiff::civil::Date;
+
 use super::queue::Service;
-use super::staffing::{Day, Seats};
-use crate::cell::{Sheet, plain};
+use super::staffing::{Day, Goal, Seats};
+use crate::cell::{Cell, Sheet};
 
 /// What stands in a line. A wait without end is an empty cell.
 const COLUMNS: [&str; 16] = [
@@ -24,26 +26,25 @@ const COLUMNS: [&str; 16] = [
     "trunks",
 ];
 
-/// Days as CSV. `as` is the kind of day whose calls were taken.
-pub fn csv(days: &[Day]) -> String {
-    let mut sheet = Sheet::default();
-    sheet.line(COLUMNS.map(str::to_owned));
+/// Days as a sheet. `as` is the kind of day whose calls were taken.
+pub fn sheet(days: &[Day]) -> Sheet {
+    let mut sheet = Sheet::of(COLUMNS);
     for day in days {
         for (at, quarter) in day.quarters.iter().enumerate() {
             let wait = |service: &Service| match service.wait.is_finite() {
-                true => round(service.wait, 10.0).to_string(),
-                false => String::new(),
+                true => Cell::Number(round(service.wait, 10.0)),
+                false => Cell::Empty,
             };
-            let share = |share: f64| round(share, 10_000.0).to_string();
+            let share = |share: f64| Cell::Share(round(share, 10_000.0));
             let (_, fewer) = quarter.with(Seats::Fewer);
             let (seats, planned) = quarter.with(Seats::Planned);
             let (_, more) = quarter.with(Seats::More);
             sheet.line([
-                day.date.to_string(),
-                plain(&day.kind.to_string()),
-                clock(at),
-                round(quarter.calls, 10.0).to_string(),
-                seats.to_string(),
+                Cell::Day(day.date),
+                Cell::text(&day.kind.to_string()),
+                Cell::text(&clock(at)),
+                Cell::Number(round(quarter.calls, 10.0)),
+                Cell::Count(seats.into()),
                 share(planned.level),
                 wait(&planned),
                 share(planned.lost),
@@ -54,11 +55,27 @@ pub fn csv(days: &[Day]) -> String {
                 share(more.level),
                 wait(&more),
                 share(more.lost),
-                quarter.trunks.to_string(),
+                Cell::Count(quarter.trunks.into()),
             ]);
         }
     }
-    sheet.end()
+    sheet
+}
+
+/// What a plan is made for, and what it rests on, as a sheet: `calls` is how many days of past calls, and the last of them.
+pub fn wanted(goal: &Goal, calls: (usize, Option<Date>)) -> Sheet {
+    let mut sheet = Sheet::of(["what", "value"]);
+    let mut say = |what: &str, value: Cell| sheet.line([Cell::text(what), value]);
+    say("level", Cell::Share(goal.level));
+    say("within", Cell::Number(goal.within));
+    say("handling", Cell::Number(goal.handling));
+    say("patience", Cell::given(goal.patience, Cell::Number));
+    say("busy", Cell::Share(goal.turned_away));
+    say("days of history", Cell::Count(calls.0 as u64));
+    say("last day of history", Cell::given(calls.1, Cell::Day));
+    say("seats", Cell::text(if goal.patience.is_some() { "Erlang A" } else { "Erlang C" }));
+    say("trunks", Cell::text("Erlang B"));
+    sheet
 }
 
 /// A quarter's beginning: `09:15`.
@@ -74,7 +91,6 @@ pub fn round(value: f64, to: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::calls::Calls;
-    use super::super::staffing::Goal;
     use super::*;
     use crate::reference::Reference;
 
@@ -83,7 +99,7 @@ mod tests {
         let calendar = &Reference::built_in().calendar;
         let profile = Calls::read("at,calls\n2026-11-03T09:15,250\n").unwrap().profile(calendar);
         let goal = Goal { level: 0.01, handling: 120.0, ..Goal::USUAL };
-        let text = csv(&goal.days("2026-11-04".parse().unwrap(), 2, &profile, calendar).unwrap());
+        let text = sheet(&goal.days("2026-11-04".parse().unwrap(), 2, &profile, calendar).unwrap()).csv();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 1 + 2 * 96);
         assert!(

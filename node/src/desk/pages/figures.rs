@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::civil::Date;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::App;
-use super::super::download;
+use super::super::download::{self, Kind};
 use super::super::frame::{self, Frame};
 use super::super::guard::Signed;
 use super::super::plot::{across, bars};
@@ -113,6 +113,7 @@ struct Page {
     days: String,
     plot: String,
     csv: String,
+    xlsx: String,
     meanings: Vec<(String, String, String)>,
 }
 
@@ -264,6 +265,7 @@ pub(in super::super) async fn show(
             _ => across(&format!("{first}, {by_label}"), &drawn),
         },
         csv: address("/figures/csv", &[("from", &from), ("to", &to), ("by", links.by)]),
+        xlsx: address("/figures/xlsx", &[("from", &from), ("to", &to), ("by", links.by)]),
         meanings: definitions
             .iter()
             .map(|d| (d.name(w.language).to_owned(), d.says(w.language).to_owned(), d.basis().to_owned()))
@@ -287,18 +289,27 @@ fn by_day(report: &Value, period: Period) -> Vec<(String, u64)> {
 }
 
 /// The same as a file for a table program.
-pub(in super::super) async fn csv(
+pub(in super::super) async fn file(
     State(app): State<Arc<App>>,
+    Path(end): Path<String>,
     who: Signed,
     Query(asked): Query<Asked>,
 ) -> Response {
+    let w = who.words();
+    let Some(kind) = Kind::of(&end) else {
+        return frame::refused(StatusCode::NOT_FOUND, &who, w.not_found);
+    };
     let Ok(period) = asked.period() else {
-        return frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, who.words().no_period);
+        return frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, w.no_period);
     };
     let (from, to) = (period.from().to_string(), period.last().to_string());
     let name = format!("figures-{}-{from}-{to}", app.me.site());
     match app.ask(&who, Request::Figures { from, to, by: asked.by() }).await {
-        Ok(report) => download::csv(&name, &figures::csv(&report)),
+        Ok(report) => {
+            let meanings = figures::meanings(app.reference.definitions.iter());
+            let sheets = vec![("figures", figures::sheet(&report)), ("definitions", meanings)];
+            download::file(&who, &name, kind, sheets).await
+        }
         Err(failure) => frame::failure(&who, &failure),
     }
 }

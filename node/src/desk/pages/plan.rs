@@ -6,7 +6,7 @@ mod form;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::civil::Date;
@@ -97,6 +97,7 @@ struct Page<'a> {
     chosen: Option<Chosen>,
     /// Where the plan is as a file; empty when its calls are of a file.
     csv: String,
+    xlsx: String,
 }
 
 /// A plan, and what it rests on.
@@ -104,6 +105,8 @@ struct Planned {
     wanted: Wanted,
     days: Vec<Day>,
     basis: String,
+    /// How many days of past calls, and the last.
+    past: (usize, Option<Date>),
     /// The name of the file that the calls of the past are of.
     file: Option<String>,
 }
@@ -175,9 +178,10 @@ async fn staffed(
             NoPlan::NoHistory => Not::NoHistory,
             NoPlan::TooMuch(day) => Not::Right(format!("{day}: {}", w.plan_too_much)),
         })?;
-        let last = calls.last().map(|day| day.to_string()).unwrap_or_default();
-        let basis = format!("{} {} {last}", calls.days(), w.plan_days_of_history);
-        Ok(Planned { wanted, days, basis, file })
+        let past = (calls.days(), calls.last());
+        let last = past.1.map(|day| day.to_string()).unwrap_or_default();
+        let basis = format!("{} {} {last}", past.0, w.plan_days_of_history);
+        Ok(Planned { wanted, days, basis, past, file })
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(stopped()))
 }
@@ -285,6 +289,7 @@ fn page(app: &App, who: &Signed, asked: &Asked, found: Result<Planned, Not>) -> 
         plot: String::new(),
         chosen: None,
         csv: String::new(),
+        xlsx: String::new(),
     };
     let planned = match found {
         Ok(planned) => planned,
@@ -310,7 +315,10 @@ fn page(app: &App, who: &Signed, asked: &Asked, found: Result<Planned, Not>) -> 
         template.plot = bars(w.plan_hours, &hours.collect::<Vec<_>>());
     }
     match &planned.file {
-        None => template.csv = asked.address("/plan/csv", ""),
+        None => {
+            template.csv = asked.address("/plan/csv", "");
+            template.xlsx = asked.address("/plan/xlsx", "");
+        }
         Some(name) => template.basis = format!("{name}: "),
     }
     template.basis += &planned.basis;
@@ -318,11 +326,19 @@ fn page(app: &App, who: &Signed, asked: &Asked, found: Result<Planned, Not>) -> 
 }
 
 /// The plan as a file for a table program; the page where there is none.
-fn as_csv(app: &App, who: &Signed, asked: &Asked, found: Result<Planned, Not>) -> Response {
+async fn saved(
+    app: &App,
+    who: &Signed,
+    asked: &Asked,
+    kind: download::Kind,
+    found: Result<Planned, Not>,
+) -> Response {
     match found {
         Ok(planned) => {
             let name = format!("plan-{}-{}", app.me.site(), planned.wanted.first);
-            download::csv(&name, &lines::csv(&planned.days))
+            let wanted = lines::wanted(&planned.wanted.goal, planned.past);
+            let sheets = vec![("plan", lines::sheet(&planned.days)), ("wanted", wanted)];
+            download::file(who, &name, kind, sheets).await
         }
         not => page(app, who, asked, not),
     }
@@ -340,16 +356,20 @@ pub(in super::super) async fn show(
     page(&app, &who, &asked, found)
 }
 
-pub(in super::super) async fn csv(
+pub(in super::super) async fn file(
     State(app): State<Arc<App>>,
+    Path(end): Path<String>,
     who: Signed,
     Query(asked): Query<Asked>,
 ) -> Response {
     if let Err(no) = may(&app, &who).await {
         return *no;
     }
+    let Some(kind) = download::Kind::of(&end) else {
+        return frame::refused(StatusCode::NOT_FOUND, &who, who.words().not_found);
+    };
     let found = of_node(&app, &who, &asked).await;
-    as_csv(&app, &who, &asked, found)
+    saved(&app, &who, &asked, kind, found).await
 }
 
 /// The same of a file of calls, as the button says: as the page or as a file.
@@ -360,8 +380,8 @@ pub(in super::super) async fn read(State(app): State<Arc<App>>, uploaded: Upload
     }
     let asked = Asked::of(&fields);
     let found = of_file(&app, &who, &asked, sent).await;
-    match fields.text("as") {
-        "csv" => as_csv(&app, &who, &asked, found),
-        _ => page(&app, &who, &asked, found),
+    match download::Kind::of(fields.text("as")) {
+        Some(kind) => saved(&app, &who, &asked, kind, found).await,
+        None => page(&app, &who, &asked, found),
     }
 }

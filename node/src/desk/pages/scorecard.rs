@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use certs::Site;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::App;
-use super::super::download;
+use super::super::download::{self, Kind};
 use super::super::frame::{self, Frame, minute};
 use super::super::guard::{Posted, Signed, is_denied, sentence};
 use super::super::plot::across;
@@ -98,6 +98,7 @@ struct Page {
     nothing: bool,
     plot: String,
     csv: String,
+    xlsx: String,
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
@@ -236,6 +237,7 @@ async fn page(app: &App, who: &Signed, asked: &Asked, problem: String, status: S
         nothing: units().next().is_none(),
         plot: if drawn.len() > 1 { across(w.score, &drawn) } else { String::new() },
         csv: query("/scorecard/csv"),
+        xlsx: query("/scorecard/xlsx"),
         month,
     };
     frame::page(status, &template)
@@ -267,11 +269,15 @@ pub(in super::super) async fn freeze(State(app): State<Arc<App>>, posted: Posted
 }
 
 /// The same as a file for a table program.
-pub(in super::super) async fn csv(
+pub(in super::super) async fn file(
     State(app): State<Arc<App>>,
+    Path(end): Path<String>,
     who: Signed,
     Query(asked): Query<Asked>,
 ) -> Response {
+    let Some(kind) = Kind::of(&end) else {
+        return frame::refused(StatusCode::NOT_FOUND, &who, who.words().not_found);
+    };
     let month = asked.month();
     let found = match Found::ask(&app, &who, &month, asked.site()).await {
         Ok(found) => found,
@@ -281,5 +287,9 @@ pub(in super::super) async fn csv(
         return frame::refused(StatusCode::NOT_FOUND, &who, who.words().no_scorecard);
     };
     let name = |site: Site| app.reference.centres.name(site).into_owned();
-    download::csv(&format!("scorecard-{}-{}", found.site, table.month), &scorecard::csv(table, name))
+    let sheets = vec![
+        ("scorecard", scorecard::sheet(table, name)),
+        ("rates", scorecard::rates(table, &app.reference.definitions)),
+    ];
+    download::file(&who, &format!("scorecard-{}-{}", found.site, table.month), kind, sheets).await
 }
