@@ -235,6 +235,13 @@ fn no_directory() -> Failure {
         .hint("add --dir DIR, set HOTLINE_DIR, or name a configuration file that says `dir`")
 }
 
+/// Writes a file that somebody named.
+fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|e| {
+        Failure::new(FailureKind::Failed, format!("{} cannot be written", path.display())).because(e)
+    })
+}
+
 /// Asks once.
 fn ask(dir: &Path, request: &Request) -> Reply {
     Session::open(dir)?.ask(request)

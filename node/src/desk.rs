@@ -17,6 +17,7 @@ mod api;
 mod assets;
 pub(crate) mod calls;
 mod certificate;
+mod download;
 mod forms;
 mod frame;
 mod guard;
@@ -75,6 +76,8 @@ struct App {
     jar: guard::Jar,
     hashing: Semaphore,
     uploads: Semaphore,
+    /// One plan is computed at a time.
+    planning: Arc<Semaphore>,
     /// Recordings that waited are attached one after the other.
     attaching: Mutex<()>,
     /// How fast programs ask.
@@ -128,6 +131,7 @@ impl Desk {
             jar: guard::Jar { secure: keeper.is_some(), me },
             hashing: Semaphore::new(HASHED),
             uploads: Semaphore::new(UPLOADS),
+            planning: Arc::new(Semaphore::new(1)),
             attaching: Mutex::new(()),
             pace: api::Pace::default(),
             streams: api::Streams::default(),

@@ -548,7 +548,7 @@ impl Engine {
                 self.show_person(id, reason, *desk, user.as_deref())
             }
             Request::Volume { days } => self.reading().volume(*days),
-            Request::Calls { day } => self.reading().calls(day),
+            Request::Calls { from, to } => self.reading().calls(from, to),
             Request::Figures { from, to, by } => {
                 self.count_all()?;
                 self.reading().figures(from, to, by.as_deref())

@@ -18,7 +18,7 @@ mod report;
 
 pub(crate) use facts::VERSION;
 pub use facts::{Alternatives, FACTS, Fact, Facts};
-pub use lines::{csv, moved, shown};
+pub use lines::{meanings, moved, sheet, shown};
 pub use period::Period;
 pub use report::{Figure, MOST_VALUES, Numbers, change, report};
 

@@ -232,11 +232,13 @@ pub enum Request {
         /// So many days, today among them; at most 31.
         days: usize,
     },
-    /// The tickets that this site and its offices numbered on one day, by quarters of an hour of China's time in which they began:
-    /// `{"day","quarters":[96 counts]}`.
+    /// The tickets that this site and its offices numbered in a period, by quarters of an hour of China's time in which they began,
+    /// of each day that brought any: `{"days":[{"day","quarters":[96 counts]}]}`.
     Calls {
-        /// The day, as in `2026-11-02`.
-        day: String,
+        /// The first day, as in `2026-11-02`.
+        from: String,
+        /// The last day.
+        to: String,
     },
     /// Figures of the tickets whose call this site or one below it took in a period, each with the period before and the same
     /// of the year before: see [`crate::figures::report`]. `at` is the moment that says what is overdue; `waiting` rows, at

@@ -17,7 +17,7 @@ pub mod months;
 mod record;
 mod table;
 
-pub use lines::{csv, share};
+pub use lines::{rates, share, sheet};
 pub use record::{Amended, MOST_AMENDED, Record, amendment, creation, heads};
 pub use table::{Heard, Table, Unit, unit_below};
 

@@ -10,7 +10,7 @@ use harness::axe::Axe;
 use harness::browser::OWN;
 use harness::chromium::{Chromium, Window};
 use harness::scene::{CITY, Scene};
-use harness::{Town, json, tcp_port, until};
+use harness::{Town, json, tcp_port, text, until};
 
 /// What was wrong on all pages, told together at the end: one run shows all there is to mend.
 struct Looker<'a> {
@@ -103,6 +103,8 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
         row["id"].as_str().unwrap().to_owned()
     };
     let (ours, theirs) = (of(true), of(false));
+    let past = scene.town.path("calls.csv");
+    std::fs::write(&past, "at,calls\n2026-11-03T09:15,25\n").unwrap();
 
     let outside = chromium.window(&scene.desk);
     outside.tall();
@@ -208,6 +210,14 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
         looker.on(&lead, "/figures?by=weather");
         looker.on(&lead, "/scorecard");
         looker.on(&lead, "/scorecard?site=370000");
+        looker.on(&lead, "/plan?level=100");
+        looker.on(&lead, "/plan");
+        lead.script(open);
+        lead.fill("file", text(&past));
+        lead.click("button[value=page]");
+        lead.says("calls.csv");
+        lead.script(open);
+        looker.at(&lead, "a plan with everything open");
         looker.on(&lead, "/figures/tickets?id=taken");
         looker.on(&lead, "/wall");
         looker.on(&lead, "/password");
@@ -242,9 +252,17 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
     }
     // At 400 % (WCAG 1.4.10) the screen has 320 pixels across.
     lead.telephone();
-    for page in
-        ["/queue/all", "/new", &ticket, "/knowledge", "/figures?by=domain", "/wall", "/password", "/calls"]
-    {
+    for page in [
+        "/queue/all",
+        "/new",
+        &ticket,
+        "/knowledge",
+        "/figures?by=domain",
+        "/plan",
+        "/wall",
+        "/password",
+        "/calls",
+    ] {
         lead.go(page);
         lead.arrives(page);
         looker.fits(&lead, &format!("{page} at 400 %"));

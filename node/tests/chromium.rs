@@ -8,7 +8,7 @@ use std::net::TcpListener;
 
 use harness::browser::OWN;
 use harness::chromium::{Chromium, ENTER, ESCAPE, TAB};
-use harness::{Town, json, tcp_port};
+use harness::{Town, json, tcp_port, text};
 
 #[test]
 fn the_commonest_calls_need_no_mouse() {
@@ -97,6 +97,38 @@ fn two_agents_at_one_ticket_see_each_other_and_lose_no_word() {
     wang.until("the note", || wang.text().contains("公交公司已回电"));
     li.says("公交公司已回电");
     assert_eq!(li.script("return document.getElementById('note').value"), "我正在写");
+}
+
+#[test]
+fn a_week_is_planned_from_a_file_and_fits_a_telephone() {
+    let Some(chromium) = Chromium::start() else { return };
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    town.staff("370100", &desk, "ban", "shift-leader");
+    let calls = town.path("calls.csv");
+    std::fs::write(&calls, "at,calls\n2026-11-03T09:15,250\n2026-11-03T14:00,40\n").unwrap();
+    let ban = chromium.window(&desk);
+    ban.sign_in("ban", OWN);
+    ban.press("h");
+    ban.arrives("/figures");
+    ban.press("p");
+    ban.arrives("/plan");
+    ban.says("没有历史来电");
+    ban.script("document.querySelector('main details').open = true; document.getElementById('file-from').value = '2026-12-01'; \
+                document.getElementById('file-handling').value = '120'");
+    ban.fill("file", text(&calls));
+    ban.click("button[value=page]");
+    ban.says("calls.csv: 1 天历史来电");
+    let cells = "return [...document.querySelectorAll('tbody tr:first-child td')].slice(1, 4).map(one => one.innerText)";
+    assert_eq!(ban.script(cells), serde_json::json!(["290", "09:15", "42"]));
+    let drawn = "return [...document.querySelectorAll('svg.chart')].map(one => one.getBoundingClientRect().width > 900)";
+    assert_eq!(ban.script(drawn), serde_json::json!([true, true, true]));
+    ban.telephone();
+    let sideways = "const page = document.documentElement; return page.scrollWidth - page.clientWidth";
+    assert_eq!(ban.script(sideways), 0);
+    ban.click("form[action='/language'] button");
+    ban.says("Seats and trunks");
+    assert!(ban.asked_elsewhere().is_empty(), "{:?}", ban.asked_elsewhere());
 }
 
 #[test]

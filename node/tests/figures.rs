@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::browser::{Browser, Page};
-use harness::{Running, Town, WAYS, fails, fed, json, says};
+use harness::{Running, Town, WAYS, book, fails, fed, json, says, text};
 use serde_json::{Value, json as object};
 
 /// Five calls of today, one of them a test: two complaints, of which one was closed and followed up; a consultation that was
@@ -112,6 +112,10 @@ fn a_month_is_counted_on_the_directory_and_through_the_socket() {
             && csv.contains(",business,信息咨询,信息咨询,answered,即时答复,"),
         "{csv}"
     );
+    let file = day.town.path("month.xlsx");
+    says(&["figures", "--month", month, "--by", "business", "--xlsx", text(&file), "--dir", &dir]);
+    assert_eq!(book::same(&file, &csv), ["figures", "definitions"]);
+    fails(&["figures", "--xlsx", "/nowhere/x.xlsx", "--dir", &dir], 1, "/nowhere/x.xlsx cannot be written");
     let meanings = says(&["figures", "--definitions", "--dir", &dir]);
     assert!(
         meanings.contains("complaint_rechecked") && meanings.contains("provincial bulletin"),
@@ -198,6 +202,12 @@ fn the_desk_shows_figures_and_each_number_opens_to_its_tickets() {
     let csv = lead.get(&link(&page, "/figures/csv")).is(200).says("\u{feff}from,to,by");
     assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
     assert!(csv.header("content-disposition").contains("figures-370100-"), "{}", csv.head);
+    let book = lead.get(&link(&page, "/figures/xlsx")).is(200).says("PK");
+    assert!(
+        book.header("content-disposition").contains(".xlsx\"")
+            && book.header("content-type").ends_with(".sheet")
+    );
+    lead.get("/figures/pdf").is(404);
     lead.get("/figures?from=2026-11-02&to=2026-11-01").is(422).says("日期区间不正确");
     lead.get("/figures?by=weather").is(422);
     lead.get("/figures/tickets?id=nothing").is(422);

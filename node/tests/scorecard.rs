@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::browser::Browser;
-use harness::{Town, WAYS, both, fails, json, port, run, says};
+use harness::{Town, WAYS, book, both, fails, json, port, run, says, text};
 
 /// The month before this and this, as a shell would say it.
 fn months() -> [String; 2] {
@@ -45,6 +45,9 @@ fn a_province_freezes_last_month_once_and_says_what_may_be_missing() {
         assert_eq!(found["frozen"]["table"]["units"][0]["complete"], true, "{found}");
         assert_eq!(found["frozen"]["table"]["rates"].as_array().unwrap().len(), 8);
         let csv = says(&["scorecard", "--csv", "--dir", &dir]);
+        let file = town.path("month.xlsx");
+        says(&["scorecard", "--xlsx", text(&file), "--dir", &dir]);
+        assert_eq!(book::same(&file, &csv), ["scorecard", "rates"]);
         assert!(
             csv.starts_with("month,site,name,rank,score") && csv.contains("370100,济南市,,,0,0,,true"),
             "{csv}"
@@ -76,6 +79,7 @@ fn the_page_shows_it_to_whoever_may_and_a_supervisor_freezes_it() {
     supervisor.post("/scorecard", &[("month", &last), ("reason", "漏计")]).is(409);
     let csv = leader.get(&format!("/scorecard/csv?month={last}")).is(200).says("370100,济南市");
     assert!(csv.header("content-disposition").contains(&format!("scorecard-370000-{last}.csv")));
+    leader.get(&format!("/scorecard/xlsx?month={last}")).is(200).says("PK");
     leader.get("/scorecard?month=2026").is(422);
     let made = json(&[
         "token",

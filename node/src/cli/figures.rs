@@ -1,10 +1,13 @@
 //! `hotline figures`: how many, how many of how many, and how that has moved; and the tickets behind.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
-use super::{Cli, show};
+use super::{Cli, save, show};
+use crate::cell::book::book;
 use crate::china;
 use crate::daemon::now_ms;
 use crate::figures::{self, Part, Period};
@@ -31,6 +34,9 @@ pub(super) struct FiguresArgs {
     /// Every figure, counts and rates, as CSV.
     #[arg(long, conflicts_with_all = ["rates", "tickets", "definitions"])]
     csv: bool,
+    /// The same into a spreadsheet, with what each figure means.
+    #[arg(long, value_name = "FILE.xlsx", conflicts_with_all = ["csv", "rates", "tickets", "definitions"])]
+    xlsx: Option<PathBuf>,
     /// The tickets behind this figure, those of the last day first.
     #[arg(long, value_name = "FIGURE", conflicts_with = "rates")]
     tickets: Option<String>,
@@ -72,8 +78,12 @@ impl FiguresArgs {
             return Ok(());
         }
         let report = cli.ask(&Request::Figures { from, to, by: self.by.clone() })?;
+        if let Some(file) = &self.xlsx {
+            let meanings = figures::meanings(Reference::of_node(&cli.dir()?)?.definitions.iter());
+            return save(file, &book(&[("figures", &figures::sheet(&report)), ("definitions", &meanings)])?);
+        }
         if self.csv {
-            show::line(figures::csv(&report).trim_end());
+            show::line(figures::sheet(&report).csv().trim_end());
             return Ok(());
         }
         if cli.json {

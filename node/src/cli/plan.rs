@@ -6,13 +6,15 @@ use clap::Args;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use super::{Cli, Session, show};
+use super::{Cli, ask, save, show};
+use crate::cell::book::book;
 use crate::china;
 use crate::daemon::now_ms;
-use crate::plan::calls::{Calls, Profile, QUARTERS, week_after};
+use crate::plan::calls::{Calls, MOST_DAYS, Profile, monday_after};
+use crate::plan::lines::{clock, round, sheet, wanted};
 use crate::plan::plot;
 use crate::plan::queue::Service;
-use crate::plan::staffing::{Day, Goal, NoPlan, Quarter};
+use crate::plan::staffing::{Day, Goal, MOST_PLANNED, NoPlan, Quarter, percent, seconds};
 use crate::reference::{Calendar, Reference};
 use crate::request::{Failure, FailureKind, Request};
 
@@ -25,49 +27,41 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "FILE.csv")]
     calls: Option<PathBuf>,
     /// So many days of this node's past.
-    #[arg(long, default_value_t = 56, value_parser = clap::value_parser!(u16).range(1..=3_660), conflicts_with = "calls")]
+    #[arg(long, default_value_t = 56, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)), conflicts_with = "calls")]
     history: u16,
     /// The first day to plan; without it the Monday after today.
     #[arg(long, value_name = "DATE")]
     from: Option<Date>,
     /// So many days.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=366))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_PLANNED)))]
     days: u16,
     /// Also every quarter of an hour of these days.
     #[arg(long)]
     quarters: bool,
     /// Percent of calls to be answered
-    #[arg(long, default_value_t = 95.0, value_parser = percent)]
+    #[arg(long, default_value_t = Goal::USUAL.level * 100.0, value_parser = percent)]
     level: f64,
     /// within so many seconds.
-    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
+    #[arg(long, default_value_t = Goal::USUAL.within, value_parser = seconds)]
     within: f64,
     /// Seconds a call takes, with what is written after it.
-    #[arg(long, default_value_t = 180.0, value_parser = seconds)]
+    #[arg(long, default_value_t = Goal::USUAL.handling, value_parser = seconds)]
     handling: f64,
     /// Seconds after which callers who wait give up, on the mean; without it nobody ever does.
     #[arg(long, value_parser = seconds)]
     patience: Option<f64>,
     /// Percent of calls that may find all trunks busy.
-    #[arg(long, default_value_t = 1.0, value_parser = percent)]
+    #[arg(long, default_value_t = Goal::USUAL.turned_away * 100.0, value_parser = percent)]
     busy: f64,
+    /// Every quarter of an hour, and nothing else, as CSV.
+    #[arg(long, conflicts_with = "quarters")]
+    csv: bool,
+    /// Writes every quarter of an hour into a spreadsheet.
+    #[arg(long, value_name = "FILE.xlsx")]
+    xlsx: Option<PathBuf>,
     /// Draws the first day: seats, and what one fewer or one more would do.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value > 0.0 && value < 100.0 => Ok(value),
-        _ => Err("a percentage lies between 0 and 100, without both".to_owned()),
-    }
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.1..=86_400.0).contains(&value) => Ok(value),
-        _ => Err("seconds lie between 0.1 and 86400".to_owned()),
-    }
 }
 
 impl PlanArgs {
@@ -83,9 +77,15 @@ impl PlanArgs {
         let profile = calls.profile(&reference.calendar);
         let days = self.plan(&profile, &reference.calendar)?;
         if let (Some(file), Some(day)) = (&self.plot, days.first()) {
-            std::fs::write(file, plot::day(day, self.level / 100.0)).map_err(|e| {
-                Failure::new(FailureKind::Failed, format!("{} cannot be written", file.display())).because(e)
-            })?;
+            save(file, plot::file(day, self.level / 100.0).as_bytes())?;
+        }
+        if let Some(file) = &self.xlsx {
+            let wanted = wanted(&self.goal(), (calls.days(), calls.last()));
+            save(file, &book(&[("plan", &sheet(&days)), ("wanted", &wanted)])?)?;
+        }
+        if self.csv {
+            show::line(sheet(&days).csv().trim_end());
+            return Ok(());
         }
         match cli.json {
             true => cli.print(&json!({
@@ -110,48 +110,38 @@ impl PlanArgs {
 
     /// What the node numbered on the last days before today.
     fn of_node(&self, dir: &Path) -> Result<Calls, Failure> {
-        let mut session = Session::open(dir)?;
-        let (mut calls, mut day) = (Calls::default(), PlanArgs::today()?);
-        for _ in 0..self.history {
-            let Ok(before) = day.yesterday() else { break };
-            day = before;
-            let reply = session.ask(&Request::Calls { day: day.to_string() })?;
-            let mut quarters = [0u32; QUARTERS];
-            let counts = reply["quarters"].as_array().into_iter().flatten();
-            for (slot, count) in quarters.iter_mut().zip(counts) {
-                *slot = u32::try_from(count.as_u64().unwrap_or_default()).unwrap_or(u32::MAX);
-            }
-            calls.add_day(day, &quarters);
-        }
-        Ok(calls)
+        let today = PlanArgs::today()?;
+        let first = today.saturating_sub(jiff::Span::new().days(self.history));
+        let last = today.yesterday().unwrap_or(today);
+        let asked = Request::Calls { from: first.to_string(), to: last.to_string() };
+        Ok(Calls::numbered(&ask(dir, &asked)?))
     }
 
-    fn plan(&self, profile: &Profile, calendar: &Calendar) -> Result<Vec<Day>, Failure> {
-        let goal = Goal {
+    fn goal(&self) -> Goal {
+        Goal {
             level: self.level / 100.0,
             within: self.within,
             handling: self.handling,
             patience: self.patience,
             turned_away: self.busy / 100.0,
-        };
+        }
+    }
+
+    fn plan(&self, profile: &Profile, calendar: &Calendar) -> Result<Vec<Day>, Failure> {
         let first = match self.from {
             Some(day) => day,
-            None => week_after(PlanArgs::today()?).map_or(Date::MAX, |week| week[0]),
+            None => monday_after(PlanArgs::today()?),
         };
-        let days = first.series(jiff::Span::new().days(1)).take(usize::from(self.days));
-        days.map(|day| {
-            goal.day(day, profile, calendar).map_err(|why| match why {
-                NoPlan::NoHistory => {
-                    Failure::new(FailureKind::Failed, "there are no calls of the past to plan from")
-                        .hint("name a file of them with --calls, or go further back with --history")
-                }
-                NoPlan::TooMuch => {
-                    Failure::new(FailureKind::Failed, format!("no number of seats reaches this on {day}"))
-                        .hint("look at --handling, and at the numbers in the file of calls")
-                }
-            })
+        self.goal().days(first, self.days.into(), profile, calendar).map_err(|why| match why {
+            NoPlan::NoHistory => {
+                Failure::new(FailureKind::Failed, "there are no calls of the past to plan from")
+                    .hint("name a file of them with --calls, or go further back with --history")
+            }
+            NoPlan::TooMuch(day) => {
+                Failure::new(FailureKind::Failed, format!("no number of seats reaches this on {day}"))
+                    .hint("look at --handling, and at the numbers in the file of calls")
+            }
         })
-        .collect()
     }
 
     fn tell(&self, calls: &Calls, days: &[Day]) {
@@ -177,19 +167,13 @@ impl PlanArgs {
     }
 }
 
-/// A quarter's beginning: `09:15`.
-fn clock(quarter: usize) -> String {
-    format!("{:02}:{:02}", quarter / 4, quarter % 4 * 15)
-}
-
 fn shown(day: &Day, whole: bool) -> Value {
-    let busiest = (0..).zip(&day.quarters).max_by_key(|(at, q)| (q.seats, std::cmp::Reverse(*at)));
     let mut shown = json!({
         "date": day.date.to_string(),
         "weekday": format!("{:?}", day.date.weekday()),
         "as": day.kind.to_string(),
         "calls": round(day.calls(), 10.0),
-        "busiest": busiest.map(|(at, _): (usize, _)| clock(at)),
+        "busiest": clock(day.busiest()),
         "seats": day.seats(),
         "seat_hours": day.seat_hours(),
         "trunks": day.trunks(),
@@ -215,10 +199,6 @@ fn row(at: &str, quarter: &Quarter) -> Value {
         "one_more": level(&quarter.more),
         "trunks": quarter.trunks,
     })
-}
-
-fn round(value: f64, to: f64) -> f64 {
-    (value * to).round() / to
 }
 
 fn read(file: &Path) -> Result<Calls, Failure> {

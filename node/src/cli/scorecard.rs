@@ -1,14 +1,18 @@
 //! `hotline scorecard`: the units below a site by the rates of the scoring rule, month by month.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use super::{Cli, show};
+use super::{Cli, save, show};
+use crate::cell::book::book;
 use crate::china;
 use crate::daemon::now_ms;
 use crate::figures::Period;
+use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Request};
-use crate::scorecard::{Record, Table, csv, share};
+use crate::scorecard::{Record, Table, rates, share, sheet};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -27,6 +31,9 @@ pub(super) struct ScorecardArgs {
     /// As CSV.
     #[arg(long)]
     csv: bool,
+    /// Into a spreadsheet, with the rates, their weights and what they mean.
+    #[arg(long, value_name = "FILE.xlsx", conflicts_with = "csv")]
+    xlsx: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -100,8 +107,12 @@ impl ScorecardArgs {
             )
             .hint("`hotline scorecard list --site SITE` tells what is here"));
         };
+        if let Some(file) = &self.xlsx {
+            let rates = rates(&table, &Reference::of_node(&cli.dir()?)?.definitions);
+            return save(file, &book(&[("scorecard", &sheet(&table, names)), ("rates", &rates)])?);
+        }
         if self.csv {
-            show::line(csv(&table, names).trim_end());
+            show::line(sheet(&table, names).csv().trim_end());
             return Ok(());
         }
         match &record {

@@ -10,6 +10,7 @@ mod figures;
 pub(super) mod file;
 mod knowledge;
 mod password;
+mod plan;
 mod queue;
 mod scorecard;
 mod sign_in;
@@ -67,10 +68,15 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/knowledge/{id}/edit", get(knowledge::form::next).post(knowledge::form::revise))
         .route("/knowledge/{id}/act", post(knowledge::article::act).get(knowledge::article::back))
         .route("/figures", get(figures::show))
-        .route("/figures/csv", get(figures::csv))
+        .route("/figures/{end}", get(figures::file))
         .route("/figures/tickets", get(figures::tickets))
         .route("/scorecard", get(scorecard::show).post(scorecard::freeze))
-        .route("/scorecard/csv", get(scorecard::csv))
+        .route("/scorecard/{end}", get(scorecard::file))
+        .route(
+            "/plan",
+            get(plan::show).post(plan::read).layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_BESIDE)),
+        )
+        .route("/plan/{end}", get(plan::file))
         .route("/wall", get(wall::show))
         .route("/accounts", get(accounts::show).post(accounts::change))
         .route("/audit", get(audit::show))

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::Value;
 
 use super::App;
+use super::forms::Fields;
 use super::frame;
 use super::guard::{Newcomer, Signed};
 use crate::files::{OCTETS, Sent};
@@ -20,12 +21,18 @@ pub(super) const MAX_UPLOAD: usize = 16 << 20;
 /// What a form's own lines may need beside the file.
 pub(super) const MAX_BESIDE: usize = 16 << 10;
 
-/// The longest value of a field that is no file.
+/// The longest value of a field that is no file, and most of them.
 const MAX_VALUE: usize = 1 << 10;
+const MAX_VALUES: usize = 20;
+
+/// The longest name of one.
+const MAX_NAME: usize = 40;
 
 /// A form with a file.
 pub(super) struct Uploaded {
     pub(super) who: Signed,
+    /// What else the form says.
+    pub(super) fields: Fields,
     /// `None` when no file was chosen.
     pub(super) file: Option<Sent>,
 }
@@ -68,7 +75,7 @@ impl FromRequest<Arc<App>> for Uploaded {
         let mut form = Multipart::from_request(request, app)
             .await
             .map_err(|_| refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, w.not_a_form))?;
-        let (mut ours, mut file) = (false, None);
+        let (mut ours, mut fields, mut file) = (false, Fields::default(), None);
         while let Some(field) = form.next_field().await.map_err(wrong)? {
             match field.name() {
                 Some("form") if !ours => {
@@ -85,13 +92,17 @@ impl FromRequest<Arc<App>> for Uploaded {
                     file = Some(Sent { name, media, bytes })
                         .filter(|f| !(f.name.is_empty() && f.bytes.is_empty()));
                 }
+                Some(name) if ours && fields.all().count() < MAX_VALUES && field.file_name().is_none() => {
+                    let name: String = name.chars().take(MAX_NAME).collect();
+                    fields.put(&name, &value(field).await.map_err(wrong)?);
+                }
                 _ => {}
             }
         }
         if !ours {
             app.belongs(&parts, &who, "").await?;
         }
-        Ok(Uploaded { who, file })
+        Ok(Uploaded { who, fields, file })
     }
 }
 

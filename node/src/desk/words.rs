@@ -1,5 +1,8 @@
 //! Every word of the pages, in both languages, in one table: a page names a word, and the compiler knows whether it is there.
 
+use jiff::civil::Weekday;
+
+use crate::plan::calls::{Kind, Wrong};
 use crate::request::Language;
 use crate::ticket::facts;
 use crate::users::Role;
@@ -83,6 +86,7 @@ words! {
     figure_rates: "考评指标", "Rates of the scorecard";
     figures_wait: "程序更新后仍有工单尚未重新统计，请稍后再看。最多：", "After an update some tickets are not counted yet; look again later. At most:";
     as_csv: "下载 CSV", "Download CSV";
+    as_xlsx: "下载 Excel 表", "Download spreadsheet";
     did_not_count: "未计入的工单", "those that did not";
     what_figures_mean: "指标含义与依据", "What figures mean, and on what that rests";
     figure_says: "含义", "Meaning";
@@ -96,6 +100,69 @@ words! {
     by_region: "按受理单位", "By site that took the call";
     value_not_said: "（未填写）", "(not said)";
     all_others: "（其余合计）", "(all others)";
+    plan: "座席与中继测算", "Seats and trunks";
+    plan_days: "天数", "Days";
+    plan_history: "历史天数", "Days of history";
+    plan_level: "接通率目标（%）", "Percent to be answered";
+    plan_within: "在多少秒内", "within seconds";
+    plan_handling: "每通处理时长（秒，含话后）", "Seconds a call, with what is written after it";
+    plan_patience: "平均等待耐心（秒）", "Mean patience in seconds";
+    plan_busy: "中继忙概率（%）", "Percent that find all trunks busy";
+    plan_day: "逐刻查看的日期", "Day in quarter hours";
+    plan_of_file: "按文件测算（不用本节点的历史）", "From a file, not from this node's history";
+    plan_file: "历史来电文件（CSV）", "Past calls (CSV)";
+    plan_file_hint: "首行 at,calls，其后每行如 2026-11-02T09:15,12；不超过 16 MB。文件只用于本次测算，不保存。", "A first line at,calls, then lines as in 2026-11-02T09:15,12; up to 16 MB. It is read for this plan and not kept.";
+    plan_basis: "测算依据：", "It rests on:";
+    plan_days_of_history: "天历史来电，截至", "days of past calls, up to";
+    plan_no_history: "没有历史来电：本节点在所选天数内没有受理工单。可增加历史天数，或按文件测算。", "No past calls: this node has taken none in these days. Go further back, or use a file.";
+    plan_year_unknown: "所选日期中有的年份节假日安排尚未收录，按普通周历测算。", "The holidays of one of these years are not known yet; its days are told from their weekdays alone.";
+    plan_too_much: "没有任何座席数或中继数能达到目标。请检查处理时长和历史来电。", "no number of seats or trunks does it. Look at the seconds a call takes, and at the past calls.";
+    plan_no_day: "请填写日期，如 2026-11-30", "a day is wanted, as in 2026-11-30";
+    plan_up_to: "请填整数，1 到", "a whole number is wanted, from 1 to";
+    plan_no_percent: "请填 0 到 100 之间的数，不含两端", "a number between 0 and 100 is wanted, without both";
+    plan_no_seconds: "请填 0.1 到 86400 秒", "0.1 to 86400 seconds are wanted";
+    plan_no_text: "文件不是 UTF-8 文本", "the file is no text in UTF-8";
+    plan_line: "文件行号", "line";
+    plan_line_empty: "文件是空的；首行必须是 at,calls", "the file is empty; its first line must be at,calls";
+    plan_line_head: "首行必须是 at,calls", "the first line must be at,calls";
+    plan_line_no_pair: "应为时间和数量，用逗号分开", "it is no pair of a moment and a number";
+    plan_line_moment: "时间应如 2026-11-02T09:15", "the moment is not as in 2026-11-02T09:15";
+    plan_line_count: "来电数应为整数", "the calls are no whole number";
+    plan_line_too_many: "一刻钟内的来电数过大，应是笔误", "so many calls in a quarter of an hour are a mistake";
+    plan_line_too_long: "历史超过十年", "there are more days than ten years have";
+    plan_date: "日期", "Day";
+    plan_kind: "类型", "Kind";
+    plan_worked_for: "调休上班：", "worked for";
+    plan_taken_for: "无同类历史，按此估计：", "no such day is known; taken for a";
+    plan_calls: "来电", "Calls";
+    plan_busiest: "最忙时刻", "Busiest at";
+    plan_peak: "最多座席", "Seats at most";
+    plan_seats: "座席", "Seats";
+    plan_hours: "座席小时", "Seat hours";
+    plan_trunks: "中继", "Trunks";
+    plan_how: "按历史同类日子（休息后首个工作日、工作日、周末、节假日）逐刻的平均来电；座席用 Erlang C（填写等待耐心时用 Erlang A），中继用 Erlang B。", "The mean of past days of the same kind (first working day, working day, weekend, holiday), quarter by quarter; seats by Erlang C (Erlang A with a patience), trunks by Erlang B.";
+    plan_cost: "多一席或少一席", "One seat more or fewer";
+    plan_fewer: "少一席", "one fewer";
+    plan_planned: "按计划", "as planned";
+    plan_more: "多一席", "one more";
+    plan_answered: "及时接通率", "Answered in time";
+    plan_wait: "平均等待", "Mean wait";
+    plan_lost: "放弃率", "Give up";
+    plan_taken_time: "座席占用率", "Busy";
+    plan_endless: "不断增长", "without end";
+    plan_quarters: "逐刻明细", "Every quarter of an hour";
+    plan_from: "时刻", "From";
+    day_first: "休息后首个工作日", "first working day";
+    day_working: "工作日", "working day";
+    day_weekend: "周末", "weekend";
+    day_holiday: "节假日", "holiday";
+    monday: "周一", "Mon";
+    tuesday: "周二", "Tue";
+    wednesday: "周三", "Wed";
+    thursday: "周四", "Thu";
+    friday: "周五", "Fri";
+    saturday: "周六", "Sat";
+    sunday: "周日", "Sun";
     accounts: "账号管理", "Accounts";
     audit: "审计日志", "Audit log";
     sign_in: "登录", "Sign in";
@@ -640,6 +707,42 @@ impl Words {
             "region" => self.by_region,
             "day" => self.by_day,
             _ => "",
+        }
+    }
+
+    /// What a kind of day is called.
+    pub(super) fn kind_of_day(&self, kind: Kind) -> &'static str {
+        match kind {
+            Kind::First => self.day_first,
+            Kind::Working => self.day_working,
+            Kind::Weekend => self.day_weekend,
+            Kind::Holiday => self.day_holiday,
+        }
+    }
+
+    /// A weekday, shortly.
+    pub(super) fn weekday(&self, day: Weekday) -> &'static str {
+        match day {
+            Weekday::Monday => self.monday,
+            Weekday::Tuesday => self.tuesday,
+            Weekday::Wednesday => self.wednesday,
+            Weekday::Thursday => self.thursday,
+            Weekday::Friday => self.friday,
+            Weekday::Saturday => self.saturday,
+            Weekday::Sunday => self.sunday,
+        }
+    }
+
+    /// What is wrong in a line of past calls.
+    pub(super) fn plan_wrong(&self, wrong: Wrong) -> &'static str {
+        match wrong {
+            Wrong::Empty => self.plan_line_empty,
+            Wrong::Head => self.plan_line_head,
+            Wrong::NoPair => self.plan_line_no_pair,
+            Wrong::Moment => self.plan_line_moment,
+            Wrong::Count => self.plan_line_count,
+            Wrong::TooMany => self.plan_line_too_many,
+            Wrong::TooLong => self.plan_line_too_long,
         }
     }
 

@@ -29,7 +29,7 @@ const MAX_ROWS: usize = 10_000;
 const MOST_DAYS: i32 = 366;
 
 /// A period as it is asked for: both days are in it.
-fn period(from: &str, to: &str) -> Result<Period, Failure> {
+pub(super) fn period(from: &str, to: &str) -> Result<Period, Failure> {
     let day = |text: &str| -> Result<Date, Failure> {
         let shown: String = text.chars().take(20).collect();
         text.parse()

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use sync::id::DocId;
 
+use super::figures::period;
 use super::{Engine, shown_time};
 use crate::import::Urgency;
 use crate::knowledge::catalogue;
@@ -98,7 +99,7 @@ impl Reader {
             Request::Figured { id, part, from, to, by, value, limit, before } => {
                 reading.figured(id, *part, (from, to), by.as_deref(), value.as_deref(), *limit, *before)
             }
-            Request::Calls { day } => reading.calls(day),
+            Request::Calls { from, to } => reading.calls(from, to),
             Request::Changes { after, limit } => reading.changes(after.as_deref(), *limit),
             Request::Knowledge(KnowledgeRequest::List { queue, mine, limit }) => {
                 reading.articles(queue, *mine, *limit)
@@ -165,13 +166,18 @@ impl Reading<'_> {
         Ok(json!({ "days": shown, "hours": hours }))
     }
 
-    /// What was numbered here on a day, by quarters of an hour.
-    pub(super) fn calls(&self, day: &str) -> Reply {
-        let day: Date = day.parse().map_err(|e| {
-            Failure::new(FailureKind::Usage, format!("`{day}` is no day")).because(e).hint("as in 2026-11-02")
-        })?;
-        let quarters = projection::by_quarter(self.db, &self.numbers_of(day))?;
-        Ok(json!({ "day": day.to_string(), "quarters": quarters.to_vec() }))
+    /// What was numbered here on the days of a period that brought anything, by quarters of an hour.
+    pub(super) fn calls(&self, from: &str, to: &str) -> Reply {
+        let period = period(from, to)?;
+        let days = period.from().series(jiff::Span::new().days(1)).take_while(|day| *day < period.end());
+        let mut shown = Vec::new();
+        for day in days {
+            let quarters = projection::by_quarter(self.db, &self.numbers_of(day))?;
+            if quarters.iter().any(|count| *count > 0) {
+                shown.push(json!({ "day": day.to_string(), "quarters": quarters.to_vec() }));
+            }
+        }
+        Ok(json!({ "days": shown }))
     }
 
     pub(super) fn list(&self, queue: &str, sift: &Sift, limit: usize, before: Option<i64>) -> Reply {

@@ -1,8 +1,10 @@
-//! Figures as lines of a table that programs for tables read: CSV, a line for each figure of each value.
+//! Figures as lines of a table that programs for tables read: a line for each figure of each value.
 
 use serde_json::Value;
 
-use crate::cell::{Sheet, plain};
+use crate::cell::{Cell, Sheet};
+use crate::reference::Definition;
+use crate::request::Language;
 
 /// What stands in a line.
 const COLUMNS: [&str; 18] = [
@@ -26,10 +28,9 @@ const COLUMNS: [&str; 18] = [
     "change_year",
 ];
 
-/// A report as CSV: of its values when it is by a dimension, and always of the whole, whose `value` is `*`.
-pub fn csv(report: &Value) -> String {
-    let mut sheet = Sheet::default();
-    sheet.line(COLUMNS.map(str::to_owned));
+/// A report as a sheet: of its values when it is by a dimension, and always of the whole, whose `value` is `*`.
+pub fn sheet(report: &Value) -> Sheet {
+    let mut sheet = Sheet::of(COLUMNS);
     let whole = &report["figures"];
     line_each(&mut sheet, report, whole, "*", "", whole);
     for row in report["values"].as_array().into_iter().flatten() {
@@ -44,34 +45,52 @@ pub fn csv(report: &Value) -> String {
             whole,
         );
     }
-    sheet.end()
+    sheet
+}
+
+/// What figures mean, and on what that rests, as a sheet.
+pub fn meanings<'a>(definitions: impl IntoIterator<Item = &'a Definition>) -> Sheet {
+    let mut sheet = Sheet::of(["id", "zh", "en", "says_zh", "says_en", "basis"]);
+    for of in definitions {
+        sheet.line([
+            Cell::text(of.id()),
+            Cell::text(of.name(Language::Zh)),
+            Cell::text(of.name(Language::En)),
+            Cell::text(of.says(Language::Zh)),
+            Cell::text(of.says(Language::En)),
+            Cell::text(of.basis()),
+        ]);
+    }
+    sheet
 }
 
 fn line_each(sheet: &mut Sheet, report: &Value, figures: &Value, value: &str, name: &str, names: &Value) {
     let figures = figures.as_array().into_iter().flatten();
     for (figure, named) in figures.zip(names.as_array().into_iter().flatten()) {
-        let number = |n: &Value| if n.is_null() { String::new() } else { n.to_string() };
+        let count = |n: &Value| Cell::given(n.as_u64(), Cell::Count);
+        let share = |n: &Value| Cell::given(n.as_f64(), Cell::Share);
         let (then, year) = (&figure["before"], &figure["year_before"]);
-        let said = |of: &Value, key: &str| plain(of[key].as_str().unwrap_or_default());
+        let said = |of: &Value, key: &str| Cell::text(of[key].as_str().unwrap_or_default());
+        let day = |key: &str| Cell::day(report[key].as_str().unwrap_or_default());
         sheet.line([
-            said(report, "from"),
-            said(report, "to"),
+            day("from"),
+            day("to"),
             said(report, "by"),
-            plain(value),
-            plain(name),
+            if report["by"] == "day" { Cell::day(value) } else { Cell::text(value) },
+            Cell::text(name),
             said(named, "id"),
             said(named, "zh"),
             said(named, "en"),
             said(named, "kind"),
-            number(&figure["count"]),
-            number(&figure["of"]),
-            number(&figure["value"]),
-            number(&then["count"]),
-            number(&then["value"]),
-            number(&figure["change_before"]),
-            number(&year["count"]),
-            number(&year["value"]),
-            number(&figure["change_year"]),
+            count(&figure["count"]),
+            count(&figure["of"]),
+            share(&figure["value"]),
+            count(&then["count"]),
+            share(&then["value"]),
+            share(&figure["change_before"]),
+            count(&year["count"]),
+            share(&year["value"]),
+            share(&figure["change_year"]),
         ]);
     }
 }
@@ -108,7 +127,7 @@ mod tests {
             "before": { "count": 2 }, "year_before": { "count": 0 }, "change_before": 0.5, "change_year": null });
         let value = json!({ "value": "=1+1,\"x\"", "name": "电话\n", "figures": [figure] });
         let report = json!({ "from": "2026-11-01", "to": "2026-11-30", "by": "channel", "figures": [figure], "values": [value] });
-        let text = csv(&report);
+        let text = sheet(&report).csv();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[1], "2026-11-01,2026-11-30,channel,*,,taken,受理量,taken,count,3,,,2,,0.5,0,,");

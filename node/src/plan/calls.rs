@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::civil::{Date, DateTime, Weekday};
+use serde_json::Value;
 
 use crate::reference::{Calendar, Exception};
 
@@ -17,8 +18,8 @@ pub const QUARTERS: usize = 96;
 /// Seconds of one.
 pub const QUARTER_SECONDS: f64 = 900.0;
 
-/// Most days of history.
-const MOST_DAYS: usize = 3_660;
+/// Most days of history: ten years.
+pub const MOST_DAYS: u16 = 3_660;
 
 /// Most calls of a quarter of an hour.
 const MOST_CALLS: u32 = 1_000_000;
@@ -73,10 +74,45 @@ impl fmt::Display for Kind {
 }
 
 /// Why a file of calls is not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread {
-    line: usize,
-    why: String,
+    /// In which line,
+    pub line: usize,
+    /// and what is wrong there.
+    pub why: Wrong,
+}
+
+/// What is wrong in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// There is none.
+    Empty,
+    /// The first one is not as it must be.
+    Head,
+    /// It is no pair.
+    NoPair,
+    /// It begins with no moment.
+    Moment,
+    /// It ends with no number.
+    Count,
+    /// More calls than any quarter of an hour brings.
+    TooMany,
+    /// More days than are read.
+    TooLong,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Wrong::Empty => "the file is empty; its first line must be `at,calls`",
+            Wrong::Head => "the first line must be `at,calls`",
+            Wrong::NoPair => "it is no pair of a moment and a number",
+            Wrong::Moment => "the moment is not as in 2026-11-02T09:15",
+            Wrong::Count => "the calls are no whole number",
+            Wrong::TooMany => "so many calls in a quarter of an hour are a mistake",
+            Wrong::TooLong => "there are more days than ten years have",
+        })
+    }
 }
 
 impl fmt::Display for Unread {
@@ -96,40 +132,46 @@ impl Calls {
         let mut calls = Calls::default();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
-        let wrong = |at: usize, why: &str| Unread { line: at + 1, why: why.to_owned() };
+        let wrong = |at: usize, why: Wrong| Unread { line: at + 1, why };
         match lines.next() {
             Some((_, "at,calls")) => {}
-            Some((at, _)) => return Err(wrong(at, "the first line must be `at,calls`")),
-            None => return Err(wrong(0, "the file is empty; its first line must be `at,calls`")),
+            Some((at, _)) => return Err(wrong(at, Wrong::Head)),
+            None => return Err(wrong(0, Wrong::Empty)),
         }
         for (at, line) in lines {
-            let Some((moment, count)) = line.split_once(',') else {
-                return Err(wrong(at, "it is no pair of a moment and a number"));
-            };
-            let moment: DateTime =
-                moment.trim().parse().map_err(|_| wrong(at, "the moment is not as in 2026-11-02T09:15"))?;
-            let count: u32 = count.trim().parse().map_err(|_| wrong(at, "the calls are no whole number"))?;
+            let (moment, count) = line.split_once(',').ok_or(wrong(at, Wrong::NoPair))?;
+            let moment: DateTime = moment.trim().parse().map_err(|_| wrong(at, Wrong::Moment))?;
+            let count: u32 = count.trim().parse().map_err(|_| wrong(at, Wrong::Count))?;
             calls.add(moment, count).map_err(|why| wrong(at, why))?;
         }
         Ok(calls)
     }
 
     /// Adds calls that came in the quarter of an hour in which this moment lies.
-    pub fn add(&mut self, at: DateTime, count: u32) -> Result<(), &'static str> {
-        if self.0.len() >= MOST_DAYS && !self.0.contains_key(&at.date()) {
-            return Err("there are more days than ten years have");
+    fn add(&mut self, at: DateTime, count: u32) -> Result<(), Wrong> {
+        if self.0.len() >= usize::from(MOST_DAYS) && !self.0.contains_key(&at.date()) {
+            return Err(Wrong::TooLong);
         }
         let quarter = at.hour() as usize * 4 + at.minute() as usize / 15;
         let sum = &mut self.0.entry(at.date()).or_insert([0; QUARTERS])[quarter];
         *sum = sum.saturating_add(count);
-        if *sum > MOST_CALLS { Err("so many calls in a quarter of an hour are a mistake") } else { Ok(()) }
+        if *sum > MOST_CALLS { Err(Wrong::TooMany) } else { Ok(()) }
     }
 
-    /// Adds a whole day, by its quarters of an hour; one that brought nothing is no history.
-    pub fn add_day(&mut self, day: Date, quarters: &[u32; QUARTERS]) {
-        if quarters.iter().any(|calls| *calls > 0) && self.0.len() < MOST_DAYS {
-            self.0.insert(day, quarters.map(|calls| calls.min(MOST_CALLS)));
-        }
+    /// Those that a node numbered, as it answers ([`crate::request::Request::Calls`]); a day that brought nothing is no history.
+    pub fn numbered(reply: &Value) -> Calls {
+        let quarters = |day: &Value| {
+            let mut quarters = [0; QUARTERS];
+            let counts = day["quarters"].as_array().into_iter().flatten().filter_map(Value::as_u64);
+            quarters.iter_mut().zip(counts).for_each(|(slot, count)| {
+                *slot = u32::try_from(count).unwrap_or(MOST_CALLS).min(MOST_CALLS);
+            });
+            quarters
+        };
+        let days = reply["days"].as_array().into_iter().flatten();
+        let read = days.filter_map(|day| Some((day["day"].as_str()?.parse().ok()?, quarters(day))));
+        let brought = |(_, quarters): &(Date, [u32; QUARTERS])| quarters.iter().any(|calls| *calls > 0);
+        Calls(read.filter(brought).take(MOST_DAYS.into()).collect())
     }
 
     /// How many days there are.
@@ -172,14 +214,9 @@ impl Profile {
     }
 }
 
-/// The week after a day: from the Monday on.
-pub fn week_after(day: Date) -> Option<[Date; 7]> {
-    let monday = day.nth_weekday(1, Weekday::Monday).ok()?;
-    let mut week = [monday; 7];
-    for i in 1..7 {
-        week[i] = week[i - 1].tomorrow().ok()?;
-    }
-    Some(week)
+/// The Monday after a day, with which the next week begins; the day itself where time ends.
+pub fn monday_after(day: Date) -> Date {
+    day.nth_weekday(1, Weekday::Monday).unwrap_or(day)
 }
 
 #[cfg(test)]
@@ -223,7 +260,19 @@ mod tests {
         check("2026-10-01", 40, (Kind::Weekend, 4.0)); // nor a holiday
         check("2026-11-05", 38, (Kind::Working, 0.0));
         assert_eq!(Calls::default().profile(calendar).day(day("2026-11-05"), calendar), None);
-        assert_eq!(week_after(day("2026-11-05")).unwrap().map(|d| d.day()), [9, 10, 11, 12, 13, 14, 15]);
+        assert_eq!(monday_after(day("2026-11-05")), day("2026-11-09"));
+        assert_eq!(monday_after(day("2026-11-09")), day("2026-11-16"));
+    }
+
+    #[test]
+    fn what_a_node_numbered_is_read_without_days_that_brought_nothing() {
+        let mut quarters = vec![0; QUARTERS];
+        let empty = quarters.clone();
+        quarters[37] = 12;
+        let reply = serde_json::json!({ "days": [
+            { "day": "2026-11-03", "quarters": quarters }, { "day": "2026-11-04", "quarters": empty },
+        ] });
+        assert_eq!(Calls::numbered(&reply), Calls::read("at,calls\n2026-11-03T09:15,12\n").unwrap());
     }
 
     #[test]

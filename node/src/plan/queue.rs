@@ -12,10 +12,10 @@
 const NEGLIGIBLE: f64 = 1e-16;
 
 /// Callers in the queue that are looked at, however patient they are.
-const LONGEST_QUEUE: u32 = 1_000_000;
+const LONGEST_QUEUE: u32 = 100_000;
 
-/// Most seats or trunks that are tried.
-pub const MOST: u32 = 100_000;
+/// Most seats or trunks that are tried: more than any hotline has, and few enough that a file of nonsense is no work.
+pub const MOST: u32 = 10_000;
 
 /// Erlang B: the share of calls that find all of `trunks` busy. By the recursion over trunks, which stays exact where
 /// powers and factorials overflow.

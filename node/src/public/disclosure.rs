@@ -19,7 +19,7 @@ use super::App;
 use super::file::broken;
 use super::guard;
 use super::shell::{self, Shell, Tongue};
-use crate::cell::{Sheet, plain};
+use crate::cell::{Cell, Sheet};
 use crate::china;
 use crate::daemon::now_ms;
 use crate::figures::Period;
@@ -192,20 +192,17 @@ impl Month {
     }
 
     fn csv(&self) -> String {
-        let mut sheet = Sheet::default();
-        sheet.line(["month", "by", "value", "name", "figure", "zh", "count", "of"].map(str::to_owned));
-        let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+        let mut sheet = Sheet::of(["month", "by", "value", "name", "figure", "zh", "count", "of"]);
         let mut line = |by: &str, value: &str, name: &str, told: &Told| {
-            let (month, id, zh) = (self.month.clone(), told.id.clone(), told.zh.clone());
             sheet.line([
-                month,
-                by.to_owned(),
-                plain(value),
-                plain(name),
-                id,
-                zh,
-                number(told.count),
-                number(told.of),
+                Cell::text(&self.month),
+                Cell::text(by),
+                Cell::text(value),
+                Cell::text(name),
+                Cell::text(&told.id),
+                Cell::text(&told.zh),
+                Cell::given(told.count, Cell::Count),
+                Cell::given(told.of, Cell::Count),
             ]);
         };
         self.whole.iter().for_each(|told| line("", "", "", told));
@@ -214,7 +211,7 @@ impl Month {
                 told.iter().for_each(|told| line(by, value, name, told));
             }
         }
-        sheet.end()
+        sheet.csv()
     }
 }
 

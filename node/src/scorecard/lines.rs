@@ -3,7 +3,9 @@
 use certs::Site;
 
 use super::Table;
-use crate::cell::{Sheet, plain};
+use crate::cell::{Cell, Sheet};
+use crate::reference::{Definition, Definitions};
+use crate::request::Language;
 
 /// A share for people, in per cent; a dash for one of nothing.
 pub fn share([count, of]: [u64; 2]) -> String {
@@ -13,28 +15,47 @@ pub fn share([count, of]: [u64; 2]) -> String {
     }
 }
 
-/// A table as CSV: unit, name, rank, score, taken, test, when it was last proved equal, whether anything may be missing, and of
+/// A table as a sheet: unit, name, rank, score, taken, test, when it was last proved equal, whether anything may be missing, and of
 /// each rate how many count and of how many.
-pub fn csv(table: &Table, name: impl Fn(Site) -> String) -> String {
-    let mut sheet = Sheet::default();
+pub fn sheet(table: &Table, name: impl Fn(Site) -> String) -> Sheet {
     let heads = ["month", "site", "name", "rank", "score", "taken", "test", "proved_at", "complete"];
-    let rates = table.rates.iter().flat_map(|(id, _)| [format!("{id}_count"), format!("{id}_of")]);
-    sheet.line(heads.map(str::to_owned).into_iter().chain(rates));
+    let rates: Vec<String> =
+        table.rates.iter().flat_map(|(id, _)| [format!("{id}_count"), format!("{id}_of")]).collect();
+    let mut sheet = Sheet::of(heads.into_iter().chain(rates.iter().map(String::as_str)));
     for unit in &table.units {
-        let number = |n: Option<String>| n.unwrap_or_default();
         let cells = [
-            table.month.clone(),
-            unit.site.to_string(),
-            plain(&name(unit.site)),
-            number(unit.rank.map(|rank| rank.to_string())),
-            number(unit.score.map(|score| format!("{score:.2}"))),
-            unit.taken.to_string(),
-            unit.test.to_string(),
-            plain(unit.proved_at.as_deref().unwrap_or_default()),
-            unit.complete.to_string(),
+            Cell::text(&table.month),
+            Cell::text(&unit.site.to_string()),
+            Cell::text(&name(unit.site)),
+            Cell::given(unit.rank, |rank| Cell::Count(rank.into())),
+            Cell::given(unit.score, Cell::Score),
+            Cell::Count(unit.taken),
+            Cell::Count(unit.test),
+            Cell::text(unit.proved_at.as_deref().unwrap_or_default()),
+            Cell::text(&unit.complete.to_string()),
         ];
-        let counted = unit.counted.iter().flat_map(|[count, of]| [count.to_string(), of.to_string()]);
+        let counted = unit.counted.iter().flatten().copied().map(Cell::Count);
         sheet.line(cells.into_iter().chain(counted));
     }
-    sheet.end()
+    sheet
+}
+
+/// The rates of a table with their weights, what they mean, and on what that rests, as a sheet.
+pub fn rates(table: &Table, definitions: &Definitions) -> Sheet {
+    let mut sheet = Sheet::of(["id", "weight", "weights_from", "zh", "en", "says_zh", "says_en", "basis"]);
+    for (id, weight) in &table.rates {
+        let of = definitions.get(id);
+        let said = |what: fn(&Definition) -> &str| Cell::given(of, |of| Cell::text(what(of)));
+        sheet.line([
+            Cell::text(id),
+            Cell::Number(*weight),
+            Cell::day(&table.weights_from),
+            said(|of| of.name(Language::Zh)),
+            said(|of| of.name(Language::En)),
+            said(|of| of.says(Language::Zh)),
+            said(|of| of.says(Language::En)),
+            said(Definition::basis),
+        ]);
+    }
+    sheet
 }

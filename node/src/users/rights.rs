@@ -265,8 +265,11 @@ pub fn needs(request: &Request) -> &'static [Right] {
         Request::Lookup { desk: true, .. } => &[Read, LookUp, Reveal, Confidential],
         Request::Lookup { reveal: Some(_), .. } => &[Read, LookUp, Reveal],
         Request::Lookup { .. } => &[Read, LookUp],
-        Request::Status | Request::Volume { .. } | Request::Calls { .. } => &[Watch],
-        Request::Figures { .. } | Request::Scorecard { .. } | Request::Months { .. } => &[Figures],
+        Request::Status | Request::Volume { .. } => &[Watch],
+        Request::Calls { .. }
+        | Request::Figures { .. }
+        | Request::Scorecard { .. }
+        | Request::Months { .. } => &[Figures],
         Request::Freeze { .. } => &[Figures, Freeze],
         Request::Figured { .. } => &[Figures, Read],
         Request::Reveals { .. } => &[Audit],
@@ -489,7 +492,7 @@ mod tests {
             (json!({ "ask": "conflicts" }), "ALHFS"),
             (json!({ "ask": "status" }), "ALHFSDM"),
             (json!({ "ask": "volume", "days": 7 }), "ALHFSDM"),
-            (json!({ "ask": "calls", "day": "2026-11-02" }), "ALHFSDM"),
+            (json!({ "ask": "calls", "from": "2026-11-02", "to": "2026-11-08" }), "LSDM"),
             (json!({ "ask": "figures", "from": "2026-11-01", "to": "2026-11-30", "by": "domain" }), "LSDM"),
             (
                 json!({ "ask": "figured", "id": "taken", "from": "2026-11-01", "to": "2026-11-30", "limit": 1 }),

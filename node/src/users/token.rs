@@ -124,10 +124,11 @@ impl Scope {
                 | Article::Told { .. }
                 | Article::Show { .. },
             ) => Some(Scope::KnowledgeRead),
-            Request::Status | Request::Volume { .. } | Request::Calls { .. } => Some(Scope::StatusRead),
-            Request::Figures { .. } | Request::Scorecard { .. } | Request::Months { .. } => {
-                Some(Scope::FiguresRead)
-            }
+            Request::Status | Request::Volume { .. } => Some(Scope::StatusRead),
+            Request::Calls { .. }
+            | Request::Figures { .. }
+            | Request::Scorecard { .. }
+            | Request::Months { .. } => Some(Scope::FiguresRead),
             _ => None,
         }
     }

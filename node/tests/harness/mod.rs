@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test binary takes the part it needs")]
 
 pub mod axe;
+pub mod book;
 pub mod browser;
 pub mod chromium;
 pub mod description;

@@ -27,12 +27,14 @@ pub enum Kind {
     Figures(&'static str),
     /// The tickets behind a figure.
     Behind,
+    /// Seats and trunks of a week, from eight weeks of the past.
+    Plan,
     /// The knowledge base.
     Knowledge,
 }
 
 /// All; a page of all tickets comes before the first ticket, whose id it shows.
-pub const KINDS: [Kind; 32] = [
+pub const KINDS: [Kind; 33] = [
     Kind::Queue("mine"),
     Kind::Queue("team"),
     Kind::Queue("urged"),
@@ -64,6 +66,7 @@ pub const KINDS: [Kind; 32] = [
     Kind::Figures(""),
     Kind::Figures("topic"),
     Kind::Behind,
+    Kind::Plan,
     Kind::Knowledge,
 ];
 
@@ -93,6 +96,7 @@ impl Kind {
             Kind::Figures("") => "page: figures of this month".to_owned(),
             Kind::Figures(by) => format!("page: figures of this month, by {by}"),
             Kind::Behind => "page: the tickets behind a figure".to_owned(),
+            Kind::Plan => "page: seats and trunks of a week".to_owned(),
             Kind::Knowledge => "page: the knowledge base".to_owned(),
         }
     }
@@ -129,6 +133,7 @@ impl Kind {
             Kind::Wall => "/wall".to_owned(),
             Kind::Figures(by) => format!("/figures?by={by}"),
             Kind::Behind => "/figures/tickets?id=taken".to_owned(),
+            Kind::Plan => "/plan".to_owned(),
             Kind::Knowledge => "/knowledge".to_owned(),
         };
         (path, Vec::new())

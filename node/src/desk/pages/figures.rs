@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::App;
+use super::super::download::{self, Kind};
 use super::super::frame::{self, Frame};
 use super::super::guard::Signed;
 use super::super::plot::{across, bars};
@@ -112,6 +113,7 @@ struct Page {
     days: String,
     plot: String,
     csv: String,
+    xlsx: String,
     meanings: Vec<(String, String, String)>,
 }
 
@@ -263,6 +265,7 @@ pub(in super::super) async fn show(
             _ => across(&format!("{first}, {by_label}"), &drawn),
         },
         csv: address("/figures/csv", &[("from", &from), ("to", &to), ("by", links.by)]),
+        xlsx: address("/figures/xlsx", &[("from", &from), ("to", &to), ("by", links.by)]),
         meanings: definitions
             .iter()
             .map(|d| (d.name(w.language).to_owned(), d.says(w.language).to_owned(), d.basis().to_owned()))
@@ -286,26 +289,26 @@ fn by_day(report: &Value, period: Period) -> Vec<(String, u64)> {
 }
 
 /// The same as a file for a table program.
-pub(in super::super) async fn csv(
+pub(in super::super) async fn file(
     State(app): State<Arc<App>>,
+    Path(end): Path<String>,
     who: Signed,
     Query(asked): Query<Asked>,
 ) -> Response {
+    let w = who.words();
+    let Some(kind) = Kind::of(&end) else {
+        return frame::refused(StatusCode::NOT_FOUND, &who, w.not_found);
+    };
     let Ok(period) = asked.period() else {
-        return frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, who.words().no_period);
+        return frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, w.no_period);
     };
     let (from, to) = (period.from().to_string(), period.last().to_string());
-    let name = format!("attachment; filename=\"figures-{}-{from}-{to}.csv\"", app.me.site());
+    let name = format!("figures-{}-{from}-{to}", app.me.site());
     match app.ask(&who, Request::Figures { from, to, by: asked.by() }).await {
-        // The mark tells table programs that it is UTF-8.
         Ok(report) => {
-            let kind = HeaderValue::from_static("text/csv; charset=utf-8");
-            let mut response = format!("\u{feff}{}", figures::csv(&report)).into_response();
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            if let Ok(name) = HeaderValue::from_str(&name) {
-                response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
-            }
-            response
+            let meanings = figures::meanings(app.reference.definitions.iter());
+            let sheets = vec![("figures", figures::sheet(&report)), ("definitions", meanings)];
+            download::file(&who, &name, kind, sheets).await
         }
         Err(failure) => frame::failure(&who, &failure),
     }

@@ -38,7 +38,7 @@ pub(in super::super) async fn attach(
     Path(id): Path<String>,
     uploaded: Uploaded,
 ) -> Response {
-    let Uploaded { who, file } = uploaded;
+    let Uploaded { who, file, .. } = uploaded;
     let Some(file) = file else {
         let text = format!("{}: {}", who.words().file, who.words().fill_in);
         return frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, &text);

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use certs::Site;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::App;
+use super::super::download::{self, Kind};
 use super::super::frame::{self, Frame, minute};
 use super::super::guard::{Posted, Signed, is_denied, sentence};
 use super::super::plot::across;
@@ -97,6 +98,7 @@ struct Page {
     nothing: bool,
     plot: String,
     csv: String,
+    xlsx: String,
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
@@ -235,6 +237,7 @@ async fn page(app: &App, who: &Signed, asked: &Asked, problem: String, status: S
         nothing: units().next().is_none(),
         plot: if drawn.len() > 1 { across(w.score, &drawn) } else { String::new() },
         csv: query("/scorecard/csv"),
+        xlsx: query("/scorecard/xlsx"),
         month,
     };
     frame::page(status, &template)
@@ -266,11 +269,15 @@ pub(in super::super) async fn freeze(State(app): State<Arc<App>>, posted: Posted
 }
 
 /// The same as a file for a table program.
-pub(in super::super) async fn csv(
+pub(in super::super) async fn file(
     State(app): State<Arc<App>>,
+    Path(end): Path<String>,
     who: Signed,
     Query(asked): Query<Asked>,
 ) -> Response {
+    let Some(kind) = Kind::of(&end) else {
+        return frame::refused(StatusCode::NOT_FOUND, &who, who.words().not_found);
+    };
     let month = asked.month();
     let found = match Found::ask(&app, &who, &month, asked.site()).await {
         Ok(found) => found,
@@ -279,14 +286,10 @@ pub(in super::super) async fn csv(
     let Some(table) = found.shown() else {
         return frame::refused(StatusCode::NOT_FOUND, &who, who.words().no_scorecard);
     };
-    // The mark tells table programs that it is UTF-8.
     let name = |site: Site| app.reference.centres.name(site).into_owned();
-    let mut response = format!("\u{feff}{}", scorecard::csv(table, name)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    let name = format!("attachment; filename=\"scorecard-{}-{}.csv\"", found.site, table.month);
-    if let Ok(name) = HeaderValue::from_str(&name) {
-        headers.insert(header::CONTENT_DISPOSITION, name);
-    }
-    response
+    let sheets = vec![
+        ("scorecard", scorecard::sheet(table, name)),
+        ("rates", scorecard::rates(table, &app.reference.definitions)),
+    ];
+    download::file(&who, &format!("scorecard-{}-{}", found.site, table.month), kind, sheets).await
 }
