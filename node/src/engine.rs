@@ -17,6 +17,7 @@
 
 mod act;
 mod again;
+mod aggregates;
 mod bundles;
 mod choices;
 mod confirm;
@@ -47,6 +48,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use certs::{CertificateClock, Doubt, Expiring, Identity, NodeName, Site, UnixTime};
+use jiff::civil::Date;
 use rustix::fs::StatVfsMountFlags;
 use serde_json::{Value, json};
 use sync::document::Document;
@@ -57,13 +59,14 @@ use sync::replica::{Effect, Event, Input, Replica};
 use sync::store::sqlite::{Parted, Sqlite};
 use sync::store::{self, Durable, Store, StoreError};
 
+use crate::aggregate::Month as Aggregates;
 use crate::china::shown_time;
 use crate::content::Content;
 use crate::files::FileLimits;
 use crate::hex::hex;
 use crate::knowledge::{self as articles, catalogue};
 use crate::others;
-use crate::projection::{self, Indexing, Row};
+use crate::projection::{self, Indexing, Row, aggregate};
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Reply, Request};
 use crate::roll::Roll;
@@ -71,6 +74,7 @@ use crate::scorecard::{self as card, Record, months};
 use crate::ticket::TicketMatter;
 use crate::ticket::matter::KIND;
 use crate::ticket::number::{Block, NumberSeries};
+use crate::ticket::other::Other;
 use crate::vault::index::By;
 use crate::vault::{self, Grant, holders};
 pub use reading::Reader;
@@ -125,10 +129,24 @@ enum Derived {
     Article(Box<catalogue::Row>),
     /// It is a frozen month of a scorecard.
     Month(Box<Record>),
+    /// It is a month of a site's aggregates.
+    Aggregates(Box<Aggregates>),
     /// It is of a kind that is not known here.
     Other(String),
     /// Its beginning does not count.
     Nothing,
+}
+
+impl Derived {
+    fn of_other(other: &Other) -> Derived {
+        if let Some(record) = Record::of(other.entries()) {
+            return Derived::Month(Box::new(record));
+        }
+        match Aggregates::of(other.entries()) {
+            Some(month) => Derived::Aggregates(Box::new(month)),
+            None => Derived::Other(other.kind().to_owned()),
+        }
+    }
 }
 
 /// What the replica keeps beside the documents: projections, and which documents changed.
@@ -158,10 +176,7 @@ impl Domain<Sqlite> for Desk {
             return row.map_or(Derived::Nothing, |row| Derived::Article(Box::new(row)));
         }
         match matter.other() {
-            Some(other) => match Record::of(other.entries()) {
-                Some(record) => Derived::Month(Box::new(record)),
-                None => Derived::Other(other.kind().to_owned()),
-            },
+            Some(other) => Derived::of_other(other),
             None => Row::of(document, matter).map_or(Derived::Nothing, |row| Derived::Ticket(Box::new(row))),
         }
     }
@@ -178,8 +193,18 @@ impl Domain<Sqlite> for Desk {
                 others::forget(store.connection(), doc)?;
                 return months::put(store.connection(), doc, &record);
             }
+            Derived::Aggregates(month) => {
+                others::forget(store.connection(), doc)?;
+                return aggregate::put(
+                    store.connection(),
+                    doc,
+                    Some(&month),
+                    self.me.site() == Site::MINISTRY,
+                );
+            }
             Derived::Other(kind) => {
                 months::forget(store.connection(), doc)?;
+                aggregate::put(store.connection(), doc, None, self.me.site() == Site::MINISTRY)?;
                 return others::put(store.connection(), doc, &kind);
             }
             Derived::Nothing => return Ok(()),
@@ -249,6 +274,8 @@ pub struct Engine {
     idles: bool,
     /// What is erased when its time is over.
     retention: Retention,
+    /// The last day on which all aggregates were told, as far as it was read.
+    told: Option<Date>,
     /// The documents that the last commit changed.
     changed: BTreeSet<DocId>,
     /// Until when the databases' files stay as they are, for somebody copies them, and how often somebody began to.
@@ -324,6 +351,7 @@ impl Engine {
         let mut known = others::take(engine.store.connection(), KIND)?;
         known.extend(others::take(engine.store.connection(), articles::KIND)?);
         known.extend(others::take(engine.store.connection(), card::KIND)?);
+        known.extend(others::take(engine.store.connection(), crate::aggregate::KIND)?);
         for doc in known {
             let open = engine.replica.open_document(doc, &mut engine.store, &engine.desk)?;
             if let Some((document, matter)) = open {
@@ -399,6 +427,7 @@ impl Engine {
             },
             idles: false,
             retention: Retention::default(),
+            told: None,
             changed: BTreeSet::new(),
             held: None,
             holds: 0,
@@ -503,17 +532,18 @@ impl Engine {
         Ok(projection::is_behind(self.store.connection())?
             || !vault::index::unread(self.store.apart(), 1)?.is_empty()
             || self.counts_anew()?
+            || self.tells()?.is_some()
             || self.retention.is_due(self.now))
     }
 
-    /// Indexes a few of the words that were put aside, else a few of the persons, else counts a few rows anew, else looks for a
-    /// few tickets whose time is over; in a transaction, which may hold several calls. Whether there was anything. From the first call on,
+    /// Indexes a few of the words that were put aside, else a few of the persons, else counts a few rows anew, else tells a day's
+    /// aggregate, else looks for a few tickets whose time is over; in a transaction, which may hold several calls. Whether there was anything. From the first call on,
     /// everything else relies on further ones and waits for nothing.
     pub fn catch_up(&mut self) -> Result<bool, Failure> {
         self.idles = true;
         match projection::catch_up(self.store.connection(), CAUGHT_UP)? {
             0 if self.mark_persons(MARKED)? > 0 => Ok(true),
-            0 if self.count_some()? => Ok(true),
+            0 if self.count_some()? || self.tell()? => Ok(true),
             0 => self.retire(),
             _ => Ok(true),
         }

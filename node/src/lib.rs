@@ -1,5 +1,6 @@
 //! The hotline node: tickets, custody, projections, the daemon and the `hotline` program.
 
+pub mod aggregate;
 pub mod backup;
 pub mod buckets;
 pub mod bundles;

@@ -3,6 +3,7 @@
 //! Every row is a function of one document, so `hotline replica rebuild` reproduces the tables exactly. They live in
 //! the same transactions as the items they come from.
 
+pub mod aggregate;
 mod hands;
 mod list;
 mod outside;
@@ -34,7 +35,7 @@ use tally::Counted;
 pub use list::{QUEUES, RECENT, due_between, is_recent, list, overdue};
 pub use outside::outside;
 pub use similar::{Typed, similar};
-pub use tally::{Behind, behind, cells, count_again, overdue_cells, rows_after};
+pub use tally::{Behind, Cells, behind, cells, count_again, overdue_cells, rows_after};
 pub use text::{catch_up, is_behind, waiting};
 
 /// How many characters of a number name the site, the day and the block.
@@ -100,6 +101,7 @@ pub fn prepare(db: &Connection) -> Result<()> {
     db.execute_batch(&tables)?;
     db.execute_batch(outside::TABLE)?;
     tally::prepare(db)?;
+    aggregate::prepare(db)?;
     text::prepare(db)
 }
 
@@ -135,6 +137,7 @@ fn add_columns(db: &Connection) -> Result<()> {
 pub fn clear(db: &Connection) -> Result<()> {
     db.execute_batch("DELETE FROM ticket; DELETE FROM ticket_count; DELETE FROM ticket_outside;")?;
     tally::clear(db)?;
+    aggregate::clear(db)?;
     text::clear(db)
 }
 
@@ -164,6 +167,7 @@ pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     }
     outside::fingerprint(db, &mut hasher)?;
     tally::fingerprint(db, &mut hasher)?;
+    aggregate::fingerprint(db, &mut hasher)?;
     Ok(*hasher.finalize().as_bytes())
 }
 
@@ -365,6 +369,12 @@ pub fn put(
     let counted =
         Counted { day: row.day.clone(), facts, values: [business, domain, topic, channel, taken_by] };
     tally::count(db, known.as_ref().and_then(|k| k.counted.as_ref()), &counted)?;
+    if took {
+        let day_before = known.as_ref().and_then(|k| k.counted.as_ref()).map(|counted| &counted.day);
+        for day in day_before.into_iter().chain([&row.day]) {
+            aggregate::mark_stale(db, day)?;
+        }
+    }
     let same = known.as_ref().is_some_and(|k| k.searched == row.searched);
     if !same || known.as_ref().is_some_and(|k| k.counted.is_none()) {
         outside::put(db, key, known.is_some(), &row.outside)?; // a version that tallied nothing had no table for them

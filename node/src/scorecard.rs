@@ -19,7 +19,7 @@ mod table;
 
 pub use lines::{rates, share, sheet};
 pub use record::{Amended, MOST_AMENDED, Record, amendment, creation, heads};
-pub use table::{Heard, Table, Unit, unit_below};
+pub use table::{Heard, Hearing, Table, Unit, unit_below};
 
 /// The kind of document that a frozen month is.
 pub const KIND: &str = "scorecard";

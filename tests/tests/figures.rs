@@ -286,13 +286,26 @@ fn told(report: &Value) -> BTreeMap<String, (u64, u64)> {
         .collect()
 }
 
+/// Everybody is linked and has the quiet of a night.
+fn night(town: &mut Town) {
+    town.link_tree();
+    town.settle();
+    town.now += 86_400_000;
+    for node in NODES {
+        while town.with(node, |engine| engine.catch_up().unwrap()) {}
+    }
+    town.settle();
+}
+
 #[test]
 fn figures_are_a_plain_count_over_the_tickets_at_every_tier() {
     let mut seen = BTreeMap::<String, u64>::new();
     for seed in 1..=4 {
         let mut town = busy(seed);
+        night(&mut town);
         for node in NODES {
-            let all = tickets(&mut town, node);
+            // The ministry holds some of the tickets and counts all, by what was told of them: as many as the province holds.
+            let all = tickets(&mut town, if node == "000000" { "370000" } else { node });
             let plain: Vec<_> = all.iter().map(|ticket| facts(ticket, node)).collect();
             let report = figures(&mut town, node, None);
             let told = told(&report);

@@ -118,6 +118,12 @@ impl FiguresArgs {
                 "up to {waiting} tickets are not counted yet after an update; ask again later"
             ));
         }
+        if let Some(sites) = report["told"]["sites"].as_u64() {
+            let last = report["told"]["last"].as_str().unwrap_or("never");
+            show::aside(&format!(
+                "of what {sites} sites told, all of them to {last}, and of this site's own tickets"
+            ));
+        }
         let wanted = |figure: &&Value| (figure["kind"] == "rate") == self.rates;
         let figures = || report["figures"].as_array().into_iter().flatten();
         let rows: Vec<Value> = match report["values"].as_array() {

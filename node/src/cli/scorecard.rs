@@ -172,8 +172,10 @@ fn row(table: &Table, unit: &crate::scorecard::Unit, names: impl Fn(certs::Site)
     let rates = table.rates.iter().zip(&unit.counted);
     row.extend(rates.map(|((id, _), counted)| (id.clone(), share(*counted).into())));
     row.insert("test".to_owned(), unit.test.into());
+    let untold: Vec<String> = unit.untold.iter().map(ToString::to_string).collect();
     let state = match (&unit.proved_at, unit.complete) {
         (_, true) => "complete".to_owned(),
+        (_, false) if !untold.is_empty() => format!("not told yet: {}", untold.join(" ")),
         (Some(at), false) => format!("cut off: proved equal last at {at}"),
         (None, false) => "never proved equal".to_owned(),
     };

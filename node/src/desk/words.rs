@@ -58,6 +58,9 @@ words! {
     amendments: "更正记录", "Put right later";
     no_scorecard: "没有该月的考评：本单位没有下级单位，或该月的冻结记录尚未收到。", "There is no scorecard of this month: no unit lies below this site, or the frozen record has not come here.";
     cut_off_since: "数据可能不全，上次核对一致：", "Tickets may be missing; proved equal last:";
+    untold: "数据不全，尚未上报汇总：", "Tickets are missing; not told yet by:";
+    told_by: "由下级单位每日汇总和本单位工单计算。已上报的单位数：", "Made of what sites below told and of this site's own tickets. Sites that told:";
+    told_to: "全部上报至：", "All of them to:";
     never_compared: "数据可能不全，从未核对一致", "Tickets may be missing; never proved equal";
     how_scored: "得分为各项指标按权重平均（满分 100），没有分母的指标不计入；数据可能不全的单位不排名。权重生效日期：", "The score is the weighed mean of the rates, of 100; a rate of nothing is left out, and a unit that may lack tickets has no rank. Weights since:";
     freeze: "冻结本月", "Freeze this month";

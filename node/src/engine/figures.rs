@@ -1,15 +1,16 @@
 //! Figures of a node: for a period and by a dimension, and the tickets behind each; and rows that are to be counted anew.
 
+use certs::Site;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 use sync::store::Store;
 use sync::store::sqlite::Sqlite;
 
-use super::Engine;
 use super::reading::Reading;
+use super::{Engine, aggregates};
 use crate::china;
-use crate::figures::{self, Dimension, Part, Period};
-use crate::projection::{self, Behind, Indexing, Row};
+use crate::figures::{self, Dimension, Fact, Part, Period};
+use crate::projection::{self, Behind, Cells, Indexing, Row, aggregate};
 use crate::request::{Failure, Reply};
 
 /// The version of the facts that the rows hold.
@@ -82,6 +83,7 @@ impl Engine {
         let page = projection::count_again(self.store.connection(), &self.reference, after, limit, read)?;
         let Some((last, unread)) = page else {
             self.put_anew(None)?;
+            aggregate::mark_all_stale(self.store.connection(), self.me().site())?;
             return Ok(false);
         };
         for doc in unread {
@@ -125,18 +127,28 @@ impl Reading<'_> {
                 .hint("ask for a shorter period, or not by day"));
         }
         let now = china::shown(self.moment());
-        let (db, reference) = (self.db, self.reference);
-        let read = |period| {
-            let mut cells = projection::cells(db, by, period)?;
-            cells.extend(projection::overdue_cells(db, by, period, &now)?);
-            Ok::<_, Failure>(cells)
-        };
+        let reference = self.reference;
+        let read = |period| self.cells(by, period, &now);
         let name = |value: &str| figures::named(reference, by, value);
         let mut report = figures::report(&reference.definitions, period, by, read, name)?;
         report["site"] = self.me.site().to_string().into();
         report["at"] = now.into();
         report["waiting"] = json!(self.waiting()?);
+        report["told"] = aggregates::shown(self.db, self.me.site())?;
         Ok(report)
+    }
+
+    /// How many tickets of a period have which facts at `now` ([`china::shown`]), each ticket once: those that are here, and at the
+    /// ministry in place of those that were taken below it what their sites told.
+    pub(super) fn cells(&self, by: Option<Dimension>, period: Period, now: &str) -> Result<Cells, Failure> {
+        let mut cells = projection::cells(self.db, by, period)?;
+        cells.extend(projection::overdue_cells(self.db, by, period, now)?);
+        if self.me.site() == Site::MINISTRY {
+            cells.retain(|(_, _, facts, _)| !facts.has(Fact::Below));
+            cells.extend(aggregate::cells(self.db, by, period)?);
+            cells.extend(aggregate::overdue_cells(self.db, by, period, now)?);
+        }
+        Ok(cells)
     }
 
     /// The tickets behind one figure.

@@ -4,18 +4,18 @@ use certs::NodeName;
 use serde_json::{Value, json};
 use sync::id::ItemHash;
 use sync::item::{Kind, State};
+use sync::matter::Domain;
 use sync::replica::{Lacking, Why};
 use sync::store::Store;
 use sync::store::bundles::Bundles;
 
-use super::{Engine, hex, shown_time, text};
+use super::{Derived, Engine, hex, shown_time, text};
 use crate::bundles::log;
 use crate::knowledge::catalogue;
 use crate::others;
 use crate::projection::{self, Indexing, Row};
 use crate::request::{Failure, FailureKind, Reply};
-use crate::scorecard::{Record, months};
-use crate::ticket::TicketMatter;
+use crate::scorecard::months;
 use crate::vault::{self, Grant};
 
 /// How many kinds of documents that this version does not know are told.
@@ -257,15 +257,11 @@ impl Engine {
                     }
                     continue;
                 }
-                let month =
-                    |matter: &TicketMatter| matter.other().and_then(|other| Record::of(other.entries()));
-                if let Some(record) = self.with_document(doc, |_, matter| month(matter))? {
-                    months::put(self.store.connection(), &doc, &record)?;
-                    documents += 1;
-                    continue;
-                }
-                if let Some(kind) = self.other_kind(doc)? {
-                    others::put(self.store.connection(), &doc, &kind)?;
+                if let Some(row) =
+                    self.with_document(doc, |_, matter| matter.other().map(Derived::of_other))?
+                {
+                    documents += u64::from(!matches!(row, Derived::Other(_)));
+                    self.desk.project(&mut self.store, &doc, row)?;
                     continue;
                 }
                 if let Some(row) = self.with_document(doc, Row::of)? {

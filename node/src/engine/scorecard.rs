@@ -13,7 +13,6 @@ use super::create::write_failure;
 use super::{Engine, shown_time};
 use crate::china;
 use crate::figures::{Dimension, Period};
-use crate::projection;
 use crate::request::{Failure, FailureKind, Reply};
 use crate::scorecard::{Heard, MOST_AMENDED, Record, Table, amendment, creation, heads, months, unit_below};
 use crate::ticket::entry::MAX_ENTRY;
@@ -39,7 +38,8 @@ impl Engine {
         let frozen = self.frozen(site, month)?.map(|(_, record)| record);
         let tables =
             table.iter().chain(frozen.iter().map(Record::holds)).chain(frozen.iter().map(|r| &r.table));
-        let units = tables.flat_map(|table| &table.units).map(|unit| unit.site);
+        let units = tables.flat_map(|table| &table.units);
+        let units = units.flat_map(|unit| std::iter::once(unit.site).chain(unit.untold.iter().copied()));
         let names: Map<String, Value> = units
             .chain([site])
             .map(|unit| (unit.to_string(), self.reference.centres.name(unit).into()))
@@ -143,10 +143,11 @@ impl Engine {
     /// The table of a month as it is now.
     fn table(&mut self, month: Period) -> Result<Table, Failure> {
         let me = self.me().site();
+        let today = china::moment(self.now).map(china::day).unwrap_or(month.end());
         let mut heard = Heard::new();
         for (peer, row) in self.replica.peers() {
             if let Some(unit) = unit_below(me, peer.site()) {
-                let last = heard.entry(unit).or_default();
+                let last = &mut heard.entry(unit).or_default().proved;
                 // What lies below a unit comes through it: only the unit's own nodes prove that all of it is here. A link that
                 // is up and found equal is compared when something changes, so it is equal now.
                 if peer.site() == unit {
@@ -156,16 +157,19 @@ impl Engine {
                 }
             }
         }
+        if me == Site::MINISTRY {
+            let last = today.yesterday().map_or(month.last(), |yesterday| yesterday.min(month.last()));
+            for (unit, hearing) in &mut heard {
+                hearing.untold = self.untold(*unit, last)?;
+            }
+        }
         let now = china::shown_time(self.now);
-        let db = self.store.connection();
-        let mut cells = projection::cells(db, Some(Dimension::Region), month)?;
-        cells.extend(projection::overdue_cells(db, Some(Dimension::Region), month, &now)?);
+        let cells = self.reading().cells(Some(Dimension::Region), month, &now)?;
         let cells = cells.into_iter().filter_map(|(site, _, facts, n)| Some((site.parse().ok()?, facts, n)));
         let weights = self.reference.weights.on(month.from()).ok_or_else(|| {
             Failure::new(FailureKind::Configuration, format!("no weights count in {}", month.from()))
                 .hint("the first column of scorecard.csv says from which day on weights count")
         })?;
-        let today = china::moment(self.now).map(china::day).unwrap_or(month.end());
         Ok(Table::of(me, month, weights, &self.reference.definitions, cells, &heard, today))
     }
 

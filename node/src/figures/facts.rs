@@ -60,10 +60,12 @@ pub enum Fact {
     Rectified,
     /// 复核: after a close somebody else than who closed it looked at it: followed up, supervised or reopened.
     Rechecked,
+    /// At the ministry: taken by a site below it, whose aggregates count it.
+    Below,
 }
 
 /// Every fact with its word in definitions.
-pub const FACTS: [(Fact, &str); 22] = [
+pub const FACTS: [(Fact, &str); 23] = [
     (Fact::Test, "test"),
     (Fact::Elsewhere, "elsewhere"),
     (Fact::Consultation, "consultation"),
@@ -86,10 +88,11 @@ pub const FACTS: [(Fact, &str); 22] = [
     (Fact::Dissatisfied, "dissatisfied"),
     (Fact::Rectified, "rectified"),
     (Fact::Rechecked, "rechecked"),
+    (Fact::Below, "below"),
 ];
 
 /// Raised whenever the same ticket has other facts than before, or its row says more: rows are made anew then.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The facts of one ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,10 +129,12 @@ impl Facts {
         self.with(Fact::InTime, in_time == Some(true)).with(Fact::Late, in_time == Some(false))
     }
 
-    /// With `elsewhere`, as the site `me` sees a ticket that `taken_by` took.
+    /// With `elsewhere` and `below`, as the site `me` sees a ticket that `taken_by` took.
     #[must_use]
     pub fn seen_from(self, me: Site, taken_by: Site) -> Facts {
-        self.with(Fact::Elsewhere, me != taken_by && !me.is_above(taken_by))
+        let elsewhere = me != taken_by && !me.is_above(taken_by);
+        self.with(Fact::Elsewhere, elsewhere)
+            .with(Fact::Below, me == Site::MINISTRY && taken_by != Site::MINISTRY)
     }
 
     /// Whether the clock can run out on it while it is open.

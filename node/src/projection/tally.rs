@@ -5,7 +5,7 @@
 //! found by the same facts in their rows ([`behind`]). That a ticket is overdue changes with the moment and is in no row; those
 //! few are found by the index of deadlines ([`overdue_cells`]).
 
-use rusqlite::{Connection, Row, params, params_from_iter, types};
+use rusqlite::{Connection, Row, Statement, params, params_from_iter, types};
 use serde_json::Value;
 use sync::id::DocId;
 use sync::store::Result;
@@ -16,7 +16,7 @@ use crate::reference::{Definition, Reference};
 
 /// `day` is empty for tickets of which nobody says when they were taken.
 const TABLE: &str = "
-CREATE TABLE IF NOT EXISTS ticket_tally(
+CREATE TABLE IF NOT EXISTS {table}(
   dimension INTEGER NOT NULL, day TEXT NOT NULL, value TEXT NOT NULL, facts INTEGER NOT NULL, n INTEGER NOT NULL,
   PRIMARY KEY(dimension, day, value, facts)) WITHOUT ROWID;
 ";
@@ -30,8 +30,29 @@ const TALLIED: [(Dimension, &str); 5] = [
     (Dimension::Region, "taken_by"),
 ];
 
+/// Of what there is a tally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tally {
+    /// The tickets that are here.
+    Here,
+    /// What sites told of theirs.
+    Told,
+}
+
+impl Tally {
+    fn table(self) -> &'static str {
+        match self {
+            Tally::Here => "ticket_tally",
+            Tally::Told => "aggregate_tally",
+        }
+    }
+}
+
+/// Tickets by value of a dimension, day and facts.
+pub type Cells = Vec<(String, String, Facts, i64)>;
+
 /// Where a dimension's tally stands, and its column: of a day that of any.
-fn place(dimension: Option<Dimension>) -> (usize, &'static str) {
+pub(super) fn place(dimension: Option<Dimension>) -> (usize, &'static str) {
     let known = TALLIED.iter().position(|(tallied, _)| Some(*tallied) == dimension).unwrap_or(0);
     (known, TALLIED[known].1)
 }
@@ -55,52 +76,69 @@ impl Counted {
 }
 
 pub(super) fn prepare(db: &Connection) -> Result<()> {
-    Ok(db.execute_batch(TABLE)?)
-}
-
-pub(super) fn clear(db: &Connection) -> Result<()> {
-    Ok(db.execute_batch("DELETE FROM ticket_tally;")?)
-}
-
-/// Adds every sum to a fingerprint.
-pub(super) fn fingerprint(db: &Connection, hasher: &mut blake3::Hasher) -> Result<()> {
-    let mut query = db.prepare(
-        "SELECT dimension || ' ' || day || ' ' || facts || ' ' || n || ' ' || value FROM ticket_tally
-         ORDER BY dimension, day, value, facts",
-    )?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        let text: String = row.get(0)?;
-        hasher.update(&(text.len() as u64).to_be_bytes()).update(text.as_bytes());
+    for tally in [Tally::Here, Tally::Told] {
+        db.execute_batch(&TABLE.replace("{table}", tally.table()))?;
     }
     Ok(())
 }
 
-/// Tallies a ticket that has come, or of which something else holds now. By plain statements: one that returns rows is a
-/// savepoint to SQLite, at which FTS5 writes out what it has.
+pub(super) fn clear(db: &Connection) -> Result<()> {
+    Ok(db.execute_batch("DELETE FROM ticket_tally; DELETE FROM aggregate_tally;")?)
+}
+
+/// Adds every sum to a fingerprint.
+pub(super) fn fingerprint(db: &Connection, hasher: &mut blake3::Hasher) -> Result<()> {
+    for tally in [Tally::Here, Tally::Told] {
+        let mut query = db.prepare(&format!(
+            "SELECT dimension || ' ' || day || ' ' || facts || ' ' || n || ' ' || value FROM {}
+             ORDER BY dimension, day, value, facts",
+            tally.table()
+        ))?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let text: String = row.get(0)?;
+            hasher.update(&(text.len() as u64).to_be_bytes()).update(text.as_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// Tallies a ticket that has come, or of which something else holds now.
 pub(super) fn count(db: &Connection, from: Option<&Counted>, to: &Counted) -> Result<()> {
-    let sql =
-        "UPDATE ticket_tally SET n = n + ?5 WHERE dimension = ?1 AND day = ?2 AND value = ?3 AND facts = ?4";
     for place in 0..TALLIED.len() {
-        let key = |c: &Counted| (c.day.clone(), c.values[place].clone(), c.facts.bits());
+        let key = |c: &Counted| (c.day.clone(), c.values[place].clone(), c.facts);
         let (old, new) = (from.map(key), key(to));
         if old.as_ref() == Some(&new) {
             continue;
         }
         if let Some((day, value, facts)) = old {
-            db.prepare_cached(sql)?.execute(params![place as i64, day, value, facts, -1])?;
-            let empty = "DELETE FROM ticket_tally WHERE dimension = ?1 AND day = ?2 AND value = ?3 AND facts = ?4 AND n = 0";
-            db.prepare_cached(empty)?.execute(params![place as i64, day, value, facts])?;
+            add(db, Tally::Here, place, (&day, &value, facts), -1)?;
         }
         let (day, value, facts) = new;
-        if db.prepare_cached(sql)?.execute(params![place as i64, day, value, facts, 1])? == 0 {
-            db.prepare_cached("INSERT INTO ticket_tally VALUES(?1, ?2, ?3, ?4, 1)")?.execute(params![
-                place as i64,
-                day,
-                value,
-                facts
-            ])?;
-        }
+        add(db, Tally::Here, place, (&day, &value, facts), 1)?;
+    }
+    Ok(())
+}
+
+/// Adds tickets to a sum, or takes some away. By plain statements: one that returns rows is a savepoint to SQLite, at which FTS5
+/// writes out what it has.
+pub(super) fn add(
+    db: &Connection,
+    tally: Tally,
+    place: usize,
+    (day, value, facts): (&str, &str, Facts),
+    n: i64,
+) -> Result<()> {
+    let (table, place, facts) = (tally.table(), place as i64, facts.bits());
+    let known = "dimension = ?1 AND day = ?2 AND value = ?3 AND facts = ?4";
+    let sum = format!("UPDATE {table} SET n = n + ?5 WHERE {known}");
+    if db.prepare_cached(&sum)?.execute(params![place, day, value, facts, n])? == 0 {
+        let first = format!("INSERT INTO {table} VALUES(?1, ?2, ?3, ?4, ?5)");
+        db.prepare_cached(&first)?.execute(params![place, day, value, facts, n])?;
+    }
+    if n < 0 {
+        let empty = format!("DELETE FROM {table} WHERE {known} AND n = 0");
+        db.prepare_cached(&empty)?.execute(params![place, day, value, facts])?;
     }
     Ok(())
 }
@@ -149,15 +187,22 @@ pub fn rows_after(db: &Connection, row: i64) -> Result<i64> {
     Ok(query.query_row([row], |r| r.get(0))?)
 }
 
-/// How many tickets of a period have which facts: value of the dimension, day, facts, how many.
-pub fn cells(
+/// How many of the tickets that are here, of a period, have which facts.
+pub fn cells(db: &Connection, dimension: Option<Dimension>, period: Period) -> Result<Cells> {
+    cells_of(db, Tally::Here, dimension, period)
+}
+
+/// How many tickets of a period have which facts.
+pub(super) fn cells_of(
     db: &Connection,
+    tally: Tally,
     dimension: Option<Dimension>,
     period: Period,
-) -> Result<Vec<(String, String, Facts, i64)>> {
-    let mut query = db.prepare_cached(
-        "SELECT value, day, facts, n FROM ticket_tally WHERE dimension = ?1 AND day >= ?2 AND day < ?3",
-    )?;
+) -> Result<Cells> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT value, day, facts, n FROM {} WHERE dimension = ?1 AND day >= ?2 AND day < ?3",
+        tally.table()
+    ))?;
     let (place, _) = place(dimension);
     let rows = query
         .query_map(params![place as i64, period.from().to_string(), period.end().to_string()], |r| {
@@ -172,12 +217,17 @@ pub fn overdue_cells(
     dimension: Option<Dimension>,
     period: Period,
     now: &str,
-) -> Result<Vec<(String, String, Facts, i64)>> {
+) -> Result<Cells> {
     let (_, column) = place(dimension);
     let mut query = db.prepare_cached(&format!(
         "SELECT {column}, day, facts, count(*) FROM ticket INDEXED BY ticket_deadline
          WHERE due IS NOT NULL AND stage NOT IN {DONE} AND due < ?1 AND day >= ?2 AND day < ?3 GROUP BY 1, 2, 3"
     ))?;
+    overdue(&mut query, period, now)
+}
+
+/// What the tickets found by such a question change.
+pub(super) fn overdue(query: &mut Statement<'_>, period: Period, now: &str) -> Result<Cells> {
     let rows = query.query_map(params![now, period.from().to_string(), period.end().to_string()], |r| {
         Ok((r.get(0)?, r.get(1)?, Facts::from_bits(r.get(2)?), r.get(3)?))
     })?;
@@ -245,7 +295,7 @@ pub fn behind(db: &Connection, asked: Behind<'_>, limit: usize, before: Option<i
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use jiff::civil::Date;
@@ -257,10 +307,10 @@ mod tests {
     use super::*;
     use crate::figures::{DIMENSIONS, report};
 
-    const NOW: &str = "2026-03-20T12:00:00+08:00";
+    pub(in crate::projection) const NOW: &str = "2026-03-20T12:00:00+08:00";
 
     /// What a generated ticket says: its day, facts, values, whether it is past its deadline, and by whom it was taken.
-    type Said = (u8, u32, [u8; 4], bool, u8);
+    pub(in crate::projection) type Said = (u8, u32, [u8; 4], bool, u8);
 
     fn day(n: u8) -> String {
         let first: Date = "2026-01-01".parse().unwrap();
@@ -270,11 +320,11 @@ mod tests {
         }
     }
 
-    fn site(n: u8) -> certs::Site {
+    pub(in crate::projection) fn site(n: u8) -> certs::Site {
         ["370000", "370100", "370200", "370100-01", "510100"][usize::from(n) % 5].parse().unwrap()
     }
 
-    fn row(n: usize, (on, bits, values, late, taken_by): Said) -> Row {
+    pub(in crate::projection) fn row(n: usize, (on, bits, values, late, taken_by): Said) -> Row {
         let facts = Facts::from_bits(bits.into())
             .with(Fact::Overdue, false)
             .with(Fact::InTime, false)
@@ -314,7 +364,7 @@ mod tests {
         row
     }
 
-    fn doc(n: usize) -> DocId {
+    pub(in crate::projection) fn doc(n: usize) -> DocId {
         DocId::from_bytes([n as u8; 32])
     }
 

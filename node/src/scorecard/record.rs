@@ -165,6 +165,7 @@ mod tests {
             counted: vec![[1, 1]],
             proved_at: None,
             complete: true,
+            untold: Vec::new(),
             score: Some(score),
             rank: Some(1),
         };

@@ -39,12 +39,17 @@ pub struct Unit {
     pub test: u64,
     /// Of each rate how many count, and of how many.
     pub counted: Vec<[u64; 2]>,
-    /// Whether this node and one of the unit's were proved equal after the month had ended, or today while it runs: otherwise
-    /// tickets may be missing.
+    /// Whether this node and one of the unit's were proved equal after the month had ended, or today while it runs, and nobody of
+    /// whose telling the numbers are made is `untold`: otherwise tickets may be missing.
     pub complete: bool,
     /// When they last were, if that was before; RFC 3339.
     #[schema(required, format = DateTime)]
     pub proved_at: Option<String>,
+    /// Sites whose aggregates (see [`crate::aggregate`]) have not come to the end of the month, or to yesterday while it runs; at the
+    /// ministry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub untold: Vec<Site>,
     /// From 0 to 100; none when nothing could be judged.
     #[schema(required)]
     pub score: Option<f64>,
@@ -53,8 +58,17 @@ pub struct Unit {
     pub rank: Option<u32>,
 }
 
-/// When units were last proved equal, in milliseconds since 1970: `None` for one that never was.
-pub type Heard = BTreeMap<Site, Option<u64>>;
+/// What was heard of a unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hearing {
+    /// When it was last proved equal, in milliseconds since 1970; `None` if it never was.
+    pub proved: Option<u64>,
+    /// Whose aggregates are lacking.
+    pub untold: Vec<Site>,
+}
+
+/// What was heard of every unit that is known.
+pub type Heard = BTreeMap<Site, Hearing>;
 
 /// The unit directly below `me` that a site is, or lies below; `None` for `me` itself and everything elsewhere.
 pub fn unit_below(me: Site, site: Site) -> Option<Site> {
@@ -86,7 +100,8 @@ impl Table {
             definitions.get(id).map_or(0, |definition| numbers.figure(definition).count)
         };
         let unit = |(site, numbers): (Site, Numbers)| {
-            let proved = heard.get(&site).copied().flatten();
+            let hearing = heard.get(&site).cloned().unwrap_or_default();
+            let proved = hearing.proved;
             let counted: Vec<[u64; 2]> = weights
                 .rates
                 .iter()
@@ -94,14 +109,16 @@ impl Table {
                 .map(|definition| numbers.figure(definition))
                 .map(|figure| [figure.count, figure.of.unwrap_or_default()])
                 .collect();
-            let complete =
+            let equal =
                 proved.zip(over).is_some_and(|(at, over)| i64::try_from(at).is_ok_and(|at| at > over));
+            let complete = equal && hearing.untold.is_empty();
             Unit {
                 site,
                 taken: count(&numbers, "taken"),
                 test: count(&numbers, "test"),
                 complete,
-                proved_at: proved.filter(|_| !complete).map(china::shown_time),
+                proved_at: proved.filter(|_| !equal).map(china::shown_time),
+                untold: hearing.untold,
                 score: score(&weights.rates, &counted),
                 counted,
                 rank: None,
@@ -191,9 +208,10 @@ mod tests {
         let cells = cells.map(|(of, facts, n)| (site(of), facts, n));
         let after = china::end_of("2026-11-30".parse().unwrap()).unwrap().as_millisecond() as u64 + 1_000;
         let heard = ["370100", "370200", "370300", "370400", "370500", "370600"];
-        let mut heard: Heard = heard.into_iter().map(|of| (site(of), Some(after))).collect();
-        heard.insert(site("370400"), Some(after - 2_000));
-        heard.insert(site("370600"), None);
+        let proved = |at| Hearing { proved: at, untold: Vec::new() };
+        let mut heard: Heard = heard.into_iter().map(|of| (site(of), proved(Some(after)))).collect();
+        heard.insert(site("370400"), proved(Some(after - 2_000)));
+        heard.insert(site("370600"), proved(None));
         let month = Period::month("2026-11").unwrap();
         let of = |day: &str| {
             let today = day.parse().unwrap();

@@ -11,7 +11,7 @@
 //!   that says `below`.
 //!
 //! A version that knows the kind may refuse more and must not read another audience. For one that needs no rule but these (a
-//! frozen month of the scorecard) its entries are kept to be read. What a mark would erase only it
+//! frozen month of the scorecard, a month of aggregates) its entries are kept to be read. What a mark would erase only it
 //! can say, so here a mark waits.
 
 use std::collections::BTreeSet;
@@ -146,7 +146,8 @@ impl Other {
             self.regions.insert(site);
         }
         // What others write into it has no effect.
-        if self.kind == crate::scorecard::KIND && site == self.site {
+        if [crate::scorecard::KIND, crate::aggregate::KIND].contains(&self.kind.as_str()) && site == self.site
+        {
             self.entries.push((frame.bytes, change.counted));
         }
     }

@@ -106,6 +106,8 @@ struct Page {
     year_before: String,
     choices: Vec<Choice>,
     waiting: i64,
+    /// How many sites told what it is made of, and the last day of which all of them did; at the ministry.
+    told: Option<(u64, String)>,
     tables: Vec<(&'static str, Vec<Line>)>,
     by: &'static str,
     heads: Vec<String>,
@@ -250,6 +252,9 @@ pub(in super::super) async fn show(
             links.by,
         ),
         waiting: report["waiting"].as_i64().unwrap_or_default(),
+        told: report["told"]["sites"]
+            .as_u64()
+            .map(|sites| (sites, report["told"]["last"].as_str().unwrap_or("—").to_owned())),
         tables: vec![
             (w.figure_counts, of_kind("count").iter().map(line).collect()),
             (w.figure_rates, of_kind("rate").iter().map(line).collect()),

@@ -23,8 +23,9 @@ use crate::request::{Failure, Request};
 use crate::scorecard::{self, Record, Table, Unit};
 use crate::users::rights;
 
-/// Units that are drawn.
+/// Units that are drawn, and sites that are named as missing.
 const DRAWN: usize = 40;
+const NAMED: usize = 5;
 
 #[derive(Deserialize)]
 pub(in super::super) struct Asked {
@@ -162,6 +163,12 @@ fn line(w: &Words, found: &Found, unit: &Unit) -> Line {
             .collect(),
         missing: match (&unit.proved_at, unit.complete) {
             (_, true) => String::new(),
+            (_, false) if !unit.untold.is_empty() => {
+                let names: Vec<String> =
+                    unit.untold.iter().take(NAMED).map(|site| found.name(*site)).collect();
+                let more = if unit.untold.len() > NAMED { "…" } else { "" };
+                format!("{} {}{more}", w.untold, names.join("、"))
+            }
             (Some(at), false) => format!("{} {}", w.cut_off_since, minute(at)),
             (None, false) => w.never_compared.to_owned(),
         },

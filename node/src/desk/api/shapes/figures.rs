@@ -76,6 +76,16 @@ const VALUE: Shape = Shape {
     ],
 };
 
+const TOLD: Shape = Shape {
+    name: "ToldAggregates",
+    says: "The aggregates that figures are made of in place of tickets that are not here",
+    like: None,
+    holds: &[
+        field("sites", Count, "how many sites ever told"),
+        field("last", OrNull(&Day), "the last day of which all of these have told"),
+    ],
+};
+
 pub(in super::super) const FIGURES: Shape = Shape {
     name: "Figures",
     says: "The figures of a period",
@@ -93,6 +103,11 @@ pub(in super::super) const FIGURES: Shape = Shape {
         field("site", Site, "the site whose figures they are"),
         field("at", Moment, "when they were computed: what is overdue is so then"),
         field("waiting", Count, "how many tickets, at most, are not counted yet after an update"),
+        field(
+            "told",
+            OrNull(&A(&TOLD)),
+            "at the ministry: how far the sites below it have told; null elsewhere",
+        ),
     ],
 };
 
