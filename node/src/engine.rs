@@ -195,16 +195,11 @@ impl Domain<Sqlite> for Desk {
             }
             Derived::Aggregates(month) => {
                 others::forget(store.connection(), doc)?;
-                return aggregate::put(
-                    store.connection(),
-                    doc,
-                    Some(&month),
-                    self.me.site() == Site::MINISTRY,
-                );
+                return aggregate::put(store.connection(), doc, Some(&month), self.me.site());
             }
             Derived::Other(kind) => {
                 months::forget(store.connection(), doc)?;
-                aggregate::put(store.connection(), doc, None, self.me.site() == Site::MINISTRY)?;
+                aggregate::put(store.connection(), doc, None, self.me.site())?;
                 return others::put(store.connection(), doc, &kind);
             }
             Derived::Nothing => return Ok(()),

@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use harness::browser::OWN;
+use harness::chromium::{Chromium, ENTER, TAB};
 use harness::{Running, Town, get, json, says, tcp_port, until};
 use serde_json::Value;
 
@@ -324,6 +326,48 @@ fn a_complaint_by_message_is_accepted_answered_and_looked_up_through_kannel() {
     assert_eq!(desk.tickets().len(), 1);
     assert_eq!(desk.outcomes(), ["ticket", "query", "help"]);
     assert_eq!(desk.json(&["sms", "status"])["out"]["delivered"], 4);
+    desk.tells_nobody();
+}
+
+#[test]
+fn a_message_is_answered_in_a_real_browser_and_the_answer_reaches_the_centre() {
+    let Some(chromium) = Chromium::start() else { return };
+    if !has_kannel() {
+        return;
+    }
+    let sendsms = tcp_port();
+    let mut desk = Desk::new(&format!("127.0.0.1:{sendsms}"));
+    desk.kill();
+    let (running, address) = desk.town.desk(CITY, &[]);
+    desk.running = Some(running);
+    desk.town.staff(CITY, &address, "li", "shift-leader");
+    let mut kannel = Kannel::new(sendsms);
+    kannel.start(&desk.url());
+    let li = chromium.window(&address);
+    li.sign_in("li", OWN);
+    li.go("/queue/held");
+
+    // The queue, which nobody touches, shows the message; it is opened, and worked on by keys alone.
+    let _centre = kannel.centre(PHONE, COMPLAINT);
+    li.says(COMPLAINT);
+    li.press("j");
+    li.press(ENTER);
+    li.arrives("/ticket/");
+    li.says("短信");
+    for (key, words, stands) in [
+        ("p", format!("客运管理处{TAB}"), "客运管理处"),
+        ("f", "属实".to_owned(), "属实"),
+        ("r", "已责令司机整改".to_owned(), "已责令司机整改"),
+    ] {
+        li.press(key);
+        li.press(&format!("{words}{TAB}{ENTER}"));
+        let trail = "return document.getElementById('trail').innerText";
+        li.until(stands, || li.script(trail).to_string().contains(stands));
+    }
+    until("the reply is at the centre", || kannel.got().contains("答复：已责令司机整改"));
+    until("its delivery is reported", || desk.states("accepted") == ["delivered"]);
+    assert_eq!(kannel.got().matches("答复：").count(), 1);
+    assert!(li.asked_elsewhere().is_empty(), "{:?}", li.asked_elsewhere());
     desk.tells_nobody();
 }
 

@@ -192,7 +192,7 @@ fn tell(dir: &Path, sites: usize) -> (usize, usize) {
         }
         let doc = DocId::from_bytes(*blake3::hash(site.to_string().as_bytes()).as_bytes());
         let all = db.transaction().expect("a transaction");
-        node::projection::aggregate::put(&all, &doc, Some(&told), true).expect("it is put");
+        node::projection::aggregate::put(&all, &doc, Some(&told), Site::MINISTRY).expect("it is put");
         all.commit().expect("it is written");
     }
     (days, count)

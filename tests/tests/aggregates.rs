@@ -36,13 +36,26 @@ fn close(town: &mut Town, node: &str, id: &str) {
     act(town, node, id, Act::Close { result: "已处理".to_owned() });
 }
 
-/// A day later, when every node has had the quiet of a night.
-fn night(town: &mut Town) {
-    town.now += DAY;
+/// Every node of a linked town has nothing to do for a while: a new one begins with the night after that.
+fn town() -> Town {
+    let mut town = Town::new(&NODES);
+    town.link_tree();
+    town.settle();
+    quiet(&mut town);
+    town
+}
+
+fn quiet(town: &mut Town) {
     for node in NODES {
         while town.with(node, |engine| engine.catch_up().unwrap()) {}
     }
     town.settle();
+}
+
+/// A day later, when every node has had the quiet of a night.
+fn night(town: &mut Town) {
+    town.now += DAY;
+    quiet(town);
 }
 
 fn report(town: &mut Town, node: &str, by: Option<&str>) -> Value {
@@ -116,9 +129,7 @@ fn card(town: &mut Town, month: &str) -> Table {
 
 #[test]
 fn the_ministry_counts_the_nation_by_what_sites_tell() {
-    let mut town = Town::new(&NODES);
-    town.link_tree();
-    town.settle();
+    let mut town = town();
     for node in ["370000", "370000-b", "370100", "370100-01", "370200", "510000", "510100"] {
         complaint(&mut town, node);
         call(&mut town, node, json!({ "text": "高速免费吗", "type": "信息咨询", "channel": "网站" }));
@@ -188,9 +199,7 @@ fn the_ministry_counts_the_nation_by_what_sites_tell() {
 
 #[test]
 fn a_site_that_is_cut_off_is_named_and_no_zero() {
-    let mut town = Town::new(&NODES);
-    town.link_tree();
-    town.settle();
+    let mut town = town();
     for node in ["370100", "370200", "510100"] {
         let id = complaint(&mut town, node);
         close(&mut town, node, &id);

@@ -290,11 +290,14 @@ fn told(report: &Value) -> BTreeMap<String, (u64, u64)> {
 fn night(town: &mut Town) {
     town.link_tree();
     town.settle();
-    town.now += 86_400_000;
-    for node in NODES {
-        while town.with(node, |engine| engine.catch_up().unwrap()) {}
+    // A new node begins with its second night.
+    for _ in 0..2 {
+        town.now += 86_400_000;
+        for node in NODES {
+            while town.with(node, |engine| engine.catch_up().unwrap()) {}
+        }
+        town.settle();
     }
-    town.settle();
 }
 
 #[test]

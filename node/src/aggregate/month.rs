@@ -7,7 +7,8 @@
 //! ```
 //!
 //! An edition counts when all its parts are here and a node of the site wrote them. Of several the highest holds; of two that
-//! two replicas numbered alike, the one of the node that comes last by name. An entry in another form has no effect.
+//! two replicas numbered alike, the one of the node that comes last by name; of two that one node told, in two lives of which the
+//! later one had lost the earlier, the one with the later time. An entry in another form has no effect.
 
 use std::collections::BTreeMap;
 
@@ -138,11 +139,12 @@ impl Month {
     /// What the entries of a document say: their bytes, and whether each is counted. `None` when they begin no month.
     pub fn of<'a>(entries: impl IntoIterator<Item = (&'a [u8], bool)>) -> Option<Month> {
         let mut begun: Option<Create> = None;
-        let mut told: BTreeMap<(Date, u64, NodeName), BTreeMap<u32, Day>> = BTreeMap::new();
+        let mut told: BTreeMap<(Date, u64, NodeName, String), BTreeMap<u32, Day>> = BTreeMap::new();
         for (bytes, _) in entries.into_iter().filter(|(_, counted)| *counted) {
             if let Ok(day) = serde_json::from_slice::<Day>(bytes) {
                 if day.op == "day" && day.parts <= MAX_PARTS && day.part < day.parts {
-                    told.entry((day.day, day.edition, day.node)).or_default().insert(day.part, day);
+                    let key = (day.day, day.edition, day.node, day.at.clone());
+                    told.entry(key).or_default().insert(day.part, day);
                 }
             } else if let Ok(create) = serde_json::from_slice::<Create>(bytes) {
                 begun = begun.or(Some(create).filter(|create| create.op == "create" && create.kind == KIND));
@@ -151,13 +153,12 @@ impl Month {
         let begun = begun.filter(|create| create.node.site() == create.site)?;
         let period = Period::month(&begun.month).ok()?;
         let mut days = BTreeMap::new();
-        for ((day, edition, node), parts) in told {
+        for ((day, edition, node, at), parts) in told {
             let whole = parts.values().next().is_some_and(|first| parts.len() == first.parts as usize);
             let within = period.from() <= day && day < period.end();
             if !whole || !within || node.site() != begun.site {
                 continue;
             }
-            let at = parts.values().next().map(|part| part.at.clone()).unwrap_or_default();
             let mut cells: Vec<Cell> = parts.into_values().flat_map(|part| part.cells).collect();
             cells.retain(|cell| (1..=MOST).contains(&cell.n));
             days.insert(day, Edition { edition, node, at, cells }); // in order: the last holds
@@ -236,6 +237,19 @@ mod tests {
         let told = |parts: &[Vec<u8>]| read(&[&begun[..], parts].concat()).unwrap().days;
         assert_eq!(told(&parts)[&day(1)].cells, cells);
         assert!(told(&parts[1..]).is_empty());
+    }
+
+    #[test]
+    fn two_lives_of_a_node_that_tell_one_edition_are_not_mixed() {
+        let cells = |n| (0..1_000).map(|topic| cell(&format!("D{topic:04}"), n)).collect::<Vec<_>>();
+        let before = edition(1, "370100", cells(1));
+        let since = Edition { at: "2026-11-30T09:00:00+08:00".into(), ..edition(1, "370100", cells(2)) };
+        let begun = bytes([creation(node("370100"), month())]);
+        let parts = |edition: &Edition| bytes(telling(day(1), edition));
+        let torn = parts(&since).split_off(1);
+        let told = |parts: &[Vec<Vec<u8>>]| read(&[&begun[..], &parts.concat()].concat()).unwrap().days;
+        assert_eq!(told(&[parts(&since), parts(&before)])[&day(1)], since);
+        assert_eq!(told(&[parts(&before), torn])[&day(1)], before);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Telling aggregates: each night, of yesterday and of every earlier day of which something else holds since.
 //!
 //! The ministry tells nothing, for nobody is above it. The replicas of a site tell one after the other, an hour apart, and who comes
-//! later finds that all was told and has nothing to add; so a replica that is down is missed by nobody. While the date is in doubt
-//! nothing is told.
+//! later finds that all was told and has nothing to add; so a replica that is down is missed by nobody. A new node begins with its
+//! first night. While the date is in doubt nothing is told.
 
 use std::collections::HashMap;
 
@@ -48,24 +48,36 @@ impl Engine {
         if minutes < AFTER + APART * before {
             return Ok(None);
         }
-        let stored = self.store.meta(TOLD)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok());
         // A clock that was ahead must not keep this site silent until then.
-        self.told = stored.filter(|told| *told <= now.date());
+        self.told = self.told_to()?.filter(|told| *told <= now.date());
         Ok((self.told != Some(now.date()) && !self.counts_anew()?).then(|| now.date()))
     }
 
-    /// Tells one day; whether there was anything to tell.
+    fn told_to(&mut self) -> Result<Option<Date>, Failure> {
+        Ok(self.store.meta(TOLD)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok()))
+    }
+
+    /// All was told before this day.
+    fn all_told(&mut self, today: Date) -> Result<(), Failure> {
+        self.told = Some(today);
+        Ok(self.store.put_meta(TOLD, today.to_string().as_bytes())?)
+    }
+
+    /// Tells one day; whether there may be more.
     pub(super) fn tell(&mut self) -> Result<bool, Failure> {
         let Some(today) = self.tells()? else { return Ok(false) };
-        let Some(yesterday) = today.yesterday().ok() else { return Ok(false) };
+        let Ok(yesterday) = today.yesterday() else { return Ok(false) };
+        if self.told_to()?.is_none() {
+            self.all_told(today)?;
+            return Ok(false);
+        }
         let me = self.me().site();
         // Also when nobody called: so the ministry knows of a day without calls from one that it has not heard of.
         if aggregate::edition_of(self.store.connection(), me, yesterday)?.is_none() {
             aggregate::mark_stale(self.store.connection(), &yesterday.to_string())?;
         }
         let Some(day) = aggregate::stale(self.store.connection(), today)? else {
-            self.store.put_meta(TOLD, today.to_string().as_bytes())?;
-            self.told = Some(today);
+            self.all_told(today)?;
             return Ok(false);
         };
         self.tell_day(day)?;
@@ -81,7 +93,7 @@ impl Engine {
             return Ok(());
         }
         let Ok(month) = Period::month_of(day) else { return Ok(()) };
-        let edition = before.map_or(0, |before| before.edition) + 1;
+        let edition = before.map_or(0, |before| before.edition).saturating_add(1);
         let edition = Edition { edition, node: me, at: shown_time(self.now), cells };
         let doc = self.aggregate(month)?;
         for entry in telling(day, &edition) {

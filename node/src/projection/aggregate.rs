@@ -85,17 +85,20 @@ pub fn edition_of(db: &Connection, site: Site, day: Date) -> Result<Option<Editi
     Ok(Some(Edition { edition: edition.unsigned_abs(), node, at, cells: read(&cells)? }))
 }
 
-/// Takes in what a document says, or nothing of it any more; `tallies`: whether it is counted with here.
-pub fn put(db: &Connection, doc: &DocId, month: Option<&Month>, tallies: bool) -> Result<()> {
-    let mut before: BTreeMap<(Site, Date), (u64, String)> = BTreeMap::new();
-    let mut query = db.prepare_cached("SELECT site, day, edition, node FROM aggregate_day WHERE doc = ?1")?;
+/// Takes in what a document says, or nothing of it any more, at the site `me`. What was told of its own days, by a replica or in
+/// an earlier life of this node, it compares with its tickets in the next night.
+pub fn put(db: &Connection, doc: &DocId, month: Option<&Month>, me: Site) -> Result<()> {
+    let mut before: BTreeMap<(Site, Date), (u64, String, String)> = BTreeMap::new();
+    let mut query =
+        db.prepare_cached("SELECT site, day, edition, node, at FROM aggregate_day WHERE doc = ?1")?;
     let rows = query.query_map([doc.as_bytes()], |r| {
-        Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, r.get::<_, i64>(2)?, r.get::<_, String>(3)?))
+        let told = (r.get::<_, i64>(2)?.unsigned_abs(), r.get(3)?, r.get(4)?);
+        Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, told))
     })?;
     for row in rows {
-        let (site, day, edition, node) = row?;
+        let (site, day, told) = row?;
         if let (Ok(site), Ok(day)) = (site.parse(), day.parse()) {
-            before.insert((site, day), (edition.unsigned_abs(), node));
+            before.insert((site, day), told);
         }
     }
     match month {
@@ -107,7 +110,7 @@ pub fn put(db: &Connection, doc: &DocId, month: Option<&Month>, tallies: bool) -
     let days = month.into_iter().flat_map(|month| month.days.iter().map(|(day, e)| (month.site, *day, e)));
     for (site, day, edition) in days {
         let known = before.remove(&(site, day));
-        if known == Some((edition.edition, edition.node.to_string())) {
+        if known == Some((edition.edition, edition.node.to_string(), edition.at.clone())) {
             continue;
         }
         let cells = serde_json::to_string(&edition.cells).map_err(|e| StoreError::Failed(e.to_string()))?;
@@ -126,10 +129,10 @@ pub fn put(db: &Connection, doc: &DocId, month: Option<&Month>, tallies: bool) -
             ])?;
             Ok(())
         };
-        replace(db, site, day, tallies, put)?;
+        replace(db, site, day, me, put)?;
     }
     for (site, day) in before.into_keys() {
-        replace(db, site, day, tallies, |db| {
+        replace(db, site, day, me, |db| {
             let sql = "DELETE FROM aggregate_day WHERE site = ?1 AND day = ?2 AND doc = ?3";
             db.prepare_cached(sql)?.execute(params![site.to_string(), day.to_string(), doc.as_bytes()])?;
             Ok(())
@@ -143,10 +146,13 @@ fn replace(
     db: &Connection,
     site: Site,
     day: Date,
-    tallies: bool,
+    me: Site,
     change: impl FnOnce(&Connection) -> Result<()>,
 ) -> Result<()> {
-    if !tallies {
+    if site == me {
+        mark_stale(db, &day.to_string())?;
+    }
+    if me != Site::MINISTRY {
         return change(db);
     }
     let cells = |db| Ok::<_, StoreError>(edition_of(db, site, day)?.map(|e| e.cells).unwrap_or_default());
@@ -361,7 +367,7 @@ mod tests {
                             month.days.entry(day).or_insert(edition);
                         }
                         let number = 16 * at + usize::from(month.month.as_bytes()[6] - b'0');
-                        put(&ministry, &doc(number), Some(&month), true).unwrap();
+                        put(&ministry, &doc(number), Some(&month), Site::MINISTRY).unwrap();
                         told.insert((*site, month.month.clone()), month);
                     }
                 }
@@ -379,11 +385,11 @@ mod tests {
             clear(&ministry).unwrap();
             for ((of, name), month) in &told {
                 let at = sites.keys().position(|site| site == of).unwrap();
-                put(&ministry, &doc(16 * at + usize::from(name.as_bytes()[6] - b'0')), Some(month), true).unwrap();
+                put(&ministry, &doc(16 * at + usize::from(name.as_bytes()[6] - b'0')), Some(month), Site::MINISTRY).unwrap();
             }
             prop_assert_eq!(fingerprint(&ministry).unwrap(), before);
             for n in 0..100 {
-                put(&ministry, &doc(n), None, true).unwrap();
+                put(&ministry, &doc(n), None, Site::MINISTRY).unwrap();
             }
             prop_assert_eq!(fingerprint(&ministry).unwrap(), fingerprint(&database()).unwrap());
         }
@@ -402,12 +408,12 @@ mod tests {
         let taken = |db: &Connection| -> i64 {
             cells(db, None, Period::month("2026-03").unwrap()).unwrap().iter().map(|cell| cell.3).sum()
         };
-        put(&db, &doc(1), Some(&month(2, 5)), true).unwrap();
-        put(&db, &doc(2), Some(&month(1, 3)), true).unwrap();
+        put(&db, &doc(1), Some(&month(2, 5)), Site::MINISTRY).unwrap();
+        put(&db, &doc(2), Some(&month(1, 3)), Site::MINISTRY).unwrap();
         assert_eq!((taken(&db), document(&db, site(1), "2026-03").unwrap()), (5, Some(doc(1))));
-        put(&db, &doc(2), Some(&month(3, 4)), true).unwrap();
+        put(&db, &doc(2), Some(&month(3, 4)), Site::MINISTRY).unwrap();
         assert_eq!(taken(&db), 4);
-        put(&db, &doc(2), None, true).unwrap();
+        put(&db, &doc(2), None, Site::MINISTRY).unwrap();
         assert_eq!(taken(&db), 5, "what comes after it does not count any more");
     }
 }
