@@ -48,7 +48,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use certs::{CertificateClock, Doubt, Expiring, Identity, NodeName, Site, UnixTime};
-use jiff::civil::Date;
 use rustix::fs::StatVfsMountFlags;
 use serde_json::{Value, json};
 use sync::document::Document;
@@ -77,6 +76,7 @@ use crate::ticket::number::{Block, NumberSeries};
 use crate::ticket::other::Other;
 use crate::vault::index::By;
 use crate::vault::{self, Grant, holders};
+use aggregates::Telling;
 pub use reading::Reader;
 use retention::Retention;
 use side_by_side::side_by_side;
@@ -139,13 +139,14 @@ enum Derived {
 
 impl Derived {
     fn of_other(other: &Other) -> Derived {
-        if let Some(record) = Record::of(other.entries()) {
-            return Derived::Month(Box::new(record));
-        }
-        match Aggregates::of(other.entries()) {
-            Some(month) => Derived::Aggregates(Box::new(month)),
-            None => Derived::Other(other.kind().to_owned()),
-        }
+        let read = match other.kind() {
+            card::KIND => Record::of(other.entries()).map(|record| Derived::Month(Box::new(record))),
+            crate::aggregate::KIND => {
+                Aggregates::of(other.entries()).map(|month| Derived::Aggregates(Box::new(month)))
+            }
+            _ => None,
+        };
+        read.unwrap_or_else(|| Derived::Other(other.kind().to_owned()))
     }
 }
 
@@ -269,8 +270,7 @@ pub struct Engine {
     idles: bool,
     /// What is erased when its time is over.
     retention: Retention,
-    /// The last day on which all aggregates were told, as far as it was read.
-    told: Option<Date>,
+    telling: Telling,
     /// The documents that the last commit changed.
     changed: BTreeSet<DocId>,
     /// Until when the databases' files stay as they are, for somebody copies them, and how often somebody began to.
@@ -422,7 +422,7 @@ impl Engine {
             },
             idles: false,
             retention: Retention::default(),
-            told: None,
+            telling: Telling::default(),
             changed: BTreeSet::new(),
             held: None,
             holds: 0,
@@ -794,6 +794,7 @@ impl Engine {
         self.desk.kept.clear();
         self.index_key = None;
         self.met = None;
+        self.telling = Telling::default();
         self.rounds = true;
         self.bundles = bundles::Traffic::default();
         Ok(())

@@ -241,3 +241,52 @@ fn a_site_that_is_cut_off_is_named_and_no_zero() {
     assert_eq!((shandong.taken, shandong.complete), (3, true));
     adds_up(&mut town, 0);
 }
+
+#[test]
+fn two_replicas_that_did_not_hear_each_other_add_up_in_the_night_after() {
+    let mut town = town();
+    night(&mut town);
+    for other in ["000000", "370000", "370100", "370200"] {
+        town.cut("370000-b", other);
+    }
+    for node in ["370000", "370000", "370000", "370000-b"] {
+        complaint(&mut town, node);
+    }
+    night(&mut town);
+    town.link_tree();
+    town.settle();
+    let taken = |town: &mut Town| counts(&report(town, "000000", None)["figures"])["taken"].0;
+    assert_eq!(taken(&mut town), 3, "of two editions alike the one with more tickets");
+    night(&mut town);
+    assert_eq!(taken(&mut town), 4);
+    adds_up(&mut town, 0);
+    // Nobody contradicts anybody any more.
+    let grown = |town: &mut Town| {
+        let items = |town: &mut Town| town.ask("370000", Request::Status).unwrap()["items"].as_u64().unwrap();
+        let before = items(town);
+        night(town);
+        items(town) - before
+    };
+    let [first, second] = [grown(&mut town), grown(&mut town)];
+    assert_eq!(first, second, "a new day of each site and nothing else");
+}
+
+#[test]
+fn a_node_that_was_put_back_takes_no_count_away() {
+    let mut town = town();
+    night(&mut town);
+    let backup = town.backup("370200");
+    for _ in 0..2 {
+        complaint(&mut town, "370200");
+    }
+    town.settle();
+    night(&mut town);
+    adds_up(&mut town, 0);
+    town.restore("370200", &backup);
+    quiet(&mut town); // it has no line, knows of no call, and tells of none
+    town.link_tree();
+    town.settle();
+    adds_up(&mut town, 0);
+    night(&mut town);
+    adds_up(&mut town, 0);
+}

@@ -6,9 +6,10 @@
 //!  "cells":[[["投诉举报","D04","D0401","电话"],1104,"2026-12-11T18:00:00+08:00",3], ...]}
 //! ```
 //!
-//! An edition counts when all its parts are here and a node of the site wrote them. Of several the highest holds; of two that
-//! two replicas numbered alike, the one of the node that comes last by name; of two that one node told, in two lives of which the
-//! later one had lost the earlier, the one with the later time. An entry in another form has no effect.
+//! An edition counts when all its parts are here and a node of the site wrote them. Of several the highest holds. Two may be numbered
+//! alike: two replicas told without having heard of each other, or one node told in two lives of which the later had lost the
+//! earlier. Then the one with more tickets holds, for tickets are added to a day and never taken away; of equal ones the one of the
+//! node that comes last by name, and of its two the later. An entry in another form has no effect.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +62,7 @@ impl From<Cell> for Told {
 /// What was told of a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edition {
-    /// The first is 1.
+    /// The first is 1; at most `i64::MAX`.
     pub edition: u64,
     /// Who told it.
     pub node: NodeName,
@@ -69,6 +70,13 @@ pub struct Edition {
     pub at: String,
     /// What.
     pub cells: Vec<Cell>,
+}
+
+impl Edition {
+    /// How many tickets it tells of.
+    pub fn tickets(&self) -> i64 {
+        self.cells.iter().map(|cell| cell.n).sum()
+    }
 }
 
 /// A month of a site's aggregates.
@@ -90,8 +98,8 @@ pub fn creation(node: NodeName, month: Period) -> Value {
     })
 }
 
-/// The entries that tell a day.
-pub fn telling(day: Date, edition: &Edition) -> Vec<Value> {
+/// The entries that tell a day; `None` when it has more kinds of tickets than readers take.
+pub fn telling(day: Date, edition: &Edition) -> Option<Vec<Value>> {
     let mut parts: Vec<Vec<Value>> = vec![Vec::new()];
     let mut filled = 0;
     for cell in &edition.cells {
@@ -111,7 +119,7 @@ pub fn telling(day: Date, edition: &Edition) -> Vec<Value> {
             "at": edition.at, "cells": Value::Array(cells),
         })
     };
-    parts.into_iter().enumerate().map(entry).collect()
+    (count <= MAX_PARTS as usize).then(|| parts.into_iter().enumerate().map(entry).collect())
 }
 
 #[derive(Deserialize)]
@@ -142,7 +150,8 @@ impl Month {
         let mut told: BTreeMap<(Date, u64, NodeName, String), BTreeMap<u32, Day>> = BTreeMap::new();
         for (bytes, _) in entries.into_iter().filter(|(_, counted)| *counted) {
             if let Ok(day) = serde_json::from_slice::<Day>(bytes) {
-                if day.op == "day" && day.parts <= MAX_PARTS && day.part < day.parts {
+                let numbered = i64::try_from(day.edition).is_ok() && day.part < day.parts;
+                if day.op == "day" && numbered && day.parts <= MAX_PARTS {
                     let key = (day.day, day.edition, day.node, day.at.clone());
                     told.entry(key).or_default().insert(day.part, day);
                 }
@@ -152,7 +161,7 @@ impl Month {
         }
         let begun = begun.filter(|create| create.node.site() == create.site)?;
         let period = Period::month(&begun.month).ok()?;
-        let mut days = BTreeMap::new();
+        let mut days: BTreeMap<Date, Edition> = BTreeMap::new();
         for ((day, edition, node, at), parts) in told {
             let whole = parts.values().next().is_some_and(|first| parts.len() == first.parts as usize);
             let within = period.from() <= day && day < period.end();
@@ -160,15 +169,23 @@ impl Month {
                 continue;
             }
             let mut cells: Vec<Cell> = parts.into_values().flat_map(|part| part.cells).collect();
-            cells.retain(|cell| (1..=MOST).contains(&cell.n));
-            days.insert(day, Edition { edition, node, at, cells }); // in order: the last holds
+            let sound = |cell: &Cell| cell.values.iter().all(|value| value.len() <= LONGEST);
+            cells.retain(|cell| (1..=MOST).contains(&cell.n) && sound(cell));
+            let edition = Edition { edition, node, at, cells };
+            // They come in order: the later holds, unless it is numbered alike and tells of fewer tickets.
+            let holds =
+                |before: &Edition| before.edition == edition.edition && before.tickets() > edition.tickets();
+            if !days.get(&day).is_some_and(holds) {
+                days.insert(day, edition);
+            }
         }
         Some(Month { site: begun.site, month: begun.month, days })
     }
 }
 
-/// Most tickets of one cell: past it sums could not be trusted to stay numbers.
+/// Most tickets of one cell, and the longest value in bytes: past them a site is not believed.
 const MOST: i64 = 1_000_000_000;
+const LONGEST: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -211,12 +228,13 @@ mod tests {
     fn the_highest_edition_of_a_day_holds_in_whatever_order_it_came() {
         let mut all = bytes([creation(node("370100"), month())]);
         let first = edition(1, "370100", vec![cell("D0401", 3)]);
-        let second = edition(2, "370100", vec![cell("D0402", 1), cell("D0401", 2)]);
+        let second = edition(2, "370100", vec![cell("D0402", 1), cell("D0401", 8)]);
+        let fewer = edition(2, "370100-c", vec![cell("D0401", 8)]);
         let beside = edition(2, "370100-b", vec![cell("D0401", 9)]);
-        all.extend(bytes(telling(day(29), &beside)));
-        all.extend(bytes(telling(day(29), &second)));
-        all.extend(bytes(telling(day(29), &first)));
-        all.extend(bytes(telling(day(28), &edition(1, "370100", Vec::new()))));
+        for edition in [&beside, &second, &fewer, &first] {
+            all.extend(bytes(telling(day(29), edition).unwrap()));
+        }
+        all.extend(bytes(telling(day(28), &edition(1, "370100", Vec::new())).unwrap()));
         for _ in 0..all.len() {
             all.rotate_left(1);
             let read = read(&all).unwrap();
@@ -231,12 +249,14 @@ mod tests {
     #[test]
     fn a_long_day_comes_in_parts_and_counts_when_all_are_here() {
         let cells: Vec<Cell> = (0..2_000).map(|n| cell(&format!("D{n:04}"), n + 1)).collect();
-        let parts = bytes(telling(day(1), &edition(1, "370100", cells.clone())));
+        let parts = bytes(telling(day(1), &edition(1, "370100", cells.clone())).unwrap());
         assert!(parts.len() > 3 && parts.iter().all(|part| part.len() <= MAX_ENTRY), "{}", parts.len());
         let begun = bytes([creation(node("370100"), month())]);
         let told = |parts: &[Vec<u8>]| read(&[&begun[..], parts].concat()).unwrap().days;
         assert_eq!(told(&parts)[&day(1)].cells, cells);
         assert!(told(&parts[1..]).is_empty());
+        let kinds = (0..200_000).map(|n| cell(&format!("D{n:06}"), 1)).collect();
+        assert_eq!(telling(day(1), &edition(1, "370100", kinds)), None);
     }
 
     #[test]
@@ -245,7 +265,7 @@ mod tests {
         let before = edition(1, "370100", cells(1));
         let since = Edition { at: "2026-11-30T09:00:00+08:00".into(), ..edition(1, "370100", cells(2)) };
         let begun = bytes([creation(node("370100"), month())]);
-        let parts = |edition: &Edition| bytes(telling(day(1), edition));
+        let parts = |edition: &Edition| bytes(telling(day(1), edition).unwrap());
         let torn = parts(&since).split_off(1);
         let told = |parts: &[Vec<Vec<u8>>]| read(&[&begun[..], &parts.concat()].concat()).unwrap().days;
         assert_eq!(told(&[parts(&since), parts(&before)])[&day(1)], since);
@@ -255,17 +275,20 @@ mod tests {
     #[test]
     fn what_is_of_another_site_month_or_form_has_no_effect() {
         let begun = creation(node("370100"), month());
-        let told = |by: &str, on: Date| telling(on, &edition(1, by, vec![cell("D0401", 3)]));
+        let told = |by: &str, on: Date| telling(on, &edition(1, by, vec![cell("D0401", 3)])).unwrap();
         let mut all = bytes([begun.clone()]);
         all.extend(bytes(told("370200", day(2))));
         all.extend(bytes(told("370100", Date::new(2026, 12, 1).unwrap())));
         all.extend(bytes([json!({ "op": "day", "node": "370100" }), json!([1]), json!({ "op": "x" })]));
-        let mut odd = telling(day(3), &edition(1, "370100", vec![cell("D0401", 0), cell("D0402", -4)]));
+        let long = cell(&"x".repeat(LONGEST), 1);
+        let odd =
+            vec![cell("D0401", 0), cell("D0402", -4), Cell { values: long.values.map(|v| v + "x"), ..long }];
+        let mut odd = telling(day(3), &edition(1, "370100", odd)).unwrap();
         odd[0]["further"] = json!("of a later version");
         all.extend(bytes(odd));
         let read_all = read(&all).unwrap();
         assert_eq!(read_all.days.len(), 1);
-        assert_eq!(read_all.days[&day(3)].cells, [], "no fewer tickets than none");
+        assert_eq!(read_all.days[&day(3)].cells, [], "no fewer tickets than none, and nothing endless");
         let mut foreign = begun;
         foreign["site"] = json!("370200");
         assert_eq!(read(&bytes([foreign])), None);

@@ -134,7 +134,7 @@ impl Reading<'_> {
         report["site"] = self.me.site().to_string().into();
         report["at"] = now.into();
         report["waiting"] = json!(self.waiting()?);
-        report["told"] = aggregates::shown(self.db, self.me.site())?;
+        report["told"] = aggregates::shown(self.db, self.me.site(), china::day(self.moment()))?;
         Ok(report)
     }
 

@@ -30,14 +30,14 @@ const SWEEP: u64 = 3_600_000;
 /// Lacks looked at in one transaction.
 const LOOK: usize = 64;
 
+/// Documents that a round looks at in one transaction, and how many of them it supplies.
+const ROUND: usize = 256;
+
 /// The keys of a ticket that grants speak of; one that none of them names when none says which it is.
 fn keys_of(held: &[Holder]) -> BTreeSet<Option<KeyId>> {
     let named: BTreeSet<_> = held.iter().map(|h| h.which).filter(Option::is_some).collect();
     if named.is_empty() { BTreeSet::from([None]) } else { named }
 }
-
-/// Documents that a round looks at in one transaction, and how many of them it supplies.
-const ROUND: usize = 256;
 
 impl Engine {
     /// Grants a ticket's key to one node, or to its confidential desk; false when its record is not here.
@@ -101,9 +101,19 @@ impl Engine {
         let held: Vec<Holder> =
             held.into_iter().filter(|h| h.desk == readers.desk && self.is_member(h.node)).collect();
         let entitled = self.members_of(&readers.sites);
+        let mut keys = keys_of(&held);
+        // A grant of this node that does not say which key it is of is opened where others say so.
+        let own = match keys.contains(&None) || held.iter().all(|h| h.node != me || h.which.is_some()) {
+            true => None,
+            false => Some(self.keys(doc, readers.desk)?.iter().map(|key| Some(key.id())).collect()),
+        };
+        keys.extend(own.iter().flatten());
         let (mut mine, mut others) = (Vec::new(), false);
-        for which in keys_of(&held) {
-            let have: BTreeSet<NodeName> = held.iter().filter(|h| h.has(which)).map(|h| h.node).collect();
+        for which in keys {
+            let mut have: BTreeSet<NodeName> = held.iter().filter(|h| h.has(which)).map(|h| h.node).collect();
+            if own.as_ref().is_some_and(|own: &BTreeSet<Option<KeyId>>| !own.contains(&which)) {
+                have.remove(&me);
+            }
             if !have.contains(&me) {
                 continue;
             }

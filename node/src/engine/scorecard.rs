@@ -13,6 +13,7 @@ use super::create::write_failure;
 use super::{Engine, shown_time};
 use crate::china;
 use crate::figures::{Dimension, Period};
+use crate::projection::aggregate;
 use crate::request::{Failure, FailureKind, Reply};
 use crate::scorecard::{Heard, MOST_AMENDED, Record, Table, amendment, creation, heads, months, unit_below};
 use crate::ticket::entry::MAX_ENTRY;
@@ -159,8 +160,9 @@ impl Engine {
         }
         if me == Site::MINISTRY {
             let last = today.yesterday().map_or(month.last(), |yesterday| yesterday.min(month.last()));
+            let told = aggregate::sites(self.store.connection(), today)?;
             for (unit, hearing) in &mut heard {
-                hearing.untold = self.untold(*unit, last)?;
+                hearing.untold = self.untold(&told, *unit, last);
             }
         }
         let now = china::shown_time(self.now);

@@ -3,7 +3,7 @@
 //!
 //! The tally has the form of the tickets' own, so a month of the nation costs what a month of a city costs. It is kept where it is
 //! counted with, at the ministry; elsewhere the days alone are. Of two documents of one site and month, which two replicas began
-//! at once, the day with the higher edition holds.
+//! at once, the day holds that would hold within one.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS aggregate(doc BLOB PRIMARY KEY, site TEXT NOT NULL, month TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS aggregate_of ON aggregate(site, month);
 CREATE TABLE IF NOT EXISTS aggregate_day(
-  site TEXT NOT NULL, day TEXT NOT NULL, doc BLOB NOT NULL, edition INTEGER NOT NULL, node TEXT NOT NULL, at TEXT NOT NULL,
-  cells TEXT NOT NULL, PRIMARY KEY(site, day, doc)) WITHOUT ROWID;
+  site TEXT NOT NULL, day TEXT NOT NULL, doc BLOB NOT NULL, edition INTEGER NOT NULL, tickets INTEGER NOT NULL,
+  node TEXT NOT NULL, at TEXT NOT NULL, cells TEXT NOT NULL, PRIMARY KEY(site, day, doc)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS aggregate_day_of ON aggregate_day(doc);
 CREATE TABLE IF NOT EXISTS aggregate_open(
   day TEXT NOT NULL, site TEXT NOT NULL, due TEXT NOT NULL, business TEXT NOT NULL, domain TEXT NOT NULL, topic TEXT NOT NULL,
@@ -52,13 +52,16 @@ pub(super) fn clear(db: &Connection) -> Result<()> {
 }
 
 pub(super) fn fingerprint(db: &Connection, hasher: &mut blake3::Hasher) -> Result<()> {
-    let mut query =
-        db.prepare("SELECT doc, day, edition, node, cells FROM aggregate_day ORDER BY doc, day")?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        hasher.update(&row.get::<_, [u8; 32]>(0)?).update(&row.get::<_, i64>(2)?.to_be_bytes());
-        for column in [1, 3, 4] {
-            let text: String = row.get(column)?;
+    for sql in [
+        "SELECT hex(doc) || ' ' || day || ' ' || edition || ' ' || node || ' ' || at || ' ' || cells FROM aggregate_day
+         ORDER BY doc, day",
+        "SELECT day || ' ' || site || ' ' || due || ' ' || facts || ' ' || n || ' ' || business || ' ' || domain || ' ' || topic || ' '
+           || channel FROM aggregate_open ORDER BY 1",
+    ] {
+        let mut query = db.prepare(sql)?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let text: String = row.get(0)?;
             hasher.update(&(text.len() as u64).to_be_bytes()).update(text.as_bytes());
         }
     }
@@ -73,7 +76,7 @@ fn read(cells: &str) -> Result<Vec<Cell>> {
 pub fn edition_of(db: &Connection, site: Site, day: Date) -> Result<Option<Edition>> {
     let mut query = db.prepare_cached(
         "SELECT edition, node, at, cells FROM aggregate_day WHERE site = ?1 AND day = ?2
-         ORDER BY edition DESC, node DESC, doc DESC LIMIT 1",
+         ORDER BY edition DESC, tickets DESC, node DESC, at DESC, doc DESC LIMIT 1",
     )?;
     let row: Option<(i64, String, String, String)> = query
         .query_row(params![site.to_string(), day.to_string()], |r| {
@@ -85,8 +88,7 @@ pub fn edition_of(db: &Connection, site: Site, day: Date) -> Result<Option<Editi
     Ok(Some(Edition { edition: edition.unsigned_abs(), node, at, cells: read(&cells)? }))
 }
 
-/// Takes in what a document says, or nothing of it any more, at the site `me`. What was told of its own days, by a replica or in
-/// an earlier life of this node, it compares with its tickets in the next night.
+/// Takes in what a document says, or nothing of it any more, at the site `me`.
 pub fn put(db: &Connection, doc: &DocId, month: Option<&Month>, me: Site) -> Result<()> {
     let mut before: BTreeMap<(Site, Date), (u64, String, String)> = BTreeMap::new();
     let mut query =
@@ -115,14 +117,15 @@ pub fn put(db: &Connection, doc: &DocId, month: Option<&Month>, me: Site) -> Res
         }
         let cells = serde_json::to_string(&edition.cells).map_err(|e| StoreError::Failed(e.to_string()))?;
         let put = |db: &Connection| -> Result<()> {
-            let sql = "INSERT OR REPLACE INTO aggregate_day(site, day, doc, edition, node, at, cells)
-                       VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-            let edition_number = i64::try_from(edition.edition).unwrap_or(i64::MAX);
+            let sql =
+                "INSERT OR REPLACE INTO aggregate_day(site, day, doc, edition, tickets, node, at, cells)
+                       VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
             db.prepare_cached(sql)?.execute(params![
                 site.to_string(),
                 day.to_string(),
                 doc.as_bytes(),
-                edition_number,
+                i64::try_from(edition.edition).unwrap_or(i64::MAX),
+                edition.tickets(),
                 edition.node.to_string(),
                 edition.at,
                 cells
@@ -149,9 +152,6 @@ fn replace(
     me: Site,
     change: impl FnOnce(&Connection) -> Result<()>,
 ) -> Result<()> {
-    if site == me {
-        mark_stale(db, &day.to_string())?;
-    }
     if me != Site::MINISTRY {
         return change(db);
     }
@@ -236,22 +236,26 @@ pub fn cells_of_day(db: &Connection, me: Site, day: Date) -> Result<Vec<Cell>> {
     Ok(cells)
 }
 
-/// The document of a site's month; the one that was begun first by its id, if two replicas began one.
-pub fn document(db: &Connection, site: Site, month: &str) -> Result<Option<DocId>> {
+/// The documents of a site's month: one, or more when replicas began one at once.
+pub fn documents(db: &Connection, site: Site, month: &str) -> Result<Vec<DocId>> {
     let mut query =
-        db.prepare_cached("SELECT doc FROM aggregate WHERE site = ?1 AND month = ?2 ORDER BY doc LIMIT 1")?;
-    let doc: Option<[u8; 32]> = query.query_row(params![site.to_string(), month], |r| r.get(0)).optional()?;
-    Ok(doc.map(DocId::from_bytes))
+        db.prepare_cached("SELECT doc FROM aggregate WHERE site = ?1 AND month = ?2 ORDER BY doc")?;
+    let docs = query.query_map(params![site.to_string(), month], |r| r.get::<_, [u8; 32]>(0))?;
+    Ok(docs.map(|doc| doc.map(DocId::from_bytes)).collect::<rusqlite::Result<_>>()?)
 }
 
-/// How far every site has told that ever did.
-pub fn sites(db: &Connection) -> Result<Vec<Told>> {
-    let mut query = db.prepare_cached("SELECT site, max(day) FROM aggregate_day GROUP BY site")?;
-    let rows = query.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?)))?;
+/// How far every site has told that ever did; a day from `before` on, which a clock that is ahead told, is none.
+pub fn sites(db: &Connection, before: Date) -> Result<Vec<Told>> {
+    let mut query = db.prepare_cached(
+        "SELECT site, (SELECT max(day) FROM aggregate_day d WHERE d.site = s.site AND d.day < ?1)
+         FROM (SELECT DISTINCT site FROM aggregate) s",
+    )?;
+    let rows = query
+        .query_map([before.to_string()], |r| Ok((r.get::<_, String>(0)?, r.get::<_, Option<String>>(1)?)))?;
     let mut all = Vec::new();
     for row in rows {
         let (site, last) = row?;
-        if let (Ok(site), Ok(last)) = (site.parse(), last.parse()) {
+        if let (Ok(site), Some(Ok(last))) = (site.parse(), last.map(|last| last.parse())) {
             all.push(Told { site, last });
         }
     }
@@ -275,10 +279,14 @@ pub fn mark_all_stale(db: &Connection, me: Site) -> Result<()> {
     Ok(())
 }
 
-/// The first day before this one that is noted.
-pub fn stale(db: &Connection, before: Date) -> Result<Option<Date>> {
-    let mut query = db.prepare_cached("SELECT day FROM ticket_stale WHERE day < ?1 ORDER BY day LIMIT 1")?;
-    let day: Option<String> = query.query_row([before.to_string()], |r| r.get(0)).optional()?;
+/// The first day before `before` that is noted; of those before `from` only one of which this site never told.
+pub fn stale(db: &Connection, me: Site, from: Date, before: Date) -> Result<Option<Date>> {
+    let mut query = db.prepare_cached(
+        "SELECT day FROM ticket_stale s WHERE day < ?1 AND (day >= ?2
+           OR NOT EXISTS (SELECT 1 FROM aggregate_day d WHERE d.site = ?3 AND d.day = s.day)) ORDER BY day LIMIT 1",
+    )?;
+    let values = [before.to_string(), from.to_string(), me.to_string()];
+    let day: Option<String> = query.query_row(values, |r| r.get(0)).optional()?;
     Ok(match day {
         None => None,
         Some(day) => match day.parse() {
@@ -327,7 +335,7 @@ mod tests {
     fn months(db: &Connection, site: Site, edition: u64) -> Vec<Month> {
         let node = site.to_string().parse().unwrap();
         let mut months: BTreeMap<String, Month> = BTreeMap::new();
-        while let Some(day) = stale(db, "2027-01-01".parse().unwrap()).unwrap() {
+        while let Some(day) = stale(db, site, Date::MIN, "2027-01-01".parse().unwrap()).unwrap() {
             let cells = cells_of_day(db, site, day).unwrap();
             let month = Period::month_of(day).unwrap().month_name();
             let of =
@@ -410,7 +418,9 @@ mod tests {
         };
         put(&db, &doc(1), Some(&month(2, 5)), Site::MINISTRY).unwrap();
         put(&db, &doc(2), Some(&month(1, 3)), Site::MINISTRY).unwrap();
-        assert_eq!((taken(&db), document(&db, site(1), "2026-03").unwrap()), (5, Some(doc(1))));
+        assert_eq!((taken(&db), documents(&db, site(1), "2026-03").unwrap()), (5, vec![doc(1), doc(2)]));
+        put(&db, &doc(2), Some(&month(2, 4)), Site::MINISTRY).unwrap();
+        assert_eq!(taken(&db), 5, "who told of fewer had not heard of all");
         put(&db, &doc(2), Some(&month(3, 4)), Site::MINISTRY).unwrap();
         assert_eq!(taken(&db), 4);
         put(&db, &doc(2), None, Site::MINISTRY).unwrap();

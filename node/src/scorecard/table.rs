@@ -11,6 +11,9 @@ use crate::china;
 use crate::figures::{Facts, Numbers, Period};
 use crate::reference::{Definitions, WeightSet};
 
+/// Most sites that a unit is said to lack: a table has to fit into an entry.
+const MOST_UNTOLD: usize = 8;
+
 /// A month's table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ScorecardTable)]
@@ -45,8 +48,8 @@ pub struct Unit {
     /// When they last were, if that was before; RFC 3339.
     #[schema(required, format = DateTime)]
     pub proved_at: Option<String>,
-    /// Sites whose aggregates (see [`crate::aggregate`]) have not come to the end of the month, or to yesterday while it runs; at the
-    /// ministry.
+    /// Sites whose aggregates (see [`crate::aggregate`]) have not come to the end of the month, or to yesterday while it runs, at most
+    /// eight of them; at the ministry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub untold: Vec<Site>,
@@ -118,7 +121,7 @@ impl Table {
                 test: count(&numbers, "test"),
                 complete,
                 proved_at: proved.filter(|_| !equal).map(china::shown_time),
-                untold: hearing.untold,
+                untold: hearing.untold.into_iter().take(MOST_UNTOLD).collect(),
                 score: score(&weights.rates, &counted),
                 counted,
                 rank: None,

@@ -28,7 +28,7 @@ pub struct Holder {
     pub node: NodeName,
     /// Its confidential desk.
     pub desk: bool,
-    /// The key; `None` where the grant does not say which of the ticket's keys it is.
+    /// The key, as whoever granted it says, which nobody but the node itself can check; `None` where the grant does not say it.
     pub which: Option<KeyId>,
 }
 

@@ -172,10 +172,10 @@ fn frames(material: &Material) -> Vec<Vec<u8>> {
     all.iter().map(Frame::to_bytes).collect()
 }
 
-/// What the pages of [`parcel`] say.
 /// How many bytes of a grant say which key it is of.
 const TOLD: usize = 9;
 
+/// What the pages of [`parcel`] say.
 const PAGES: [&[u8]; 3] = [b"the first page", b"the second", b""];
 
 /// A parcel from the city to itself: one identity has both keys.

@@ -81,7 +81,7 @@ const TOLD: Shape = Shape {
     says: "The aggregates that figures are made of in place of tickets that are not here",
     like: None,
     holds: &[
-        field("sites", Count, "how many sites ever told"),
+        field("sites", Count, "how many sites told within the last month"),
         field("last", OrNull(&Day), "the last day of which all of these have told"),
     ],
 };
