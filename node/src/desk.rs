@@ -75,7 +75,7 @@ struct App {
     reference: Arc<Reference>,
     jar: guard::Jar,
     hashing: Semaphore,
-    uploads: Semaphore,
+    uploads: Arc<Semaphore>,
     /// One plan is computed at a time.
     planning: Arc<Semaphore>,
     /// Recordings that waited are attached one after the other.
@@ -130,7 +130,7 @@ impl Desk {
             reference,
             jar: guard::Jar { secure: keeper.is_some(), me },
             hashing: Semaphore::new(HASHED),
-            uploads: Semaphore::new(UPLOADS),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
             planning: Arc::new(Semaphore::new(1)),
             attaching: Mutex::new(()),
             pace: api::Pace::default(),

@@ -129,7 +129,8 @@ async fn served(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     if route.op == Op::Document {
-        return Ok(Done::ok(openapi::document()).into_response());
+        let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return Ok(([json], openapi::document()).into_response());
     }
     let in_address = (route.op == Op::CallEventAt)
         .then(|| path.iter().find(|(key, _)| key == "token").map_or("", |(_, value)| value.as_str()));

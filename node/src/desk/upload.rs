@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Multipart, Request as HttpReq
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::App;
 use super::forms::Fields;
@@ -21,8 +22,10 @@ pub(super) const MAX_UPLOAD: usize = 16 << 20;
 /// What a form's own lines may need beside the file.
 pub(super) const MAX_BESIDE: usize = 16 << 10;
 
-/// The longest value of a field that is no file, and most of them.
+/// The longest value of a field that is no file.
 const MAX_VALUE: usize = 1 << 10;
+
+/// Most fields of a form that are no file.
 const MAX_VALUES: usize = 20;
 
 /// The longest name of one.
@@ -35,6 +38,8 @@ pub(super) struct Uploaded {
     pub(super) fields: Fields,
     /// `None` when no file was chosen.
     pub(super) file: Option<Sent>,
+    /// One of few turns: as long as it is held its file counts as being in memory.
+    pub(super) turn: OwnedSemaphorePermit,
 }
 
 /// A media type without what stands behind it; nothing for one that says nothing.
@@ -47,7 +52,7 @@ pub(super) fn media(said: &str) -> Option<String> {
 async fn value(mut field: Field<'_>) -> Result<String, MultipartError> {
     let mut value = Vec::new();
     while let Some(bytes) = field.chunk().await? {
-        // A longer one is no token of ours, whatever it is.
+        // A longer one is cut: no field of ours is so long.
         value.extend(bytes.iter().take(MAX_VALUE - value.len()));
     }
     Ok(String::from_utf8_lossy(&value).into_owned())
@@ -65,8 +70,8 @@ impl FromRequest<Arc<App>> for Uploaded {
         let w = who.words();
         let refused = |status, text: &str| frame::refused(status, &who, text);
         // Bodies wait for their turn in the sockets, so that few of them are in memory.
-        let _turn =
-            app.uploads.acquire().await.map_err(|_| refused(StatusCode::SERVICE_UNAVAILABLE, w.busy))?;
+        let turn = app.uploads.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| refused(StatusCode::SERVICE_UNAVAILABLE, w.busy))?;
         let wrong = |e: MultipartError| match e.status() {
             StatusCode::PAYLOAD_TOO_LARGE => refused(StatusCode::PAYLOAD_TOO_LARGE, w.file_too_large),
             status => refused(status, w.not_a_form),
@@ -102,7 +107,7 @@ impl FromRequest<Arc<App>> for Uploaded {
         if !ours {
             app.belongs(&parts, &who, "").await?;
         }
-        Ok(Uploaded { who, fields, file })
+        Ok(Uploaded { who, fields, file, turn })
     }
 }
 

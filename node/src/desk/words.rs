@@ -117,6 +117,7 @@ words! {
     plan_file_hint: "首行 at,calls，其后每行如 2026-11-02T09:15,12；不超过 16 MB。文件只用于本次测算，不保存。", "A first line at,calls, then lines as in 2026-11-02T09:15,12; up to 16 MB. It is read for this plan and not kept.";
     plan_basis: "测算依据：", "It rests on:";
     plan_days_of_history: "天历史来电，截至", "days of past calls, up to";
+    plan_file_without_calls: "文件中没有来电。", "There are no calls in the file.";
     plan_no_history: "没有历史来电：本节点在所选天数内没有受理工单。可增加历史天数，或按文件测算。", "No past calls: this node has taken none in these days. Go further back, or use a file.";
     plan_year_unknown: "所选日期中有的年份节假日安排尚未收录，按普通周历测算。", "The holidays of one of these years are not known yet; its days are told from their weekdays alone.";
     plan_too_much: "没有任何座席数或中继数能达到目标。请检查处理时长和历史来电。", "no number of seats or trunks does it. Look at the seconds a call takes, and at the past calls.";

@@ -31,7 +31,6 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// When, by the attaching node's clock.
-    #[schema(format = DateTime)]
     pub at: String,
 }
 

@@ -36,7 +36,7 @@ pub struct Review {
     /// By whom.
     pub user: String,
     /// When, as that node's clock said.
-    #[schema(required, format = DateTime)]
+    #[schema(required)]
     pub at: Option<String>,
 }
 
@@ -57,7 +57,7 @@ pub struct VersionShown {
     #[schema(required)]
     pub user: Option<String>,
     /// When, as that node's clock said.
-    #[schema(required, format = DateTime)]
+    #[schema(required)]
     pub at: Option<String>,
     /// Who let it pass.
     pub reviews: Vec<Review>,

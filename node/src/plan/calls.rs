@@ -121,6 +121,13 @@ impl fmt::Display for Unread {
     }
 }
 
+/// A moment as it is written here, `2026-11-02T09:15` or with seconds. A day alone is no quarter of an hour, and a time of elsewhere
+/// would be read as one of ours: neither is taken.
+fn read_moment(text: &str) -> Option<DateTime> {
+    let written = matches!(text.len(), 16 | 19) && matches!(text.as_bytes()[10], b'T' | b' ');
+    text.parse().ok().filter(|_| written)
+}
+
 /// The calls of the past.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calls(BTreeMap<Date, [u32; QUARTERS]>);
@@ -140,7 +147,7 @@ impl Calls {
         }
         for (at, line) in lines {
             let (moment, count) = line.split_once(',').ok_or(wrong(at, Wrong::NoPair))?;
-            let moment: DateTime = moment.trim().parse().map_err(|_| wrong(at, Wrong::Moment))?;
+            let moment = read_moment(moment.trim()).ok_or(wrong(at, Wrong::Moment))?;
             let count: u32 = count.trim().parse().map_err(|_| wrong(at, Wrong::Count))?;
             calls.add(moment, count).map_err(|why| wrong(at, why))?;
         }
@@ -278,6 +285,12 @@ mod tests {
     #[test]
     fn a_file_that_is_wrong_is_refused_with_its_line() {
         let check = |text: &str, why: &str| assert_eq!(Calls::read(text).unwrap_err().to_string(), why);
+        for moment in
+            ["2026-11-02", "2026-11-02T01:15+00:00", "2026-11-02T01:15:00+00:00", "2026-11-02T9:15", "12"]
+        {
+            let why = "line 2: the moment is not as in 2026-11-02T09:15";
+            check(&format!("at,calls\n{moment},12\n"), why);
+        }
         check("", "line 1: the file is empty; its first line must be `at,calls`");
         check("time,n\n", "line 1: the first line must be `at,calls`");
         check("at,calls\n\n2026-11-03T09:15", "line 3: it is no pair of a moment and a number");

@@ -11,6 +11,9 @@
 /// States of the queue with less than this share of the most likely one are left out.
 const NEGLIGIBLE: f64 = 1e-16;
 
+/// Sums of shares, which are relative, are scaled down past this.
+const HUGE: f64 = 1e200;
+
 /// Callers in the queue that are looked at, however patient they are.
 const LONGEST_QUEUE: u32 = 100_000;
 
@@ -97,17 +100,23 @@ impl Traffic {
         }
     }
 
+    fn nobody_waits(&self, seats: f64) -> Service {
+        Service { level: 1.0, waiting: 0.0, wait: 0.0, lost: 0.0, busy: self.load() / seats }
+    }
+
     /// A caller who finds `j` before it waits until `j + 1` have left, at rates `n/handling + i/patience`, `i` from `j`
     /// to 0. That is the time in which `j + 1` of `m + j` exponential lives end, `m = n * patience / handling`, so that
     /// it is longer than `t` with the probability of a negative binomial, summed term by term.
     fn with_patience(&self, seats: u32, within: f64, patience: f64) -> Service {
         let (n, service, gives_up) = (f64::from(seats), 1.0 / self.handling, 1.0 / patience);
         // Shares of states relative to "all seats taken, nobody waits", downwards from there and upwards.
-        let mut below = 0.0;
-        let mut share = 1.0;
+        let (mut below, mut share): (f64, f64) = (0.0, 1.0);
         for taken in (0..seats).rev() {
             share *= f64::from(taken + 1) * service / self.rate;
             below += share;
+            if below > HUGE {
+                return self.nobody_waits(n); // against which no queue counts
+            }
             if share < NEGLIGIBLE * below {
                 break;
             }
@@ -116,8 +125,9 @@ impl Traffic {
         // Answered within the time: the wait ends before it, and before the caller gives up. Weighing a wait with the
         // chance that the caller is still there turns every rate r into r + 1/patience, which is the same with m + 1.
         let x = (-within * gives_up).exp();
-        let mut term = x.powf(m + 1.0);
-        let mut longer = term;
+        // In logarithms: with many seats and a long time the first terms are too small to be numbers.
+        let mut term = -(m + 1.0) * within * gives_up;
+        let mut longer = term.exp();
         let (mut in_time, mut above, mut queue) = (0.0, 0.0, 0.0);
         let mut share = 1.0;
         for j in 0..LONGEST_QUEUE {
@@ -126,8 +136,13 @@ impl Traffic {
             above += share;
             queue += share * ahead;
             share *= self.rate / (n * service + (ahead + 1.0) * gives_up);
-            term *= (1.0 - x) * (m + 1.0 + ahead) / (ahead + 1.0);
-            longer += term;
+            term += ((1.0 - x) * (m + 1.0 + ahead) / (ahead + 1.0)).ln();
+            longer += term.exp();
+            if above > HUGE {
+                for sum in [&mut below, &mut share, &mut in_time, &mut above, &mut queue] {
+                    *sum /= HUGE;
+                }
+            }
             if share < NEGLIGIBLE * above {
                 break;
             }
@@ -156,13 +171,14 @@ pub fn trunks_for(load: f64, share: f64) -> Option<u32> {
 /// The least number that is enough, where whatever is more than enough is enough too.
 fn least(enough: impl Fn(u32) -> bool) -> Option<u32> {
     let mut high = 1;
+    let mut low = 0; // not enough, or nobody
     while !enough(high) {
-        high *= 2;
-        if high > MOST {
+        if high == MOST {
             return None;
         }
+        low = high;
+        high = (high * 2).min(MOST);
     }
-    let mut low = high / 2; // not enough, or nobody
     while high - low > 1 {
         let middle = low + (high - low) / 2;
         if enough(middle) { high = middle } else { low = middle }
@@ -230,6 +246,22 @@ mod tests {
         near(traffic.service(seats, 0.0).level, 1.0 - service.waiting, 1e-12);
     }
 
+    #[test]
+    fn every_number_of_seats_up_to_the_most_is_tried() {
+        for load in [4_500.0, 9_000.0] {
+            for patience in [None, Some(60.0), Some(600.0)] {
+                let traffic = Traffic { rate: load / 180.0, handling: 180.0, patience };
+                let seats = traffic.seats_for(0.95, 15.0).unwrap();
+                assert!(
+                    (load * 0.9..=load * 1.1).contains(&f64::from(seats)),
+                    "{load} {patience:?}: {seats}"
+                );
+            }
+        }
+        let overloaded = Traffic { rate: 15.0, handling: 100.0, patience: Some(600.0) };
+        assert!(overloaded.service(1_000, 180.0).level < 0.1, "most wait longer than three minutes");
+    }
+
     proptest! {
         #[test]
         fn endless_patience_is_erlang_c(load in 0.5f64..60.0, spare in 1u32..12, within in 0.0f64..60.0) {
@@ -247,6 +279,18 @@ mod tests {
             let (fewer, more) = (traffic.service(seats, 15.0), traffic.service(seats + 1, 15.0));
             prop_assert!(more.level >= fewer.level - 1e-9 && more.lost <= fewer.lost + 1e-9, "{fewer:?} {more:?}");
             prop_assert!((0.0..=1.0 + 1e-9).contains(&more.level) && (0.0..=1.0 + 1e-9).contains(&more.busy));
+        }
+
+        /// Whatever seats and patience: numbers stay numbers, and patience that hardly ends is as none.
+        #[test]
+        fn large_halls_and_long_patience_have_numbers(load in 0.1f64..6_000.0, part in 0.0f64..3.0, queue in 1.0f64..50_000.0) {
+            let patience = (queue * 60.0 / load).clamp(1.0, 86_400.0); // so many wait at most: more are not looked at
+            let traffic = Traffic { rate: load / 60.0, handling: 60.0, patience: Some(patience) };
+            let service = traffic.service((load * part) as u32, 15.0);
+            for share in [service.level, service.waiting, service.lost, service.busy] {
+                prop_assert!((0.0..=1.0 + 1e-6).contains(&share), "{:?}", service);
+            }
+            prop_assert!(service.wait.is_finite() && service.wait >= 0.0, "{:?}", service);
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use serde_json::Value;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{
@@ -41,11 +40,11 @@ pub(super) const DESCRIPTION: Shape = Shape {
 /// The one name of what a program shows.
 const BEARER: &str = "bearer";
 
-/// The document; made once.
-pub(super) fn document() -> Value {
-    static DOCUMENT: LazyLock<Value> =
-        LazyLock::new(|| serde_json::to_value(make()).expect("a description is plain values under texts"));
-    DOCUMENT.clone()
+/// The document as a text; made once, for everybody may ask for it.
+pub(super) fn document() -> &'static str {
+    static DOCUMENT: LazyLock<String> =
+        LazyLock::new(|| serde_json::to_string(&make()).expect("a description is plain values under texts"));
+    &DOCUMENT
 }
 
 fn make() -> OpenApi {
@@ -112,7 +111,8 @@ fn operation(route: &Route, path: &str, id: &str, schemas: &mut Schemas) -> Oper
         let of_path = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
         operation = operation.parameter(of_path.required(Required::True).schema(Some(plain(Kind::Text))));
     }
-    operation = route.query.iter().map(query).fold(operation, OperationBuilder::parameter);
+    operation =
+        route.query.iter().map(|param| query(route.op, param)).fold(operation, OperationBuilder::parameter);
     operation = headers(route.op).into_iter().fold(operation, OperationBuilder::parameter);
     operation = operation.request_body(body(route));
     let (media, answer) = match route.answer {
@@ -203,7 +203,7 @@ fn plain(kind: Kind) -> ObjectBuilder {
     }))
 }
 
-fn query(param: &Param) -> ParameterBuilder {
+fn query(op: Op, param: &Param) -> ParameterBuilder {
     let schema = plain(param.kind);
     let between = |schema: ObjectBuilder, most: usize| schema.minimum(Some(1)).maximum(Some(most));
     let schema = match param.name {
@@ -214,6 +214,7 @@ fn query(param: &Param) -> ParameterBuilder {
         "urgency" => schema.enum_values(Some(Urgency::ALL.map(Urgency::word))),
         "sort" => schema.enum_values(Some(["newest", "oldest", "due"])),
         "first" | "last" => schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Date))),
+        "limit" if op == Op::Similar => between(schema, 50),
         "limit" => between(schema, 100),
         "wait" => between(schema, 25),
         "days" => between(schema, 31),
@@ -246,11 +247,13 @@ fn object(fields: &[Field], more: bool) -> ObjectBuilder {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
     fn every_route_and_every_action_stands_in_the_description_under_a_name_of_its_own() {
-        let document = document();
+        let document: Value = serde_json::from_str(document()).unwrap();
         let mut ids = Vec::new();
         for (_, verbs) in document["paths"].as_object().unwrap() {
             for (_, operation) in verbs.as_object().unwrap() {

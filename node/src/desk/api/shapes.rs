@@ -77,6 +77,8 @@ pub(super) enum Is {
     Number,
     /// RFC 3339, in China's time.
     Moment,
+    /// RFC 3339 as its author's node wrote it, which nobody checked; empty when it wrote none.
+    Claimed,
     /// As in `2026-11-02`.
     Day,
     /// A site, by its code.
@@ -145,6 +147,7 @@ impl Is {
             Is::Whole => plain(Type::Integer).into(),
             Is::Number => plain(Type::Number).into(),
             Is::Moment => format(KnownFormat::DateTime).into(),
+            Is::Claimed => text().examples(["2026-11-02T09:15:00+08:00"]).into(),
             Is::Day => format(KnownFormat::Date).into(),
             Is::Site => text().examples(["370100"]).into(),
             Is::Node => text().examples(["370100", "370100-b"]).into(),

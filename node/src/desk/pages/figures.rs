@@ -313,7 +313,7 @@ pub(in super::super) async fn file(
         Ok(report) => {
             let meanings = figures::meanings(app.reference.definitions.iter());
             let sheets = vec![("figures", figures::sheet(&report)), ("definitions", meanings)];
-            download::file(&who, &name, kind, sheets).await
+            download::file(&who, &name, kind, || sheets).await
         }
         Err(failure) => frame::failure(&who, &failure),
     }

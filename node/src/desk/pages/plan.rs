@@ -10,6 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::civil::Date;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::App;
 use super::super::download;
@@ -109,6 +110,8 @@ struct Planned {
     past: (usize, Option<Date>),
     /// The name of the file that the calls of the past are of.
     file: Option<String>,
+    /// That no other plan is made meanwhile.
+    turn: OwnedSemaphorePermit,
 }
 
 /// Why there is none.
@@ -139,39 +142,55 @@ async fn of_node(app: &App, who: &Signed, asked: &Asked) -> Result<Planned, Not>
     let first = today.saturating_sub(jiff::Span::new().days(wanted.history));
     let last = today.yesterday().unwrap_or(today);
     let request = Request::Calls { from: first.to_string(), to: last.to_string() };
+    let turn = turn(app, w).await?;
     let calls = Calls::numbered(&app.ask(who, request).await.map_err(Not::Failed)?);
-    staffed(app, w, wanted, None, move || Ok(calls)).await
+    staffed(app, w, turn, wanted, calls, None).await
 }
 
-/// From a file of calls.
-async fn of_file(app: &App, who: &Signed, asked: &Asked, file: Option<Sent>) -> Result<Planned, Not> {
+/// From a file of calls, of which the calls alone are kept while others are planned.
+async fn of_file(
+    app: &App,
+    who: &Signed,
+    asked: &Asked,
+    file: Option<(Sent, OwnedSemaphorePermit)>,
+) -> Result<Planned, Not> {
     let w = who.words();
     let wanted = asked.wanted(w, today()).map_err(Not::Right)?;
-    let file = file.ok_or_else(|| Not::Right(format!("{}: {}", w.plan_file, w.fill_in)))?;
+    let (file, of_upload) = file.ok_or_else(|| Not::Right(format!("{}: {}", w.plan_file, w.fill_in)))?;
     let name: String = file.name.chars().take(80).collect();
     let read = move || {
+        let _held = of_upload;
         let text = std::str::from_utf8(&file.bytes).map_err(|_| w.plan_no_text.to_owned())?;
         Calls::read(text)
             .map_err(|Unread { line, why }| format!("{} {line}: {}", w.plan_line, w.plan_wrong(why)))
     };
-    staffed(app, w, wanted, Some(name), read).await
+    let read = tokio::task::spawn_blocking(read).await;
+    let calls = read.unwrap_or_else(|_| Err(w.too_slow.to_owned())).map_err(Not::Right)?;
+    let turn = turn(app, w).await?;
+    let planned = staffed(app, w, turn, wanted, calls, Some(name)).await;
+    planned.map_err(|not| match not {
+        Not::NoHistory => Not::Right(w.plan_file_without_calls.to_owned()),
+        not => not,
+    })
 }
 
-/// The plan, computed away from the threads that serve, and one at a time.
+/// Plans are made one at a time, with the reading of what they rest on and the writing of a file.
+async fn turn(app: &App, w: &Words) -> Result<OwnedSemaphorePermit, Not> {
+    app.planning.clone().acquire_owned().await.map_err(|_| Not::Right(w.too_slow.to_owned()))
+}
+
+/// The plan, computed away from the threads that serve.
 async fn staffed(
     app: &App,
     w: &'static Words,
+    turn: OwnedSemaphorePermit,
     wanted: Wanted,
+    calls: Calls,
     file: Option<String>,
-    read: impl FnOnce() -> Result<Calls, String> + Send + 'static,
 ) -> Result<Planned, Not> {
     let stopped = || Not::Right(w.too_slow.to_owned());
-    let turn = app.planning.clone().acquire_owned().await.map_err(|_| stopped())?;
     let reference = app.reference.clone();
     let work = move || {
-        // Held until the work has ended, whether or not anybody waits for it.
-        let _turn = turn;
-        let calls = read().map_err(Not::Right)?;
         let profile = calls.profile(&reference.calendar);
         let days = wanted.goal.days(wanted.first, wanted.days.into(), &profile, &reference.calendar);
         let days = days.map_err(|why| match why {
@@ -181,7 +200,7 @@ async fn staffed(
         let past = (calls.days(), calls.last());
         let last = past.1.map(|day| day.to_string()).unwrap_or_default();
         let basis = format!("{} {} {last}", past.0, w.plan_days_of_history);
-        Ok(Planned { wanted, days, basis, past, file })
+        Ok(Planned { wanted, days, basis, past, file, turn })
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(stopped()))
 }
@@ -336,8 +355,11 @@ async fn saved(
     match found {
         Ok(planned) => {
             let name = format!("plan-{}-{}", app.me.site(), planned.wanted.first);
-            let wanted = lines::wanted(&planned.wanted.goal, planned.past);
-            let sheets = vec![("plan", lines::sheet(&planned.days)), ("wanted", wanted)];
+            let sheets = move || {
+                let _held = planned.turn; // until the work has ended, whether or not anybody waits for it
+                let wanted = lines::wanted(&planned.wanted.goal, planned.past);
+                vec![("plan", lines::sheet(&planned.days)), ("wanted", wanted)]
+            };
             download::file(who, &name, kind, sheets).await
         }
         not => page(app, who, asked, not),
@@ -374,12 +396,12 @@ pub(in super::super) async fn file(
 
 /// The same of a file of calls, as the button says: as the page or as a file.
 pub(in super::super) async fn read(State(app): State<Arc<App>>, uploaded: Uploaded) -> Response {
-    let Uploaded { who, fields, file: sent } = uploaded;
+    let Uploaded { who, fields, file: sent, turn } = uploaded;
     if let Err(no) = may(&app, &who).await {
         return *no;
     }
     let asked = Asked::of(&fields);
-    let found = of_file(&app, &who, &asked, sent).await;
+    let found = of_file(&app, &who, &asked, sent.map(|sent| (sent, turn))).await;
     match download::Kind::of(fields.text("as")) {
         Some(kind) => saved(&app, &who, &asked, kind, found).await,
         None => page(&app, &who, &asked, found),

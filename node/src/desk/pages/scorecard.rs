@@ -298,5 +298,5 @@ pub(in super::super) async fn file(
         ("scorecard", scorecard::sheet(table, name)),
         ("rates", scorecard::rates(table, &app.reference.definitions)),
     ];
-    download::file(&who, &format!("scorecard-{}-{}", found.site, table.month), kind, sheets).await
+    download::file(&who, &format!("scorecard-{}-{}", found.site, table.month), kind, || sheets).await
 }

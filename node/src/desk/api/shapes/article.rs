@@ -1,6 +1,6 @@
 //! Articles of the knowledge base.
 
-use super::Is::{A, Count, Either, Hash, Many, Moment, Node, OneOf, OrNull, Site, Text, Truth, Written};
+use super::Is::{A, Claimed, Count, Either, Hash, Many, Node, OneOf, OrNull, Site, Text, Truth, Written};
 use super::{Is, Shape, field, maybe, written};
 use crate::knowledge::fold::{Proposal, VersionShown};
 use crate::knowledge::text::Readers;
@@ -83,7 +83,7 @@ const STEP: Shape = Shape {
         field("parents", Many(&Hash), "the entries that its author had seen last"),
         field("site", Site, "the site that did it"),
         field("node", Node, "the node where it was done"),
-        field("at", OrNull(&Moment), "when, by that node's clock"),
+        field("at", OrNull(&Claimed), "when, by that node's clock"),
         field("user", OrNull(&Text), "who did it"),
         maybe("of", Hash, "the version that it is about"),
         maybe("reason", Text, "why"),

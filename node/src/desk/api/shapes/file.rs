@@ -1,6 +1,6 @@
 //! Files of a ticket.
 
-use super::Is::{A, Count, Many, Moment, Node, OrNull, Text, Truth};
+use super::Is::{A, Claimed, Count, Many, Node, OrNull, Text, Truth};
 use super::{Shape, field};
 
 pub(in super::super) const FILE: Shape = Shape {
@@ -17,7 +17,7 @@ pub(in super::super) const FILE: Shape = Shape {
         field("from", OrNull(&Node), "the node that was asked for the rest"),
         field("state", Text, "the same in words"),
         field("user", OrNull(&Text), "who attached it"),
-        field("at", Moment, "when, by the clock of the node where it was attached"),
+        field("at", Claimed, "when, by the clock of the node where it was attached"),
     ],
 };
 

@@ -1,6 +1,6 @@
 //! Tickets as rows: of a queue, of a search, of what is like a call, and of what has changed.
 
-use super::Is::{A, Hash, Many, Moment, OneOf, OrNull, Site, Text};
+use super::Is::{A, Claimed, Hash, Many, Moment, OneOf, OrNull, Site, Text};
 use super::{Is, Shape, field, maybe};
 use crate::ticket::Stage;
 
@@ -17,7 +17,7 @@ const ROW: Shape = Shape {
         field("subject", Text, "what it is about, in a line; of a confidential report only that it is one"),
         field("custodian", Site, "the site that is responsible"),
         field("stage", STAGE, "what is being done about it"),
-        field("at", Moment, "when the call was taken, by the clock of the node that took it"),
+        field("at", Claimed, "when the call was taken, by the clock of the node that took it"),
         field("offered_to", OrNull(&Site), "the site that may accept it"),
         field("due", OrNull(&Moment), "when it should have ended"),
         maybe("urgency", Text, "紧急 or 特急; there unless it is the ordinary one"),

@@ -1,7 +1,8 @@
 //! A ticket as a whole, and its story.
 
 use super::Is::{
-    A, Anything, ByName, Either, Hash, Many, Moment, Node, OneOf, OrNull, Site, Text, Truth, Whole, Written,
+    A, Anything, ByName, Claimed, Either, Hash, Many, Moment, Node, OneOf, OrNull, Site, Text, Truth, Whole,
+    Written,
 };
 use super::queue::STAGE;
 use super::{Is, Shape, field, maybe, written};
@@ -18,7 +19,7 @@ const NOTE: Shape = Shape {
         maybe("text", Text, "its words"),
         maybe("user", OrNull(&Text), "who wrote it"),
         maybe("node", Node, "at which node"),
-        maybe("at", Moment, "when, by that node's clock"),
+        maybe("at", Claimed, "when, by that node's clock"),
     ],
 };
 
@@ -32,7 +33,7 @@ const STEP: Shape = Shape {
         field("parents", Many(&Hash), "the entries that its author had seen last"),
         field("site", Site, "the site that did it"),
         field("node", Node, "the node where it was done"),
-        field("at", OrNull(&Moment), "when, by that node's clock"),
+        field("at", OrNull(&Claimed), "when, by that node's clock"),
         field("user", OrNull(&Text), "who did it"),
         maybe("to", Site, "the site that was offered or assigned the ticket"),
         maybe("of", Hash, "the entry that it is about"),
@@ -52,7 +53,7 @@ const TIME: Shape = Shape {
     like: None,
     holds: &[
         field("entry", Hash, "the entry"),
-        field("at", OrNull(&Moment), "when it was made, by its node's clock"),
+        field("at", OrNull(&Claimed), "when it was made, by its node's clock"),
         maybe("days", Whole, "of an extension: for how many days"),
     ],
 };
@@ -168,7 +169,7 @@ const ERASED: Shape = Shape {
     says: "That the caller's personal data was erased",
     like: None,
     holds: &[
-        field("at", OrNull(&Moment), "when, by the clock of the node where it was"),
+        field("at", OrNull(&Claimed), "when, by the clock of the node where it was"),
         field("reason", Text, "why"),
         field("user", OrNull(&Text), "by whom"),
         field("node", Node, "at which node"),
@@ -264,7 +265,7 @@ const LINE: Shape = Shape {
     like: None,
     holds: &[
         field("entry", OrNull(&Hash), "the entry that it tells of; null for a line about the whole"),
-        field("at", OrNull(&Moment), "when that was, by its node's clock"),
+        field("at", OrNull(&Claimed), "when that was, by its node's clock"),
         field("text", Text, "the sentence"),
         field(
             "mark",
