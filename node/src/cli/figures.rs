@@ -119,10 +119,14 @@ impl FiguresArgs {
             ));
         }
         if let Some(sites) = report["told"]["sites"].as_u64() {
-            let last = report["told"]["last"].as_str().unwrap_or("never");
-            show::aside(&format!(
-                "of what {sites} sites told, all of them to {last}, and of this site's own tickets"
-            ));
+            show::aside(&match report["told"]["last"].as_str() {
+                Some(last) => {
+                    format!(
+                        "of what {sites} sites told, all of them to {last}, and of this site's own tickets"
+                    )
+                }
+                None => "no site below has told yet: of this site's own tickets alone".to_owned(),
+            });
         }
         let wanted = |figure: &&Value| (figure["kind"] == "rate") == self.rates;
         let figures = || report["figures"].as_array().into_iter().flatten();
