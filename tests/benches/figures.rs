@@ -16,7 +16,7 @@ use rusqlite::{Connection, params};
 use serde_json::Value;
 use sync::id::DocId;
 use world::bench::nodes::{PROVINCE, Registry, asked, open};
-use world::bench::report::{Times, begin, row, s};
+use world::bench::report::{Times, begin, ms, row, s};
 use world::bench::tickets::Dice;
 use world::bench::{Wanted, hub};
 
@@ -120,12 +120,12 @@ fn nation(dir: &Path, sites: usize) {
     let ministry = dir.join("ministry");
     Registry::default().found(&ministry, "000000", &[]);
     let began = Instant::now();
-    let (days, cells) = tell(&ministry, sites);
+    let (sites, days, cells) = tell(&ministry, sites);
     let took = began.elapsed();
     row(
         "the nation: a site's day taken into the ministry's tally",
         "-",
-        s(took / days as u32),
+        format!("{} ms", ms(took / days as u32)),
         "-",
         &format!(
             "{days} days of {CALLS} calls each, {cells} cells; without the link, the gate and the disk's fsync"
@@ -161,8 +161,8 @@ fn nation(dir: &Path, sites: usize) {
 const CITIES: usize = 366;
 const CALLS: usize = 270;
 
-/// Puts what so many sites told of a month into a database; how many days and cells that is.
-fn tell(dir: &Path, sites: usize) -> (usize, usize) {
+/// Puts what sites told of a month into a database, at most so many; how many sites, days and cells that is.
+fn tell(dir: &Path, most: usize) -> (usize, usize, usize) {
     let mut db = Connection::open(dir.join("node.db")).expect("a database");
     db.execute_batch("PRAGMA synchronous=OFF").expect("a pragma");
     let reference = Reference::built_in();
@@ -170,8 +170,9 @@ fn tell(dir: &Path, sites: usize) -> (usize, usize) {
     let month = Period::month(MONTH).expect("a month");
     let mut dice = Dice::new(12);
     let centres = reference.centres.iter().map(|centre| centre.site()).filter(|site| *site != Site::MINISTRY);
-    let (mut days, mut count) = (0, 0);
-    for site in centres.take(sites) {
+    let (mut sites, mut days, mut count) = (0, 0, 0);
+    for site in centres.take(most) {
+        sites += 1;
         let mut told = Month { site, month: MONTH.to_owned(), days: BTreeMap::new() };
         let mut day = month.from();
         while day < month.end() {
@@ -195,7 +196,7 @@ fn tell(dir: &Path, sites: usize) -> (usize, usize) {
         node::projection::aggregate::put(&all, &doc, Some(&told), Site::MINISTRY).expect("it is put");
         all.commit().expect("it is written");
     }
-    (days, count)
+    (sites, days, count)
 }
 
 /// What a ticket is about, and what becomes of it.
