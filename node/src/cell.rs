@@ -65,7 +65,7 @@ impl Cell {
 }
 
 /// Lines of cells; all have as many as the first, which names them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sheet(Vec<Vec<Cell>>);
 
 impl Sheet {

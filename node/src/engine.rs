@@ -39,6 +39,7 @@ mod retention;
 mod scorecard;
 mod side_by_side;
 mod told;
+mod trail;
 mod verify;
 mod view;
 
@@ -73,7 +74,7 @@ use crate::scorecard::{self as card, Record, months};
 use crate::ticket::TicketMatter;
 use crate::ticket::matter::KIND;
 use crate::ticket::number::{Block, NumberSeries};
-use crate::ticket::other::Other;
+use crate::ticket::other::{self, Other};
 use crate::vault::index::By;
 use crate::vault::{self, Grant, holders};
 use aggregates::Telling;
@@ -343,10 +344,10 @@ impl Engine {
         engine.store.collect()?;
         engine.store.begin()?;
         engine.bring_together()?;
-        let mut known = others::take(engine.store.connection(), KIND)?;
-        known.extend(others::take(engine.store.connection(), articles::KIND)?);
-        known.extend(others::take(engine.store.connection(), card::KIND)?);
-        known.extend(others::take(engine.store.connection(), crate::aggregate::KIND)?);
+        let mut known = Vec::new();
+        for kind in [KIND, articles::KIND].into_iter().chain(other::READ) {
+            known.extend(others::take(engine.store.connection(), kind)?);
+        }
         for doc in known {
             let open = engine.replica.open_document(doc, &mut engine.store, &engine.desk)?;
             if let Some((document, matter)) = open {

@@ -369,9 +369,9 @@ pub fn put(
     let counted =
         Counted { day: row.day.clone(), facts, values: [business, domain, topic, channel, taken_by] };
     tally::count(db, known.as_ref().and_then(|k| k.counted.as_ref()), &counted)?;
-    if took {
-        let day_before = known.as_ref().and_then(|k| k.counted.as_ref()).map(|counted| &counted.day);
-        for day in day_before.into_iter().chain([&row.day]) {
+    if took && me != Site::MINISTRY {
+        let before = known.as_ref().and_then(|k| k.counted.as_ref()).map(|counted| &counted.day);
+        for day in before.filter(|before| **before != row.day).into_iter().chain([&row.day]) {
             aggregate::mark_stale(db, day)?;
         }
     }

@@ -316,6 +316,21 @@ impl Town {
         panic!("they never settle");
     }
 
+    /// Everybody has nothing to do for a while, and then hears of what became of it.
+    pub fn quiet(&mut self) {
+        let nodes: Vec<NodeName> = self.engines.keys().copied().collect();
+        for node in nodes {
+            while self.at(node, |engine| engine.catch_up().expect("it catches up")) {}
+        }
+        self.settle();
+    }
+
+    /// A day later, when everybody has had the quiet of a night.
+    pub fn night(&mut self) {
+        self.now += 86_400_000;
+        self.quiet();
+    }
+
     /// Asks a node.
     pub fn ask(&mut self, node: &str, request: Request) -> Reply {
         self.now += 1_000;

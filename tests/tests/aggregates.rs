@@ -41,21 +41,8 @@ fn town() -> Town {
     let mut town = Town::new(&NODES);
     town.link_tree();
     town.settle();
-    quiet(&mut town);
+    town.quiet();
     town
-}
-
-fn quiet(town: &mut Town) {
-    for node in NODES {
-        while town.with(node, |engine| engine.catch_up().unwrap()) {}
-    }
-    town.settle();
-}
-
-/// A day later, when every node has had the quiet of a night.
-fn night(town: &mut Town) {
-    town.now += DAY;
-    quiet(town);
 }
 
 fn report(town: &mut Town, node: &str, by: Option<&str>) -> Value {
@@ -159,7 +146,7 @@ fn the_ministry_counts_the_nation_by_what_sites_tell() {
     assert_eq!(before["taken"].0, 0, "nothing was told yet, and nothing is counted by halves");
     assert_eq!(report(&mut town, "000000", None)["told"]["sites"], 0);
 
-    night(&mut town);
+    town.night();
     adds_up(&mut town, 0);
     let told = report(&mut town, "000000", None)["told"].clone();
     assert_eq!(told["sites"], 6, "every site with a node but the ministry: {told}");
@@ -168,13 +155,13 @@ fn the_ministry_counts_the_nation_by_what_sites_tell() {
     // What changes is told in the next night; what does not is not told again; a deadline that passes needs no telling.
     let late = complaint(&mut town, "510100");
     town.settle();
-    night(&mut town);
+    town.night();
     close(&mut town, "510100", &late);
     town.settle();
     let whole = counts(&report(&mut town, "510000", None)["figures"])["ended"].0;
     let nation = counts(&report(&mut town, "000000", None)["figures"])["ended"].0;
     assert_eq!((whole, nation), (1, 1), "the one closed today is told tonight; the other is of 370200");
-    night(&mut town);
+    town.night();
     adds_up(&mut town, 0);
     let documents = |town: &mut Town| town.ask("000000", Request::Status).unwrap()["documents"].clone();
     let before = documents(&mut town);
@@ -204,7 +191,7 @@ fn a_site_that_is_cut_off_is_named_and_no_zero() {
         let id = complaint(&mut town, node);
         close(&mut town, node, &id);
     }
-    night(&mut town);
+    town.night();
     let month = "2027-01";
     let untold = |table: &Table| -> Vec<(String, bool, Vec<String>)> {
         let unit = |u: &node::scorecard::Unit| {
@@ -225,7 +212,7 @@ fn a_site_that_is_cut_off_is_named_and_no_zero() {
     let id = complaint(&mut town, "370200");
     close(&mut town, "370200", &id);
     for _ in 0..25 {
-        night(&mut town);
+        town.night();
     }
     let table = card(&mut town, month);
     assert_eq!(
@@ -245,48 +232,73 @@ fn a_site_that_is_cut_off_is_named_and_no_zero() {
 #[test]
 fn two_replicas_that_did_not_hear_each_other_add_up_in_the_night_after() {
     let mut town = town();
-    night(&mut town);
+    town.night();
     for other in ["000000", "370000", "370100", "370200"] {
         town.cut("370000-b", other);
     }
     for node in ["370000", "370000", "370000", "370000-b"] {
         complaint(&mut town, node);
     }
-    night(&mut town);
+    town.night();
     town.link_tree();
     town.settle();
     let taken = |town: &mut Town| counts(&report(town, "000000", None)["figures"])["taken"].0;
     assert_eq!(taken(&mut town), 3, "of two editions alike the one with more tickets");
-    night(&mut town);
+    town.night();
     assert_eq!(taken(&mut town), 4);
     adds_up(&mut town, 0);
     // Nobody contradicts anybody any more.
     let grown = |town: &mut Town| {
         let items = |town: &mut Town| town.ask("370000", Request::Status).unwrap()["items"].as_u64().unwrap();
         let before = items(town);
-        night(town);
+        town.night();
         items(town) - before
     };
     let [first, second] = [grown(&mut town), grown(&mut town)];
-    assert_eq!(first, second, "a new day of each site and nothing else");
+    // A new day of each of the four sites in the province, and of the second node of one, which has not heard of the first's.
+    assert_eq!([first, second], [5, 5]);
 }
 
 #[test]
 fn a_node_that_was_put_back_takes_no_count_away() {
     let mut town = town();
-    night(&mut town);
+    town.night();
     let backup = town.backup("370200");
     for _ in 0..2 {
         complaint(&mut town, "370200");
     }
     town.settle();
-    night(&mut town);
+    town.night();
     adds_up(&mut town, 0);
     town.restore("370200", &backup);
-    quiet(&mut town); // it has no line, knows of no call, and tells of none
+    town.quiet(); // it has no line, knows of no call, and tells of none
     town.link_tree();
     town.settle();
     adds_up(&mut town, 0);
-    night(&mut town);
+    town.night();
     adds_up(&mut town, 0);
+}
+
+#[test]
+fn the_second_node_of_a_site_comes_an_hour_later_and_adds_nothing() {
+    let mut town = Town::new(&["000000", "370000", "370000-b"]);
+    town.link_tree();
+    town.settle();
+    town.quiet();
+    complaint(&mut town, "370000");
+    town.settle();
+    let items = |town: &mut Town| town.ask("000000", Request::Status).unwrap()["items"].as_u64().unwrap();
+    let before = items(&mut town);
+    // China's midnight is at 16:00 UTC.
+    let minute = 60_000;
+    town.now += DAY - (town.now + 8 * 60 * minute) % DAY + 5 * minute;
+    town.quiet();
+    assert_eq!(items(&mut town), before, "five past twelve");
+    town.now += 10 * minute;
+    town.quiet();
+    assert_eq!(items(&mut town), before + 2, "the month begins, and its first day is told");
+    town.now += 60 * minute;
+    town.quiet();
+    assert_eq!(items(&mut town), before + 2);
+    assert_eq!(counts(&report(&mut town, "000000", None)["figures"])["taken"].0, 1);
 }

@@ -1,7 +1,8 @@
 //! A month of a site's aggregates: the entries of its document, and what they add up to.
 //!
 //! ```text
-//! {"op":"create","parents":[],"node":"370100","kind":"aggregate","schema":1,"site":"370100","reported":true,"month":"2026-11"}
+//! {"op":"create","parents":[],"node":"370100","kind":"aggregate","schema":1,"site":"370100","reported":true,"month":"2026-11",
+//!  "volume":1}
 //! {"op":"day","node":"370100","day":"2026-11-29","edition":2,"part":0,"parts":1,"at":"...",
 //!  "cells":[[["投诉举报","D04","D0401","电话"],1104,"2026-12-11T18:00:00+08:00",3], ...]}
 //! ```
@@ -62,8 +63,8 @@ impl From<Cell> for Told {
 /// What was told of a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edition {
-    /// The first is 1; at most `i64::MAX`.
-    pub edition: u64,
+    /// The first is 1.
+    pub edition: u32,
     /// Who told it.
     pub node: NodeName,
     /// When, by that node's clock.
@@ -90,11 +91,11 @@ pub struct Month {
     pub days: BTreeMap<Date, Edition>,
 }
 
-/// The entry that begins a month.
-pub fn creation(node: NodeName, month: Period) -> Value {
+/// The entry that begins a month, in a document that is so many for this node.
+pub fn creation(node: NodeName, month: Period, volume: usize) -> Value {
     json!({
         "op": "create", "parents": [], "node": node, "kind": KIND, "schema": SCHEMA, "site": node.site(), "reported": true,
-        "month": month.month_name(),
+        "month": month.month_name(), "volume": volume,
     })
 }
 
@@ -136,7 +137,7 @@ struct Day {
     op: String,
     node: NodeName,
     day: Date,
-    edition: u64,
+    edition: u32,
     part: u32,
     parts: u32,
     at: String,
@@ -147,11 +148,10 @@ impl Month {
     /// What the entries of a document say: their bytes, and whether each is counted. `None` when they begin no month.
     pub fn of<'a>(entries: impl IntoIterator<Item = (&'a [u8], bool)>) -> Option<Month> {
         let mut begun: Option<Create> = None;
-        let mut told: BTreeMap<(Date, u64, NodeName, String), BTreeMap<u32, Day>> = BTreeMap::new();
+        let mut told: BTreeMap<(Date, u32, NodeName, String), BTreeMap<u32, Day>> = BTreeMap::new();
         for (bytes, _) in entries.into_iter().filter(|(_, counted)| *counted) {
             if let Ok(day) = serde_json::from_slice::<Day>(bytes) {
-                let numbered = i64::try_from(day.edition).is_ok() && day.part < day.parts;
-                if day.op == "day" && numbered && day.parts <= MAX_PARTS {
+                if day.op == "day" && day.parts <= MAX_PARTS && day.part < day.parts {
                     let key = (day.day, day.edition, day.node, day.at.clone());
                     told.entry(key).or_default().insert(day.part, day);
                 }
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    fn edition(edition: u64, by: &str, cells: Vec<Cell>) -> Edition {
+    fn edition(edition: u32, by: &str, cells: Vec<Cell>) -> Edition {
         Edition { edition, node: node(by), at: "2026-11-30T00:10:00+08:00".into(), cells }
     }
 
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_highest_edition_of_a_day_holds_in_whatever_order_it_came() {
-        let mut all = bytes([creation(node("370100"), month())]);
+        let mut all = bytes([creation(node("370100"), month(), 1)]);
         let first = edition(1, "370100", vec![cell("D0401", 3)]);
         let second = edition(2, "370100", vec![cell("D0402", 1), cell("D0401", 8)]);
         let fewer = edition(2, "370100-c", vec![cell("D0401", 8)]);
@@ -251,7 +251,7 @@ mod tests {
         let cells: Vec<Cell> = (0..2_000).map(|n| cell(&format!("D{n:04}"), n + 1)).collect();
         let parts = bytes(telling(day(1), &edition(1, "370100", cells.clone())).unwrap());
         assert!(parts.len() > 3 && parts.iter().all(|part| part.len() <= MAX_ENTRY), "{}", parts.len());
-        let begun = bytes([creation(node("370100"), month())]);
+        let begun = bytes([creation(node("370100"), month(), 1)]);
         let told = |parts: &[Vec<u8>]| read(&[&begun[..], parts].concat()).unwrap().days;
         assert_eq!(told(&parts)[&day(1)].cells, cells);
         assert!(told(&parts[1..]).is_empty());
@@ -264,7 +264,7 @@ mod tests {
         let cells = |n| (0..1_000).map(|topic| cell(&format!("D{topic:04}"), n)).collect::<Vec<_>>();
         let before = edition(1, "370100", cells(1));
         let since = Edition { at: "2026-11-30T09:00:00+08:00".into(), ..edition(1, "370100", cells(2)) };
-        let begun = bytes([creation(node("370100"), month())]);
+        let begun = bytes([creation(node("370100"), month(), 1)]);
         let parts = |edition: &Edition| bytes(telling(day(1), edition).unwrap());
         let torn = parts(&since).split_off(1);
         let told = |parts: &[Vec<Vec<u8>>]| read(&[&begun[..], &parts.concat()].concat()).unwrap().days;
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_is_of_another_site_month_or_form_has_no_effect() {
-        let begun = creation(node("370100"), month());
+        let begun = creation(node("370100"), month(), 1);
         let told = |by: &str, on: Date| telling(on, &edition(1, by, vec![cell("D0401", 3)])).unwrap();
         let mut all = bytes([begun.clone()]);
         all.extend(bytes(told("370200", day(2))));

@@ -3,28 +3,23 @@
 //! The ministry tells nothing, for nobody is above it. The replicas of a site tell one after the other, an hour apart: who comes later
 //! finds what was told, and adds nothing unless it knows of more. A replica that was cut off, or a node that was put back, may tell of
 //! fewer tickets than there are; of two alike the one with more holds, and the next night sets right what is still wrong. A new
-//! node begins with its first night. While the date is in doubt nothing is told.
+//! node tells no day before its first night but those of which it holds tickets. While the date is in doubt nothing is told.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use automerge::transaction::Transactable;
-use automerge::{ScalarValue, hydrate};
 use certs::{Site, Standing};
 use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use serde_json::Value;
 use sync::id::DocId;
-use sync::replica::Beginning;
 use sync::store::Store;
 
-use super::create::write_failure;
 use super::{Engine, shown_time};
 use crate::aggregate::{Edition, creation, telling};
 use crate::china;
 use crate::figures::Period;
 use crate::projection::aggregate::{self, Told};
 use crate::request::{Failure, FailureKind};
-use crate::ticket::{EntryId, TicketMatter};
 
 /// The last day on which everything was told.
 const TOLD: &str = "aggregates told";
@@ -47,6 +42,8 @@ pub(super) struct Telling {
     told: Option<Date>,
     /// The day in whose night it was seen to that no day before it is passed over.
     gaps: Option<Date>,
+    /// A day that could not be told tonight: those before it, and it, have had their turn.
+    passed: Option<Date>,
 }
 
 impl Engine {
@@ -67,25 +64,22 @@ impl Engine {
             return Ok(None);
         }
         // A clock that was ahead must not keep this site silent until then.
-        self.telling.told = self.told_to()?.filter(|told| *told <= now.date());
-        Ok((self.telling.told != Some(now.date()) && !self.counts_anew()?).then(|| now.date()))
-    }
-
-    fn told_to(&mut self) -> Result<Option<Date>, Failure> {
-        Ok(self.store.meta(TOLD)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok()))
+        let told = self.store.meta(TOLD)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok());
+        self.telling.told = told.filter(|told| *told <= now.date());
+        Ok((self.telling.told != Some(now.date())).then(|| now.date()))
     }
 
     /// All was told before this day.
     fn all_told(&mut self, today: Date) -> Result<(), Failure> {
-        self.telling.told = Some(today);
+        (self.telling.told, self.telling.passed) = (Some(today), None);
         Ok(self.store.put_meta(TOLD, today.to_string().as_bytes())?)
     }
 
-    /// Tells one day; whether there may be more. What cannot be told is said to the operator and waits for the next night: no ticket
-    /// waits for a number.
+    /// Tells one day, once rows are counted; whether there may be more. What cannot be told is said to the operator and waits for the
+    /// next night: no ticket waits for a number, and no day for another.
     pub(super) fn tell(&mut self) -> Result<bool, Failure> {
         let Some(today) = self.tells()? else { return Ok(false) };
-        if self.told_to()?.is_none() {
+        if self.telling.told.is_none() {
             self.all_told(today)?;
             return Ok(false);
         }
@@ -96,7 +90,8 @@ impl Engine {
         let all = today.weekday() == Weekday::Monday || today.day() <= 3;
         let from = if all { Date::MIN } else { today.saturating_sub(FRESH.days()) };
         let me = self.me().site();
-        let Some(day) = aggregate::stale(self.store.connection(), me, from, today)? else {
+        let Some(day) = aggregate::stale(self.store.connection(), me, from, today, self.telling.passed)?
+        else {
             self.all_told(today)?;
             return Ok(false);
         };
@@ -106,8 +101,7 @@ impl Engine {
             Err(failure) => {
                 tracing::warn!(%day, %failure, causes = ?failure.causes, "the aggregate of a day cannot be told");
                 self.note_text(0, format!("the aggregate of {day} cannot be told: {failure}"));
-                self.all_told(today)?;
-                return Ok(false);
+                self.telling.passed = Some(day);
             }
         }
         Ok(true)
@@ -154,61 +148,35 @@ impl Engine {
         };
         let doc = self.aggregate(month)?;
         for entry in entries {
-            let bytes = entry.to_string().into_bytes();
-            let write = |document: &sync::document::Document,
-                         tx: &mut automerge::transaction::Transaction<'_>| {
-                let trail = document.part("trail").ok_or(automerge::AutomergeError::Fail)?;
-                tx.put(&trail, EntryId::of(&bytes).to_string(), bytes.clone())
-            };
-            self.replica
-                .write(Some(doc), &mut self.store, &mut self.desk, write)
-                .map(drop)
-                .map_err(write_failure)?;
+            self.enter(doc, entry.to_string().as_bytes())?;
         }
         // The next step of the same transaction finds its row.
         Ok(self.replica.flush(self.now, &mut self.store, &mut self.desk)?)
     }
 
-    /// The document of a month, which is begun when there is none.
+    /// The document of a month, which is begun when there is none, or when all that there are have outgrown what is loaded.
     fn aggregate(&mut self, month: Period) -> Result<DocId, Failure> {
         let me = self.me();
-        if let Some(doc) = self.known_aggregate(month)? {
-            return Ok(doc);
-        }
-        let bytes = creation(me, month).to_string().into_bytes();
-        let id = EntryId::of(&bytes).to_string();
-        let trail = HashMap::from([(id.as_str(), hydrate::Value::from(ScalarValue::Bytes(bytes)))]);
-        let parts = hydrate::Map::from(HashMap::from([("trail", hydrate::Value::from(trail))]));
-        let beginning = Beginning::compose(me, self.replica.incarnation(), TicketMatter::new, |tx| {
-            tx.init_root_from_hydrate(&parts)
-        });
-        let beginning = beginning.map_err(write_failure)?;
-        let admitted = self.replica.admit_beginning(beginning, Vec::new(), &mut self.store, &mut self.desk);
-        admitted.map(drop).map_err(write_failure)?;
-        self.replica.flush(self.now, &mut self.store, &mut self.desk)?; // its row is what it is found by
-        self.known_aggregate(month)?
-            .ok_or_else(|| super::failed("a month of aggregates was begun and is not here", "no row"))
-    }
-
-    /// The document of a month; one that has outgrown what is loaded takes nothing more.
-    fn known_aggregate(&mut self, month: Period) -> Result<Option<DocId>, Failure> {
-        let site = self.me().site();
-        for doc in aggregate::documents(self.store.connection(), site, &month.month_name())? {
-            if self.store.document(&doc)?.is_some_and(|row| !row.frozen) {
-                return Ok(Some(doc));
+        let known = aggregate::documents(self.store.connection(), me.site(), &month.month_name())?;
+        for doc in &known {
+            if self.store.document(doc)?.is_some_and(|row| !row.frozen) {
+                return Ok(*doc);
             }
         }
-        Ok(None)
+        self.begin_trail(creation(me, month, known.len() + 1).to_string().into_bytes())
     }
 
-    /// The sites below a unit that have not told of this day yet, of those that have a node.
-    pub(super) fn untold(&self, told: &[Told], unit: Site, day: Date) -> Vec<Site> {
+    /// The sites below this one that have not told of this day yet, of those that have a node.
+    pub(super) fn untold(&mut self, day: Date, today: Date) -> Result<BTreeSet<Site>, Failure> {
+        let me = self.me().site();
+        let told = aggregate::sites(self.store.connection(), today)?;
+        let told: BTreeSet<Site> = told.into_iter().filter(|t| t.last >= day).map(|t| t.site).collect();
         let directory = self.replica.trust().directory();
-        let members = directory.nodes().filter(|node| directory.standing(*node) == Standing::Member);
-        let below = members.map(|node| node.site()).filter(|site| *site == unit || unit.is_above(*site));
-        let expected: BTreeSet<Site> = below.collect();
-        let has_told = |site: &Site| told.iter().any(|told| told.site == *site && told.last >= day);
-        expected.into_iter().filter(|site| !has_told(site)).collect()
+        let below = directory.nodes().filter(|node| me.is_above(node.site()) && !told.contains(&node.site()));
+        Ok(below
+            .filter(|node| directory.standing(*node) == Standing::Member)
+            .map(|node| node.site())
+            .collect())
     }
 }
 

@@ -83,7 +83,9 @@ impl Engine {
         let page = projection::count_again(self.store.connection(), &self.reference, after, limit, read)?;
         let Some((last, unread)) = page else {
             self.put_anew(None)?;
-            aggregate::mark_all_stale(self.store.connection(), self.me().site())?;
+            if self.me().site() != Site::MINISTRY {
+                aggregate::mark_all_stale(self.store.connection(), self.me().site())?;
+            }
             return Ok(false);
         };
         for doc in unread {

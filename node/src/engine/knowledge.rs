@@ -439,12 +439,7 @@ impl Engine {
             )
             .hint("begin a new article that says what this one says, and withdraw this one"));
         }
-        let write = |document: &Document, tx: &mut automerge::transaction::Transaction<'_>| {
-            let trail = document.part("trail").ok_or(automerge::AutomergeError::Fail)?;
-            tx.put(&trail, EntryId::of(&bytes).to_string(), bytes.clone())
-        };
-        self.replica.write(Some(doc), &mut self.store, &mut self.desk, write).map_err(write_failure)?;
-        Ok(())
+        self.enter(doc, &bytes)
     }
 
     /// How an article stands now, in short.

@@ -1,23 +1,15 @@
 //! The scorecard of a month: computed at any time, and frozen once it is over.
 
-use std::collections::HashMap;
-
-use automerge::transaction::Transactable;
-use automerge::{ScalarValue, hydrate};
 use certs::Site;
 use serde_json::{Map, Value, json};
 use sync::id::DocId;
-use sync::replica::Beginning;
 
-use super::create::write_failure;
 use super::{Engine, shown_time};
 use crate::china;
 use crate::figures::{Dimension, Period};
-use crate::projection::aggregate;
 use crate::request::{Failure, FailureKind, Reply};
 use crate::scorecard::{Heard, MOST_AMENDED, Record, Table, amendment, creation, heads, months, unit_below};
 use crate::ticket::entry::MAX_ENTRY;
-use crate::ticket::{EntryId, TicketMatter};
 
 /// Most frozen months of one answer.
 const MAX_MONTHS: usize = 600;
@@ -160,9 +152,10 @@ impl Engine {
         }
         if me == Site::MINISTRY {
             let last = today.yesterday().map_or(month.last(), |yesterday| yesterday.min(month.last()));
-            let told = aggregate::sites(self.store.connection(), today)?;
-            for (unit, hearing) in &mut heard {
-                hearing.untold = self.untold(&told, *unit, last);
+            for site in self.untold(last, today)? {
+                if let Some(unit) = unit_below(me, site) {
+                    heard.entry(unit).or_default().untold.push(site);
+                }
             }
         }
         let now = china::shown_time(self.now);
@@ -188,15 +181,7 @@ impl Engine {
 
     fn begin_month(&mut self, table: &Table, user: Option<&str>) -> Result<(), Failure> {
         let bytes = Engine::bytes_of(&creation(self.me(), table, user, &shown_time(self.now)))?;
-        let id = EntryId::of(&bytes).to_string();
-        let trail = HashMap::from([(id.as_str(), hydrate::Value::from(ScalarValue::Bytes(bytes)))]);
-        let parts = hydrate::Map::from(HashMap::from([("trail", hydrate::Value::from(trail))]));
-        let beginning = Beginning::compose(self.me(), self.replica.incarnation(), TicketMatter::new, |tx| {
-            tx.init_root_from_hydrate(&parts)
-        });
-        let beginning = beginning.map_err(write_failure)?;
-        let admitted = self.replica.admit_beginning(beginning, Vec::new(), &mut self.store, &mut self.desk);
-        admitted.map(drop).map_err(write_failure)
+        self.begin_trail(bytes).map(drop)
     }
 
     fn amend_month(
@@ -211,11 +196,6 @@ impl Engine {
         })?;
         let bytes =
             Engine::bytes_of(&amendment(self.me(), &heads, table, reason, user, &shown_time(self.now)))?;
-        let write = |document: &sync::document::Document,
-                     tx: &mut automerge::transaction::Transaction<'_>| {
-            let trail = document.part("trail").ok_or(automerge::AutomergeError::Fail)?;
-            tx.put(&trail, EntryId::of(&bytes).to_string(), bytes.clone())
-        };
-        self.replica.write(Some(doc), &mut self.store, &mut self.desk, write).map(drop).map_err(write_failure)
+        self.enter(doc, &bytes)
     }
 }

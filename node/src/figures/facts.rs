@@ -91,7 +91,8 @@ pub const FACTS: [(Fact, &str); 23] = [
     (Fact::Below, "below"),
 ];
 
-/// Raised whenever the same ticket has other facts than before, or its row says more: rows are made anew then.
+/// Raised whenever the same ticket has other facts than before, or its row says more: rows are made anew then. 3: the ministry knows
+/// what lies below it, and a ticket that was handed on is with no department of before.
 pub(crate) const VERSION: u32 = 3;
 
 /// The facts of one ticket.

@@ -1,8 +1,8 @@
 //! What sites told of their days (see [`crate::aggregate`]): a row for each day of a document, a tally of what holds, and which
 //! of the own days are to be told anew.
 //!
-//! The tally has the form of the tickets' own, so a month of the nation costs what a month of a city costs. It is kept where it is
-//! counted with, at the ministry; elsewhere the days alone are. Of two documents of one site and month, which two replicas began
+//! The tally has the form of the tickets' own, so a month of the nation is read as a month of a city is. It is kept where it is
+//! counted with, at the ministry; elsewhere the site's own days are, for it to know what it told. Of two documents of one site and month, which two replicas began
 //! at once, the day holds that would hold within one.
 
 use std::collections::BTreeMap;
@@ -78,23 +78,24 @@ pub fn edition_of(db: &Connection, site: Site, day: Date) -> Result<Option<Editi
         "SELECT edition, node, at, cells FROM aggregate_day WHERE site = ?1 AND day = ?2
          ORDER BY edition DESC, tickets DESC, node DESC, at DESC, doc DESC LIMIT 1",
     )?;
-    let row: Option<(i64, String, String, String)> = query
+    let row: Option<(u32, String, String, String)> = query
         .query_row(params![site.to_string(), day.to_string()], |r| {
             Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
         })
         .optional()?;
     let Some((edition, node, at, cells)) = row else { return Ok(None) };
     let node = node.parse().map_err(|_| StoreError::Damaged("a told day of no node".to_owned()))?;
-    Ok(Some(Edition { edition: edition.unsigned_abs(), node, at, cells: read(&cells)? }))
+    Ok(Some(Edition { edition, node, at, cells: read(&cells)? }))
 }
 
 /// Takes in what a document says, or nothing of it any more, at the site `me`.
 pub fn put(db: &Connection, doc: &DocId, month: Option<&Month>, me: Site) -> Result<()> {
-    let mut before: BTreeMap<(Site, Date), (u64, String, String)> = BTreeMap::new();
+    let month = month.filter(|month| me == Site::MINISTRY || month.site == me);
+    let mut before: BTreeMap<(Site, Date), (u32, String, String)> = BTreeMap::new();
     let mut query =
         db.prepare_cached("SELECT site, day, edition, node, at FROM aggregate_day WHERE doc = ?1")?;
     let rows = query.query_map([doc.as_bytes()], |r| {
-        let told = (r.get::<_, i64>(2)?.unsigned_abs(), r.get(3)?, r.get(4)?);
+        let told = (r.get(2)?, r.get(3)?, r.get(4)?);
         Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, told))
     })?;
     for row in rows {
@@ -124,7 +125,7 @@ pub fn put(db: &Connection, doc: &DocId, month: Option<&Month>, me: Site) -> Res
                 site.to_string(),
                 day.to_string(),
                 doc.as_bytes(),
-                i64::try_from(edition.edition).unwrap_or(i64::MAX),
+                edition.edition,
                 edition.tickets(),
                 edition.node.to_string(),
                 edition.at,
@@ -279,24 +280,27 @@ pub fn mark_all_stale(db: &Connection, me: Site) -> Result<()> {
     Ok(())
 }
 
-/// The first day before `before` that is noted; of those before `from` only one of which this site never told.
-pub fn stale(db: &Connection, me: Site, from: Date, before: Date) -> Result<Option<Date>> {
+/// The first day after `after` and before `before` that is noted; of those before `from` only one of which this site never told.
+pub fn stale(
+    db: &Connection,
+    me: Site,
+    from: Date,
+    before: Date,
+    after: Option<Date>,
+) -> Result<Option<Date>> {
     let mut query = db.prepare_cached(
-        "SELECT day FROM ticket_stale s WHERE day < ?1 AND (day >= ?2
+        "SELECT day FROM ticket_stale s WHERE day < ?1 AND day > ?4 AND (day >= ?2
            OR NOT EXISTS (SELECT 1 FROM aggregate_day d WHERE d.site = ?3 AND d.day = s.day)) ORDER BY day LIMIT 1",
     )?;
-    let values = [before.to_string(), from.to_string(), me.to_string()];
-    let day: Option<String> = query.query_row(values, |r| r.get(0)).optional()?;
-    Ok(match day {
-        None => None,
-        Some(day) => match day.parse() {
-            Ok(date) => Some(date),
-            Err(_) => {
-                unmark(db, &day)?; // of a ticket that claims to be of no day there is
-                None
-            }
-        },
-    })
+    let after = after.unwrap_or(Date::MIN).to_string();
+    let day: Option<String> = query
+        .query_row([before.to_string(), from.to_string(), me.to_string(), after], |r| r.get(0))
+        .optional()?;
+    let read = |day: String| {
+        day.parse()
+            .map_err(|_| StoreError::Damaged("a noted day does not read as what was written".to_owned()))
+    };
+    day.map(read).transpose()
 }
 
 /// A day was told.
@@ -332,10 +336,10 @@ mod tests {
     }
 
     /// What a site has to tell of its months, as the next edition.
-    fn months(db: &Connection, site: Site, edition: u64) -> Vec<Month> {
+    fn months(db: &Connection, site: Site, edition: u32) -> Vec<Month> {
         let node = site.to_string().parse().unwrap();
         let mut months: BTreeMap<String, Month> = BTreeMap::new();
-        while let Some(day) = stale(db, site, Date::MIN, "2027-01-01".parse().unwrap()).unwrap() {
+        while let Some(day) = stale(db, site, Date::MIN, "2027-01-01".parse().unwrap(), None).unwrap() {
             let cells = cells_of_day(db, site, day).unwrap();
             let month = Period::month_of(day).unwrap().month_name();
             let of =
@@ -369,7 +373,7 @@ mod tests {
                     put_row(db, &doc(n), &row, Indexing::Later, row.taken_by, reference).unwrap();
                 }
                 for (at, (site, db)) in sites.iter().enumerate() {
-                    for mut month in months(db, *site, night as u64 + 1) {
+                    for mut month in months(db, *site, night as u32 + 1) {
                         let before = told.get(&(*site, month.month.clone())).cloned();
                         for (day, edition) in before.into_iter().flat_map(|before| before.days) {
                             month.days.entry(day).or_insert(edition);

@@ -25,6 +25,9 @@ use super::audience::of_parties;
 use super::entry::{EntryId, MAX_ENTRY};
 use super::matter::KIND;
 
+/// The kinds whose entries are read here.
+pub const READ: [&str; 2] = [crate::scorecard::KIND, crate::aggregate::KIND];
+
 /// What is known of a document whose kind is not: its name, and who must hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Other {
@@ -146,8 +149,7 @@ impl Other {
             self.regions.insert(site);
         }
         // What others write into it has no effect.
-        if [crate::scorecard::KIND, crate::aggregate::KIND].contains(&self.kind.as_str()) && site == self.site
-        {
+        if READ.contains(&self.kind.as_str()) && site == self.site {
             self.entries.push((frame.bytes, change.counted));
         }
     }
