@@ -14,6 +14,11 @@ pub fn day(at: Timestamp) -> Date {
     zoned(at).date()
 }
 
+/// The day that it is at a moment, in milliseconds since 1970.
+pub fn today(ms: u64) -> Date {
+    moment(ms).map(day).unwrap_or_default()
+}
+
 /// The last second of a day there; `None` at the end of the calendar.
 pub fn end_of(day: Date) -> Option<Timestamp> {
     let end = day.at(23, 59, 59, 0).to_zoned(TimeZone::fixed(tz::offset(8)));

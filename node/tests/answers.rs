@@ -9,12 +9,9 @@ use std::collections::BTreeSet;
 
 use harness::browser::{Browser, NUMBER};
 use harness::description::Description;
-use harness::program::{Program, token, value};
+use harness::program::{Program, SCOPES, token, value};
 use harness::{Running, Town, json, port, text};
 use serde_json::{Value, json as object};
-
-const SCOPES: &str = "tickets:read,tickets:write,files:read,files:write,persons:read,knowledge:read,status:read,figures:read,\
-                      cti:read,cti:write";
 
 /// A program that holds every answer against the description.
 struct Reader {

@@ -8,13 +8,11 @@ mod harness;
 use std::process::Command;
 
 use harness::chromium::MUST;
+use harness::program::{SCOPES, token};
 use harness::{Town, json};
 
 /// Names the program; `.ci/run` installs it.
 const PROGRAM: &str = "HOTLINE_SCHEMATHESIS";
-
-const SCOPES: &str = "tickets:read,tickets:write,files:read,files:write,persons:read,knowledge:read,status:read,figures:read,\
-                      cti:read,cti:write";
 
 /// What is not asked, and why. *Positive data*: that a state of a ticket, a cursor or a key does not fit, no schema can say, so
 /// what a schema allows is refused with 409, 410, 412 or 422. *Ignored auth*: wrong tokens are answered with 429 after a few, and
@@ -35,9 +33,7 @@ fn answers_are_as_they_are_described() {
     };
     let town = Town::new(&["370100"]);
     let (_node, desk) = town.desk("370100", &[]);
-    let args =
-        ["token", "add", "tries", "--role", "shift-leader", "--scope", SCOPES, "--dir", &town.at("370100")];
-    let token = json(&args)["token"].as_str().unwrap().to_owned();
+    let token = token(&town, "370100", "tries", "shift-leader", SCOPES);
     let api = format!("http://{desk}/api/v1");
     let said = Command::new(program)
         .args(["run", &format!("{api}/openapi.json"), "--url", &api])

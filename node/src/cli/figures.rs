@@ -98,7 +98,7 @@ impl FiguresArgs {
         let period = match (&self.month, self.from, self.to) {
             (Some(month), ..) => Period::month(month),
             (None, Some(from), Some(to)) => Period::days(from, to),
-            _ => Period::month_of(china::moment(now_ms()).map(china::day).unwrap_or_default()),
+            _ => Period::month_of(china::today(now_ms())),
         };
         period.map_err(|why| Failure::new(FailureKind::Usage, why))
     }

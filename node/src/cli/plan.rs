@@ -10,11 +10,11 @@ use super::{Cli, ask, save, show};
 use crate::cell::book::book;
 use crate::china;
 use crate::daemon::now_ms;
-use crate::plan::calls::{Calls, MOST_DAYS, Profile, monday_after};
+use crate::plan::calls::{Calls, MOST_DAYS, Profile, USUAL_DAYS, monday_after};
 use crate::plan::lines::{clock, round, sheet, wanted};
 use crate::plan::plot;
 use crate::plan::queue::Service;
-use crate::plan::staffing::{Day, Goal, MOST_PLANNED, NoPlan, Quarter, percent, seconds};
+use crate::plan::staffing::{Day, Goal, MOST_PLANNED, NoPlan, Quarter, USUAL_PLANNED, percent, seconds};
 use crate::reference::{Calendar, Reference};
 use crate::request::{Failure, FailureKind, Request};
 
@@ -27,13 +27,13 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "FILE.csv")]
     calls: Option<PathBuf>,
     /// So many days of this node's past.
-    #[arg(long, default_value_t = 56, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)), conflicts_with = "calls")]
+    #[arg(long, default_value_t = USUAL_DAYS, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)), conflicts_with = "calls")]
     history: u16,
     /// The first day to plan; without it the Monday after today.
     #[arg(long, value_name = "DATE")]
     from: Option<Date>,
     /// So many days.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_PLANNED)))]
+    #[arg(long, default_value_t = USUAL_PLANNED, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_PLANNED)))]
     days: u16,
     /// Also every quarter of an hour of these days.
     #[arg(long)]

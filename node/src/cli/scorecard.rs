@@ -60,7 +60,7 @@ enum Command {
 
 /// The month that is asked for, or the one before this.
 fn month(given: Option<&String>) -> String {
-    let today = china::moment(now_ms()).map(china::day).unwrap_or_default();
+    let today = china::today(now_ms());
     given.cloned().unwrap_or_else(|| Period::last_month(today).month_name())
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::plan::plot::escape;
+
 const HEIGHT: u64 = 120;
 const BAR: u64 = 22;
 const GAP: u64 = 6;
@@ -52,10 +54,6 @@ pub(super) fn across(title: &str, rows: &[(String, u64)]) -> String {
     }
     svg.push_str("</svg>");
     svg
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

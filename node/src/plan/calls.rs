@@ -1,10 +1,10 @@
 //! Calls by quarters of an hour: those of the past, and what they let expect of a day.
 //!
-//! Days are of five kinds, told by the calendar: what a Monday brings differs from a Wednesday, a holiday from a Sunday,
+//! Days are of four kinds, told by the calendar: what a Monday brings differs from a Wednesday, a holiday from a Sunday,
 //! and the first working day after a holiday from all of them. A day is expected to bring the mean of its kind, quarter by
 //! quarter; a kind that the history does not have is taken for the nearest that it has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::civil::{Date, DateTime, Weekday};
@@ -20,6 +20,9 @@ pub const QUARTER_SECONDS: f64 = 900.0;
 
 /// Most days of history: ten years.
 pub const MOST_DAYS: u16 = 3_660;
+
+/// Days of history where nobody says anything else.
+pub const USUAL_DAYS: u16 = 56;
 
 /// Most calls of a quarter of an hour.
 const MOST_CALLS: u32 = 1_000_000;
@@ -209,11 +212,6 @@ impl Calls {
 pub struct Profile(BTreeMap<Kind, [f64; QUARTERS]>);
 
 impl Profile {
-    /// The kinds that it knows.
-    pub fn kinds(&self) -> BTreeSet<Kind> {
-        self.0.keys().copied().collect()
-    }
-
     /// The calls to expect of a day, by quarters, and the kind that stood in for the day's own; `None` without any history.
     pub fn day(&self, day: Date, calendar: &Calendar) -> Option<(Kind, &[f64; QUARTERS])> {
         let kinds = Kind::of(day, calendar).nearest();

@@ -107,9 +107,14 @@ pub fn file(day: &Day, goal: f64) -> String {
     )
 }
 
+/// A text as it may stand in an SVG.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
 fn begun(label: &str) -> String {
     let [width, height] = WHOLE;
-    let label = label.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    let label = escape(label);
     format!(
         "<svg class=\"chart\" role=\"img\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          font-size=\"12\" aria-label=\"{label}\">\n"
@@ -168,7 +173,7 @@ mod tests {
         assert_eq!(day.outcome(Seats::Fewer).wait, f64::INFINITY);
         let svg = waits(&day, 15.0, "<\"waits\">");
         assert!(
-            svg.contains("aria-label=\"&lt;&quot;waits&quot;>\"") && svg.contains(">60 s</text>"),
+            svg.contains("aria-label=\"&lt;&quot;waits&quot;&gt;\"") && svg.contains(">60 s</text>"),
             "{svg}"
         );
         assert!(svg.contains("416.0,10.0 426.0,10.0"), "09:15 with one seat fewer: {svg}");

@@ -23,7 +23,12 @@ pub const MOST: u32 = 10_000;
 /// Erlang B: the share of calls that find all of `trunks` busy. By the recursion over trunks, which stays exact where
 /// powers and factorials overflow.
 pub fn blocked(load: f64, trunks: u32) -> f64 {
-    (1..=trunks).fold(1.0, |blocked, n| load * blocked / (f64::from(n) + load * blocked))
+    (1..=trunks).fold(1.0, |blocked, n| one_more(load, blocked, n))
+}
+
+/// Erlang B of `n` trunks, of that of one fewer.
+fn one_more(load: f64, blocked: f64, n: u32) -> f64 {
+    load * blocked / (f64::from(n) + load * blocked)
 }
 
 /// Erlang C: the share of calls that wait. Everybody does when the load is no less than the seats.
@@ -163,7 +168,7 @@ impl Traffic {
 pub fn trunks_for(load: f64, share: f64) -> Option<u32> {
     let mut turned_away = 1.0;
     (1..=MOST).find(|n| {
-        turned_away = load * turned_away / (f64::from(*n) + load * turned_away);
+        turned_away = one_more(load, turned_away, *n);
         turned_away <= share
     })
 }

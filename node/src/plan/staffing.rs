@@ -43,6 +43,9 @@ pub fn seconds(text: &str) -> Result<f64, String> {
 /// Most days of a plan.
 pub const MOST_PLANNED: u16 = 366;
 
+/// Days of a plan where nobody says anything else.
+pub const USUAL_PLANNED: u16 = 7;
+
 /// A quarter of an hour.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quarter {

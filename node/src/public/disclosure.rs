@@ -255,7 +255,7 @@ pub(super) struct Asked {
 
 /// The months that are told, the last first.
 fn months() -> Vec<Period> {
-    let today = china::moment(now_ms()).map(china::day).unwrap_or_default();
+    let today = china::today(now_ms());
     std::iter::successors(Some(Period::last_month(today)), |month| month.before()).take(MONTHS).collect()
 }
 

@@ -95,9 +95,7 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             };
             let mut shown = app.know(who, show).await?;
             without_row(&mut shown["supplemented_by"]);
-            if let Some(original) = shown["supplements"].as_object_mut() {
-                original.remove("row");
-            }
+            without_row(&mut shown["supplements"]);
             let state = shown["state_hash"].as_str().map(str::to_owned);
             Ok(Done { etag: state.filter(|_| version.is_none()), ..Done::ok(shown) })
         }
@@ -122,7 +120,7 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
         }
         Op::Scorecard => {
             let month = asked.query("month").map(str::to_owned);
-            let today = china::moment(now_ms()).map(china::day).unwrap_or_default();
+            let today = china::today(now_ms());
             let month = month.unwrap_or_else(|| Period::last_month(today).month_name());
             let site = asked.query("site").map(str::to_owned);
             Ok(Done::ok(app.ask(who, Request::Scorecard { month, site }).await?))
@@ -153,7 +151,7 @@ fn period(asked: &Asked) -> Result<Period, Problem> {
     let period = match (asked.query("month"), asked.query("from"), asked.query("to")) {
         (Some(month), None, None) => Period::month(month),
         (None, Some(from), Some(to)) => Period::days(day(from)?, day(to)?),
-        (None, None, None) => Period::month_of(china::moment(now_ms()).map(china::day).unwrap_or_default()),
+        (None, None, None) => Period::month_of(china::today(now_ms())),
         _ => return Err(Problem::bad("a period is a `month`, or `from` and `to`")),
     };
     period.map_err(Problem::bad)
@@ -248,9 +246,12 @@ async fn articles(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Proble
 }
 
 /// Rows are the node's own matter.
-fn without_row(rows: &mut Value) {
-    let rows = rows.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
-    rows.for_each(|row| drop(row.remove("row")));
+fn without_row(shown: &mut Value) {
+    match shown {
+        Value::Array(rows) => rows.iter_mut().for_each(without_row),
+        Value::Object(row) => drop(row.remove("row")),
+        _ => {}
+    }
 }
 
 async fn changes(app: &App, who: &Signed, asked: &Asked) -> Result<Done, Problem> {

@@ -204,7 +204,7 @@ pub(super) const ROUTES: &[Route] = &[
         scope: Some(Scope::TicketsWrite),
         takes: Takes::Json(NEW),
         status: 201,
-        gives: "id, number, custodian, stage",
+        gives: "the ticket that was made",
         answer: json(&shapes::MADE),
         ..PLAIN
     },
@@ -459,7 +459,7 @@ pub(super) const ROUTES: &[Route] = &[
             param("month", Kind::Text, "as in 2026-11; the month before this without it"),
             param("site", Kind::Text, "another site, of which only what it has frozen is here"),
         ],
-        gives: "`site`, `names`, `waiting` (tickets that are still to be counted), `table` (`rates` with their weights, `units` with `score` and `rank`), `frozen`",
+        gives: "the table as it is now, and as it was frozen",
         answer: json(&shapes::SCORECARD),
         ..PLAIN
     },

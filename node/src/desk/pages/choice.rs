@@ -2,6 +2,7 @@
 
 use super::super::App;
 use super::super::words::Words;
+use crate::import::Urgency;
 
 /// An option of a list.
 pub(super) struct Choice {
@@ -23,7 +24,7 @@ pub(super) fn kinds(w: &Words) -> [(String, String); 3] {
 
 /// 紧急程度.
 pub(super) fn urgencies(w: &Words) -> [(String, String); 3] {
-    ["一般", "紧急", "特急"].map(|urgency| (urgency.to_owned(), w.urgency(urgency).to_owned()))
+    Urgency::ALL.map(Urgency::word).map(|word| (word.to_owned(), w.urgency(word).to_owned()))
 }
 
 /// 业务领域, by code.

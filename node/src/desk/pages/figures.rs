@@ -58,9 +58,7 @@ impl Asked {
         }
         match (self.from.parse::<Date>(), self.to.parse::<Date>()) {
             (Ok(from), Ok(to)) => Period::days(from, to),
-            _ if self.from.is_empty() && self.to.is_empty() => {
-                Period::month_of(china::moment(now_ms()).map(china::day).unwrap_or_default())
-            }
+            _ if self.from.is_empty() && self.to.is_empty() => Period::month_of(china::today(now_ms())),
             (Err(e), _) | (_, Err(e)) => Err(e.to_string()),
         }
     }

@@ -105,7 +105,6 @@ struct Page<'a> {
 struct Planned {
     wanted: Wanted,
     days: Vec<Day>,
-    basis: String,
     /// How many days of past calls, and the last.
     past: (usize, Option<Date>),
     /// The name of the file that the calls of the past are of.
@@ -124,10 +123,6 @@ enum Not {
     Failed(Failure),
 }
 
-fn today() -> Date {
-    china::moment(now_ms()).map(china::day).unwrap_or_default()
-}
-
 /// Whether somebody may see plans; the page that says no otherwise.
 async fn may(app: &App, who: &Signed) -> Result<(), Box<Response>> {
     let Err(denied) = rights::may_use(&who.session.account, Right::Figures) else { return Ok(()) };
@@ -137,7 +132,7 @@ async fn may(app: &App, who: &Signed) -> Result<(), Box<Response>> {
 
 /// From what this node numbered on the last days before today.
 async fn of_node(app: &App, who: &Signed, asked: &Asked) -> Result<Planned, Not> {
-    let (w, today) = (who.words(), today());
+    let (w, today) = (who.words(), china::today(now_ms()));
     let wanted = asked.wanted(w, today).map_err(Not::Right)?;
     let first = today.saturating_sub(jiff::Span::new().days(wanted.history));
     let last = today.yesterday().unwrap_or(today);
@@ -155,7 +150,7 @@ async fn of_file(
     file: Option<(Sent, OwnedSemaphorePermit)>,
 ) -> Result<Planned, Not> {
     let w = who.words();
-    let wanted = asked.wanted(w, today()).map_err(Not::Right)?;
+    let wanted = asked.wanted(w, china::today(now_ms())).map_err(Not::Right)?;
     let (file, of_upload) = file.ok_or_else(|| Not::Right(format!("{}: {}", w.plan_file, w.fill_in)))?;
     let name: String = file.name.chars().take(80).collect();
     let read = move || {
@@ -188,7 +183,6 @@ async fn staffed(
     calls: Calls,
     file: Option<String>,
 ) -> Result<Planned, Not> {
-    let stopped = || Not::Right(w.too_slow.to_owned());
     let reference = app.reference.clone();
     let work = move || {
         let profile = calls.profile(&reference.calendar);
@@ -197,12 +191,9 @@ async fn staffed(
             NoPlan::NoHistory => Not::NoHistory,
             NoPlan::TooMuch(day) => Not::Right(format!("{day}: {}", w.plan_too_much)),
         })?;
-        let past = (calls.days(), calls.last());
-        let last = past.1.map(|day| day.to_string()).unwrap_or_default();
-        let basis = format!("{} {} {last}", past.0, w.plan_days_of_history);
-        Ok(Planned { wanted, days, basis, past, file, turn })
+        Ok(Planned { wanted, days, past: (calls.days(), calls.last()), file, turn })
     };
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(stopped()))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Not::Right(w.too_slow.to_owned())))
 }
 
 fn share(share: f64) -> String {
@@ -340,7 +331,9 @@ fn page(app: &App, who: &Signed, asked: &Asked, found: Result<Planned, Not>) -> 
         }
         Some(name) => template.basis = format!("{name}: "),
     }
-    template.basis += &planned.basis;
+    let (count, last) = planned.past;
+    let last = last.map(|day| day.to_string()).unwrap_or_default();
+    template.basis += &format!("{count} {} {last}", w.plan_days_of_history);
     frame::page(StatusCode::OK, &template)
 }
 

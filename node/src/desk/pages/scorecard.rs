@@ -40,7 +40,7 @@ pub(in super::super) struct Asked {
 impl Asked {
     /// The month that is asked for, or the one before this.
     fn month(&self) -> String {
-        let today = china::moment(now_ms()).map(china::day).unwrap_or_default();
+        let today = china::today(now_ms());
         match self.month.is_empty() {
             true => Period::last_month(today).month_name(),
             false => self.month.chars().take(20).collect(),

@@ -105,7 +105,7 @@ pub(in super::super) const STATUS: Shape = Shape {
         field("incarnation", Text, "which life of the directory this is: a restored one has another"),
         field("program", Text, "the program's version"),
         field("protocol", Count, "the version of the protocol that it speaks"),
-        field("documents", Count, "documents here: tickets, articles, frozen months"),
+        field("documents", Count, "documents here: tickets, articles, frozen months, months of aggregates"),
         field("items", Count, "items here"),
         field("refused", Count, "items that were refused"),
         field("waiting", Count, "items that wait for something"),

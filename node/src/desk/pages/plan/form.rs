@@ -5,12 +5,8 @@ use serde::Deserialize;
 
 use super::super::super::forms::Fields;
 use super::super::super::words::Words;
-use crate::plan::calls::{MOST_DAYS, monday_after};
-use crate::plan::staffing::{Goal, MOST_PLANNED, percent, seconds};
-
-/// Days of history, and days of a plan, where nobody says anything else.
-const USUAL_HISTORY: u16 = 56;
-const USUAL_DAYS: u16 = 7;
+use crate::plan::calls::{MOST_DAYS, USUAL_DAYS, monday_after};
+use crate::plan::staffing::{Goal, MOST_PLANNED, USUAL_PLANNED, percent, seconds};
 
 /// As it was typed.
 #[derive(Deserialize)]
@@ -42,8 +38,8 @@ impl Default for Asked {
         let goal = Goal::USUAL;
         Asked {
             from: String::new(),
-            days: USUAL_DAYS.to_string(),
-            history: USUAL_HISTORY.to_string(),
+            days: USUAL_PLANNED.to_string(),
+            history: USUAL_DAYS.to_string(),
             level: (goal.level * 100.0).to_string(),
             within: goal.within.to_string(),
             handling: goal.handling.to_string(),
