@@ -131,6 +131,12 @@ impl Line {
         self.impair(impairment);
         self.city.hold(name(PROVINCE), false).await;
         let took = self.until_equal(before + made, Duration::from_millis(2)).await;
+        // What is durable is not answered yet: it would travel again after the next outage.
+        while pair(&self.city, PROVINCE).await["outbox"] != 0
+            || pair(&self.province, CITY).await["outbox"] != 0
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let said = pair(&self.city, PROVINCE).await;
         let sum = |field: &str| said[field].as_u64().unwrap_or_default();
         (took, sum("bytes_sent") + sum("bytes_received"))
