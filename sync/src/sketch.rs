@@ -7,7 +7,8 @@
 //! apart: a cell with one symbol in it gives the symbol, which leaves its other cells, which then give theirs.
 //!
 //! ```text
-//! symbol    first 8 bytes of BLAKE3(symbol key, item hash), a little-endian number
+//! symbol    first 8 bytes of BLAKE3(symbol key, item hash), a little-endian number; of a key that locates its two lowest
+//!           bytes are the first two of the item's hash instead, so that whoever has an index of hashes finds the item
 //! trace     BLAKE3(trace key, symbol): mapping seed 8 | check 4        known from the symbol and the key alone
 //! mapping   cell 0 always, cell i with probability 1/(1 + i/2): the paper's alpha of 0.5
 //! cell      sum 8 | check 4 | count          XOR of symbols, XOR of checks, how many
@@ -40,6 +41,7 @@ pub use decode::{DecodeError, Decoded, Decoder};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
     bytes: [u8; 16],
+    locates: bool,
     symbol: [u8; 32],
     trace: [u8; 32],
 }
@@ -50,9 +52,20 @@ impl Key {
         let derive = |context| blake3::derive_key(context, &bytes);
         Self {
             bytes,
+            locates: false,
             symbol: derive("hotline 2026 sketch symbol v1"),
             trace: derive("hotline 2026 sketch trace v1"),
         }
+    }
+
+    /// The same key, whose symbols say how their items' hashes begin. Both ends must make it so.
+    pub fn locating(self) -> Self {
+        Self { locates: true, ..self }
+    }
+
+    /// How the hash of the item begins that has this symbol, if this key's symbols say that.
+    pub fn locate(&self, symbol: Symbol) -> Option<[u8; 2]> {
+        self.locates.then(|| symbol.0.to_be_bytes()[6..].try_into().expect("two bytes"))
     }
 
     /// Its sixteen bytes, for the peer.
@@ -102,7 +115,13 @@ impl From<Symbol> for [u8; 8] {
 /// The symbol of an item.
 pub fn symbol(key: &Key, item: &ItemHash) -> Symbol {
     let hash = blake3::keyed_hash(&key.symbol, item.as_bytes());
-    Symbol::from(*hash.as_bytes().first_chunk::<8>().expect("32 bytes"))
+    let drawn = Symbol::from(*hash.as_bytes().first_chunk::<8>().expect("32 bytes"));
+    match (key.locates, item.as_bytes()) {
+        (true, [first, second, ..]) => {
+            Symbol(drawn.0 & !0xFFFF | u64::from(*first) << 8 | u64::from(*second))
+        }
+        (false, _) => drawn,
+    }
 }
 
 /// A part of the space of symbols: those that begin with these bits. Symbols are keyed, so the parts of a set are of

@@ -206,6 +206,13 @@ pub trait Store: bundles::Bundles + contents::Contents {
         sites: [Site; 2],
         visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
     ) -> Result<()>;
+    /// Calls `visit` with those of [`Store::each_shared`] whose hashes begin with these bytes, without looking at the others.
+    fn shared_beginning(
+        &mut self,
+        sites: [Site; 2],
+        first: [u8; 2],
+        visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
+    ) -> Result<()>;
     /// Items of document kinds that no seal covers, in the order of arrival, at most `limit`.
     fn unsealed(&mut self, limit: usize) -> Result<Vec<(ItemHash, DocId)>>;
     /// Counts for the operator.
@@ -253,6 +260,16 @@ pub trait Store: bundles::Bundles + contents::Contents {
     fn meta(&mut self, key: &str) -> Result<Option<Vec<u8>>>;
     /// Keeps a value under a name.
     fn put_meta(&mut self, key: &str, value: &[u8]) -> Result<()>;
+}
+
+/// The smallest and the largest hash that begin with these bytes.
+fn ends(first: [u8; 2]) -> (ItemHash, ItemHash) {
+    let filled = |with| {
+        let mut bytes = [with; 32];
+        bytes[..2].copy_from_slice(&first);
+        ItemHash::from_bytes(bytes)
+    };
+    (filled(0), filled(u8::MAX))
 }
 
 /// A store whose caller decides when a transaction begins and ends.

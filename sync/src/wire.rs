@@ -42,8 +42,12 @@ use crate::merkle::Twig;
 use crate::seal::Seal;
 use names::Names;
 
-/// The version of the frames below; the smaller of both sides' is spoken.
-pub const VERSION: u16 = 1;
+/// The version of the frames below; the smaller of both sides' is spoken. Since 2 the symbols of a repair's sketch say how
+/// their items' hashes begin.
+pub const VERSION: u16 = 2;
+
+/// Since this version [`crate::sketch::Key::locating`] makes the keys of a link's repair.
+pub const LOCATES: u16 = 2;
 
 /// The longest frame in bytes.
 pub const MAX_FRAME: usize = 1 << 20;

@@ -96,6 +96,11 @@ impl Link {
         self.equal = false;
     }
 
+    /// Whether the peer has said that it speaks this version or a newer one.
+    pub(super) fn speaks_at_least(&self, version: u16) -> bool {
+        self.speaks.as_ref().is_some_and(|(spoken, _)| *spoken >= version)
+    }
+
     pub(super) fn view(&self) -> LinkView {
         LinkView {
             connected: self.heard,
@@ -116,7 +121,6 @@ impl Link {
     pub(super) fn answered(&mut self, now: u64, batch: u64) -> Option<InFlight> {
         let batch = self.in_flight.remove(&batch)?;
         self.in_flight.values_mut().filter(|b| b.turn > batch.turn).for_each(|b| b.since = now);
-        self.changed();
         Some(batch)
     }
 
@@ -344,21 +348,19 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             link.dirty = true; // the other side begins, and must hear what is here
             return;
         }
-        if within(now, link.repaired.0, link.repaired.1) {
-            link.theirs = Some(theirs); // the next tick looks again
-        } else if self.is_quiet(peer) {
+        let quiet = link.heard && link.in_flight.is_empty() && link.scan.is_none();
+        if !quiet || within(now, link.repaired.0, link.repaired.1) {
+            link.theirs = Some(theirs); // the next answer, or the next tick, looks again
+        } else {
             self.begin_repair(now, peer, theirs.count.abs_diff(ours.count));
         }
     }
 
-    /// Nothing is owed to the peer that could be sent now, and nothing is on its way to it.
-    fn is_quiet(&self, peer: NodeName) -> bool {
-        self.links.get(&peer).is_some_and(|l| l.heard && l.in_flight.is_empty() && l.scan.is_none())
-    }
-
-    /// Says the digest when there is nothing else left to say and it is news.
+    /// Says the digest when there is nothing else left to say and it is news. It does not wait for answers: it goes after
+    /// the batches, and counts them as sent, so the peer that has taken them all in knows at once whether it has all.
     pub(super) fn say_digest(&mut self, peer: NodeName) {
-        if !self.is_quiet(peer) || !self.links.get(&peer).is_some_and(|l| l.dirty && l.repair.is_none()) {
+        let says = |l: &Link| l.heard && l.scan.is_none() && l.dirty && l.repair.is_none();
+        if !self.links.get(&peer).is_some_and(says) {
             return;
         }
         let digest = self.digest(peer);

@@ -13,17 +13,18 @@
 //! The key is drawn for each repair, so nobody can choose items that collide under it. Repair only queues; the
 //! items travel as everything else does. When sketches do not help, everything is sent, so a repair always ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use certs::NodeName;
 
 use super::{Event, Replica};
+use crate::id::{DocId, ItemHash};
 use crate::item::Class;
 use crate::matter::Matter;
 use crate::sketch::{Cells, Decoder, Encoder, Half, Key, Symbol, symbol};
 use crate::store::{self, Debt, Position, Store};
 use crate::trust::Trust;
-use crate::wire::{Frame, Lane, SketchBody, Want, WantBody};
+use crate::wire::{Frame, LOCATES, Lane, SketchBody, Want, WantBody};
 
 /// Cells in the first burst: enough for some 200 differences in one round trip.
 const BURST: u32 = 400;
@@ -66,11 +67,20 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
             return;
         }
-        let key = Key::from_bytes(key);
+        let key = self.repair_key(peer, key);
         if let Some(link) = self.links.get_mut(&peer) {
             link.repair =
                 Some(Repair::Asking { key, parts: vec![Half::WHOLE], cells: 0, sent: 0, wanted: 0 });
             link.changed();
+        }
+    }
+
+    /// The key with these bytes, in the form that both ends of the link know.
+    fn repair_key(&self, peer: NodeName, bytes: [u8; 16]) -> Key {
+        let key = Key::from_bytes(bytes);
+        match self.links.get(&peer).is_some_and(|link| link.speaks_at_least(LOCATES)) {
+            true => key.locating(),
+            false => key,
         }
     }
 
@@ -127,7 +137,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             self.blame(peer, "cells of a sketch that cannot be read".to_owned());
             return Ok(());
         };
-        let key = Key::from_bytes(body.key);
+        let key = self.repair_key(peer, body.key);
         let half = theirs.half();
         let ours = self.cells(peer, &key, half, theirs.range(), store)?;
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
@@ -238,12 +248,22 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             return Ok(0);
         }
         let mut wanted: BTreeMap<Symbol, Option<Debt>> = symbols.iter().map(|s| (*s, None)).collect();
-        store.each_shared([self.me.site(), peer.site()], &mut |hash, doc, rank| {
+        let sites = [self.me.site(), peer.site()];
+        let located: Option<BTreeSet<[u8; 2]>> = symbols.iter().map(|s| key.locate(*s)).collect();
+        let visit = &mut |hash: &ItemHash, doc: Option<DocId>, rank: Position| {
             if let Some(found) = wanted.get_mut(&symbol(key, hash)) {
                 let class = if doc.is_none() { Class::Directory } else { Class::Ordinary };
                 *found = Some(Debt { class, rank, doc, item: Some(*hash) });
             }
-        })?;
+        };
+        match located {
+            Some(places) => {
+                for first in places {
+                    store.shared_beginning(sites, first, visit)?;
+                }
+            }
+            None => store.each_shared(sites, visit)?,
+        }
         let debts: Vec<Debt> = wanted.into_values().flatten().collect();
         store.owe(peer, &debts)?;
         Ok(debts.len() as u32)

@@ -152,6 +152,22 @@ fn keys_make_all_the_difference() {
 }
 
 #[test]
+fn symbols_of_a_key_that_locates_say_how_hashes_begin_and_are_parted_alike() {
+    let (plain, key) = (key(1), key(1).locating());
+    for n in 0..100 {
+        let (s, item) = (symbol(&key, &item(n)), item(n));
+        assert_eq!(key.locate(s).as_ref(), item.as_bytes().first_chunk());
+        assert_eq!(plain.locate(s), None);
+        assert_eq!(s.0 >> 16, symbol(&plain, &item).0 >> 16, "the rest is drawn as ever");
+    }
+    let (ours, theirs) =
+        (cells(&key, Half::WHOLE, 0..400, 0..900), cells(&key, Half::WHOLE, 0..400, 100..1_000));
+    let found = Decoder::new(&key, Half::WHOLE).extend(&theirs, &ours).unwrap().unwrap();
+    assert_eq!(found.only_ours, symbols(&key, 0..100));
+    assert_eq!(found.only_theirs, symbols(&key, 900..1_000));
+}
+
+#[test]
 fn the_wrong_cells_are_refused() {
     let key = key(4);
     let [low, high] = Half::WHOLE.split().unwrap();

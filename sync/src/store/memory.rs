@@ -9,7 +9,7 @@ use certs::{NodeName, Site};
 use super::bundles::{Bundles, Carried, Handed, Reply, Scanned, Turn, parcel_id};
 use super::contents::{Contents, FileTotals, Held};
 use super::{
-    Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals,
+    Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals, ends,
 };
 use crate::file::{Manifest, Pieces, piece_length};
 use crate::id::{DocId, ItemHash, SealHash};
@@ -166,6 +166,14 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// Whether both sites must hold an item of this document; the directory's everybody must.
+    fn is_shared(&self, doc: Option<DocId>, sites: [Site; 2]) -> bool {
+        let held = doc.map(|doc| self.documents.rows.get(&doc));
+        held.is_none_or(|d| d.is_some_and(|d| sites.iter().all(|s| d.audience.has(*s))))
+    }
+}
+
 impl Store for Memory {
     fn document(&mut self, doc: &DocId) -> Result<Option<Document>> {
         Ok(self.documents.rows.get(doc).cloned())
@@ -314,10 +322,23 @@ impl Store for Memory {
         visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
     ) -> Result<()> {
         for ((doc, position), hash) in &self.of_doc.rows {
-            let held = doc.map(|doc| self.documents.rows.get(&doc));
-            let shared = |d: Option<&Document>| d.is_some_and(|d| sites.iter().all(|s| d.audience.has(*s)));
-            if held.is_none_or(shared) {
+            if self.is_shared(*doc, sites) {
                 visit(hash, *doc, *position);
+            }
+        }
+        Ok(())
+    }
+
+    fn shared_beginning(
+        &mut self,
+        sites: [Site; 2],
+        first: [u8; 2],
+        visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
+    ) -> Result<()> {
+        let (from, to) = ends(first);
+        for (hash, (position, item)) in self.items.rows.range(from..=to) {
+            if self.is_shared(item.doc, sites) {
+                visit(hash, item.doc, *position);
             }
         }
         Ok(())

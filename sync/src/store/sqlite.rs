@@ -14,10 +14,10 @@ use std::path::Path;
 
 use certs::{NodeName, Site};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, ffi, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, Rows, ffi, params};
 
 use super::{
-    Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals,
+    Debt, Document, Durable, Peer, Position, Refused, Result, Store, StoreError, StoredSeal, Totals, ends,
 };
 use crate::digest::SetDigest;
 use crate::id::{DocId, ItemHash, SealHash};
@@ -164,6 +164,33 @@ fn after(prefix: &[u8]) -> Option<Vec<u8>> {
         }
     }
     None
+}
+
+/// Visits the rows `id, hash, document's row, document, audience` of items whose audience is among these.
+fn visit_shared(
+    mut rows: Rows<'_>,
+    audiences: &[i64],
+    visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
+) -> Result<()> {
+    let mut recent: Option<(i64, Option<DocId>)> = None;
+    while let Some(row) = rows.next()? {
+        let doc = match row.get::<_, Option<i64>>(2)? {
+            None => None,
+            Some(at) => {
+                if recent.is_none_or(|(known, _)| known != at) {
+                    let shared = audiences.binary_search(&row.get(4)?).is_ok();
+                    let doc = shared.then(|| read_id(row.get(3)?, DocId::from_bytes)).transpose()?;
+                    recent = Some((at, doc));
+                }
+                let Some((_, Some(doc))) = recent else { continue };
+                Some(doc)
+            }
+        };
+        let hash = row.get_ref(1)?.as_blob().ok().and_then(|b| ItemHash::try_from(b).ok());
+        let hash = hash.ok_or_else(|| damaged("a hash"))?;
+        visit(&hash, doc, Position(row.get::<_, i64>(0)? as u64));
+    }
+    Ok(())
 }
 
 impl Sqlite {
@@ -612,26 +639,22 @@ impl Store for Sqlite {
             "SELECT i.id, i.hash, i.doc, d.doc, d.audience FROM item i INDEXED BY item_doc
              LEFT JOIN document d ON d.id = i.doc ORDER BY i.doc",
         )?;
-        let mut rows = query.query([])?;
-        let mut recent: Option<(i64, Option<DocId>)> = None;
-        while let Some(row) = rows.next()? {
-            let doc = match row.get::<_, Option<i64>>(2)? {
-                None => None,
-                Some(at) => {
-                    if recent.is_none_or(|(known, _)| known != at) {
-                        let shared = numbers.binary_search(&row.get(4)?).is_ok();
-                        let doc = shared.then(|| read_id(row.get(3)?, DocId::from_bytes)).transpose()?;
-                        recent = Some((at, doc));
-                    }
-                    let Some((_, Some(doc))) = recent else { continue };
-                    Some(doc)
-                }
-            };
-            let hash = row.get_ref(1)?.as_blob().ok().and_then(|b| ItemHash::try_from(b).ok());
-            let hash = hash.ok_or_else(|| damaged("a hash"))?;
-            visit(&hash, doc, Position(row.get::<_, i64>(0)? as u64));
-        }
-        Ok(())
+        visit_shared(query.query([])?, &numbers, visit)
+    }
+
+    fn shared_beginning(
+        &mut self,
+        sites: [Site; 2],
+        first: [u8; 2],
+        visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
+    ) -> Result<()> {
+        let numbers = self.audiences.with_both(&self.connection, sites)?;
+        let (from, to) = ends(first);
+        let mut query = self.connection.prepare_cached(
+            "SELECT i.id, i.hash, i.doc, d.doc, d.audience FROM item i INDEXED BY item_hash
+             LEFT JOIN document d ON d.id = i.doc WHERE i.hash BETWEEN ?1 AND ?2",
+        )?;
+        visit_shared(query.query(params![from.as_bytes(), to.as_bytes()])?, &numbers, visit)
     }
 
     fn unsealed(&mut self, limit: usize) -> Result<Vec<(ItemHash, DocId)>> {

@@ -1,6 +1,7 @@
 //! Restores, clones, lost disks, and peers that lie.
 
 use super::*;
+use crate::wire::{Frame, Hello};
 
 #[test]
 fn a_backup_from_before_heals_and_nothing_is_lost() {
@@ -117,8 +118,8 @@ fn frames_of_nonsense_end_the_link_with_blame() {
     assert!(w.links.is_empty());
 }
 
-#[test]
-fn two_hundred_unknown_differences_are_found_for_a_few_kilobytes() {
+/// A province whose disk lost two hundred items that nobody owes it any more, about to be linked with its city.
+fn two_hundred_unknown_differences() -> World {
     let mut w = World::new(&["370000", "370100"]);
     w.link("370000", "370100");
     for i in 0..300 {
@@ -127,7 +128,6 @@ fn two_hundred_unknown_differences_are_found_for_a_few_kilobytes() {
     w.settle();
     w.assert_equal("370000", "370100");
     w.cut("370000", "370100");
-    // The province's disk loses items that nobody owes it any more.
     let old = World::new(&["370000"]).nodes.remove(&name("370000")).unwrap();
     let mut thinned = old.store;
     thinned.begin().unwrap();
@@ -149,15 +149,38 @@ fn two_hundred_unknown_differences_are_found_for_a_few_kilobytes() {
     thinned.put_peer(name("370100"), &peer).unwrap();
     thinned.commit().unwrap();
     w.nodes.insert(name("370000"), open(name("370000"), thinned, 50));
-    w.bytes = 0;
-    w.link("370000", "370100");
-    w.settle();
+    w
+}
+
+fn assert_repaired(w: &World) {
     w.assert_equal("370000", "370100");
     let repaired = w.told("370000").iter().find_map(|e| match e {
         Event::Repaired { sent, wanted, .. } => Some((*sent, *wanted)),
         _ => None,
     });
     assert_eq!(repaired, Some((0, 200)));
+}
+
+#[test]
+fn two_hundred_unknown_differences_are_found() {
+    let mut w = two_hundred_unknown_differences();
+    w.link("370000", "370100");
+    w.settle();
+    assert_repaired(&w);
+}
+
+#[test]
+fn a_repair_with_a_node_of_before_finds_items_by_looking_at_all() {
+    let mut w = two_hundred_unknown_differences();
+    w.link("370000", "370100");
+    while let Some((from, to, mut bytes)) = w.wire.pop_front() {
+        if let Frame::Hello(hello) = Frame::from_bytes(&bytes).unwrap() {
+            bytes = Frame::Hello(Hello { version: 1, ..hello }).to_bytes();
+        }
+        w.at(to, |r, s, now| r.step(now, Input::Frame { peer: from, bytes }, s, &mut Desk).unwrap());
+    }
+    w.settle();
+    assert_repaired(&w);
 }
 
 #[test]

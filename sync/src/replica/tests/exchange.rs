@@ -1,6 +1,7 @@
 //! What nodes have to tell each other arrives, and is proved.
 
 use super::*;
+use crate::wire::VERSION;
 use crate::wire::{Frame, Load};
 
 #[test]
@@ -281,8 +282,8 @@ fn nodes_of_two_versions_tell_each_other_apart_and_go_on() {
         let (version, program) = w.nodes[&name(who)].replica.link(name(of)).speaks?;
         Some((version, program.said().map(str::to_owned)))
     };
-    assert_eq!(speaks(&w, "370100", "370000"), Some((1, Some("0.2.0".to_owned()))));
-    assert_eq!(speaks(&w, "370000", "370100"), Some((1, None)));
+    assert_eq!(speaks(&w, "370100", "370000"), Some((VERSION, Some("0.2.0".to_owned()))));
+    assert_eq!(speaks(&w, "370000", "370100"), Some((VERSION, None)));
     w.cut("370000", "370100");
     assert_eq!(speaks(&w, "370100", "370000"), None, "only of a link that is up");
 }

@@ -131,7 +131,12 @@ fn an_answer_gives_those_behind_it_their_time_and_not_those_before_it() {
     let mut batches = Vec::new();
     for i in 0..3 {
         w.write("370100", None, "subject", &format!("letter {i}"));
-        batches.push(w.wire.pop_back().unwrap());
+        let batch = w
+            .wire
+            .iter()
+            .rposition(|(_, _, bytes)| matches!(Frame::from_bytes(bytes), Ok(Frame::Batch { .. })))
+            .unwrap();
+        batches.push(w.wire.remove(batch).unwrap());
     }
     let answer = |w: &mut World, (from, to, bytes): (NodeName, NodeName, Vec<u8>)| {
         w.at(to, |r, s, now| r.step(now, Input::Frame { peer: from, bytes }, s, &mut Desk).unwrap());
