@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Account;
 use crate::files::FileRequest;
 use crate::knowledge::request::KnowledgeRequest;
+use crate::policy::request::PolicyRequest;
 use crate::request::{Act, Request};
 
 /// What somebody is at this desk.
@@ -93,6 +94,8 @@ pub enum Right {
     Figures,
     /// Freezing a month of the scorecard.
     Freeze,
+    /// Setting rules for this site and everybody below it, and taking back what is not in force yet.
+    SetRules,
     /// Queues, tickets, their trail; no caller.
     Read,
     /// Whether a number has called before; no caller.
@@ -186,8 +189,8 @@ fn table(role: Role) -> &'static [Right] {
         Role::Handler => &[Watch, Read, Note, Correct, Attach, Handle, Reply, Write, Review, Reveal],
         Role::FollowUp => &[Watch, Read, LookUp, Note, FollowUp, Reopen, Urge, Reveal],
         Role::Supervisor => &[
-            Watch, Figures, Freeze, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep, Write,
-            Review, Publish,
+            Watch, Figures, Freeze, SetRules, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep,
+            Write, Review, Publish,
         ],
         Role::Auditor => &[Watch, Figures, Audit],
         Role::Administrator => &[Watch, Figures, Accounts],
@@ -246,6 +249,14 @@ pub fn needs(request: &Request) -> &'static [Right] {
             | KnowledgeRequest::Propose { .. }
             | KnowledgeRequest::Adopt { .. } => &[Read, Publish],
             KnowledgeRequest::Import { .. } | KnowledgeRequest::Export { .. } => &[Operate],
+        },
+        Request::Policy(request) => match request {
+            PolicyRequest::List { .. }
+            | PolicyRequest::Show { .. }
+            | PolicyRequest::Diff { .. }
+            | PolicyRequest::InForce {}
+            | PolicyRequest::Set { try_only: true, .. } => &[Watch],
+            PolicyRequest::Set { .. } | PolicyRequest::Withdraw { .. } => &[Watch, SetRules],
         },
         Request::Show { reveal: None, .. }
         | Request::Told { .. }
@@ -364,6 +375,9 @@ pub fn is_audited(request: &Request) -> bool {
                 | KnowledgeRequest::Show { .. }
                 | KnowledgeRequest::Diff { .. }
         ),
+        Request::Policy(request) => {
+            matches!(request, PolicyRequest::Set { try_only: false, .. } | PolicyRequest::Withdraw { .. })
+        }
         Request::Told { .. }
         | Request::History { .. }
         | Request::Choices { .. }
