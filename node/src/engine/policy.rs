@@ -388,7 +388,9 @@ impl Engine {
             (None, Some(_)) => return Err(Failure::usage(format!("a table has at most {MAX_TABLE} bytes"))),
             (None, None) if from.is_some() => in_force(),
             _ => {
-                return Err(Failure::usage("a table is compared with an edition or with a file, one of them"));
+                return Err(Failure::usage(
+                    "a table is compared with an edition or with a file, one of them",
+                ));
             }
         };
         let found = differences(&before.1, &after.1);

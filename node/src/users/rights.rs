@@ -432,6 +432,10 @@ mod tests {
             request["ask"] = json!("knowledge");
             request
         };
+        let rule = |mut request: serde_json::Value| {
+            request["ask"] = json!("policy");
+            request
+        };
         let all = vec![
             (json!({ "ask": "new", "tickets": [] }), "AL"),
             (json!({ "ask": "note", "id": "x", "text": "t" }), "ALHFS"),
@@ -490,6 +494,17 @@ mod tests {
             (know(json!({ "do": "adopt", "id": "x" })), "LS"),
             (know(json!({ "do": "import", "articles": [] })), ""),
             (know(json!({ "do": "export", "limit": 1 })), ""),
+            (rule(json!({ "do": "list" })), "ALHFSDM"),
+            (rule(json!({ "do": "show", "table": "holidays" })), "ALHFSDM"),
+            (rule(json!({ "do": "diff", "table": "holidays", "from": 1 })), "ALHFSDM"),
+            (rule(json!({ "do": "in-force" })), "ALHFSDM"),
+            (
+                rule(
+                    json!({ "do": "set", "table": "holidays", "rows": "", "from": "2027-01-01", "basis": "b" }),
+                ),
+                "S",
+            ),
+            (rule(json!({ "do": "withdraw", "table": "holidays", "edition": 1 })), "S"),
             (json!({ "ask": "show", "id": "x" }), "ALHFS"),
             (json!({ "ask": "show", "id": "x", "reveal": "r" }), "L"),
             (json!({ "ask": "reveal", "id": "x", "reason": "r", "desk": false }), "LHF"),
