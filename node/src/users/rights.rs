@@ -600,7 +600,8 @@ mod tests {
                 || matches!(
                     (ask, act),
                     ("knowledge", "list" | "search" | "suggest" | "public" | "told" | "show" | "diff")
-                );
+                )
+                || matches!((ask, act), ("policy", "list" | "show" | "diff" | "in-force"));
             let revealing = name["reveal"].is_string();
             assert_eq!(is_audited(&request), !plain || revealing, "{name}");
         }
