@@ -16,6 +16,7 @@ mod init;
 mod kb;
 mod papers;
 mod plan;
+mod policy;
 mod progress;
 mod replica;
 mod run;
@@ -91,6 +92,9 @@ enum Command {
     Figures(figures::FiguresArgs),
     /// The units below a site by the rates of the scoring rule, month by month, ranked and frozen.
     Scorecard(scorecard::ScorecardArgs),
+    /// Rules: tables that a site sets, from a day on, for itself and everybody below it.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Seats and trunks for the days to come, from the calls of the past.
     Plan(plan::PlanArgs),
     /// Bundles: files on a stick for and from sites without a line.
@@ -207,6 +211,7 @@ impl Cli {
             Command::Check => Ok(()), // it has exit codes of its own: see `main`
             Command::Figures(args) => args.run(self),
             Command::Scorecard(args) => args.run(self),
+            Command::Policy(command) => command.run(self),
             Command::Plan(args) => args.run(self),
             Command::Bundle(command) => command.run(self),
             Command::User(command) => command.run(self),

@@ -155,7 +155,7 @@ impl Node {
             engine.add_peer(*peer)?;
         }
         engine.commit()?;
-        let (me, reference) = (engine.me(), engine.reference().clone());
+        let (me, tables) = (engine.me(), engine.in_force().clone());
         let time = Arc::new(LinkTime::default());
         time.rise(engine.clock_floor());
         let (driver, mut links) = Driver::start(Config {
@@ -190,16 +190,15 @@ impl Node {
         };
         clients::serve(&node.socket, node.clone())?;
         if options.desk.listen.is_some() {
-            node.desk = Some(Arc::new(
-                Desk::start(&options.desk, &options.dir, node.clone(), reference.clone()).await?,
-            ));
+            node.desk =
+                Some(Arc::new(Desk::start(&options.desk, &options.dir, node.clone(), tables.clone()).await?));
         }
         if options.public.listen.is_some() {
-            let door = Door::start(&options.public, &options.dir, node.clone(), reference.clone());
+            let door = Door::start(&options.public, &options.dir, node.clone(), tables.clone());
             node.door = Some(Arc::new(door.await?));
         }
         if options.sms.listen.is_some() {
-            let sms = Sms::start(&options.sms, &options.dir, node.clone(), reference);
+            let sms = Sms::start(&options.sms, &options.dir, node.clone(), tables);
             node.sms = Some(Arc::new(sms.await?));
         }
         if options.sip.listen.is_some() {

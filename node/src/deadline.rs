@@ -1,7 +1,7 @@
 //! Deadlines (办理时限): when a ticket should be done, and why then.
 //!
-//! A projection, never a rule of custody: it reads the times that the entries claim, the limit of the version of the rules
-//! that the ticket was made under, and the calendar. Days are counted from the day after (the day on which a period
+//! A projection, never a rule of custody: it reads the times that the entries claim, the limits in force where it was taken on the
+//! day on which its clock began (before the first that a site has set, those of the version that the ticket names), and the calendar. Days are counted from the day after (the day on which a period
 //! begins is not counted), in China's time, and the last one counts to its end. A day at whose end the clock stands
 //! (pause) is not counted. A reopened ticket begins anew.
 //!
@@ -9,13 +9,14 @@
 //! begun 2026-09-28, 10 working days: 29 30 | 1..7 October off | 8 9 10(worked) | 12 13 14 15 16  -> end of 2026-10-16
 //! ```
 
+use certs::Site;
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::china::{day, end_of, shown, zoned};
-use crate::reference::{Calendar, Exception, Limit, Matter, Reference, Unit};
+use crate::reference::{Calendar, Exception, Held, Limit, Matter, Reference, Unit};
 use crate::request::Language;
 
 /// Extensions count up to so many days together.
@@ -28,6 +29,15 @@ const MOST_LOOKED_AT: u32 = 10_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     rule: String,
+    /// The limits that were known to be in force when it was taken; read of the document, and only said.
+    #[serde(skip)]
+    policy: Option<String>,
+    /// It was reopened, so its clock began anew.
+    #[serde(skip)]
+    reopened: bool,
+    /// Who took it, which a row says beside this.
+    #[serde(skip)]
+    taken_by: Option<Site>,
     business: String,
     domain: String,
     topic: String,
@@ -55,6 +65,10 @@ pub struct Deadline<'a> {
     /// Days of the limit that are left, while the clock stands still.
     left: u32,
     limit: &'a Limit,
+    /// What sites have set, if that is what it follows.
+    held: Option<&'a Held>,
+    /// The limits that it was taken under, when they are not those that it follows: whether they are known here.
+    taken_under: Option<(String, bool)>,
     /// Runs of days off, and weekends that are worked, among the days that were counted.
     exceptions: Vec<(Exception, Date, Date)>,
 }
@@ -79,6 +93,9 @@ impl Timing {
         let ended = claimed(&clock["stopped"]).max().or_else(|| claimed(&clock["replied"]).max());
         Timing {
             rule: text(clock.get("rule")),
+            policy: clock["policy"].as_str().map(str::to_owned),
+            reopened: clock["reopened"].as_array().is_some_and(|entries| !entries.is_empty()),
+            taken_by: clock["taken_by"].as_str().and_then(|site| site.parse().ok()),
             business: text(facts.get("business")),
             domain: text(facts.get("domain")),
             topic: text(facts.get("topic")),
@@ -91,6 +108,12 @@ impl Timing {
             done,
             ended: ended.filter(|_| done),
         }
+    }
+
+    /// Of a ticket that this site took, which is kept beside what it is made of.
+    pub fn taken_by(mut self, site: &str) -> Timing {
+        self.taken_by = site.parse().ok();
+        self
     }
 
     /// Whether a ticket that is done was done in time; `None` when it is not done, or nobody can say.
@@ -107,13 +130,24 @@ impl Timing {
             topic: &self.topic,
             urgency: &self.urgency,
         };
-        let limit = reference.limits.of(&self.rule, matter)?;
         let begun = self.begun?;
-        match limit.unit() {
+        let held = self.taken_by.and_then(|site| reference.limits.on(site, day(begun)));
+        let (held, limit) = match held.and_then(|held| Some((held, held.of(matter)?))) {
+            Some((held, limit)) => (Some(held), limit),
+            None => (None, reference.limits.of(&self.rule, matter)?),
+        };
+        let mut deadline = match limit.unit() {
             Unit::Hours => self.hours(begun, limit),
             Unit::WorkingDays => self.days(begun, limit, Some(&reference.calendar)),
             Unit::CalendarDays => self.days(begun, limit, None),
+        }?;
+        let taken_under = self.policy.as_ref().unwrap_or(&self.rule);
+        if *taken_under != held.map_or(self.rule.as_str(), |held| &held.name) {
+            let known = reference.limits.knows(taken_under);
+            deadline.taken_under = Some((taken_under.clone(), known));
         }
+        deadline.held = held;
+        Some(deadline)
     }
 
     /// Whether the clock stands at this moment.
@@ -135,7 +169,7 @@ impl Timing {
             }
         }
         let due = (!stands).then_some(due);
-        Some(Deadline { due, provisional: false, left: 0, limit, exceptions: Vec::new() })
+        Some(Deadline { due, ..Deadline::of(limit) })
     }
 
     fn days<'a>(
@@ -144,7 +178,7 @@ impl Timing {
         limit: &'a Limit,
         calendar: Option<&Calendar>,
     ) -> Option<Deadline<'a>> {
-        let mut deadline = Deadline { due: None, provisional: false, left: 0, limit, exceptions: Vec::new() };
+        let mut deadline = Deadline::of(limit);
         let mut left = limit.amount() + self.extra;
         let mut day = day(begun);
         for _ in 0..MOST_LOOKED_AT {
@@ -173,7 +207,54 @@ impl Timing {
     }
 }
 
-impl Deadline<'_> {
+impl<'a> Deadline<'a> {
+    fn of(limit: &'a Limit) -> Deadline<'a> {
+        Deadline {
+            due: None,
+            provisional: false,
+            left: 0,
+            limit,
+            held: None,
+            taken_under: None,
+            exceptions: Vec::new(),
+        }
+    }
+
+    /// The rules that it follows.
+    fn rule<'b>(&'b self, timing: &'b Timing) -> &'b str {
+        self.held.map_or(timing.rule.as_str(), |held| &held.name)
+    }
+
+    /// Why it does not follow the rules that the ticket was taken under.
+    fn moved(&self, timing: &Timing, zh: bool) -> String {
+        let Some((under, known)) = &self.taken_under else { return String::new() };
+        let (rule, since) = (self.rule(timing), self.held.map(|held| held.from));
+        match (since, timing.reopened, known, zh) {
+            (None, .., true) => format!("；受理时依据规则 {under}，本节点没有该规则，按规则 {rule} 计算"),
+            (None, .., false) => {
+                format!("; taken under rule {under}, which is not known here, so rule {rule} is followed")
+            }
+            (Some(since), true, _, true) => {
+                format!("；受理时依据规则 {under}；重办时规则 {rule} 已自{since}起施行")
+            }
+            (Some(since), true, _, false) => {
+                format!("; taken under rule {under}; when it was reopened, rule {rule} held since {since}")
+            }
+            (Some(since), false, true, true) => {
+                format!("；受理时依据规则 {under}；规则 {rule} 自{since}起施行，收到较晚，按该规则重新计算")
+            }
+            (Some(since), false, true, false) => {
+                format!("; taken under rule {under}; rule {rule} holds since {since} and was received later")
+            }
+            (Some(since), false, false, true) => {
+                format!("；受理时依据规则 {under}，本节点没有该规则；本节点所知规则 {rule} 自{since}起施行")
+            }
+            (Some(since), false, false, false) => format!(
+                "; taken under rule {under}, which is not known here; rule {rule} holds since {since} as far as is known here"
+            ),
+        }
+    }
+
     /// Notes that a day is not what its weekday says; neighbours make one run.
     fn note(&mut self, calendar: &Calendar, day: Date) {
         let Some((exception, _)) = calendar.exception(day) else { return };
@@ -202,7 +283,8 @@ impl Deadline<'_> {
             "due": self.due.map(shown),
             "state": self.state(timing, now),
             "provisional": self.provisional,
-            "rule": timing.rule,
+            "rule": self.rule(timing),
+            "taken_under": self.taken_under.as_ref().map(|(under, _)| under),
             "text": {
                 "zh": self.explained(timing, now, Language::Zh),
                 "en": self.explained(timing, now, Language::En),
@@ -220,12 +302,12 @@ impl Deadline<'_> {
             Unit::CalendarDays => "个自然日",
             Unit::Hours => "小时",
         };
-        let matter = self.limit.holds_for();
+        let (matter, name, moved) = (self.limit.holds_for(), self.rule(timing), self.moved(timing, zh));
         let rule = match (zh, matter.is_empty()) {
-            (true, true) => format!("规则 {}", timing.rule),
-            (true, false) => format!("规则 {}：{matter}", timing.rule),
-            (false, true) => format!("under rule {}", timing.rule),
-            (false, false) => format!("under rule {} ({matter})", timing.rule),
+            (true, true) => format!("规则 {name}"),
+            (true, false) => format!("规则 {name}：{matter}"),
+            (false, true) => format!("under rule {name}"),
+            (false, false) => format!("under rule {name} ({matter})"),
         };
         let extra = match (timing.extra, zh) {
             (0, _) => String::new(),
@@ -238,8 +320,8 @@ impl Deadline<'_> {
         };
         let Some(due) = self.due else {
             return match zh {
-                true => format!("{from}；计时暂停中，尚余{}日", self.left),
-                false => format!("{from}; the clock stands still, {} days are left", self.left),
+                true => format!("{from}；计时暂停中，尚余{}日{moved}", self.left),
+                false => format!("{from}; the clock stands still, {} days are left{moved}", self.left),
             };
         };
         let last = match unit {
@@ -267,8 +349,8 @@ impl Deadline<'_> {
             _ => "",
         };
         match zh {
-            true => format!("{from}，应于{last}前办结{why}{provisional}{state}"),
-            false => format!("{from}: {last}{why}{provisional}{state}"),
+            true => format!("{from}，应于{last}前办结{why}{provisional}{state}{moved}"),
+            false => format!("{from}: {last}{why}{provisional}{state}{moved}"),
         }
     }
 }

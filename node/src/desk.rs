@@ -49,7 +49,7 @@ pub(crate) use guard::comes_from_elsewhere;
 pub(crate) use listen::{Client, serve};
 
 use crate::daemon::{Node, now_ms};
-use crate::reference::Reference;
+use crate::reference::{InForce, Reference};
 use crate::request::{Failure, FailureKind};
 use crate::users::Users;
 
@@ -72,7 +72,7 @@ struct App {
     /// The data directory.
     dir: std::path::PathBuf,
     users: Arc<Users>,
-    reference: Arc<Reference>,
+    tables: InForce,
     jar: guard::Jar,
     hashing: Semaphore,
     uploads: Arc<Semaphore>,
@@ -94,6 +94,13 @@ struct App {
     stopping: watch::Receiver<bool>,
 }
 
+impl App {
+    /// The tables that are in force now.
+    fn reference(&self) -> Arc<Reference> {
+        self.tables.now()
+    }
+}
+
 /// A desk that is served.
 pub struct Desk {
     app: Arc<App>,
@@ -107,7 +114,7 @@ impl Desk {
         options: &DeskOptions,
         dir: &Path,
         node: Node,
-        reference: Arc<Reference>,
+        tables: InForce,
     ) -> Result<Desk, Failure> {
         let Some(address) = options.listen else {
             return Err(Failure::new(FailureKind::Configuration, "the desk has no address: desk.listen"));
@@ -127,7 +134,7 @@ impl Desk {
             dir: dir.to_owned(),
             node,
             users,
-            reference,
+            tables,
             jar: guard::Jar { secure: keeper.is_some(), me },
             hashing: Semaphore::new(HASHED),
             uploads: Arc::new(Semaphore::new(UPLOADS)),

@@ -72,6 +72,7 @@ pub fn examine(look: &Look) -> Vec<Finding> {
         Ok(status) => {
             service(look, status, &mut found);
             dates(look, status, &mut found);
+            rules(status, &mut found);
             for peer in status["peers"].as_array().into_iter().flatten() {
                 link(look, peer, &mut found);
                 version(status, peer, &mut found);
@@ -311,7 +312,26 @@ fn holidays(look: &Look, status: &Value, found: &mut Findings) {
         "holidays",
         severity,
         format!("the holidays of {missing} are not known here: deadlines in it are provisional"),
-        Some("add them to a copy of holidays.csv in DIR/reference and start the node anew (operating.md, Deadlines)"),
+        Some("the ministry sets them: hotline policy set holidays (policy.md); until it has, a copy of holidays.csv in DIR/reference does"),
+    );
+}
+
+/// Rules that should be in force and are not, because this version does not read them or nobody may set them.
+fn rules(status: &Value, found: &mut Findings) {
+    let unread = status["policy"]["not_read"].as_array().map_or(&[][..], Vec::as_slice);
+    let Some(first) = unread.first() else { return };
+    let of = |key: &str| first[key].as_str().unwrap_or("?");
+    found.add(
+        "rules",
+        Severity::Warning,
+        format!(
+            "{} editions of rules are not in force: {} {}: {}",
+            unread.len(),
+            of("table"),
+            of("edition"),
+            of("why")
+        ),
+        Some("update this program, or ask whoever set it: hotline policy list"),
     );
 }
 
@@ -726,6 +746,11 @@ mod tests {
             (Critical, "items", &|l| l.damaged = Some(Some("3 items".to_owned()))),
             (Warning, "conflicts", &|l| l.conflicts.push(("fork".to_owned(), 1))),
             (Critical, "clock", &|l| status(l, &|s| s["clock_doubt"] = json!(true))),
+            (Warning, "rules", &|l| {
+                let unread =
+                    json!([{ "table": "redirects", "edition": "000000 2027-01-01 #1", "why": "line 2" }]);
+                status(l, &|s| s["policy"] = json!({ "not_read": unread }));
+            }),
             (Warning, "holidays", &|l| status(l, &|s| s["holidays_until"] = json!(2025))),
             (Notice, "holidays", &|l| {
                 l.now += 7 * DAY; // December

@@ -33,6 +33,7 @@ mod hold;
 mod inspect;
 mod knowledge;
 mod persons;
+mod policy;
 mod reading;
 mod restored;
 mod retention;
@@ -66,6 +67,7 @@ use crate::files::FileLimits;
 use crate::hex::hex;
 use crate::knowledge::{self as articles, catalogue};
 use crate::others;
+use crate::policy::{Set, rows};
 use crate::projection::{self, Indexing, Row, aggregate};
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Reply, Request};
@@ -78,6 +80,7 @@ use crate::ticket::other::{self, Other};
 use crate::vault::index::By;
 use crate::vault::{self, Grant, holders};
 use aggregates::Telling;
+use policy::Tables;
 pub use reading::Reader;
 use retention::Retention;
 use side_by_side::side_by_side;
@@ -132,6 +135,8 @@ enum Derived {
     Month(Box<Record>),
     /// It is a month of a site's aggregates.
     Aggregates(Box<Aggregates>),
+    /// It is what a site has set of a table.
+    Policy(Box<Set>),
     /// It is of a kind that is not known here.
     Other(String),
     /// Its beginning does not count.
@@ -145,6 +150,7 @@ impl Derived {
             crate::aggregate::KIND => {
                 Aggregates::of(other.entries()).map(|month| Derived::Aggregates(Box::new(month)))
             }
+            crate::policy::KIND => Set::of(other.entries()).map(|set| Derived::Policy(Box::new(set))),
             _ => None,
         };
         read.unwrap_or_else(|| Derived::Other(other.kind().to_owned()))
@@ -159,6 +165,8 @@ struct Desk {
     articles: Vec<DocId>,
     /// Documents under which a grant, an erased mark or a receipt has come.
     kept: BTreeSet<DocId>,
+    /// Editions of a table have come, or do not count any more.
+    policies: bool,
     /// How many more tickets of this transaction have their words indexed in it.
     prompt: usize,
     reference: Arc<Reference>,
@@ -199,7 +207,16 @@ impl Domain<Sqlite> for Desk {
                 others::forget(store.connection(), doc)?;
                 return aggregate::put(store.connection(), doc, Some(&month), self.me.site());
             }
+            Derived::Policy(set) => {
+                self.policies = true;
+                others::forget(store.connection(), doc)?;
+                return rows::put(store.connection(), doc, Some(&set));
+            }
             Derived::Other(kind) => {
+                if kind == crate::policy::KIND {
+                    self.policies = true;
+                    rows::put(store.connection(), doc, None)?;
+                }
                 months::forget(store.connection(), doc)?;
                 aggregate::put(store.connection(), doc, None, self.me.site())?;
                 return others::put(store.connection(), doc, &kind);
@@ -246,6 +263,9 @@ pub struct Engine {
     replica: Replica<Roll, TicketMatter>,
     desk: Desk,
     reference: Arc<Reference>,
+    tables: Tables,
+    /// After which row open tickets are to be dated anew, when they are.
+    redating: Option<i64>,
     clock: CertificateClock,
     /// The clock as it is stored, and how often links had to learn of a change of it.
     clock_stored: CertificateClock,
@@ -323,6 +343,7 @@ impl Engine {
         crate::changes::prepare(store.connection())?;
         catalogue::prepare(store.connection())?;
         months::prepare(store.connection())?;
+        rows::prepare(store.connection())?;
         crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let mut drawn = [0; 1];
@@ -355,7 +376,7 @@ impl Engine {
                 engine.desk.project(&mut engine.store, &doc, row)?;
             }
         }
-        engine.date_again()?;
+        engine.first_tables()?;
         engine.figures_changed(false)?;
         let record = engine.identity().record().bytes().clone();
         engine.replica.put_directory(Kind::RECORD, &record, &mut engine.store, &mut engine.desk)?;
@@ -388,6 +409,7 @@ impl Engine {
         crate::changes::prepare(store.connection())?;
         catalogue::prepare(store.connection())?;
         months::prepare(store.connection())?;
+        rows::prepare(store.connection())?;
         crate::bundles::log::prepare(store.connection())?;
         vault::prepare(store.apart())?;
         let identity = Arc::new(identity);
@@ -418,6 +440,7 @@ impl Engine {
                 touched: Vec::new(),
                 articles: Vec::new(),
                 kept: BTreeSet::new(),
+                policies: false,
                 prompt: 0,
                 reference: reference.clone(),
             },
@@ -431,6 +454,8 @@ impl Engine {
             swept: 0,
             met: None,
             rounds: true,
+            tables: Tables::of(reference.clone()),
+            redating: None,
             reference,
             clock_stored: clock.clone(),
             clock,
@@ -520,26 +545,28 @@ impl Engine {
         self.clock.signed(self.replica.trust().newest_signed(), UnixTime::from_secs(now_ms / 1000));
         self.note_doubt(before);
         self.desk.prompt = PROMPT;
-        Ok(self.store.begin()?)
+        self.store.begin()?;
+        self.take_tables()
     }
 
     /// Whether something waits to be done when nothing else is: see [`Engine::catch_up`].
     pub fn is_behind(&mut self) -> Result<bool, Failure> {
         Ok(projection::is_behind(self.store.connection())?
             || !vault::index::unread(self.store.apart(), 1)?.is_empty()
+            || self.redating.is_some()
             || self.counts_anew()?
             || self.tells()?.is_some()
             || self.retention.is_due(self.now))
     }
 
-    /// Indexes a few of the words that were put aside, else a few of the persons, else counts a few rows anew, else tells a day's
+    /// Indexes a few of the words that were put aside, else a few of the persons, else dates a few tickets anew, else counts a few rows anew, else tells a day's
     /// aggregate, else looks for a few tickets whose time is over; in a transaction, which may hold several calls. Whether there was anything. From the first call on,
     /// everything else relies on further ones and waits for nothing.
     pub fn catch_up(&mut self) -> Result<bool, Failure> {
         self.idles = true;
         match projection::catch_up(self.store.connection(), CAUGHT_UP)? {
             0 if self.mark_persons(MARKED)? > 0 => Ok(true),
-            0 if self.count_some()? || self.tell()? => Ok(true),
+            0 if self.date_some()? || self.count_some()? || self.tell()? => Ok(true),
             0 => self.retire(),
             _ => Ok(true),
         }
@@ -566,6 +593,7 @@ impl Engine {
             Request::File(request) => self.file(request),
             Request::Bundle(request) => self.bundle(request),
             Request::Knowledge(request) => self.knowledge(request),
+            Request::Policy(request) => self.policy(request),
             Request::Show { id, reveal, user } => self.show(id, reveal.as_deref(), user.as_deref()),
             Request::Told { number } => self.told_caller(*number),
             Request::History { id, language } => self.history(id, *language),
@@ -709,6 +737,7 @@ impl Engine {
         if self.say_again()? {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         }
+        self.take_tables()?;
         let touched = std::mem::take(&mut self.desk.touched);
         let mut changed: BTreeSet<DocId> = touched.iter().copied().collect();
         let wrote = self.confirm(&touched)?;
@@ -796,6 +825,8 @@ impl Engine {
         self.index_key = None;
         self.met = None;
         self.telling = Telling::default();
+        self.tables.spoil();
+        self.redating = None;
         self.rounds = true;
         self.bundles = bundles::Traffic::default();
         Ok(())

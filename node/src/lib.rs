@@ -25,6 +25,7 @@ pub mod knowledge;
 pub mod log;
 pub mod others;
 pub mod plan;
+pub mod policy;
 pub mod projection;
 pub mod public;
 pub mod reference;

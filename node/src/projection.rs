@@ -406,17 +406,19 @@ pub fn date_again(
     limit: usize,
 ) -> Result<Option<(i64, Vec<DocId>)>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT row, doc, clock FROM ticket INDEXED BY ticket_open WHERE stage NOT IN {DONE} AND row > ?1 ORDER BY row LIMIT ?2"
+        "SELECT row, doc, clock, taken_by FROM ticket INDEXED BY ticket_open WHERE stage NOT IN {DONE} AND row > ?1 ORDER BY row LIMIT ?2"
     ))?;
-    let page: Vec<(i64, Vec<u8>, String)> = query
-        .query_map(params![after, limit as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+    let page: Vec<(i64, Vec<u8>, String, String)> = query
+        .query_map(params![after, limit as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let Some(last) = page.last().map(|(row, ..)| *row) else { return Ok(None) };
     let mut write = db.prepare_cached("UPDATE ticket SET due = ?2 WHERE row = ?1 AND due IS NOT ?2")?;
     let mut unread = Vec::new();
-    for (row, doc, clock) in page {
+    for (row, doc, clock, taken_by) in page {
         match serde_json::from_str::<Timing>(&clock) {
-            Ok(timing) => drop(write.execute(params![row, due(&timing, reference)])?),
+            Ok(timing) => {
+                write.execute(params![row, due(&timing.taken_by(&taken_by), reference)])?;
+            }
             Err(_) => unread.push(id(&doc)?),
         }
     }

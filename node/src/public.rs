@@ -43,7 +43,7 @@ pub(crate) use query::stage_in_words;
 
 use crate::daemon::Node;
 use crate::desk::{DeskOptions, Keeper, serve};
-use crate::reference::Reference;
+use crate::reference::{InForce, Reference};
 use crate::request::{Failure, FailureKind};
 use crate::ticket::code::QuerySecret;
 use crate::users::Users;
@@ -59,7 +59,7 @@ struct App {
     node: Node,
     me: NodeName,
     users: Arc<Users>,
-    reference: Arc<Reference>,
+    tables: InForce,
     secret: QuerySecret,
     slips: slip::Slips,
     pace: pace::Pace,
@@ -75,6 +75,13 @@ struct App {
     figures: bool,
 }
 
+impl App {
+    /// The tables that are in force now.
+    fn reference(&self) -> Arc<Reference> {
+        self.tables.now()
+    }
+}
+
 /// A door that is open.
 pub struct Door {
     stop: watch::Sender<bool>,
@@ -87,7 +94,7 @@ impl Door {
         options: &PublicOptions,
         dir: &Path,
         node: Node,
-        reference: Arc<Reference>,
+        tables: InForce,
     ) -> Result<Door, Failure> {
         let Some(address) = options.listen else {
             return Err(Failure::new(
@@ -118,7 +125,7 @@ impl Door {
             me: node.name(),
             node,
             users,
-            reference,
+            tables,
             slips: slip::Slips::new(&secret),
             secret,
             pace: pace::Pace::default(),

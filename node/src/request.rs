@@ -14,6 +14,7 @@ use crate::bundles::BundleRequest;
 use crate::figures::Part;
 use crate::files::FileRequest;
 use crate::knowledge::request::KnowledgeRequest;
+use crate::policy::request::PolicyRequest;
 use crate::ticket::number::TicketNumber;
 
 /// An action on a ticket that a person takes: an entry of the trail, in words of the command line.
@@ -182,6 +183,8 @@ pub enum Request {
     Bundle(BundleRequest),
     /// The knowledge base.
     Knowledge(KnowledgeRequest),
+    /// Rules: tables that sites set from a day on.
+    Policy(PolicyRequest),
     /// A ticket as `ticket show --json` prints it; with a reason also the caller's person, which is logged.
     Show {
         /// Id, unambiguous prefix or number.
@@ -480,6 +483,7 @@ impl Request {
             Request::File(_) => "file",
             Request::Bundle(_) => "bundle",
             Request::Knowledge(_) => "knowledge",
+            Request::Policy(_) => "policy",
             Request::Show { .. } => "show",
             Request::Told { .. } => "told",
             Request::History { .. } => "history",

@@ -34,7 +34,7 @@ pub use options::{MOST_MINUTES, MOST_PER_HOUR, SmsOptions, send, word};
 
 use crate::daemon::Node;
 use crate::desk::serve;
-use crate::reference::Reference;
+use crate::reference::{InForce, Reference};
 use crate::request::{Failure, FailureKind};
 use crate::ticket::code::QuerySecret;
 use crate::users::{SmsCounts, Users};
@@ -45,7 +45,7 @@ use keys::Keys;
 struct App {
     node: Node,
     users: Arc<Users>,
-    reference: Arc<Reference>,
+    tables: InForce,
     secret: QuerySecret,
     keys: Keys,
     options: SmsOptions,
@@ -56,6 +56,13 @@ struct App {
     to_send: Notify,
     /// Messages of services and names since the start.
     passed_over: AtomicU64,
+}
+
+impl App {
+    /// The tables that are in force now.
+    fn reference(&self) -> Arc<Reference> {
+        self.tables.now()
+    }
 }
 
 /// Short messages of a node that runs.
@@ -81,7 +88,7 @@ impl Sms {
         options: &SmsOptions,
         dir: &Path,
         node: Node,
-        reference: Arc<Reference>,
+        tables: InForce,
     ) -> Result<Sms, Failure> {
         let Some(address) = options.listen else {
             return Err(Failure::new(
@@ -106,7 +113,7 @@ impl Sms {
         let app = Arc::new(App {
             node,
             users,
-            reference,
+            tables,
             keys: Keys::of(&secret),
             secret,
             options: options.clone(),

@@ -11,7 +11,6 @@ use crate::cell::book::book;
 use crate::china;
 use crate::daemon::now_ms;
 use crate::figures::{self, Part, Period};
-use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Language, Request};
 
 #[derive(Debug, Args)]
@@ -57,7 +56,7 @@ pub(super) struct FiguresArgs {
 impl FiguresArgs {
     pub(super) fn run(&self, cli: &Cli) -> Result<(), Failure> {
         if self.definitions {
-            let rows: Vec<Value> = Reference::of_node(&cli.dir()?)?.definitions.iter().map(defined).collect();
+            let rows: Vec<Value> = cli.reference()?.definitions.iter().map(defined).collect();
             cli.print(&rows.into());
             return Ok(());
         }
@@ -79,7 +78,7 @@ impl FiguresArgs {
         }
         let report = cli.ask(&Request::Figures { from, to, by: self.by.clone() })?;
         if let Some(file) = &self.xlsx {
-            let meanings = figures::meanings(Reference::of_node(&cli.dir()?)?.definitions.iter());
+            let meanings = figures::meanings(cli.reference()?.definitions.iter());
             return save(file, &book(&[("figures", &figures::sheet(&report)), ("definitions", &meanings)])?);
         }
         if self.csv {

@@ -69,10 +69,7 @@ impl PlanArgs {
         // With a file of calls no node is needed: then the calendar is the one that was compiled in.
         let (reference, calls) = match &self.calls {
             Some(file) => (Reference::built_in().clone(), read(file)?),
-            None => {
-                let dir = cli.dir()?;
-                (Reference::of_node(&dir)?, self.of_node(&dir)?)
-            }
+            None => (cli.reference()?, self.of_node(&cli.dir()?)?),
         };
         let profile = calls.profile(&reference.calendar);
         let days = self.plan(&profile, &reference.calendar)?;

@@ -10,7 +10,6 @@ use crate::cell::book::book;
 use crate::china;
 use crate::daemon::now_ms;
 use crate::figures::Period;
-use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Request};
 use crate::scorecard::{Record, Table, rates, share, sheet};
 
@@ -108,7 +107,7 @@ impl ScorecardArgs {
             .hint("`hotline scorecard list --site SITE` tells what is here"));
         };
         if let Some(file) = &self.xlsx {
-            let rates = rates(&table, &Reference::of_node(&cli.dir()?)?.definitions);
+            let rates = rates(&table, &cli.reference()?.definitions);
             return save(file, &book(&[("scorecard", &sheet(&table, names)), ("rates", &rates)])?);
         }
         if self.csv {

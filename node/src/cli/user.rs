@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::{Cli, show};
 use crate::china::shown_time;
 use crate::daemon::now_ms;
-use crate::reference::Reference;
 use crate::request::{Failure, FailureKind};
 use crate::users::{Account, Line, Role, Users};
 
@@ -90,7 +89,7 @@ impl User {
                 done(users.set_role(name, *role)?);
             }
             User::Serves { name, centres } => {
-                let known = Reference::of_node(&cli.dir()?)?.centres;
+                let known = cli.reference()?.centres;
                 let sites = known.served(centres.iter().map(String::as_str)).map_err(|why| {
                     Failure::new(FailureKind::Usage, why)
                         .hint("centres are named by their codes, like 371700")

@@ -128,7 +128,8 @@ impl App {
     pub(super) fn site_name(&self, code: &str) -> String {
         match code.parse::<certs::NodeName>() {
             Ok(node) => {
-                let name = self.reference.centres.name(node.site());
+                let reference = self.reference();
+                let name = reference.centres.name(node.site());
                 if name == code { name.into_owned() } else { format!("{code} {name}") }
             }
             Err(_) => code.to_owned(),

@@ -18,6 +18,7 @@ use sync::replica::WriteError;
 
 use super::side_by_side::side_by_side;
 use super::{Engine, failed, shown_time};
+use crate::china;
 use crate::import::{NewTicket, Sample};
 use crate::reference::Reference;
 use crate::request::{Failure, FailureKind, Reply};
@@ -55,7 +56,9 @@ impl Engine {
     fn make(&mut self, tickets: Vec<NewTicket>, user: Option<&str>) -> Result<Vec<Value>, Failure> {
         let calls: Vec<Call> = tickets.into_iter().map(|t| self.call(t)).collect::<Result<_, _>>()?;
         let (me, incarnation) = (self.me(), self.replica.incarnation());
-        let taker = Taker { me, incarnation, user, at: shown_time(self.now) };
+        let today = china::today(self.now);
+        let policy = self.reference.limits.on(me.site(), today).map(|held| held.name.clone());
+        let taker = Taker { me, incarnation, user, at: shown_time(self.now), policy };
         let mut made = Vec::with_capacity(calls.len());
         side_by_side(
             calls,

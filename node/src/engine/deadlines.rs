@@ -13,35 +13,39 @@ use crate::request::{Failure, Language};
 pub(super) const RULES: &str = "rules of deadlines";
 
 /// Rows looked at in one go.
-const PAGE: usize = 1_000;
+const PAGE: usize = 256;
 
 /// Overdue tickets are counted up to so many.
 const COUNTED: usize = 10_000;
 
 impl Engine {
-    /// Computes the deadlines of open tickets anew when the tables are others than those that they were computed with.
-    /// Within the first transaction after opening.
-    pub(super) fn date_again(&mut self) -> Result<(), Failure> {
-        let rules = self.reference.rules;
-        if self.store.meta(RULES)?.is_some_and(|stored| stored == rules) {
-            return Ok(());
-        }
-        let mut after = 0;
-        while let Some((last, unread)) =
-            projection::date_again(self.store.connection(), &self.reference, after, PAGE)?
-        {
-            after = last;
-            for doc in unread {
-                if let Some((document, matter)) =
-                    self.replica.open_document(doc, &mut self.store, &self.desk)?
-                {
-                    let row = <Desk as sync::matter::Domain<_>>::row(document, matter);
-                    sync::matter::Domain::project(&mut self.desk, &mut self.store, &doc, row)?;
-                }
+    /// Computes the deadlines of open tickets anew when the tables are others than those that they were computed with: little by
+    /// little where somebody catches up, else at once.
+    pub(super) fn rules_changed(&mut self) -> Result<(), Failure> {
+        let same = self.store.meta(RULES)?.is_some_and(|stored| stored == self.reference.rules);
+        self.redating = (!same).then_some(0);
+        while !self.idles && self.date_some()? {}
+        Ok(())
+    }
+
+    /// Dates a page of open tickets anew; whether there was anything to do.
+    pub(super) fn date_some(&mut self) -> Result<bool, Failure> {
+        let Some(after) = self.redating else { return Ok(false) };
+        let page = projection::date_again(self.store.connection(), &self.reference, after, PAGE)?;
+        let Some((last, unread)) = page else {
+            self.redating = None;
+            self.figures_changed(true)?;
+            self.store.put_meta(RULES, &self.reference.rules)?;
+            return Ok(true);
+        };
+        self.redating = Some(last);
+        for doc in unread {
+            if let Some((document, matter)) = self.replica.open_document(doc, &mut self.store, &self.desk)? {
+                let row = <Desk as sync::matter::Domain<_>>::row(document, matter);
+                sync::matter::Domain::project(&mut self.desk, &mut self.store, &doc, row)?;
             }
         }
-        self.figures_changed(true)?;
-        Ok(self.store.put_meta(RULES, &rules)?)
+        Ok(true)
     }
 
     /// How many open tickets are overdue here, counted up to ten thousand.

@@ -13,6 +13,7 @@ use super::{Derived, Engine, hex, shown_time, text};
 use crate::bundles::log;
 use crate::knowledge::catalogue;
 use crate::others;
+use crate::policy::rows;
 use crate::projection::{self, Indexing, Row};
 use crate::request::{Failure, FailureKind, Reply};
 use crate::scorecard::months;
@@ -119,6 +120,7 @@ impl Engine {
             "unmarked_persons": vault::index::unread_count(self.store.apart())?,
             "custody": held,
             "overdue": overdue,
+            "policy": self.policy_status(),
             "holidays_until": self.reference.calendar.last_year(),
             "stages": stages,
             "last_seal": { "number": number, "hash": last.map(|h| h.to_string()) },
@@ -225,13 +227,15 @@ impl Engine {
 
     pub(super) fn rebuild(&mut self) -> Reply {
         let fingerprint = |db: &rusqlite::Connection| -> Result<_, Failure> {
-            Ok((projection::fingerprint(db)?, catalogue::fingerprint(db)?, months::fingerprint(db)?))
+            let beside = (months::fingerprint(db)?, rows::fingerprint(db)?);
+            Ok((projection::fingerprint(db)?, catalogue::fingerprint(db)?, beside))
         };
         let before = fingerprint(self.store.connection())?;
         projection::clear(self.store.connection())?;
         catalogue::clear(self.store.connection())?;
         others::clear(self.store.connection())?;
         months::clear(self.store.connection())?;
+        rows::clear(self.store.connection())?;
         vault::holders::clear(self.store.apart())?;
         let mut at = None;
         let mut documents = 0u64;

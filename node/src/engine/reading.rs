@@ -1,8 +1,6 @@
 //! What is read from the projections alone: lists, search, volume, changes, figures (see `figures`). It needs no document and writes nothing, so a
 //! connection of its own answers it beside the engine's thread.
 
-use std::sync::Arc;
-
 use certs::NodeName;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -17,7 +15,7 @@ use crate::knowledge::catalogue;
 use crate::knowledge::find::{self, Asking};
 use crate::knowledge::request::KnowledgeRequest;
 use crate::projection::{self, Typed};
-use crate::reference::Reference;
+use crate::reference::{InForce, Reference};
 use crate::request::{Failure, FailureKind, Reply, Request, Sift};
 use crate::search::MAX_TYPED;
 use crate::{changes, china, deadline};
@@ -59,7 +57,7 @@ pub(super) struct Reading<'a> {
 pub struct Reader {
     db: Connection,
     me: NodeName,
-    reference: Arc<Reference>,
+    tables: InForce,
 }
 
 impl Reader {
@@ -83,7 +81,8 @@ impl Reader {
     /// Answers at this time (milliseconds since 1970, by the own clock). `None` to what it does not read, and when the disk
     /// gives an error: the engine knows what to do then.
     pub fn ask(&self, now_ms: u64, request: &Request) -> Option<Reply> {
-        let Reader { db, me, reference } = self;
+        let Reader { db, me, tables } = self;
+        let reference = &*tables.now();
         // All of an answer is of one moment, however many statements it takes. Nothing is written, so nothing is committed.
         let _moment = db.unchecked_transaction().ok()?;
         let reading = Reading { db, me: *me, reference, now: now_ms };
@@ -122,7 +121,7 @@ impl Reader {
 impl Engine {
     /// A reader of this node. It must have ended before the engine does.
     pub fn reader(&self) -> Result<Reader, Failure> {
-        Ok(Reader { db: self.store.reader()?, me: self.me(), reference: self.reference.clone() })
+        Ok(Reader { db: self.store.reader()?, me: self.me(), tables: self.in_force().clone() })
     }
 
     /// The projections as the open transaction sees them.

@@ -170,6 +170,8 @@ pub fn count_again(
     for (row, doc, clock, counted) in page {
         match (serde_json::from_str::<Timing>(&clock), counted) {
             (Ok(timing), Some(counted)) if !read_anew => {
+                let [.., taken_by] = &counted.values;
+                let timing = timing.taken_by(taken_by);
                 let facts = counted.facts.judged(timing.in_time(reference));
                 write.execute(params![row, due(&timing, reference), facts.bits()])?;
                 let now = Counted { facts, ..counted.clone() };

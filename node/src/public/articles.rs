@@ -68,7 +68,7 @@ fn line(app: &App, t: Tongue, row: &Value) -> Line {
     Line {
         href: format!("/articles/{}{lang}", text(row, "id")),
         title: text(row, "title"),
-        owner: owner.map(|site| app.reference.centres.name(site).into_owned()).unwrap_or_default(),
+        owner: owner.map(|site| app.reference().centres.name(site).into_owned()).unwrap_or_default(),
         at: text(row, "at").get(..10).unwrap_or_default().to_owned(),
     }
 }

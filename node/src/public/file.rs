@@ -98,7 +98,7 @@ fn form(app: &App, t: Tongue, again: Again, status: StatusCode) -> Response {
         s: Shell::new(app, t, t.say("提交诉求", "File a request"), "/request"),
         slip,
         kinds: &KINDS,
-        domains: domains(&app.reference.categories, &again.typed.topic),
+        domains: domains(&app.reference().categories, &again.typed.topic),
         typed: again.typed,
         problems: again.problems,
         notice: again.notice,
@@ -140,7 +140,7 @@ pub(super) async fn take(State(app): State<Arc<App>>, request: HttpRequest<Body>
             return form(&app, t, again, StatusCode::FORBIDDEN);
         }
     };
-    let problems = typed.problems(t, &app.reference.categories);
+    let problems = typed.problems(t, &app.reference().categories);
     if !problems.is_empty() {
         let again = Again { typed, problems, slip, ..Again::default() };
         return form(&app, t, again, StatusCode::UNPROCESSABLE_ENTITY);

@@ -112,7 +112,7 @@ fn discovery(app: &App, headers: &HeaderMap) -> Value {
     let scheme = if app.secure || !app.proxies.is_empty() { "https" } else { "http" };
     json!({
         "changeset": CHANGESET,
-        "contact": format!("12328 {}", app.reference.centres.name(app.me.site())),
+        "contact": format!("12328 {}", app.reference().centres.name(app.me.site())),
         "key_service": "whoever looks after the node makes a key: hotline token add NAME --role agent --scope open311:write",
         "endpoints": [{
             "specification": SPECIFICATION,
@@ -125,7 +125,7 @@ fn discovery(app: &App, headers: &HeaderMap) -> Value {
 }
 
 fn services(app: &App) -> Value {
-    let categories = &app.reference.categories;
+    let categories = &app.reference().categories;
     let of = |domain: &crate::reference::Category| {
         let name = domain.name().to_owned();
         let service = move |topic: &crate::reference::Category| {
@@ -145,12 +145,13 @@ fn services(app: &App) -> Value {
 }
 
 /// The topic of a code.
-fn topic<'a>(app: &'a App, code: &str) -> Result<&'a crate::reference::Category, Wrong> {
-    app.reference
+fn topic(app: &App, code: &str) -> Result<crate::reference::Category, Wrong> {
+    app.reference()
         .categories
         .topic(None, code)
         .ok()
         .filter(|topic| topic.code().to_string() == code)
+        .cloned()
         .ok_or_else(|| {
             Wrong::new(StatusCode::NOT_FOUND, "service_code was not found; see /open311/v2/services")
         })

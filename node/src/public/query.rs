@@ -114,7 +114,7 @@ fn standing(app: &App, t: Tongue, told: &Value) -> Standing {
         stage,
         over,
         taken: day(&told["taken_at"]),
-        held_by: site.map(|node| app.reference.centres.name(node.site()).into_owned()).unwrap_or_default(),
+        held_by: site.map(|node| app.reference().centres.name(node.site()).into_owned()).unwrap_or_default(),
         due: if over { String::new() } else { day(&told["due"]) },
         paused: !over && told["paused"] == true,
         answers: answers.map(|one| Answer { at: day(&one["at"]), text: text(&one["text"]) }).collect(),

@@ -56,7 +56,7 @@ impl Shell {
         Shell {
             t,
             title: title.to_owned(),
-            centre: app.reference.centres.name(app.me.site()).into_owned(),
+            centre: app.reference().centres.name(app.me.site()).into_owned(),
             here,
             style: &ASSETS.style,
             own: &OWN_STYLE,

@@ -4,7 +4,11 @@
 //! A column that is empty holds for everything. Of the rows that fit a ticket, one that names its urgency goes before one
 //! that names its topic, that before one of its domain, and that before one of its business.
 
+use std::collections::BTreeMap;
 use std::fmt;
+
+use certs::Site;
+use jiff::civil::Date;
 
 use super::table::{ReferenceError, Source};
 
@@ -57,6 +61,11 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Of which version of the rules it is.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
     /// How long.
     pub fn amount(&self) -> u32 {
         self.amount
@@ -81,6 +90,25 @@ impl Limit {
         words.join(" ")
     }
 
+    /// The matter that it names.
+    pub fn matter(&self) -> Matter<'_> {
+        let [business, domain, topic, urgency] = self.when.each_ref().map(String::as_str);
+        Matter { business, domain, topic, urgency }
+    }
+
+    /// Why it may not stand under this limit of a tier above; `None` when it may.
+    pub fn loosens(&self, above: &Limit) -> Option<String> {
+        let said = |l: &Limit| format!("{} {}", l.amount, l.unit);
+        if self.unit != above.unit {
+            return Some(format!(
+                "{} cannot be compared with {}: use the same unit",
+                said(self),
+                said(above)
+            ));
+        }
+        (self.amount > above.amount).then(|| format!("{} is longer than {}", said(self), said(above)))
+    }
+
     /// How closely it fits; `None` when it does not.
     fn fits(&self, matter: Matter<'_>) -> Option<u8> {
         let said = [matter.business, matter.domain, matter.topic, matter.urgency];
@@ -96,14 +124,58 @@ impl Limit {
     }
 }
 
-/// All limits of all versions of the rules.
+/// The version of the rules that a ticket names whatever sites have set: every version of this program knows it.
+pub const BUILT_IN: &str = "built-in 1";
+
+/// What holds at a site from one day on until the next of its kind: the limits that sites have set, the ministry's first and
+/// each tier below after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// That day.
+    pub from: Date,
+    /// Which editions it is made of: `000000 2027-01-01 #1 + 370000 2027-02-01 #2`.
+    pub name: String,
+    /// The limits of each tier.
+    pub tiers: Vec<Vec<Limit>>,
+}
+
+impl Held {
+    /// The limit of a matter. A lower tier's counts where it is as short as that of the tiers above, or shorter, in the same unit.
+    pub fn of(&self, matter: Matter<'_>) -> Option<&Limit> {
+        self.tiers.iter().fold(None, |above: Option<&Limit>, tier| match (above, best(tier.iter(), matter)) {
+            (Some(above), Some(own)) if own.loosens(above).is_some() => Some(above),
+            (above, own) => own.or(above),
+        })
+    }
+}
+
+fn best<'a>(limits: impl Iterator<Item = &'a Limit>, matter: Matter<'_>) -> Option<&'a Limit> {
+    limits.filter_map(|l| Some((l.fits(matter)?, l))).max_by_key(|(weight, _)| *weight).map(|(_, l)| l)
+}
+
+/// All limits of all versions of the rules, and those that sites have set.
 #[derive(Clone, Debug)]
-pub struct Limits(Vec<Limit>);
+pub struct Limits {
+    rows: Vec<Limit>,
+    /// Of each site that has set any what holds there, the earliest first.
+    held: BTreeMap<Site, Vec<Held>>,
+}
 
 impl Limits {
     pub(super) fn parse(source: &Source) -> Result<Limits, ReferenceError> {
+        Ok(Limits { rows: Limits::rows(source, None)?, held: BTreeMap::new() })
+    }
+
+    /// The rows of an edition: all are of this version, whatever a column says.
+    pub fn edition(name: &str, file: String, text: String) -> Result<Vec<Limit>, ReferenceError> {
+        Limits::rows(&Source::given(file, text)?, Some(name))
+    }
+
+    fn rows(source: &Source, version: Option<&str>) -> Result<Vec<Limit>, ReferenceError> {
         let mut limits: Vec<Limit> = Vec::new();
-        let columns = ["version", "business", "domain", "topic", "urgency", "amount", "unit", "basis"];
+        // Where all are of one version nobody has to name it.
+        let first = if version.is_some() { "business" } else { "version" };
+        let columns = [first, "business", "domain", "topic", "urgency", "amount", "unit", "basis"];
         for row in source.rows(columns)? {
             let amount: u32 = row.parsed(5, "is not a number of days or hours")?;
             if !(1..=MOST).contains(&amount) {
@@ -112,7 +184,7 @@ impl Limits {
             let units = [Unit::WorkingDays, Unit::CalendarDays, Unit::Hours].map(|u| (u.to_string(), u));
             let units: Vec<(&str, Unit)> = units.iter().map(|(word, unit)| (word.as_str(), *unit)).collect();
             let limit = Limit {
-                version: row.text(0)?.to_owned(),
+                version: version.map_or_else(|| row.text(0), Ok)?.to_owned(),
                 when: [1, 2, 3, 4].map(|i| row.fields[i].to_owned()),
                 amount,
                 unit: row.one_of(6, &units)?,
@@ -123,13 +195,39 @@ impl Limits {
             }
             limits.push(limit);
         }
-        Ok(Limits(limits))
+        Ok(limits)
+    }
+
+    pub(super) fn put_held(&mut self, held: BTreeMap<Site, Vec<Held>>) {
+        self.held = held;
+    }
+
+    /// What the fingerprint of all that sites have set is made of; nothing when none has.
+    pub(super) fn held_bytes(&self) -> Vec<u8> {
+        if self.held.is_empty() { Vec::new() } else { format!("{:?}", self.held).into_bytes() }
+    }
+
+    /// What sites have set for tickets of this site whose clock begins on this day; `None` before the first of it.
+    pub fn on(&self, site: Site, day: Date) -> Option<&Held> {
+        let chain = std::iter::successors(Some(site), |site| site.superior());
+        let held = chain.filter_map(|site| self.held.get(&site)).next()?;
+        held.iter().rev().find(|held| held.from <= day)
+    }
+
+    /// The rows of one version.
+    pub fn version(&self, version: &str) -> Vec<Limit> {
+        self.rows.iter().filter(|l| l.version == version).cloned().collect()
+    }
+
+    /// Whether the rules of this name are here: of the table, or set by sites.
+    pub fn knows(&self, name: &str) -> bool {
+        self.rows.iter().any(|l| l.version == name)
+            || self.held.values().flatten().any(|held| held.name == name)
     }
 
     /// The limit of a matter under a version of the rules; `None` when the version is not known, or says nothing.
     pub fn of(&self, version: &str, matter: Matter<'_>) -> Option<&Limit> {
-        let fitting = self.0.iter().filter(|l| l.version == version);
-        fitting.filter_map(|l| Some((l.fits(matter)?, l))).max_by_key(|(weight, _)| *weight).map(|(_, l)| l)
+        best(self.rows.iter().filter(|l| l.version == version), matter)
     }
 }
 

@@ -16,6 +16,7 @@
 //! area_codes.csv        area_code,division_code                  where a landline is
 //! import_columns.csv    column,field                                how others call the columns of their tables
 //! figures.csv           id,kind,zh,en,counts,of,...,basis           what figures mean
+//! policies.csv          table,tiers,how,key,basis                   who may set which table for whom (see [`crate::policy`])
 //! ```
 //!
 //! Nothing here decides: tier and superior of a site are functions of its name ([`certs::Site`]), and a table that
@@ -28,12 +29,15 @@ mod centres;
 mod columns;
 mod definitions;
 mod divisions;
+mod in_force;
 mod legacy;
 mod limits;
+mod policies;
 mod redirects;
 mod table;
 mod weights;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -46,14 +50,33 @@ pub use centres::{Centre, CentreKind, Centres};
 pub use columns::Columns;
 pub use definitions::{Definition, Definitions};
 pub use divisions::{Division, DivisionCode, DivisionCodeError, Divisions, Level, Place};
+pub use in_force::InForce;
 pub use legacy::{Arrangement, LegacyNumber, LegacyNumbers};
-pub use limits::{Limit, Limits, Matter, Unit};
+pub use limits::{BUILT_IN, Held, Limit, Limits, Matter, Unit};
+pub use policies::{How, Policies, Policy};
 pub use redirects::{Redirect, RedirectMode, Redirects};
 pub use table::ReferenceError;
 pub use weights::{WeightSet, Weights};
 
 use crate::request::{Failure, FailureKind};
 use table::Source;
+
+/// Every table with the text that is compiled in.
+const TABLES: [(&str, &str); 13] = [
+    ("centres", include_str!("../../../fixtures/centres.csv")),
+    ("divisions", include_str!("../../../fixtures/divisions.csv")),
+    ("division_changes", include_str!("../../../fixtures/division_changes.csv")),
+    ("categories", include_str!("../../../fixtures/categories.csv")),
+    ("redirects", include_str!("../../../fixtures/redirects.csv")),
+    ("legacy_numbers", include_str!("../../../fixtures/legacy_numbers.csv")),
+    ("area_codes", include_str!("../../../fixtures/area_codes.csv")),
+    ("holidays", include_str!("../../../fixtures/holidays.csv")),
+    ("time_limits", include_str!("../../../fixtures/time_limits.csv")),
+    ("import_columns", include_str!("../../../fixtures/import_columns.csv")),
+    ("figures", include_str!("../../../fixtures/figures.csv")),
+    ("scorecard", include_str!("../../../fixtures/scorecard.csv")),
+    ("policies", include_str!("../../../fixtures/policies.csv")),
+];
 
 /// The folder of a data directory in which tables of its own may lie.
 const FOLDER: &str = "reference";
@@ -83,8 +106,14 @@ pub struct Reference {
     pub definitions: Definitions,
     /// How much each rate counts in the scorecard.
     pub weights: Weights,
+    /// Which site may set which of these tables, and how tiers combine.
+    pub policies: Policies,
     /// A fingerprint of the tables that deadlines follow: when it changes they are computed anew.
     pub rules: [u8; 32],
+    /// The tables that are files of the operator's own.
+    own: BTreeSet<&'static str>,
+    /// What all of it was read of.
+    sources: BTreeMap<&'static str, Source>,
 }
 
 impl Reference {
@@ -114,46 +143,85 @@ impl Reference {
                 cause: e.to_string(),
             })?;
         }
-        let source = |name, built_in| Source::open(dir, name, built_in);
-        let holidays = source("holidays.csv", include_str!("../../../fixtures/holidays.csv"))?;
-        let time_limits = source("time_limits.csv", include_str!("../../../fixtures/time_limits.csv"))?;
-        let definitions =
-            Definitions::parse(&source("figures.csv", include_str!("../../../fixtures/figures.csv"))?)?;
-        Ok(Reference {
-            weights: Weights::parse(
-                &source("scorecard.csv", include_str!("../../../fixtures/scorecard.csv"))?,
-                &definitions,
-            )?,
-            centres: Centres::parse(&source("centres.csv", include_str!("../../../fixtures/centres.csv"))?)?,
-            divisions: Divisions::parse(
-                &source("divisions.csv", include_str!("../../../fixtures/divisions.csv"))?,
-                &source("division_changes.csv", include_str!("../../../fixtures/division_changes.csv"))?,
-            )?,
-            categories: Categories::parse(&source(
-                "categories.csv",
-                include_str!("../../../fixtures/categories.csv"),
-            )?)?,
-            redirects: Redirects::parse(&source(
-                "redirects.csv",
-                include_str!("../../../fixtures/redirects.csv"),
-            )?)?,
-            legacy: LegacyNumbers::parse(&source(
-                "legacy_numbers.csv",
-                include_str!("../../../fixtures/legacy_numbers.csv"),
-            )?)?,
-            area_codes: AreaCodes::parse(&source(
-                "area_codes.csv",
-                include_str!("../../../fixtures/area_codes.csv"),
-            )?)?,
-            calendar: Calendar::parse(&holidays)?,
-            limits: Limits::parse(&time_limits)?,
-            columns: Columns::parse(&source(
-                "import_columns.csv",
-                include_str!("../../../fixtures/import_columns.csv"),
-            )?)?,
+        let open = |(name, built_in): (&'static str, &'static str)| {
+            Ok((name, Source::open(dir, &format!("{name}.csv"), built_in)?))
+        };
+        let sources: BTreeMap<&'static str, Source> =
+            TABLES.into_iter().map(open).collect::<Result<_, ReferenceError>>()?;
+        let own = sources.iter().filter(|(_, source)| !source.built_in).map(|(name, _)| *name).collect();
+        let of = |name: &str| &sources[name];
+        let definitions = Definitions::parse(of("figures"))?;
+        let mut reference = Reference {
+            weights: Weights::parse(of("scorecard"), &definitions)?,
+            centres: Centres::parse(of("centres"))?,
+            divisions: Divisions::parse(of("divisions"), of("division_changes"))?,
+            categories: Categories::parse(of("categories"))?,
+            redirects: Redirects::parse(of("redirects"))?,
+            legacy: LegacyNumbers::parse(of("legacy_numbers"))?,
+            area_codes: AreaCodes::parse(of("area_codes"))?,
+            calendar: Calendar::parse(of("holidays"))?,
+            limits: Limits::parse(of("time_limits"))?,
+            columns: Columns::parse(of("import_columns"))?,
+            policies: Policies::parse(of("policies"))?,
             definitions,
-            rules: *blake3::hash(&[holidays.hash(), time_limits.hash()].concat()).as_bytes(),
-        })
+            rules: [0; 32],
+            own,
+            sources,
+        };
+        reference.fingerprint();
+        Ok(reference)
+    }
+
+    /// Puts a table in the place of the one that is there, with all that is read together with it. With an error nothing
+    /// is changed. A name that no policy can set is one of a later version.
+    pub fn put(&mut self, table: &str, file: String, text: String) -> Result<(), ReferenceError> {
+        let unknown =
+            |file| ReferenceError::Unreadable { file, cause: "this version has no such table".into() };
+        let Some((name, _)) = TABLES.into_iter().find(|(name, _)| *name == table) else {
+            return Err(unknown(file));
+        };
+        let source = Source::given(file.clone(), text)?;
+        match name {
+            "centres" => self.centres = Centres::parse(&source)?,
+            "divisions" => self.divisions = Divisions::parse(&source, &self.sources["division_changes"])?,
+            "division_changes" => self.divisions = Divisions::parse(&self.sources["divisions"], &source)?,
+            "categories" => self.categories = Categories::parse(&source)?,
+            "redirects" => self.redirects = Redirects::parse(&source)?,
+            "legacy_numbers" => self.legacy = LegacyNumbers::parse(&source)?,
+            "holidays" => self.calendar = Calendar::parse(&source)?,
+            "figures" => {
+                let definitions = Definitions::parse(&source)?;
+                self.weights = Weights::parse(&self.sources["scorecard"], &definitions)?;
+                self.definitions = definitions;
+            }
+            "scorecard" => self.weights = Weights::parse(&source, &self.definitions)?,
+            _ => return Err(unknown(file)),
+        }
+        self.sources.insert(name, source);
+        self.fingerprint();
+        Ok(())
+    }
+
+    /// Puts the limits that sites have set, by site and day, beside those of the table.
+    pub fn put_limits(&mut self, held: BTreeMap<Site, Vec<Held>>) {
+        self.limits.put_held(held);
+        self.fingerprint();
+    }
+
+    /// The text of a table as it is in force; of time limits that of the table alone.
+    pub fn text(&self, table: &str) -> Option<&str> {
+        self.sources.get(table).map(Source::text)
+    }
+
+    /// Whether a table is a file of the operator's own.
+    pub fn is_own(&self, table: &str) -> bool {
+        self.own.contains(table)
+    }
+
+    fn fingerprint(&mut self) {
+        let mut all = [self.sources["holidays"].hash(), self.sources["time_limits"].hash()].concat();
+        all.extend(self.limits.held_bytes());
+        self.rules = *blake3::hash(&all).as_bytes();
     }
 
     /// The centre that serves a place: its own, else that of the nearest place above it. A retired code is served

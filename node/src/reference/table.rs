@@ -81,6 +81,7 @@ impl fmt::Display for ReferenceError {
 impl std::error::Error for ReferenceError {}
 
 /// One file's name and text.
+#[derive(Clone, Debug)]
 pub(super) struct Source {
     file: String,
     text: Cow<'static, str>,
@@ -123,6 +124,19 @@ impl Source {
                 Err(ReferenceError::Line { file: shown, line, why })
             }
         }
+    }
+
+    /// A text that came another way than as a file of this node; `file` says in errors which it is.
+    pub(super) fn given(file: String, text: String) -> Result<Source, ReferenceError> {
+        if text.len() as u64 > MAX_FILE {
+            return Err(ReferenceError::TooLarge { file });
+        }
+        Ok(Source { file, text: Cow::Owned(text), built_in: false })
+    }
+
+    /// Its text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// A fingerprint of the text.

@@ -185,7 +185,7 @@ async fn query(
         Ok(told) => {
             let site = told["held_by"].as_str().and_then(|site| site.parse::<certs::NodeName>().ok());
             let centre =
-                site.map(|node| app.reference.centres.name(node.site()).into_owned()).unwrap_or_default();
+                site.map(|node| app.reference().centres.name(node.site()).into_owned()).unwrap_or_default();
             Ok(reply(message, QUERY, "query", Some(named), words::standing(&told, &centre)))
         }
         Err(failure) if matches!(failure.kind, FailureKind::Absent | FailureKind::Usage) => {

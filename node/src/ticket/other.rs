@@ -11,7 +11,7 @@
 //!   that says `below`.
 //!
 //! A version that knows the kind may refuse more and must not read another audience. For one that needs no rule but these (a
-//! frozen month of the scorecard, a month of aggregates) its entries are kept to be read. What a mark would erase only it
+//! frozen month of the scorecard, a month of aggregates, the editions of a table) its entries are kept to be read. What a mark would erase only it
 //! can say, so here a mark waits.
 
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ use super::entry::{EntryId, MAX_ENTRY};
 use super::matter::KIND;
 
 /// The kinds whose entries are read here.
-pub const READ: [&str; 2] = [crate::scorecard::KIND, crate::aggregate::KIND];
+pub const READ: [&str; 3] = [crate::scorecard::KIND, crate::aggregate::KIND, crate::policy::KIND];
 
 /// What is known of a document whose kind is not: its name, and who must hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Account;
 use crate::files::FileRequest;
 use crate::knowledge::request::KnowledgeRequest;
+use crate::policy::request::PolicyRequest;
 use crate::request::{Act, Request};
 
 /// What somebody is at this desk.
@@ -93,6 +94,8 @@ pub enum Right {
     Figures,
     /// Freezing a month of the scorecard.
     Freeze,
+    /// Setting rules for this site and everybody below it, and taking back what is not in force yet.
+    SetRules,
     /// Queues, tickets, their trail; no caller.
     Read,
     /// Whether a number has called before; no caller.
@@ -186,8 +189,8 @@ fn table(role: Role) -> &'static [Right] {
         Role::Handler => &[Watch, Read, Note, Correct, Attach, Handle, Reply, Write, Review, Reveal],
         Role::FollowUp => &[Watch, Read, LookUp, Note, FollowUp, Reopen, Urge, Reveal],
         Role::Supervisor => &[
-            Watch, Figures, Freeze, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep, Write,
-            Review, Publish,
+            Watch, Figures, Freeze, SetRules, Read, Note, Assign, Reopen, Urge, Supervise, Escalate, Keep,
+            Write, Review, Publish,
         ],
         Role::Auditor => &[Watch, Figures, Audit],
         Role::Administrator => &[Watch, Figures, Accounts],
@@ -246,6 +249,14 @@ pub fn needs(request: &Request) -> &'static [Right] {
             | KnowledgeRequest::Propose { .. }
             | KnowledgeRequest::Adopt { .. } => &[Read, Publish],
             KnowledgeRequest::Import { .. } | KnowledgeRequest::Export { .. } => &[Operate],
+        },
+        Request::Policy(request) => match request {
+            PolicyRequest::List { .. }
+            | PolicyRequest::Show { .. }
+            | PolicyRequest::Diff { .. }
+            | PolicyRequest::InForce {}
+            | PolicyRequest::Set { try_only: true, .. } => &[Watch],
+            PolicyRequest::Set { .. } | PolicyRequest::Withdraw { .. } => &[Watch, SetRules],
         },
         Request::Show { reveal: None, .. }
         | Request::Told { .. }
@@ -364,6 +375,9 @@ pub fn is_audited(request: &Request) -> bool {
                 | KnowledgeRequest::Show { .. }
                 | KnowledgeRequest::Diff { .. }
         ),
+        Request::Policy(request) => {
+            matches!(request, PolicyRequest::Set { try_only: false, .. } | PolicyRequest::Withdraw { .. })
+        }
         Request::Told { .. }
         | Request::History { .. }
         | Request::Choices { .. }
@@ -416,6 +430,10 @@ mod tests {
         };
         let know = |mut request: serde_json::Value| {
             request["ask"] = json!("knowledge");
+            request
+        };
+        let rule = |mut request: serde_json::Value| {
+            request["ask"] = json!("policy");
             request
         };
         let all = vec![
@@ -476,6 +494,17 @@ mod tests {
             (know(json!({ "do": "adopt", "id": "x" })), "LS"),
             (know(json!({ "do": "import", "articles": [] })), ""),
             (know(json!({ "do": "export", "limit": 1 })), ""),
+            (rule(json!({ "do": "list" })), "ALHFSDM"),
+            (rule(json!({ "do": "show", "table": "holidays" })), "ALHFSDM"),
+            (rule(json!({ "do": "diff", "table": "holidays", "from": 1 })), "ALHFSDM"),
+            (rule(json!({ "do": "in-force" })), "ALHFSDM"),
+            (
+                rule(
+                    json!({ "do": "set", "table": "holidays", "rows": "", "from": "2027-01-01", "basis": "b" }),
+                ),
+                "S",
+            ),
+            (rule(json!({ "do": "withdraw", "table": "holidays", "edition": 1 })), "S"),
             (json!({ "ask": "show", "id": "x" }), "ALHFS"),
             (json!({ "ask": "show", "id": "x", "reveal": "r" }), "L"),
             (json!({ "ask": "reveal", "id": "x", "reason": "r", "desk": false }), "LHF"),
@@ -571,7 +600,8 @@ mod tests {
                 || matches!(
                     (ask, act),
                     ("knowledge", "list" | "search" | "suggest" | "public" | "told" | "show" | "diff")
-                );
+                )
+                || matches!((ask, act), ("policy", "list" | "show" | "diff" | "in-force"));
             let revealing = name["reveal"].is_string();
             assert_eq!(is_audited(&request), !plain || revealing, "{name}");
         }

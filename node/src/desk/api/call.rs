@@ -104,7 +104,7 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
         Op::Centres => {
             let centre =
                 |c: &crate::reference::Centre| json!({ "code": c.site().to_string(), "name": c.name() });
-            Ok(Done::ok(json!({ "centres": app.reference.centres.iter().map(centre).collect::<Value>() })))
+            Ok(Done::ok(json!({ "centres": app.reference().centres.iter().map(centre).collect::<Value>() })))
         }
         Op::CallRoute => super::route::route(app, asked),
         Op::Status => Ok(Done::ok(app.ask(who, Request::Status).await?)),
@@ -308,7 +308,7 @@ fn when(asked: &Asked, then: Request) -> Result<Request, Problem> {
 }
 
 fn categories(app: &App) -> Value {
-    let table = &app.reference.categories;
+    let table = &app.reference().categories;
     let one = |domain: &crate::reference::Category| {
         let topic =
             |t: &crate::reference::Category| json!({ "code": t.code().to_string(), "name": t.name() });
@@ -328,5 +328,5 @@ fn redirects(app: &App) -> Value {
             "connect_now": r.mode() == RedirectMode::Transfer,
         })
     };
-    json!({ "redirects": app.reference.redirects.iter().map(one).collect::<Value>() })
+    json!({ "redirects": app.reference().redirects.iter().map(one).collect::<Value>() })
 }

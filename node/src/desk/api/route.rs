@@ -37,7 +37,7 @@ pub(super) fn route(app: &App, asked: &Asked) -> Result<Done, Problem> {
         return Err(Problem::bad("`called` is a telephone number"));
     }
     let here = format!("{:06}", app.me.site().code());
-    Ok(Done::ok(decide(&app.reference, &here, &called, &calling)))
+    Ok(Done::ok(decide(&app.reference(), &here, &called, &calling)))
 }
 
 /// The digits of a number as it is dialled in the country.

@@ -133,7 +133,7 @@ pub(in super::super) async fn change(State(app): State<Arc<App>>, posted: Posted
     let (asked, of) = (what.clone(), name.clone());
     let confirmed = fields.text("confirm") == "yes";
     let department = fields.text("department").to_owned();
-    let serves = app.reference.centres.served(fields.text("serves").split_whitespace());
+    let serves = app.reference().centres.served(fields.text("serves").split_whitespace());
     let done: Result<Option<(Account, Zeroizing<String>)>, Failure> = app
         .on_users(move |users| {
             let usage = |e: String| Failure::new(FailureKind::Usage, e);

@@ -155,7 +155,8 @@ impl App {
             (_, None, Some(city)) => city,
             _ => &code,
         };
-        let all = self.reference.divisions.iter().map(|d| (d.code().to_string(), d.name()));
+        let reference = self.reference();
+        let all = reference.divisions.iter().map(|d| (d.code().to_string(), d.name()));
         let near = all.filter(|(code, _)| match own {
             "" => code.ends_with("0000"),
             own => code.starts_with(own),
@@ -177,7 +178,7 @@ impl App {
 
     /// All sites, for lists to choose from.
     pub(super) fn sites(&self) -> Vec<(String, String)> {
-        self.reference.centres.iter().map(|c| (c.site().to_string(), c.name().to_owned())).collect()
+        self.reference().centres.iter().map(|c| (c.site().to_string(), c.name().to_owned())).collect()
     }
 }
 
@@ -224,7 +225,7 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
     let kind = fields.given("kind").unwrap_or_else(|| "投诉举报".to_owned());
     let urgency = fields.given("urgency").unwrap_or_else(|| "一般".to_owned());
     let mut hotlines: Vec<Hotline> = app
-        .reference
+        .reference()
         .redirects
         .iter()
         .map(|r| Hotline {

@@ -29,12 +29,12 @@ pub(super) fn urgencies(w: &Words) -> [(String, String); 3] {
 
 /// 业务领域, by code.
 pub(super) fn domains(app: &App) -> Vec<(String, String)> {
-    app.reference.categories.domains().map(|d| (d.code().to_string(), d.name().to_owned())).collect()
+    app.reference().categories.domains().map(|d| (d.code().to_string(), d.name().to_owned())).collect()
 }
 
 /// 事项, by code; of one domain, if it is named.
 pub(super) fn topics(app: &App, of: &str) -> Vec<(String, String)> {
-    let categories = &app.reference.categories;
+    let categories = &app.reference().categories;
     let domains = categories.domains().filter(|d| of.is_empty() || d.code().to_string() == of);
     let topics = domains.flat_map(|domain| {
         let topics = categories.topics(domain);

@@ -197,7 +197,7 @@ pub(in super::super) async fn show(
     let reads = rights::may_use(&who.session.account, Right::Read).is_ok();
     let links = Links { reads, from: &from, to: &to, by: by.as_deref().unwrap_or_default() };
     let zh = w.language == Language::Zh;
-    let definitions = &app.reference.definitions;
+    let definitions = &app.reference().definitions;
     let says = |id: &str| definitions.get(id).map_or("", |d| d.says(w.language)).to_owned();
     let name = |figure: &Value| text(&figure[if zh { "zh" } else { "en" }]);
     let of_kind = |kind: &str| -> Vec<&Value> {
@@ -309,7 +309,7 @@ pub(in super::super) async fn file(
     let name = format!("figures-{}-{from}-{to}", app.me.site());
     match app.ask(&who, Request::Figures { from, to, by: asked.by() }).await {
         Ok(report) => {
-            let meanings = figures::meanings(app.reference.definitions.iter());
+            let meanings = figures::meanings(app.reference().definitions.iter());
             let sheets = vec![("figures", figures::sheet(&report)), ("definitions", meanings)];
             download::file(&who, &name, kind, || sheets).await
         }
@@ -346,7 +346,8 @@ pub(in super::super) async fn tickets(
     let last = list.as_array().filter(|all| all.len() > ROWS).and_then(|all| all[ROWS - 1]["row"].as_i64());
     let mut rows = queue::rows(&app, w, &list, now_ms());
     rows.truncate(ROWS);
-    let definition = app.reference.definitions.get(&asked.id);
+    let reference = app.reference();
+    let definition = reference.definitions.get(&asked.id);
     let mut title = definition.map_or("", |d| d.name(w.language)).to_owned();
     if part == Part::Rest {
         title = format!("{title} · {}", w.did_not_count);
@@ -356,7 +357,7 @@ pub(in super::super) async fn tickets(
         let said = if value.is_empty() {
             w.value_not_said.to_owned()
         } else {
-            figures::named(&app.reference, dimension, value)
+            figures::named(&app.reference(), dimension, value)
         };
         title = format!("{title} · {}: {said}", w.dimension(by));
     }

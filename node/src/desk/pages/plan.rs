@@ -183,7 +183,7 @@ async fn staffed(
     calls: Calls,
     file: Option<String>,
 ) -> Result<Planned, Not> {
-    let reference = app.reference.clone();
+    let reference = app.reference().clone();
     let work = move || {
         let profile = calls.profile(&reference.calendar);
         let days = wanted.goal.days(wanted.first, wanted.days.into(), &profile, &reference.calendar);
@@ -213,7 +213,7 @@ fn name(w: &Words, seats: Seats) -> &'static str {
 }
 
 fn line(app: &App, w: &'static Words, asked: &Asked, planned: &Planned, day: &Day, shown: Date) -> Line {
-    let calendar = &app.reference.calendar;
+    let calendar = &app.reference().calendar;
     let kind = Kind::of(day.date, calendar);
     let mut why = match calendar.exception(day.date) {
         Some((Exception::Holiday, name)) => name.to_owned(),
@@ -319,7 +319,7 @@ fn page(app: &App, who: &Signed, asked: &Asked, found: Result<Planned, Not>) -> 
     template.chosen = shown.map(|day| chosen(w, &planned.wanted, day));
     let date = shown.map_or(planned.wanted.first, |day| day.date);
     template.days = days.iter().map(|day| line(app, w, asked, &planned, day, date)).collect();
-    template.unknown = days.iter().any(|day| !app.reference.calendar.knows(day.date.year()));
+    template.unknown = days.iter().any(|day| !app.reference().calendar.knows(day.date.year()));
     if (2..=DRAWN).contains(&days.len()) {
         let hours = days.iter().map(|day| (day.date.day().to_string(), day.seat_hours().round() as u64));
         template.plot = bars(w.plan_hours, &hours.collect::<Vec<_>>());

@@ -202,7 +202,7 @@ async fn page(app: &App, who: &Signed, asked: &Asked, problem: String, status: S
         .filter_map(|unit| Some((found.name(unit.site), unit.rank.and(unit.score)?.round() as u64)))
         .take(DRAWN)
         .collect();
-    let definitions = &app.reference.definitions;
+    let definitions = &app.reference().definitions;
     let head = |(id, weight): &(String, f64)| match definitions.get(id) {
         Some(d) => (d.name(w.language).to_owned(), weight.to_string(), d.says(w.language).to_owned()),
         None => (id.clone(), weight.to_string(), String::new()),
@@ -293,10 +293,10 @@ pub(in super::super) async fn file(
     let Some(table) = found.shown() else {
         return frame::refused(StatusCode::NOT_FOUND, &who, who.words().no_scorecard);
     };
-    let name = |site: Site| app.reference.centres.name(site).into_owned();
+    let name = |site: Site| app.reference().centres.name(site).into_owned();
     let sheets = vec![
         ("scorecard", scorecard::sheet(table, name)),
-        ("rates", scorecard::rates(table, &app.reference.definitions)),
+        ("rates", scorecard::rates(table, &app.reference().definitions)),
     ];
     download::file(&who, &format!("scorecard-{}-{}", found.site, table.month), kind, || sheets).await
 }

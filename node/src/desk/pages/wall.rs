@@ -105,7 +105,7 @@ pub(in super::super) async fn show(State(app): State<Arc<App>>, who: Signed) -> 
     };
     let now = now_ms();
     let name = |code: &str| match code.parse::<certs::NodeName>() {
-        Ok(node) => app.reference.centres.name(node.site()).into_owned(),
+        Ok(node) => app.reference().centres.name(node.site()).into_owned(),
         Err(_) => code.to_owned(),
     };
     let me = name(&app.me.to_string());

@@ -16,16 +16,15 @@ use zeroize::Zeroizing;
 use super::write_failure;
 use crate::engine::failed;
 use crate::import::NewTicket;
+use crate::reference::BUILT_IN;
 use crate::request::{Failure, FailureKind};
 use crate::ticket::entry::{Create, Entry, Op};
 use crate::ticket::facts::is_sealed_in_a_report;
 use crate::ticket::matter::{KIND, SCHEMA};
 use crate::ticket::number::TicketNumber;
+use crate::ticket::times::POLICY;
 use crate::ticket::{EntryId, TicketMatter};
 use crate::vault::{Part, TicketKey};
-
-/// The rules that a ticket made by this version names until policy is replicated data.
-const RULE: &str = "built-in 1";
 
 /// The field of a new ticket that names the unit of ours which the matter is about.
 const AGAINST: &str = "against";
@@ -37,6 +36,8 @@ pub(super) struct Taker<'a> {
     pub(super) user: Option<&'a str>,
     /// The time as it is shown.
     pub(super) at: String,
+    /// The limits that are in force here, if a site has set any.
+    pub(super) policy: Option<String>,
 }
 
 /// A call that becomes a ticket.
@@ -102,9 +103,11 @@ impl Taker<'_> {
             confidential: call.ticket.confidential,
             against: call.against,
             reported: true,
-            rule: RULE.to_owned(),
+            rule: BUILT_IN.to_owned(),
         };
+        let policy = self.policy.iter().map(|policy| (POLICY.to_owned(), policy.clone().into()));
         let entry = Entry {
+            extra: policy.collect(),
             user: self.user.map(str::to_owned),
             at: Some(self.at.clone()),
             ..Entry::new(Op::Create(Box::new(create)), [], self.me)

@@ -144,10 +144,10 @@ async fn public(app: &App, row: &Filed) -> Result<Option<Value>, Wrong> {
         "service_request_id": row.id,
         "status": if over { "closed" } else { "open" },
         "status_notes": words,
-        "service_name": topic(app, &row.service).map_or("", |topic| topic.name()),
+        "service_name": topic(app, &row.service).map_or_else(|_| String::new(), |topic| topic.name().to_owned()),
         "service_code": row.service,
         "description": null,
-        "agency_responsible": site.map(|node| app.reference.centres.name(node.site()).into_owned()),
+        "agency_responsible": site.map(|node| app.reference().centres.name(node.site()).into_owned()),
         "service_notice": null,
         "requested_datetime": requested,
         "updated_datetime": last.filter(|at| !at.is_null()).unwrap_or_else(|| requested.into()),
@@ -278,7 +278,7 @@ async fn filed(app: &Arc<App>, parts: &Parts, body: Body) -> Result<Value, Wrong
     }
     topic(app, fields.text("service_code"))?;
     let typed = typed(&fields)?;
-    let problems = typed.problems(Tongue(Language::En), &app.reference.categories);
+    let problems = typed.problems(Tongue(Language::En), &app.reference().categories);
     if !problems.is_empty() {
         let all: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.field, p.text)).collect();
         return Err(Wrong::new(StatusCode::BAD_REQUEST, all.join("; ")));

@@ -34,6 +34,28 @@ const PEER: Shape = Shape {
     ],
 };
 
+const NOT_READ: Shape = Shape {
+    name: "RuleNotInForce",
+    says: "A rule that should be in force and is not",
+    like: None,
+    holds: &[
+        field("table", Text, "of which table"),
+        field("edition", Text, "which edition: its site, its day, its number"),
+        field("why", Text, "why not"),
+    ],
+};
+
+const POLICY: Shape = Shape {
+    name: "Rules",
+    says: "The rules that sites have set, as far as they hold here",
+    like: None,
+    holds: &[
+        field("in_force", Count, "editions in force"),
+        field("next", OrNull(&Text), "the next day on which one comes into force"),
+        field("not_read", Many(&A(&NOT_READ)), "those that should be and are not"),
+    ],
+};
+
 const SEAL: Shape = Shape {
     name: "LastSeal",
     says: "The newest seal of this node",
@@ -115,6 +137,7 @@ pub(in super::super) const STATUS: Shape = Shape {
         field("unmarked_persons", Count, "callers who cannot be looked up yet"),
         field("custody", Count, "tickets that this site has to work on"),
         field("overdue", Count, "of them past their deadline"),
+        field("policy", A(&POLICY), "the rules that sites have set"),
         field("holidays_until", OrNull(&Count), "the last year whose holidays are known"),
         field("stages", ByName(&Count), "how many tickets stand in each stage"),
         field("last_seal", A(&SEAL), "the newest seal of this node"),

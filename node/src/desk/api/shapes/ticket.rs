@@ -84,6 +84,8 @@ const CLOCK: Shape = Shape {
     like: None,
     holds: &[
         field("rule", Text, "the version of the rules that the ticket was made under"),
+        field("policy", OrNull(&Text), "the limits that sites had set by then, as its maker knew them"),
+        field("taken_by", Text, "the site that took the call, whose limits count"),
         field("began", Many(&A(&TIME)), "when the call was taken"),
         field("custody_began", Many(&A(&TIME)), "when the custodian of now became so"),
         field("dispatched", Many(&A(&TIME)), "when it went to a department"),
@@ -160,6 +162,11 @@ const DEADLINE: Shape = Shape {
         ),
         field("provisional", Truth, "whether a year in it has no published holidays yet"),
         field("rule", Text, "the version of the rules that it is of"),
+        field(
+            "taken_under",
+            OrNull(&Text),
+            "the one it was taken under, when a rule came late that held already",
+        ),
         field("text", A(&LANGUAGES), "why then, in a sentence"),
     ],
 };

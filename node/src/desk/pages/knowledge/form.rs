@@ -122,7 +122,7 @@ fn form(
         original_title,
         problems,
         typed,
-        fields: app.reference.categories.domains().map(|d| d.name().to_owned()).collect(),
+        fields: app.reference().categories.domains().map(|d| d.name().to_owned()).collect(),
         max_body: MAX_BODY,
     };
     frame::page(status, &template)

@@ -286,15 +286,14 @@ impl Ticket {
 fn fact(app: &App, w: &Words, name: &str, said: &str) -> String {
     match name {
         "urgency" => w.urgency(said).to_owned(),
-        "domain" | "topic" => said
-            .parse()
-            .ok()
-            .and_then(|code| app.reference.categories.get(&code))
-            .map_or(said, |category| category.name())
-            .to_owned(),
+        "domain" | "topic" => {
+            let reference = app.reference();
+            let category = said.parse().ok().and_then(|code| reference.categories.get(&code));
+            category.map_or(said, |category| category.name()).to_owned()
+        }
         "centre" => app.site_name(said),
         "region" => match said.parse::<crate::reference::DivisionCode>() {
-            Ok(code) => format!("{said} {}", app.reference.divisions.full_name(code)),
+            Ok(code) => format!("{said} {}", app.reference().divisions.full_name(code)),
             Err(_) => said.to_owned(),
         },
         _ => said.to_owned(),
@@ -440,7 +439,8 @@ fn field(
             ]
         }
         Kind::Redirect => {
-            let all = app.reference.redirects.iter();
+            let reference = app.reference();
+            let all = reference.redirects.iter();
             all.map(|r| option(r.number(), format!("{} {}", r.number(), r.name()))).collect()
         }
         Kind::Entry => {
