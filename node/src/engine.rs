@@ -32,6 +32,7 @@ mod grants;
 mod hold;
 mod inspect;
 mod knowledge;
+mod lake;
 mod persons;
 mod reading;
 mod restored;
@@ -599,6 +600,10 @@ impl Engine {
             Request::Similar { text, plate, place, limit } => {
                 self.index_all()?;
                 self.reading().similar(text, plate.as_deref(), place.as_deref(), *limit)
+            }
+            Request::Lake(request) => {
+                self.count_all()?;
+                self.reading().lake(request)
             }
             Request::Outside { number, limit } => self.reading().outside(number, *limit),
             Request::Lookup { phone, name, desk, reveal, user, limit } => {

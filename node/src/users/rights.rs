@@ -277,6 +277,7 @@ pub fn needs(request: &Request) -> &'static [Right] {
         | Request::Grant { .. }
         | Request::Erase { .. }
         | Request::Export { .. }
+        | Request::Lake(_)
         | Request::Digest { .. }
         | Request::Diff { .. }
         | Request::TakeIn { .. }
@@ -372,6 +373,7 @@ pub fn is_audited(request: &Request) -> bool {
         | Request::Similar { .. }
         | Request::Outside { .. }
         | Request::Changes { .. }
+        | Request::Lake(_)
         | Request::Conflicts
         | Request::Status
         | Request::Volume { .. }
