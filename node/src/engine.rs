@@ -716,6 +716,7 @@ impl Engine {
         }
         let touched = std::mem::take(&mut self.desk.touched);
         let mut changed: BTreeSet<DocId> = touched.iter().copied().collect();
+        changed.extend(self.desk.kept.iter().copied()); // before they are looked after, which takes them
         let wrote = self.confirm(&touched)?;
         if self.tend(touched)? || wrote {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;

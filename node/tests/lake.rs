@@ -259,7 +259,7 @@ fn what_happens_is_followed_and_a_database_that_was_away_misses_nothing() {
     };
     let (one, two) = (new("公交晚点"), new("出租车绕路"));
     until("both are there", || server.rows().len() == 2);
-    json(&["ticket", "answer", &one, "--text", "已告知", "--dir", &city]);
+    json(&["ticket", "answer", &one, "已告知", "--dir", &city]);
     until("it is answered there", || compared(&server.rows(), &listed(&city)));
     assert_eq!(server.asks(&format!("SELECT ended, answered FROM hotline.ticket WHERE id = '{one}'")), "t|t");
     server.down();

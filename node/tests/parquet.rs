@@ -74,7 +74,7 @@ fn another_engine_reads_what_the_node_knows() {
     let _node = town.start(CITY, &[]);
     let some = says(&["ticket", "list", "--queue", "all", "--dir", &city]);
     let id = |place: usize| some[place]["id"].as_str().unwrap().to_owned();
-    says(&["ticket", "answer", &id(0), "--text", "已告知", "--dir", &city]);
+    says(&["ticket", "answer", &id(0), "已告知", "--dir", &city]);
     says(&["ticket", "erase", &id(1), "--reason", "保存期满", "--dir", &city]);
     let said = says(&["lake", "parquet", "--out", &out, "--dir", &city]);
     let rows = told(&town.path(CITY));
