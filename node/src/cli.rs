@@ -14,6 +14,7 @@ mod import;
 mod import_table;
 mod init;
 mod kb;
+mod lake;
 mod papers;
 mod plan;
 mod policy;
@@ -97,6 +98,9 @@ enum Command {
     Policy(policy::Policy),
     /// Seats and trunks for the days to come, from the calls of the past.
     Plan(plan::PlanArgs),
+    /// The tickets for PostgreSQL and as Parquet files, where one machine is outgrown.
+    #[command(subcommand)]
+    Lake(lake::Lake),
     /// Bundles: files on a stick for and from sites without a line.
     #[command(subcommand)]
     Bundle(bundle::Bundle),
@@ -213,6 +217,7 @@ impl Cli {
             Command::Scorecard(args) => args.run(self),
             Command::Policy(command) => command.run(self),
             Command::Plan(args) => args.run(self),
+            Command::Lake(command) => command.run(self),
             Command::Bundle(command) => command.run(self),
             Command::User(command) => command.run(self),
             Command::Token(command) => command.run(self),

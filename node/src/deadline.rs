@@ -116,6 +116,16 @@ impl Timing {
         self
     }
 
+    /// From when it counts, if anybody claims a time.
+    pub fn begun(&self) -> Option<Timestamp> {
+        self.begun
+    }
+
+    /// When nobody had to work on it any more.
+    pub fn ended(&self) -> Option<Timestamp> {
+        self.ended
+    }
+
     /// Whether a ticket that is done was done in time; `None` when it is not done, or nobody can say.
     pub fn in_time(&self, reference: &Reference) -> Option<bool> {
         let ended = self.ended.filter(|_| self.done)?;

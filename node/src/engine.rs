@@ -32,6 +32,7 @@ mod grants;
 mod hold;
 mod inspect;
 mod knowledge;
+mod lake;
 mod persons;
 mod policy;
 mod reading;
@@ -628,6 +629,10 @@ impl Engine {
                 self.index_all()?;
                 self.reading().similar(text, plate.as_deref(), place.as_deref(), *limit)
             }
+            Request::Lake(request) => {
+                self.count_all()?;
+                self.reading().lake(request)
+            }
             Request::Outside { number, limit } => self.reading().outside(number, *limit),
             Request::Lookup { phone, name, desk, reveal, user, limit } => {
                 let by = match (phone, name) {
@@ -740,6 +745,7 @@ impl Engine {
         self.take_tables()?;
         let touched = std::mem::take(&mut self.desk.touched);
         let mut changed: BTreeSet<DocId> = touched.iter().copied().collect();
+        changed.extend(self.desk.kept.iter().copied()); // before they are looked after, which takes them
         let wrote = self.confirm(&touched)?;
         if self.tend(touched)? || wrote {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;

@@ -35,6 +35,8 @@ use crate::request::{Failure, FailureKind};
 use crate::users::{DATABASE, Hook, Users};
 use deliver::{Delivery, Shared};
 use event::Event;
+#[cfg(feature = "postgres")]
+pub(crate) use receiver::client;
 pub(crate) use receiver::{Receiver, is_inside};
 
 /// How often a node looks which hooks there are.

@@ -22,6 +22,7 @@ pub mod hex;
 pub mod hooks;
 pub mod import;
 pub mod knowledge;
+pub mod lake;
 pub mod log;
 pub mod others;
 pub mod plan;

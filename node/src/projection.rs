@@ -5,6 +5,7 @@
 
 pub mod aggregate;
 mod hands;
+pub mod lake;
 mod list;
 mod outside;
 mod similar;

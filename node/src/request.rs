@@ -14,6 +14,7 @@ use crate::bundles::BundleRequest;
 use crate::figures::Part;
 use crate::files::FileRequest;
 use crate::knowledge::request::KnowledgeRequest;
+use crate::lake::LakeRequest;
 use crate::policy::request::PolicyRequest;
 use crate::ticket::number::TicketNumber;
 
@@ -391,6 +392,8 @@ pub enum Request {
         /// At most so many.
         limit: usize,
     },
+    /// Rows of the read model.
+    Lake(LakeRequest),
     /// All tickets as JSON lines of the shape of `Show`, a page at a time: `{"tickets":[...],"next":id|null}`.
     Export {
         /// After this id.
@@ -505,6 +508,7 @@ impl Request {
             Request::Erase { .. } => "erase",
             Request::Reveals { .. } => "reveals",
             Request::Changes { .. } => "changes",
+            Request::Lake(_) => "lake",
             Request::Export { .. } => "export",
             Request::Status => "status",
             Request::Digest { .. } => "digest",

@@ -73,7 +73,9 @@ impl Reader {
                 request,
                 K::List { .. } | K::Search { .. } | K::Suggest { .. } | K::Public { .. } | K::Told { .. }
             ),
-            R::Changes { .. } | R::Outside { .. } | R::Figures { .. } | R::Figured { .. } => true,
+            R::Changes { .. } | R::Lake(_) | R::Outside { .. } | R::Figures { .. } | R::Figured { .. } => {
+                true
+            }
             _ => false,
         }
     }
@@ -99,6 +101,7 @@ impl Reader {
                 reading.figured(id, *part, (from, to), by.as_deref(), value.as_deref(), *limit, *before)
             }
             Request::Calls { from, to } => reading.calls(from, to),
+            Request::Lake(request) => reading.lake(request),
             Request::Changes { after, limit } => reading.changes(after.as_deref(), *limit),
             Request::Knowledge(KnowledgeRequest::List { queue, mine, limit }) => {
                 reading.articles(queue, *mine, *limit)

@@ -39,6 +39,24 @@ impl Period {
         }
     }
 
+    /// A year, a quarter or a month as it is written: `2026`, `2026-Q3`, `2026-11`.
+    pub fn named(text: &str) -> Result<Period, String> {
+        let wrong = || {
+            let shown: String = text.chars().take(20).collect();
+            format!("`{shown}` is no period; as in 2026-11, 2026-Q3 or 2026")
+        };
+        let (year, first, last) = match text.as_bytes() {
+            [_, _, _, _] => (text, 1, 12),
+            [_, _, _, _, b'-', b'Q', quarter @ b'1'..=b'4'] => {
+                let last = i8::try_from(3 * (quarter - b'0')).map_err(|_| wrong())?;
+                (&text[..4], last - 2, last)
+            }
+            _ => return Period::month(text).map_err(|_| wrong()),
+        };
+        let day = |month: i8| Date::new(year.parse().map_err(|_| wrong())?, month, 1).map_err(|_| wrong());
+        Period::days(day(first)?, day(last)?.last_of_month())
+    }
+
     /// Its first day.
     pub fn from(self) -> Date {
         self.from
@@ -101,6 +119,24 @@ impl Period {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_period_has_a_name() {
+        let check = |text: &str, from: &str, last: &str| {
+            let period = Period::named(text).unwrap();
+            assert_eq!(
+                (period.from().to_string().as_str(), period.last().to_string().as_str()),
+                (from, last)
+            );
+        };
+        check("2026", "2026-01-01", "2026-12-31");
+        check("2026-Q1", "2026-01-01", "2026-03-31");
+        check("2026-Q4", "2026-10-01", "2026-12-31");
+        check("2024-02", "2024-02-01", "2024-02-29");
+        for wrong in ["", "Q3", "2026-Q5", "2026-Q0", "2026-13", "二六", "-026", "2026-11-02"] {
+            assert!(Period::named(wrong).unwrap_err().contains("is no period"), "{wrong}");
+        }
+    }
 
     #[test]
     fn months_follow_on_and_compare_with_months() {

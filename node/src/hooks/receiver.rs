@@ -140,7 +140,8 @@ impl Receiver {
     }
 }
 
-fn client(ca: Option<&str>) -> Result<Arc<ClientConfig>, Failure> {
+/// How a server is known over TLS: by this authority, as PEM, or by those that the machine trusts.
+pub(crate) fn client(ca: Option<&str>) -> Result<Arc<ClientConfig>, Failure> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(pem) => {
@@ -159,7 +160,7 @@ fn client(ca: Option<&str>) -> Result<Arc<ClientConfig>, Failure> {
                     FailureKind::Configuration,
                     "this machine trusts no authority: none of its usual files is there",
                 )
-                .hint("install the package ca-certificates, or add the hook with --ca FILE"));
+                .hint("install the package ca-certificates, or name its authority with --ca FILE"));
             }
         }
     }

@@ -288,6 +288,7 @@ pub fn needs(request: &Request) -> &'static [Right] {
         | Request::Grant { .. }
         | Request::Erase { .. }
         | Request::Export { .. }
+        | Request::Lake(_)
         | Request::Digest { .. }
         | Request::Diff { .. }
         | Request::TakeIn { .. }
@@ -386,6 +387,7 @@ pub fn is_audited(request: &Request) -> bool {
         | Request::Similar { .. }
         | Request::Outside { .. }
         | Request::Changes { .. }
+        | Request::Lake(_)
         | Request::Conflicts
         | Request::Status
         | Request::Volume { .. }
