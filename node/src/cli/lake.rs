@@ -18,10 +18,6 @@ pub(super) enum Lake {
 }
 
 #[derive(Debug, Args)]
-#[cfg_attr(
-    not(feature = "postgres"),
-    expect(dead_code, reason = "a build without the feature says so, whatever was given")
-)]
 pub(super) struct PostgresArgs {
     /// The database, as in postgresql://hotline@db.example/lake or postgresql:///lake?host=/run/postgresql; without a password.
     #[arg(long, value_name = "URL", env = "HOTLINE_LAKE_TO")]

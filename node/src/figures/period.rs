@@ -45,6 +45,9 @@ impl Period {
             let shown: String = text.chars().take(20).collect();
             format!("`{shown}` is no period; as in 2026-11, 2026-Q3 or 2026")
         };
+        if !text.bytes().take(4).all(|digit| digit.is_ascii_digit()) {
+            return Err(wrong());
+        }
         let (year, first, last) = match text.as_bytes() {
             [_, _, _, _] => (text, 1, 12),
             [_, _, _, _, b'-', b'Q', quarter @ b'1'..=b'4'] => {
