@@ -88,12 +88,16 @@ impl Engine {
         self.make_tables(stored.unwrap_or(Date::MIN))
     }
 
-    /// Makes the tables anew if an edition has come, or a day on which one takes effect.
+    /// Makes the tables anew if an edition has come, or a day on which one takes effect. Only such a day is written down: whoever
+    /// reads after a commit that failed must not have to write, for the disk may be full.
     pub(super) fn take_tables(&mut self) -> Result<(), Failure> {
         self.tables.stale |= std::mem::take(&mut self.desk.policies);
-        let (tables, today) = (&self.tables, self.today());
-        let same = tables.day <= today && tables.next.is_none_or(|next| today < next);
-        if same && !tables.stale {
+        let today = self.today();
+        if self.tables.stale {
+            self.make_tables(self.tables.day.min(today))?;
+        }
+        let same = self.tables.day <= today && self.tables.next.is_none_or(|next| today < next);
+        if same {
             return Ok(());
         }
         self.make_tables(today)?;
