@@ -11,6 +11,7 @@
 //! Positions are the order in which items arrived here. They grow, are never used again within one database, and
 //! mean nothing elsewhere.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use certs::{NodeName, Site};
@@ -206,11 +207,11 @@ pub trait Store: bundles::Bundles + contents::Contents {
         sites: [Site; 2],
         visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
     ) -> Result<()>;
-    /// Calls `visit` with those of [`Store::each_shared`] whose hashes begin with these bytes, without looking at the others.
+    /// Calls `visit` with those of [`Store::each_shared`] whose hashes begin with any of these bytes, without looking at the others.
     fn shared_beginning(
         &mut self,
         sites: [Site; 2],
-        first: [u8; 2],
+        firsts: &BTreeSet<[u8; 2]>,
         visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
     ) -> Result<()>;
     /// Items of document kinds that no seal covers, in the order of arrival, at most `limit`.

@@ -320,12 +320,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
 
     /// Compares the peer's digest with this node's, if both are of one moment.
     pub(super) fn compare(&mut self, now: u64, peer: NodeName) {
-        let ours = self.digest(peer);
-        let Some(link) = self.links.get_mut(&peer) else { return };
+        let Some(link) = self.links.get(&peer) else { return };
         let Some(theirs) = link.theirs else { return };
-        if theirs.sent != ours.received || theirs.received != ours.sent {
+        if theirs.sent != link.received || theirs.received != link.sent {
             return; // something is still on its way
         }
+        let ours = self.digest(peer);
+        let Some(link) = self.links.get_mut(&peer) else { return };
         link.theirs = None;
         link.compared_at = now;
         if theirs.count == ours.count && theirs.fingerprint == ours.fingerprint {

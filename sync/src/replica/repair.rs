@@ -142,11 +142,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let ours = self.cells(peer, &key, half, theirs.range(), store)?;
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         let mut decoder = match link.repair.take() {
-            Some(Repair::Answering { key: k, half: h, decoder })
-                if k.as_bytes() == key.as_bytes() && h == half =>
-            {
-                decoder
-            }
+            Some(Repair::Answering { key: k, half: h, decoder }) if k == key && h == half => decoder,
             _ => Box::new(Decoder::new(&key, half)),
         };
         let outcome = match decoder.extend(&theirs, &ours) {
@@ -257,12 +253,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             }
         };
         match located {
-            Some(places) => {
-                for first in places {
-                    store.shared_beginning(sites, first, visit)?;
-                }
+            Some(places) if places.len() <= BUDGET as usize => {
+                store.shared_beginning(sites, &places, visit)?
             }
-            None => store.each_shared(sites, visit)?,
+            _ => store.each_shared(sites, visit)?,
         }
         let debts: Vec<Debt> = wanted.into_values().flatten().collect();
         store.owe(peer, &debts)?;

@@ -219,10 +219,9 @@ fn items_come_back_as_they_were_put<S: Durable>(store: &mut S) {
         [(positions[0], a.hash, a.doc), (positions[2], c.hash, c.doc), (positions[3], d.hash, None)]
     );
     let mut beginning = Vec::new();
-    for first in [[0; 2], [u8::MAX; 2], *d.hash.as_bytes().first_chunk().expect("two bytes")] {
-        let visit = &mut |hash: &ItemHash, doc, at| beginning.push((at, *hash, doc));
-        store.shared_beginning(sites, first, visit).expect("shared");
-    }
+    let visit = &mut |hash: &ItemHash, doc, at| beginning.push((at, *hash, doc));
+    let firsts = [[0; 2], [u8::MAX; 2], *d.hash.as_bytes().first_chunk().expect("two bytes")];
+    store.shared_beginning(sites, &firsts.into(), visit).expect("shared");
     assert_eq!(beginning, [(positions[3], d.hash, None)], "what begins so, and of the directory too");
     store.set_state(&b.hash, State::NotCounted).expect("state");
     store.set_state(&c.hash, State::Refused).expect("state");
@@ -303,7 +302,7 @@ fn a_region_is_shared_with_whoever_lies_in_it<S: Durable>(store: &mut S) {
             let first = *hash(n).as_bytes().first_chunk().expect("two bytes");
             let mut beginning = Vec::new();
             let visit = &mut |hash: &ItemHash, of: Option<DocId>, _| beginning.push((*hash, of));
-            store.shared_beginning([site(a), site(b)], first, visit).expect("shared");
+            store.shared_beginning([site(a), site(b)], &[first].into(), visit).expect("shared");
             let theirs = expected.contains(&n).then(|| (hash(n), Some(doc(n))));
             assert_eq!(beginning, theirs.into_iter().collect::<Vec<_>>(), "{a}, {b} and {n}");
         }

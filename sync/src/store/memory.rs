@@ -2,7 +2,7 @@
 //!
 //! For tests and the simulated world. Its "disk" is what [`Memory::commit`] made: a crash is a `rollback`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use certs::{NodeName, Site};
 
@@ -332,11 +332,12 @@ impl Store for Memory {
     fn shared_beginning(
         &mut self,
         sites: [Site; 2],
-        first: [u8; 2],
+        firsts: &BTreeSet<[u8; 2]>,
         visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
     ) -> Result<()> {
-        let (from, to) = ends(first);
-        for (hash, (position, item)) in self.items.rows.range(from..=to) {
+        let rows =
+            firsts.iter().map(|first| ends(*first)).flat_map(|(from, to)| self.items.rows.range(from..=to));
+        for (hash, (position, item)) in rows {
             if self.is_shared(item.doc, sites) {
                 visit(hash, item.doc, *position);
             }

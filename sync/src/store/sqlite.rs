@@ -10,6 +10,7 @@
 //! is told so); fsync does what it says. [`Sqlite::reader`] gives connections that read beside the one that writes. Errors in automatic checkpoints are swallowed by SQLite, so they are switched off and
 //! [`Sqlite::checkpoint`] reads its own result.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use certs::{NodeName, Site};
@@ -645,16 +646,18 @@ impl Store for Sqlite {
     fn shared_beginning(
         &mut self,
         sites: [Site; 2],
-        first: [u8; 2],
+        firsts: &BTreeSet<[u8; 2]>,
         visit: &mut dyn FnMut(&ItemHash, Option<DocId>, Position),
     ) -> Result<()> {
         let numbers = self.audiences.with_both(&self.connection, sites)?;
-        let (from, to) = ends(first);
         let mut query = self.connection.prepare_cached(
             "SELECT i.id, i.hash, i.doc, d.doc, d.audience FROM item i INDEXED BY item_hash
              LEFT JOIN document d ON d.id = i.doc WHERE i.hash BETWEEN ?1 AND ?2",
         )?;
-        visit_shared(query.query(params![from.as_bytes(), to.as_bytes()])?, &numbers, visit)
+        for (from, to) in firsts.iter().map(|first| ends(*first)) {
+            visit_shared(query.query(params![from.as_bytes(), to.as_bytes()])?, &numbers, visit)?;
+        }
+        Ok(())
     }
 
     fn unsealed(&mut self, limit: usize) -> Result<Vec<(ItemHash, DocId)>> {

@@ -1,7 +1,8 @@
 //! Restores, clones, lost disks, and peers that lie.
 
 use super::*;
-use crate::wire::{Frame, Hello};
+use crate::sketch::{Cells, Encoder, Key};
+use crate::wire::{Frame, Hello, LOCATES, VERSION};
 
 #[test]
 fn a_backup_from_before_heals_and_nothing_is_lost() {
@@ -161,25 +162,44 @@ fn assert_repaired(w: &World) {
     assert_eq!(repaired, Some((0, 200)));
 }
 
-#[test]
-fn two_hundred_unknown_differences_are_found() {
-    let mut w = two_hundred_unknown_differences();
+/// Links both as if both were of this version; whether the cells that travelled were of a key that locates.
+fn repair_as(w: &mut World, version: u16) -> Vec<bool> {
+    let mut located = Vec::new();
     w.link("370000", "370100");
+    while let Some((from, to, mut bytes)) = w.wire.pop_front() {
+        match Frame::from_bytes(&bytes).unwrap() {
+            Frame::Hello(hello) => bytes = Frame::Hello(Hello { version, ..hello }).to_bytes(),
+            Frame::Sketch(body) => {
+                let theirs = Cells::from_bytes(&body.cells).unwrap();
+                let made = |key: Key| {
+                    let mut encoder = Encoder::new(&key, theirs.half(), theirs.range()).unwrap();
+                    w.nodes[&from].store.items().for_each(|item| encoder.add(&item.hash));
+                    encoder.finish().to_bytes()
+                };
+                let key = Key::from_bytes(body.key);
+                let plain = made(key.clone()) == body.cells;
+                assert_ne!(plain, made(key.locating()) == body.cells, "one of both");
+                located.push(!plain);
+            }
+            _ => {}
+        }
+        w.at(to, |r, s, now| r.step(now, Input::Frame { peer: from, bytes }, s, &mut Desk).unwrap());
+    }
     w.settle();
+    located
+}
+
+#[test]
+fn two_hundred_unknown_differences_are_found_by_where_they_are() {
+    let mut w = two_hundred_unknown_differences();
+    assert_eq!(repair_as(&mut w, VERSION), [true]);
     assert_repaired(&w);
 }
 
 #[test]
 fn a_repair_with_a_node_of_before_finds_items_by_looking_at_all() {
     let mut w = two_hundred_unknown_differences();
-    w.link("370000", "370100");
-    while let Some((from, to, mut bytes)) = w.wire.pop_front() {
-        if let Frame::Hello(hello) = Frame::from_bytes(&bytes).unwrap() {
-            bytes = Frame::Hello(Hello { version: 1, ..hello }).to_bytes();
-        }
-        w.at(to, |r, s, now| r.step(now, Input::Frame { peer: from, bytes }, s, &mut Desk).unwrap());
-    }
-    w.settle();
+    assert_eq!(repair_as(&mut w, LOCATES - 1), [false]);
     assert_repaired(&w);
 }
 
