@@ -1,6 +1,7 @@
 //! `hotline plan`: seats and trunks for the days to come.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::civil::Date;
@@ -69,7 +70,7 @@ impl PlanArgs {
         // With a file of calls no node is needed: then the calendar is the one that was compiled in.
         let (reference, calls) = match &self.calls {
             Some(file) => (Reference::built_in().clone(), read(file)?),
-            None => (cli.reference()?, self.of_node(&cli.dir()?)?),
+            None => (Arc::new(cli.reference()?), self.of_node(&cli.dir()?)?),
         };
         let profile = calls.profile(&reference.calendar);
         let days = self.plan(&profile, &reference.calendar)?;

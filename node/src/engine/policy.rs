@@ -46,7 +46,7 @@ impl Tables {
     /// Before anything is known of editions.
     pub(super) fn of(base: Arc<Reference>) -> Tables {
         let (book, day) = (Book::default(), Date::MIN);
-        let built = Built { reference: (*base).clone(), made_of: Default::default(), unread: Vec::new() };
+        let built = Built { reference: base.clone(), made_of: Default::default(), unread: Vec::new() };
         Tables { shared: InForce::new(base.clone()), base, book, built, day, next: None, stale: false }
     }
 
@@ -113,7 +113,7 @@ impl Engine {
         for unread in &self.tables.built.unread {
             tracing::warn!(edition = %unread.name, table = unread.table, why = unread.why, "a rule is not in force");
         }
-        let reference = Arc::new(self.tables.built.reference.clone());
+        let reference = self.tables.built.reference.clone();
         self.tables.shared.put(reference.clone());
         self.desk.reference = reference.clone();
         self.reference = reference;

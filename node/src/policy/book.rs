@@ -1,6 +1,7 @@
 //! Which editions are in force on a day, and the tables that they make.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use certs::{Site, Tier};
 use jiff::civil::Date;
@@ -41,7 +42,7 @@ pub struct Unread {
 #[derive(Clone, Debug)]
 pub struct Built {
     /// The tables.
-    pub reference: Reference,
+    pub reference: Arc<Reference>,
     /// The editions that each is made of, the ministry's first; nothing of a table that nobody has set.
     pub made_of: BTreeMap<&'static str, Vec<Name>>,
     /// The editions that should be in force and are not.
@@ -104,7 +105,7 @@ impl Book {
     }
 
     /// The tables of a site on a day, made of its own files and those that were compiled in (`base`).
-    pub fn build(&self, base: &Reference, site: Site, day: Date) -> Built {
+    pub fn build(&self, base: &Arc<Reference>, site: Site, day: Date) -> Built {
         let mut built = Built { reference: base.clone(), made_of: BTreeMap::new(), unread: Vec::new() };
         for table in IN_ORDER {
             let Some(policy) = base.policies.get(table).filter(|_| !base.is_own(table)) else { continue };
@@ -118,7 +119,7 @@ impl Book {
                 built.made_of.insert(policy.table, made_of);
             }
             if !set.is_empty() {
-                built.reference.put_limits(held(&set, &base.limits));
+                Arc::make_mut(&mut built.reference).put_limits(held(&set, &base.limits));
             }
         }
         built
@@ -136,7 +137,7 @@ impl Book {
                 Ok(()) => {
                     let before = built.reference.text(policy.table).unwrap_or_default();
                     let text = laid(policy, site, before, &edition.rows);
-                    match built.reference.put(policy.table, file(edition), text) {
+                    match Arc::make_mut(&mut built.reference).put(policy.table, file(edition), text) {
                         Ok(()) => {
                             built.made_of.entry(policy.table).or_default().push(edition.name.clone());
                             match policy.how {
@@ -439,7 +440,7 @@ mod tests {
         assert!(!holiday("2026-11-24", "2027-01-01"));
         assert!(holiday("2026-11-25", "2027-01-01") && !holiday("2026-11-25", "2027-01-02"));
         assert!(holiday("2026-12-01", "2027-01-02") && holiday("2026-12-01", "2026-10-01"));
-        let calendar = built(&all, "370100", "2026-12-01").reference.calendar;
+        let calendar = &built(&all, "370100", "2026-12-01").reference.calendar;
         assert!(calendar.knows(2027) && calendar.knows(2026));
         let made_of = &built(&all, "370100", "2026-12-01").made_of["holidays"];
         assert_eq!(made_of.iter().map(|name| name.edition).collect::<Vec<_>>(), [1, 2]);
@@ -502,7 +503,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("redirects.csv"), "number,name,scope,mode\n110,警,警,transfer\n")
             .unwrap();
-        let base = Reference::load(Some(dir.path())).unwrap();
+        let base = Arc::new(Reference::load(Some(dir.path())).unwrap());
         let set = edition(
             "redirects",
             "000000",

@@ -39,7 +39,7 @@ mod weights;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use certs::Site;
 
@@ -118,9 +118,10 @@ pub struct Reference {
 
 impl Reference {
     /// The tables that were compiled in, parsed at the first use.
-    pub fn built_in() -> &'static Reference {
-        static BUILT_IN: LazyLock<Reference> =
-            LazyLock::new(|| Reference::load(None).expect("the compiled-in tables parse: a test reads them"));
+    pub fn built_in() -> &'static Arc<Reference> {
+        static BUILT_IN: LazyLock<Arc<Reference>> = LazyLock::new(|| {
+            Arc::new(Reference::load(None).expect("the compiled-in tables parse: a test reads them"))
+        });
         &BUILT_IN
     }
 
