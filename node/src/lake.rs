@@ -19,7 +19,11 @@ pub mod partitions;
 pub mod postgres;
 pub mod row;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::request::{Failure, FailureKind};
 
 /// Most rows of a page.
 pub const PAGE: usize = 1_000;
@@ -66,4 +70,13 @@ pub enum LakeRequest {
         /// At most so many.
         limit: usize,
     },
+}
+
+/// What a reply says under this key.
+fn understood<T: DeserializeOwned>(reply: &mut Value, key: &str) -> Result<T, Failure> {
+    serde_json::from_value(reply[key].take()).map_err(|e| {
+        Failure::new(FailureKind::Failed, format!("the node's answer has no `{key}` that is understood"))
+            .because(e)
+            .hint("are both of one version? hotline --version")
+    })
 }

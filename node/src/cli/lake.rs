@@ -20,7 +20,7 @@ pub(super) enum Lake {
 #[derive(Debug, Args)]
 pub(super) struct PostgresArgs {
     /// The database, as in postgresql://hotline@db.example/lake or postgresql:///lake?host=/run/postgresql; without a password.
-    #[arg(long, value_name = "URL", env = "HOTLINE_LAKE_TO")]
+    #[arg(long, value_name = "URL", env = "HOTLINE_LAKE_TO", hide_env_values = true)]
     to: String,
     /// Catches up and ends; on a directory on which no node runs too.
     #[arg(long)]

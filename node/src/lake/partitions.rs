@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::parquet::{Writer, Written};
 use super::row::{LAYOUT, Row};
-use super::{LakeRequest, PAGE};
+use super::{LakeRequest, PAGE, understood};
 use crate::figures::Period;
 use crate::request::{Failure, FailureKind, Reply};
 
@@ -67,13 +67,6 @@ pub struct Exported {
 
 fn failed(path: &Path, e: std::io::Error) -> Failure {
     Failure::new(FailureKind::Failed, format!("{} cannot be written", path.display())).because(e)
-}
-
-fn understood<T: serde::de::DeserializeOwned>(value: &mut Value, key: &str) -> Result<T, Failure> {
-    serde_json::from_value(value[key].take()).map_err(|e| {
-        Failure::new(FailureKind::Failed, format!("the node's answer has no `{key}` that is understood"))
-            .because(e)
-    })
 }
 
 /// Brings the partitions of a directory up to date, or only those of the months in a period.

@@ -15,14 +15,13 @@ mod table;
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
 pub use reach::{Target, password};
 
 use super::row::{LAYOUT, Row};
-use super::{LakeRequest, PAGE};
+use super::{LakeRequest, PAGE, understood};
 use crate::request::{Failure, FailureKind, Reply};
 
 /// How often the log is looked at while nothing comes.
@@ -154,8 +153,8 @@ async fn run(
     tell: &mut dyn FnMut(&str),
     caught: &mut Caught,
 ) -> Result<(), Trouble> {
-    let begin = ask(LakeRequest::Begin)?;
-    let mut open = Open::new(target, text(&begin, "node")?).await?;
+    let mut begin = ask(LakeRequest::Begin)?;
+    let mut open = Open::new(target, understood(&mut begin, "node")?).await?;
     let mut said = false;
     let mut beat = Instant::now();
     loop {
@@ -180,19 +179,6 @@ async fn run(
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-fn text(value: &Value, key: &str) -> Result<String, Failure> {
-    value[key].as_str().map(str::to_owned).ok_or_else(|| {
-        Failure::new(FailureKind::Failed, format!("the node's answer has no `{key}`"))
-            .hint("are both of one version? hotline --version")
-    })
-}
-
-fn read<T: serde::de::DeserializeOwned>(value: &mut Value, key: &str) -> Result<T, Failure> {
-    serde_json::from_value(value[key].take()).map_err(|e| {
-        Failure::new(FailureKind::Failed, format!("the node's `{key}` is not understood")).because(e)
-    })
 }
 
 impl Open {
@@ -246,20 +232,23 @@ impl Open {
             }
             reply => reply?,
         };
-        let mut page =
-            Page { rows: read(&mut reply, "rows")?, change: read(&mut reply, "change")?, ..Page::default() };
+        let mut page = Page {
+            rows: understood(&mut reply, "rows")?,
+            change: understood(&mut reply, "change")?,
+            ..Page::default()
+        };
         let mut next = progress.clone();
         if progress.scanned.is_some() {
-            next.scanned = read(&mut reply, "next")?;
+            next.scanned = understood(&mut reply, "next")?;
         } else {
-            let tables: Option<String> = read(&mut reply, "tables")?;
+            let tables: Option<String> = understood(&mut reply, "tables")?;
             if tables.is_some_and(|tables| tables != progress.tables) {
                 return self
                     .begin("what rows depend on beside their tickets is known anew", ask, tell, caught)
                     .await;
             }
-            page.gone = read(&mut reply, "gone")?;
-            next.cursor = read(&mut reply, "next")?;
+            page.gone = understood(&mut reply, "gone")?;
+            next.cursor = understood(&mut reply, "next")?;
         }
         caught.cursor.clone_from(&next.cursor);
         if next == progress {
@@ -279,9 +268,9 @@ impl Open {
         tell: &mut dyn FnMut(&str),
         caught: &mut Caught,
     ) -> Result<bool, Trouble> {
-        let begin = ask(LakeRequest::Begin)?;
+        let mut begin = ask(LakeRequest::Begin)?;
         let next = Progress {
-            cursor: text(&begin, "cursor")?,
+            cursor: understood(&mut begin, "cursor")?,
             round: self.progress.as_ref().map_or(0, |progress| progress.round) + 1,
             scanned: Some(String::new()),
             tables: begin["tables"].as_str().unwrap_or_default().to_owned(),

@@ -22,6 +22,9 @@ pub const LAYOUT: i32 = 1;
 /// So many digits in what a ticket says of itself could be a telephone number.
 const DIGITS: usize = 7;
 
+/// How digits are written and read out beside the numeric ones.
+const NUMERALS: &str = "零一二三四五六七八九幺两";
+
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -82,7 +85,8 @@ impl Ticket {
             }
         }
         for said in [business, channel] {
-            if said.chars().filter(|c| c.is_numeric()).count() >= DIGITS {
+            let digit = |c: &char| c.is_numeric() || NUMERALS.contains(*c);
+            if said.chars().filter(digit).count() >= DIGITS || said.contains(char::is_control) {
                 said.clear();
             }
         }
@@ -139,10 +143,13 @@ pub const COLUMNS: [Column; 32] = {
         }),
         column("topic", Text, false, "事项, a code of the table of categories", |t| said(&t.said[2])),
         column("channel", Text, false, "来源渠道, as it was said", |t| said(&t.said[3])),
-        column("urgency", Text, true, "紧急程度", |t| match t.urgency.as_str() {
-            "" => Urgency::Ordinary.word().into(),
-            urgency => urgency.into(),
-        }),
+        column(
+            "urgency",
+            Text,
+            true,
+            "紧急程度; 一般 when nobody has said one that is known here",
+            |t| Urgency::of(&t.urgency).unwrap_or_default().word().into(),
+        ),
         column("day", Day, false, "受理日期, the day of China's time on which the call was taken", |t| {
             said(&t.day)
         }),
@@ -343,11 +350,16 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_telephone_number_is_left_out() {
+    fn what_may_be_of_a_person_is_left_out() {
         let mut ticket = ticket();
+        ticket.urgency = "急，请找张三".to_owned();
         ticket.said = ["张三 13805310000", "", "", "微信１３８０５３１"].map(str::to_owned);
         let row = Row::of(&ticket.checked(Reference::built_in()));
         assert_eq!((value(&row, "business"), value(&row, "channel")), (Value::Null, Value::Null));
+        assert_eq!(value(&row, "urgency"), "一般");
+        let mut read_out = self::ticket();
+        read_out.said[0] = "幺三八零五三一".to_owned();
+        assert_eq!(value(&Row::of(&read_out.checked(Reference::built_in())), "business"), Value::Null);
     }
 
     #[test]

@@ -77,8 +77,8 @@ impl Target {
                 return Err(Failure::usage("the address is of another machine, and would be reached in clear")
                     .hint("leave sslmode out: then it goes over TLS; or say --insecure, if the line itself is secure"));
             }
-            (SslMode::Prefer, false) if !insecure => SslMode::Require,
-            (SslMode::Prefer, _) => SslMode::Disable,
+            (SslMode::Prefer, false) => SslMode::Require,
+            (SslMode::Prefer, true) => SslMode::Disable,
             (mode, _) => mode,
         };
         config.ssl_mode(mode).application_name("hotline").connect_timeout(SILENCE);
@@ -207,6 +207,7 @@ mod tests {
         check("postgresql://db.example/lake", false, Ok(SslMode::Require));
         check("postgresql://10.37.0.5/lake?sslmode=disable", false, Err("in clear"));
         check("postgresql://10.37.0.5/lake?sslmode=disable", true, Ok(SslMode::Disable));
+        check("postgresql://10.37.0.5/lake", true, Ok(SslMode::Require));
         check("postgresql://localhost,db.example/lake", false, Ok(SslMode::Require));
         check("postgresql://localhost/lake?hostaddr=10.37.0.5", false, Ok(SslMode::Require));
         check("postgresql://hotline:geheim@localhost/lake", false, Err("with a password"));
