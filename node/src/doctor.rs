@@ -312,7 +312,7 @@ fn holidays(look: &Look, status: &Value, found: &mut Findings) {
         "holidays",
         severity,
         format!("the holidays of {missing} are not known here: deadlines in it are provisional"),
-        Some("the ministry sets them: hotline policy set holidays (policy.md); until it has, a copy of holidays.csv in DIR/reference does"),
+        Some("the ministry sets them: hotline policy set holidays (policy.md); until it has, a copy of holidays.csv in DIR/reference does, to be moved away then"),
     );
 }
 

@@ -377,7 +377,6 @@ impl Engine {
                 engine.desk.project(&mut engine.store, &doc, row)?;
             }
         }
-        engine.first_tables()?;
         engine.figures_changed(false)?;
         let record = engine.identity().record().bytes().clone();
         engine.replica.put_directory(Kind::RECORD, &record, &mut engine.store, &mut engine.desk)?;
@@ -547,7 +546,9 @@ impl Engine {
         self.note_doubt(before);
         self.desk.prompt = PROMPT;
         self.store.begin()?;
-        self.take_tables()
+        // What fails here ends the transaction as what fails in it does.
+        self.spoiled = self.take_tables().err();
+        Ok(())
     }
 
     /// Whether something waits to be done when nothing else is: see [`Engine::catch_up`].
@@ -759,6 +760,7 @@ impl Engine {
         }
         crate::changes::note(self.store.connection(), &changed, self.now)?;
         self.store.commit()?;
+        self.tables.publish();
         self.changed = changed;
         self.clock_stored.clone_from(&self.clock);
         if std::mem::take(&mut self.numbered) {

@@ -20,7 +20,7 @@ pub mod request;
 pub mod rows;
 mod table;
 
-pub use book::{Book, Built, TIME_LIMITS, Unread, check};
+pub use book::{Book, Built, IN_ORDER, TIME_LIMITS, Unread, chain, check};
 pub use edition::{Edition, Name, Set, Withdrawn, creation, telling, withdrawal};
 pub use table::{Differences, differences};
 
@@ -29,6 +29,9 @@ pub const KIND: &str = "policy";
 
 /// The largest table, in bytes.
 pub const MAX_TABLE: usize = 1 << 20;
+
+/// The most lines of a table: whoever holds it parses it whenever the tables are made.
+pub const MAX_LINES: usize = 10_000;
 
 /// The longest reason or document number on which an edition rests, and the longest note, in bytes.
 pub const MAX_BASIS: usize = 500;

@@ -50,3 +50,95 @@ fn a_rule_is_set_shown_compared_and_taken_back() {
         assert!(refused.contains("line 2, column `number`"), "{refused}");
     }
 }
+
+#[test]
+fn a_place_comes_with_its_change_and_a_year_comes_alone() {
+    let [today, _] = days();
+    let town = Town::new(&["000000"]);
+    let dir = town.at("000000");
+    let table = |name: &str| says(&["policy", "show", name, "--csv", "--dir", &dir]);
+    let file = town.path("table.csv");
+    let set = |name: &str, rows: String, further: &[&str]| {
+        std::fs::write(&file, rows).unwrap();
+        let all =
+            ["policy", "set", name, "--file", text(&file), "--from", &today, "--basis", "x", "--dir", &dir];
+        json(&[&all, further].concat())
+    };
+    let days = "date,kind,name\n2029-01-01,holiday,元旦\n".to_owned();
+    let tried = set("holidays", days, &["--try"]);
+    assert_eq!(
+        (&tried["gone"], &tried["come"]),
+        (&serde_json::json!([]), &serde_json::json!(["2029-01-01,holiday,元旦"]))
+    );
+    set("divisions", table("divisions") + "639901,新区,630000,county\n", &[]);
+    set(
+        "division_changes",
+        table("division_changes") + "2027,撤销,630222,民和回族土族自治县,639901,新区,639901\n",
+        &[],
+    );
+    let meanings = json(&["figures", "--definitions", "--dir", &dir]);
+    assert!(!meanings.as_array().unwrap().is_empty(), "the program reads the tables as the node does");
+}
+
+#[test]
+fn a_province_edits_its_own_rows_and_no_others() {
+    let [today, _] = days();
+    let town = Town::new(&["370000"]);
+    let dir = town.at("370000");
+    let file = town.path("table.csv");
+    for (name, row, second) in [
+        ("redirects", "96110,反诈,诈骗,tell,x", "96119,消防咨询,消防,tell,x"),
+        ("time_limits", "投诉举报,,,,8,working days,x", "意见建议,,,,4,working days,x"),
+    ] {
+        let mut rows = says(&["policy", "show", name, "--csv", "--dir", &dir]);
+        assert_eq!(rows.lines().count(), 1, "only what they are called: {rows}");
+        for row in [row, second] {
+            rows.push_str(&format!("{row}\n"));
+            std::fs::write(&file, &rows).unwrap();
+            let set = [
+                "policy",
+                "set",
+                name,
+                "--file",
+                text(&file),
+                "--from",
+                &today,
+                "--basis",
+                "x",
+                "--dir",
+                &dir,
+            ];
+            assert_eq!(json(&set)["come"], serde_json::json!([row]), "{name}");
+            rows = says(&["policy", "show", name, "--csv", "--dir", &dir]);
+        }
+        assert_eq!(rows.lines().count(), 3, "{rows}");
+    }
+}
+
+#[test]
+fn a_file_of_ones_own_that_goes_before_a_rule_is_told() {
+    let [today, _] = days();
+    let town = Town::new(&["000000"]);
+    let dir = town.at("000000");
+    let own = std::path::Path::new(&dir).join("reference");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("holidays.csv"), says(&["policy", "show", "holidays", "--csv", "--dir", &dir]))
+        .unwrap();
+    let file = town.path("table.csv");
+    std::fs::write(&file, "date,kind,name\n2029-01-01,holiday,元旦\n").unwrap();
+    json(&[
+        "policy",
+        "set",
+        "holidays",
+        "--file",
+        text(&file),
+        "--from",
+        &today,
+        "--basis",
+        "x",
+        "--dir",
+        &dir,
+    ]);
+    let unread = json(&["replica", "status", "--dir", &dir])["policy"]["not_read"].clone();
+    assert!(unread[0]["why"].as_str().unwrap().contains("move that file away"), "{unread}");
+}

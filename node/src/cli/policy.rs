@@ -89,9 +89,12 @@ impl Policy {
         let user = cli.user.clone();
         let said = match self {
             Policy::List { table, all } => ask(PolicyRequest::List { table: table.clone(), all: *all })?,
-            Policy::Show { table, on, edition, .. } => {
-                ask(PolicyRequest::Show { table: table.clone(), on: on.clone(), edition: *edition })?
-            }
+            Policy::Show { table, on, edition, csv } => ask(PolicyRequest::Show {
+                table: table.clone(),
+                on: on.clone(),
+                edition: *edition,
+                to_edit: *csv,
+            })?,
             Policy::Set { table, file, from, basis, note, try_only } => ask(PolicyRequest::Set {
                 table: table.clone(),
                 rows: read(file)?,

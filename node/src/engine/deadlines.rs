@@ -20,10 +20,17 @@ const COUNTED: usize = 10_000;
 
 impl Engine {
     /// Computes the deadlines of open tickets anew when the tables are others than those that they were computed with: little by
-    /// little where somebody catches up, else at once.
+    /// little where somebody catches up, else at once. Until all are, it is written down that they follow no tables: so those that
+    /// were dated by tables that are gone again are dated again too, also after a crash.
     pub(super) fn rules_changed(&mut self) -> Result<(), Failure> {
-        let same = self.store.meta(RULES)?.is_some_and(|stored| stored == self.reference.rules);
-        self.redating = (!same).then_some(0);
+        let stored = self.store.meta(RULES)?.unwrap_or_default();
+        if self.redating.is_none() && stored == self.reference.rules {
+            return Ok(());
+        }
+        if !stored.is_empty() {
+            self.store.put_meta(RULES, &[])?;
+        }
+        self.redating = Some(0);
         while !self.idles && self.date_some()? {}
         Ok(())
     }

@@ -83,14 +83,15 @@ impl Reading<'_> {
     }
 
     /// What rows depend on beside their tickets: how this version reads facts, the tables of deadlines, the categories. `None` while
-    /// rows are counted anew.
+    /// rows are dated or counted anew.
     fn tables(&self) -> Result<Option<String>, Failure> {
-        if self.waiting()? > 0 {
+        let rules = Sqlite::meta_of(self.db, RULES)?.unwrap_or_default();
+        if self.waiting()? > 0 || rules.is_empty() {
             return Ok(None);
         }
         let mut hasher = blake3::Hasher::new_derive_key("hotline 2026 tables of the read model");
         hasher.update(&LAYOUT.to_be_bytes()).update(&figures::VERSION.to_be_bytes());
-        hasher.update(&Sqlite::meta_of(self.db, RULES)?.unwrap_or_default());
+        hasher.update(&rules);
         let categories = &self.reference.categories;
         for category in categories.domains().flat_map(|domain| once(domain).chain(categories.topics(domain)))
         {

@@ -13,11 +13,12 @@ use super::{Engine, shown_time};
 use crate::china;
 use crate::policy::request::PolicyRequest;
 use crate::policy::{
-    Book, Built, Edition, MAX_BASIS, MAX_NOTE, MAX_TABLE, Name, TIME_LIMITS, Withdrawn, check, creation,
-    differences, rows, telling, withdrawal,
+    Book, Built, Edition, IN_ORDER, MAX_BASIS, MAX_LINES, MAX_NOTE, MAX_TABLE, Name, TIME_LIMITS, Withdrawn,
+    chain, check, creation, differences, rows, telling, withdrawal,
 };
-use crate::reference::{How, InForce, Reference};
+use crate::reference::{BUILT_IN, Held, How, InForce, Policy, Reference};
 use crate::request::{Failure, FailureKind, Reply};
+use crate::ticket::entry::MAX_NAME;
 
 /// The day for which the tables were made last.
 const DAY: &str = "day of the tables";
@@ -47,7 +48,14 @@ impl Tables {
     pub(super) fn of(base: Arc<Reference>) -> Tables {
         let (book, day) = (Book::default(), Date::MIN);
         let built = Built { reference: base.clone(), made_of: Default::default(), unread: Vec::new() };
-        Tables { shared: InForce::new(base.clone()), base, book, built, day, next: None, stale: false }
+        Tables { shared: InForce::new(base.clone()), base, book, built, day, next: None, stale: true }
+    }
+
+    /// What is committed is what others read by.
+    pub(super) fn publish(&self) {
+        if !Arc::ptr_eq(&self.shared.now(), &self.built.reference) {
+            self.shared.put(self.built.reference.clone());
+        }
     }
 
     /// They are read anew at the next opportunity.
@@ -78,53 +86,56 @@ impl Engine {
         &self.tables.shared
     }
 
+    /// The day for which tables are made: by the own clock, and while that is in doubt none before the last.
     fn today(&self) -> Date {
-        china::today(self.now)
-    }
-
-    /// Makes the tables of the day for which they were made last, at the start, when nobody has said yet which it is.
-    pub(super) fn first_tables(&mut self) -> Result<(), Failure> {
-        let stored = self.store.meta(DAY)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok());
-        self.make_tables(stored.unwrap_or(Date::MIN))
+        let today = china::today(self.now);
+        if self.clock.doubt().is_some() { today.max(self.tables.day) } else { today }
     }
 
     /// Makes the tables anew if an edition has come, or a day on which one takes effect. Only such a day is written down: whoever
     /// reads after a commit that failed must not have to write, for the disk may be full.
     pub(super) fn take_tables(&mut self) -> Result<(), Failure> {
         self.tables.stale |= std::mem::take(&mut self.desk.policies);
-        let today = self.today();
-        if self.tables.stale {
-            self.make_tables(self.tables.day.min(today))?;
+        let begins = |next: Option<Date>, today| next.is_some_and(|next| next <= today);
+        if self.tables.stale && self.tables.day == Date::MIN {
+            let stored = self.store.meta(DAY)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok());
+            self.tables.day = stored.unwrap_or(Date::MIN);
         }
-        let same = self.tables.day <= today && self.tables.next.is_none_or(|next| today < next);
-        if same {
+        let today = self.today();
+        if !self.tables.stale && self.tables.day <= today && !begins(self.tables.next, today) {
             return Ok(());
         }
-        self.make_tables(today)?;
-        Ok(self.store.put_meta(DAY, today.to_string().as_bytes())?)
+        let me = self.me().site();
+        let book = Book::of(rows::editions(self.store.connection(), &chain(me), TIME_LIMITS)?);
+        let moved = self.tables.day > today || begins(book.next_day(me, self.tables.day), today);
+        let day = if moved { today } else { self.tables.day };
+        self.make_tables(book, day);
+        self.rules_changed()?;
+        if moved {
+            self.store.put_meta(DAY, today.to_string().as_bytes())?;
+        }
+        Ok(())
     }
 
-    fn make_tables(&mut self, day: Date) -> Result<(), Failure> {
+    fn make_tables(&mut self, book: Book, day: Date) {
         let me = self.me().site();
-        self.tables.book = Book::of(rows::editions(self.store.connection())?);
-        self.tables.built = self.tables.book.build(&self.tables.base, me, day);
-        self.tables.next = self.tables.book.next_day(me, day);
-        (self.tables.day, self.tables.stale) = (day, false);
+        self.tables.built = book.build(&self.tables.base, me, day);
+        self.tables.next = book.next_day(me, day);
+        (self.tables.book, self.tables.day, self.tables.stale) = (book, day, false);
         for unread in &self.tables.built.unread {
             tracing::warn!(edition = %unread.name, table = unread.table, why = unread.why, "a rule is not in force");
         }
-        let reference = self.tables.built.reference.clone();
-        self.tables.shared.put(reference.clone());
-        self.desk.reference = reference.clone();
-        self.reference = reference;
-        self.rules_changed()
+        self.desk.reference = self.tables.built.reference.clone();
+        self.reference = self.tables.built.reference.clone();
     }
 
     pub(super) fn policy(&mut self, request: &PolicyRequest) -> Reply {
         use PolicyRequest as R;
         match request {
             R::List { table, all } => self.list_policies(table.as_deref(), *all),
-            R::Show { table, on, edition } => self.show_policy(table, on.as_deref(), *edition),
+            R::Show { table, on, edition, to_edit } => {
+                self.show_policy(table, on.as_deref(), *edition, *to_edit)
+            }
             R::Set { table, rows, from, basis, note, try_only, user } => {
                 let edition = self.proposed(table, rows, from, [basis, note], user.as_deref())?;
                 self.set_policy(edition, *try_only)
@@ -132,9 +143,10 @@ impl Engine {
             R::Withdraw { table, edition, user } => self.withdraw_policy(table, *edition, user.as_deref()),
             R::Diff { table, from, to, rows } => self.compare_policies(table, *from, *to, rows.as_deref()),
             R::InForce {} => {
-                let made_of = self.tables.built.made_of.iter().filter(|(table, _)| **table != TIME_LIMITS);
-                let table = |(table, names): (&&str, &Vec<Name>)| json!({ "table": table, "file": said(names), "rows": self.reference.text(table) });
-                Ok(json!({ "tables": made_of.map(table).collect::<Vec<_>>() }))
+                let made_of = &self.tables.built.made_of;
+                let made = IN_ORDER.into_iter().filter_map(|table| Some((table, made_of.get(table)?)));
+                let table = |(table, names): (&str, &Vec<Name>)| json!({ "table": table, "file": said(names), "rows": self.reference.text(table) });
+                Ok(json!({ "tables": made.map(table).collect::<Vec<_>>() }))
             }
         }
     }
@@ -161,7 +173,7 @@ impl Engine {
             let shown = editions.map(|e| self.edition_shown(e, today));
             let shown: Vec<Value> = shown.filter(|e| all || e["standing"] != "past").collect();
             json!({
-                "table": policy.table, "may": policy.may(me.tier()), "how": how_word(policy.how), "basis": policy.basis,
+                "table": policy.table, "may": policy.may(me.tier()), "how": policy.how.word(), "basis": policy.basis,
                 "tiers": policy.tier_names(), "key": policy.key,
                 "own": self.tables.base.is_own(policy.table), "editions": shown,
             })
@@ -182,13 +194,11 @@ impl Engine {
             (None, None, false) if edition.name.from > today => "coming",
             (None, None, false) => "past",
         };
-        let own =
-            self.tables.base.is_own(&edition.table).then_some("a file of the operator's own goes before it");
         json!({
             "name": edition.name.to_string(), "site": edition.site(), "edition": edition.name.edition, "from": edition.name.from,
             "node": edition.name.node, "at": edition.name.at, "user": edition.user, "basis": edition.basis, "note": edition.note,
             "lines": edition.rows.lines().filter(|line| !line.is_empty()).count().saturating_sub(1),
-            "standing": standing, "why": unread.map(|u| u.why.as_str()).or(own), "withdrawn": edition.withdrawn,
+            "standing": standing, "why": unread.map(|u| u.why.as_str()), "withdrawn": edition.withdrawn,
         })
     }
 
@@ -220,7 +230,7 @@ impl Engine {
         }
     }
 
-    fn show_policy(&mut self, table: &str, on: Option<&str>, edition: Option<u32>) -> Reply {
+    fn show_policy(&mut self, table: &str, on: Option<&str>, edition: Option<u32>, to_edit: bool) -> Reply {
         self.known(Some(table))?;
         if let Some(number) = edition {
             let edition = self.own_edition(table, number)?;
@@ -230,30 +240,42 @@ impl Engine {
             );
         }
         let on = on.map(day_of).transpose()?.unwrap_or_else(|| self.today());
-        let (rows, made_of) = self.table_on(table, on);
+        let (mut rows, mut made_of) = self.table_on(&self.tables.book, table, on);
+        let me = self.me().site();
+        let adds = |policy: &Policy| matches!(policy.how, How::Add | How::Tighten) && me != Site::MINISTRY;
+        if to_edit && self.tables.base.policies.get(table).is_some_and(adds) {
+            // What the tiers above have set stays theirs.
+            let own = self.tables.book.editions(table, me);
+            let own = own.filter(|e| e.name.from <= on && e.withdrawn.is_none()).next_back();
+            rows = own.map_or_else(
+                || rows.lines().take(1).map(|l| l.to_owned() + "\n").collect(),
+                |e| e.rows.clone(),
+            );
+            made_of = own.map(|e| e.name.clone()).into_iter().collect();
+        }
         Ok(json!({
             "table": table, "on": on, "rows": rows,
             "made_of": made_of.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }))
     }
 
-    /// The text of a table on a day, and what it is made of.
-    fn table_on(&self, table: &str, on: Date) -> (String, Vec<Name>) {
+    /// The text of a table on a day by what a book says, and what it is made of. Of time limits the version is left out.
+    fn table_on(&self, book: &Book, table: &str, on: Date) -> (String, Vec<Name>) {
         let me = self.me().site();
-        let mut built = self.tables.book.build(&self.tables.base, me, on);
+        let mut built = book.build(&self.tables.base, me, on);
         let made_of = built.made_of.remove(table).unwrap_or_default();
-        if table == TIME_LIMITS
-            && let Some(held) = built.reference.limits.on(me, on)
-        {
-            let mut text = "version,business,domain,topic,urgency,amount,unit,basis\n".to_owned();
-            for limit in held.tiers.iter().flatten() {
-                let m = limit.matter();
-                let fields = [limit.version(), m.business, m.domain, m.topic, m.urgency].join(",");
-                text.push_str(&format!("{fields},{},{},{}\n", limit.amount(), limit.unit(), limit.basis()));
-            }
-            return (text, made_of);
+        if table != TIME_LIMITS || self.tables.base.is_own(table) {
+            return (built.reference.text(table).unwrap_or_default().to_owned(), made_of);
         }
-        (built.reference.text(table).unwrap_or_default().to_owned(), made_of)
+        let limits = &built.reference.limits;
+        let rows = limits.on(me, on).map_or_else(|| limits.version(BUILT_IN), Held::rows);
+        let mut text = "business,domain,topic,urgency,amount,unit,basis\n".to_owned();
+        for limit in rows {
+            let m = limit.matter();
+            let fields = [m.business, m.domain, m.topic, m.urgency].join(",");
+            text.push_str(&format!("{fields},{},{},{}\n", limit.amount(), limit.unit(), limit.basis()));
+        }
+        (text, made_of)
     }
 
     /// What is to be set, checked but for its rows.
@@ -285,6 +307,9 @@ impl Engine {
                 rows.len()
             )));
         }
+        if rows.lines().count() > MAX_LINES {
+            return Err(Failure::usage(format!("the table has more than {MAX_LINES} lines")));
+        }
         let mut rows = rows.strip_prefix('\u{feff}').unwrap_or(rows).replace("\r\n", "\n");
         if !rows.ends_with('\n') {
             rows.push('\n');
@@ -292,7 +317,7 @@ impl Engine {
         let me = self.me();
         let edition = self.tables.book.next_number(table, me.site());
         let name = Name { from, edition, node: me, at: shown_time(self.now) };
-        let user = user.map(str::to_owned);
+        let user = user.map(|user| line("the user", user, MAX_NAME)).transpose()?;
         Ok(Edition { name, table: table.to_owned(), user, basis, note, withdrawn: None, rows })
     }
 
@@ -304,23 +329,15 @@ impl Engine {
         check(&self.tables.book, &self.tables.base, &edition)
             .map_err(|(why, hint)| Failure::new(FailureKind::Failed, why).hint(hint))?;
         let entries = telling(&edition).ok_or_else(|| {
-            Failure::new(FailureKind::Failed, "a line of the table is longer than an entry may be")
+            Failure::new(FailureKind::Failed, "a line, or the table, is longer than its entries may be")
         })?;
-        let (table, from) = (edition.table.clone(), edition.name.from);
-        let (before, _) = self.table_on(&table, from);
-        let today = self.today();
+        let (table, from, today) = (edition.table.clone(), edition.name.from, self.today());
+        let (before, _) = self.table_on(&self.tables.book, &table, from);
+        let (after, _) = self.table_on(&self.tables.book.with(edition.clone()), &table, from);
         if !try_only {
             let doc = self.policy_document(&table)?;
-            for entry in entries {
-                self.enter(doc, entry.to_string().as_bytes())?;
-            }
-            self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
-            self.take_tables()?;
+            self.enter_rules(doc, entries)?;
         }
-        let after = match try_only {
-            true => edition.rows.clone(),
-            false => self.table_on(&table, from).0,
-        };
         let difference = differences(&before, &after);
         let mut shown = self.edition_shown(&edition, today);
         if try_only {
@@ -333,12 +350,26 @@ impl Engine {
     /// outgrown what is loaded.
     fn policy_document(&mut self, table: &str) -> Result<DocId, Failure> {
         let me = self.me();
-        for doc in rows::documents(self.store.connection(), me.site(), table)? {
+        let known = rows::documents(self.store.connection(), me.site(), table)?;
+        for doc in known.iter().copied() {
             if self.store.document(&doc)?.is_some_and(|row| !row.frozen) {
                 return Ok(doc);
             }
         }
-        self.begin_trail(creation(me, table).to_string().into_bytes())
+        self.begin_trail(creation(me, table, known.len() + 1).to_string().into_bytes())
+    }
+
+    /// Enters all of these, or ends the transaction without a trace.
+    fn enter_rules(&mut self, doc: DocId, entries: Vec<Value>) -> Result<(), Failure> {
+        let mut enter = || {
+            entries.iter().try_for_each(|entry| self.enter(doc, entry.to_string().as_bytes()))?;
+            self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
+            self.take_tables()
+        };
+        enter().inspect_err(|failure: &Failure| {
+            let half_way = Failure::new(FailureKind::TryAgain, "nothing was saved: a rule failed half-way");
+            self.spoiled = Some(half_way.because(failure));
+        })
     }
 
     fn withdraw_policy(&mut self, table: &str, number: u32, user: Option<&str>) -> Reply {
@@ -360,10 +391,11 @@ impl Engine {
                 .hint("look at the date, then: `hotline replica confirm-clock`"));
         }
         let by = Withdrawn { at: shown_time(self.now), node: self.me(), user: user.map(str::to_owned) };
-        let doc = self.policy_document(table)?;
-        self.enter(doc, withdrawal(&edition.name, &by).to_string().as_bytes())?;
-        self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
-        self.take_tables()?;
+        // Where it was told: an edition and its withdrawal are of one document.
+        let doc = rows::document_of(self.store.connection(), &edition)?.ok_or_else(|| {
+            Failure::new(FailureKind::Failed, format!("{named} is in no document that is here"))
+        })?;
+        self.enter_rules(doc, vec![withdrawal(&edition.name, &by)])?;
         let edition = self.own_edition(table, number)?;
         Ok(json!({ "edition": self.edition_shown(&edition, today) }))
     }
@@ -382,13 +414,19 @@ impl Engine {
             Ok((edition.name.to_string(), edition.rows))
         };
         let in_force = || {
-            let (text, names) = self.table_on(table, today);
+            let (text, names) = self.table_on(&self.tables.book, table, today);
             (said(&names), text)
         };
         let before = from.map_or_else(|| Ok(in_force()), edition)?;
         let after = match (to, rows) {
             (Some(number), None) => edition(number)?,
-            (None, Some(rows)) if rows.len() <= MAX_TABLE => ("the file".to_owned(), rows.to_owned()),
+            (None, Some(rows)) if rows.len() <= MAX_TABLE => {
+                let edition =
+                    self.proposed(table, rows, &today.to_string(), ["what a file would change", ""], None)?;
+                check(&self.tables.book, &self.tables.base, &edition)
+                    .map_err(|(why, hint)| Failure::new(FailureKind::Failed, why).hint(hint))?;
+                ("the file".to_owned(), self.table_on(&self.tables.book.with(edition), table, today).0)
+            }
             (None, Some(_)) => return Err(Failure::usage(format!("a table has at most {MAX_TABLE} bytes"))),
             (None, None) if from.is_some() => in_force(),
             _ => {
@@ -401,22 +439,6 @@ impl Engine {
         Ok(
             json!({ "table": table, "before": before.0, "after": after.0, "gone": found.gone, "come": found.come }),
         )
-    }
-}
-
-/// A site and those above it, the highest first.
-fn chain(site: Site) -> Vec<Site> {
-    let mut chain: Vec<Site> = std::iter::successors(Some(site), |site| site.superior()).collect();
-    chain.reverse();
-    chain
-}
-
-fn how_word(how: How) -> &'static str {
-    match how {
-        How::Replace => "replace",
-        How::Years => "years",
-        How::Add => "add",
-        How::Tighten => "tighten",
     }
 }
 

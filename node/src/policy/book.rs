@@ -14,8 +14,8 @@ use crate::reference::{BUILT_IN, Held, How, Limit, Limits, Matter, Policy, Refer
 /// The table of time limits, which is looked up by the day on which a clock began.
 pub const TIME_LIMITS: &str = "time_limits";
 
-/// The others, each after what it is read together with.
-const IN_ORDER: [&str; 9] = [
+/// The others, each after what it is read together with: the order in which they are put.
+pub const IN_ORDER: [&str; 9] = [
     "divisions",
     "division_changes",
     "centres",
@@ -54,8 +54,8 @@ pub struct Built {
 pub struct Book(BTreeMap<(String, Site), BTreeMap<Name, Edition>>);
 
 /// A site and those above it, the highest first.
-fn chain(site: Site) -> Vec<Site> {
-    let mut chain: Vec<Site> = std::iter::successors(Some(site), |site| site.superior()).collect();
+pub fn chain(site: Site) -> Vec<Site> {
+    let mut chain: Vec<Site> = std::iter::once(site).chain(site.superiors()).collect();
     chain.reverse();
     chain
 }
@@ -74,6 +74,13 @@ impl Book {
     pub fn of(editions: impl IntoIterator<Item = Edition>) -> Book {
         let mut book = Book::default();
         editions.into_iter().for_each(|edition| book.add(edition));
+        book
+    }
+
+    /// The same with a further edition, whatever would come of it.
+    pub fn with(&self, edition: Edition) -> Book {
+        let mut book = self.clone();
+        book.add(edition);
         book
     }
 
@@ -107,12 +114,15 @@ impl Book {
     /// The tables of a site on a day, made of its own files and those that were compiled in (`base`).
     pub fn build(&self, base: &Arc<Reference>, site: Site, day: Date) -> Built {
         let mut built = Built { reference: base.clone(), made_of: BTreeMap::new(), unread: Vec::new() };
-        for table in IN_ORDER {
-            let Some(policy) = base.policies.get(table).filter(|_| !base.is_own(table)) else { continue };
-            chain(site).into_iter().for_each(|of| self.lay(&mut built, policy, of, day));
+        for policy in IN_ORDER.iter().chain([&TIME_LIMITS]).filter_map(|table| base.policies.get(table)) {
+            match base.is_own(policy.table) {
+                true => self.shadow(&mut built, policy, site, day),
+                false if policy.table == TIME_LIMITS => {}
+                false => chain(site).into_iter().for_each(|of| self.lay(&mut built, policy, of, day)),
+            }
         }
         if let Some(policy) = base.policies.get(TIME_LIMITS).filter(|_| !base.is_own(TIME_LIMITS)) {
-            let set = self.limits(policy, &mut built.unread);
+            let set = self.limits(policy, (site, day), &mut built.unread);
             let of_chain = chain(site).into_iter().filter_map(|site| in_force(set.get(&site)?, day));
             let made_of: Vec<Name> = of_chain.map(|(name, _)| name.clone()).collect();
             if !made_of.is_empty() {
@@ -123,6 +133,15 @@ impl Book {
             }
         }
         built
+    }
+
+    /// Notes what has no effect here because a file of the operator's own goes before it.
+    fn shadow(&self, built: &mut Built, policy: &Policy, site: Site, day: Date) {
+        for edition in chain(site).into_iter().filter_map(|of| self.begun(policy.table, of, day).next_back())
+        {
+            let why = format!("DIR/reference/{}.csv goes before it; move that file away", policy.table);
+            built.unread.push(Unread { table: policy.table.to_owned(), name: edition.name.clone(), why });
+        }
     }
 
     /// Lays what one site has set of a table upon what is there.
@@ -153,18 +172,25 @@ impl Book {
         }
     }
 
-    /// The limits of every site that has set any, whatever their day: an old ticket keeps what was in force on its own.
-    fn limits(&self, policy: &Policy, unread: &mut Vec<Unread>) -> BTreeMap<Site, Vec<(Name, Vec<Limit>)>> {
+    /// The limits of every site that has set any, whatever their day: an old ticket keeps what was in force on its own. Of those that
+    /// do not read, the ones that should hold at this site on this day are noted.
+    fn limits(
+        &self,
+        policy: &Policy,
+        (here, day): (Site, Date),
+        unread: &mut Vec<Unread>,
+    ) -> BTreeMap<Site, Vec<(Name, Vec<Limit>)>> {
+        let holds_here = chain(here);
         let mut set: BTreeMap<Site, Vec<(Name, Vec<Limit>)>> = BTreeMap::new();
         for ((_, site), editions) in self.0.iter().filter(|((table, _), _)| table == policy.table) {
             for edition in editions.values().filter(|e| e.withdrawn.is_none()) {
                 match may(policy, *site).and_then(|()| limits_of(edition)) {
                     Ok(rows) => set.entry(*site).or_default().push((edition.name.clone(), rows)),
-                    Err(why) => unread.push(Unread {
-                        table: policy.table.to_owned(),
-                        name: edition.name.clone(),
-                        why,
-                    }),
+                    Err(why) if holds_here.contains(site) && edition.name.from <= day => {
+                        let (table, name) = (policy.table.to_owned(), edition.name.clone());
+                        unread.push(Unread { table, name, why });
+                    }
+                    Err(_) => {}
                 }
             }
         }
@@ -250,9 +276,7 @@ pub fn check(book: &Book, base: &Reference, edition: &Edition) -> Result<(), (St
     };
     may(policy, site).map_err(|why| (why, "propose it to the tier that may"))?;
     // The text is judged against what was compiled in and set: a file of the operator's own is no rule for others.
-    let mut with = book.clone();
-    with.add(edition.clone());
-    let built = with.build(Reference::built_in(), site, day);
+    let built = book.with(edition.clone()).build(Reference::built_in(), site, day);
     let mend = "mend the file; nothing was set";
     if let Some(unread) = built.unread.into_iter().find(|unread| unread.name == edition.name) {
         return Err((unread.why, mend));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"op":"create","parents":[],"node":"000000","kind":"policy","schema":1,"site":"000000","reported":true,"below":true,
-//!  "table":"time_limits"}
+//!  "table":"time_limits","volume":1}
 //! {"op":"edition","node":"000000","table":"time_limits","edition":2,"from":"2027-01-01","part":0,"parts":1,"at":"...",
 //!  "user":"li","basis":"交办运〔2026〕9号","note":"","rows":"business,domain,...\n..."}
 //! {"op":"withdraw","node":"000000","edition":2,"of":"000000","from":"2027-01-01","at":"...","user":"li"}
@@ -20,7 +20,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{KIND, MAX_BASIS, MAX_NOTE, MAX_TABLE};
+use super::{KIND, MAX_BASIS, MAX_LINES, MAX_NOTE, MAX_TABLE};
 use crate::china;
 use crate::ticket::entry::{MAX_ENTRY, MAX_NAME};
 
@@ -107,11 +107,11 @@ pub struct Set {
     pub editions: Vec<Edition>,
 }
 
-/// The entry that begins the editions of a table.
-pub fn creation(node: NodeName, table: &str) -> Value {
+/// The entry that begins the editions of a table; the second document of one has the volume 2.
+pub fn creation(node: NodeName, table: &str, volume: usize) -> Value {
     json!({
         "op": "create", "parents": [], "node": node, "kind": KIND, "schema": SCHEMA, "site": node.site(), "reported": true,
-        "below": true, "table": table,
+        "below": true, "table": table, "volume": volume,
     })
 }
 
@@ -247,13 +247,15 @@ impl Set {
             let first = parts.remove(&0)?;
             let withdrawn = taken_back.get(&(name.node, name.edition, name.from)).cloned();
             let (user, basis, note) = (first.user, first.basis, first.note);
-            let sound = name.node.site() == site && rows.len() <= MAX_TABLE;
+            let sound =
+                name.node.site() == site && rows.len() <= MAX_TABLE && rows.lines().count() <= MAX_LINES;
             sound.then(|| Edition { name, table: table.clone(), user, basis, note, withdrawn, rows })
         };
-        let mut editions: Vec<Edition> = whole.filter_map(edition).take(MAX_EDITIONS).collect();
-        // One name told in two lengths is one edition: the one in more parts.
+        let mut editions: Vec<Edition> = whole.filter_map(edition).collect();
+        // One name told in two lengths is one edition: the one in more parts. Of too many the last are read.
         editions.reverse();
         editions.dedup_by(|a, b| a.name == b.name);
+        editions.truncate(MAX_EDITIONS);
         editions.reverse();
         Some(Set { site, table, editions })
     }
@@ -287,7 +289,7 @@ mod tests {
     }
 
     fn begun() -> Vec<Vec<u8>> {
-        bytes([creation("000000".parse().unwrap(), "time_limits")])
+        bytes([creation("000000".parse().unwrap(), "time_limits", 1)])
     }
 
     fn back(of: &Edition, at: &str) -> Value {
@@ -300,6 +302,22 @@ mod tests {
         let name = |by| edition(3, "2027-01-01", by, "").name.to_string();
         assert_eq!(name("000000"), "000000 2027-01-01 #3");
         assert_eq!(name("370000-b"), "370000 2027-01-01 #3b");
+    }
+
+    #[test]
+    fn of_too_many_editions_the_last_are_read() {
+        let rows = "number\n";
+        let all = (1..=MAX_EDITIONS as u32 + 2).flat_map(|n| {
+            let mut one = edition(n, "2027-01-01", "000000", rows);
+            one.name.at = "2026-12-01T09:00:00+08:00".to_owned();
+            bytes(telling(&one).unwrap())
+        });
+        let read = read(&begun().into_iter().chain(all).collect::<Vec<_>>()).unwrap().editions;
+        let numbers: Vec<u32> = read.iter().map(|e| e.name.edition).collect();
+        assert_eq!(
+            (numbers.len(), numbers[0], numbers[MAX_EDITIONS - 1]),
+            (MAX_EDITIONS, 3, MAX_EDITIONS as u32 + 2)
+        );
     }
 
     #[test]

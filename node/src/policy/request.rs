@@ -21,6 +21,9 @@ pub enum PolicyRequest {
     /// A table as it is in force on a day: `{"table","on","made_of":[name],"rows"}`. For time limits `rows` are those of all tiers,
     /// each with the edition that it is of.
     Show {
+        /// Of what a lower tier adds or tightens only its own rows, to be edited and set.
+        #[serde(default)]
+        to_edit: bool,
         /// The table.
         table: String,
         /// The day, as in `2027-01-01`; without it today.

@@ -1,7 +1,7 @@
 //! The editions that are here: a row for each, beside the projections and like them a function of the documents.
 
 use certs::Site;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use sync::id::DocId;
 use sync::store::{Result, StoreError};
 
@@ -32,20 +32,42 @@ pub fn put(db: &Connection, doc: &DocId, set: Option<&Set>) -> Result<()> {
     ])?;
     let mut put = db.prepare_cached("INSERT INTO policy_edition(doc, n, edition) VALUES(?1, ?2, ?3)")?;
     for (n, edition) in set.editions.iter().enumerate() {
-        let text = serde_json::to_string(edition).map_err(|e| StoreError::Failed(e.to_string()))?;
-        put.execute(params![doc.as_bytes(), n as i64, text])?;
+        put.execute(params![doc.as_bytes(), n as i64, written(edition)?])?;
     }
     Ok(())
 }
 
-/// Every edition that is here, those of one document after each other.
-pub fn editions(db: &Connection) -> Result<Vec<Edition>> {
-    let mut query = db.prepare_cached("SELECT edition FROM policy_edition ORDER BY doc, n")?;
-    let rows = query.query_map([], |r| r.get::<_, String>(0))?;
-    let read = |row: rusqlite::Result<String>| {
-        serde_json::from_str(&row?).map_err(|e| StoreError::Damaged(format!("an edition does not read: {e}")))
-    };
-    rows.map(read).collect()
+/// The editions of these sites, and everybody's of one table; those of one document after each other.
+pub fn editions(db: &Connection, sites: &[Site], everybodys: &str) -> Result<Vec<Edition>> {
+    let mut documents = db.prepare_cached("SELECT doc, site, tab FROM policy ORDER BY doc")?;
+    let mut query = db.prepare_cached("SELECT edition FROM policy_edition WHERE doc = ?1 ORDER BY n")?;
+    let mut rows = documents.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (doc, site, table): ([u8; 32], String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if table != everybodys && !site.parse().is_ok_and(|site| sites.contains(&site)) {
+            continue;
+        }
+        for edition in query.query_map([doc], |r| r.get::<_, String>(0))? {
+            found.push(
+                serde_json::from_str(&edition?)
+                    .map_err(|e| StoreError::Damaged(format!("an edition does not read: {e}")))?,
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// The document that tells this edition.
+pub fn document_of(db: &Connection, edition: &Edition) -> Result<Option<DocId>> {
+    let text = written(edition)?;
+    let mut query =
+        db.prepare_cached("SELECT doc FROM policy_edition WHERE edition = ?1 ORDER BY doc LIMIT 1")?;
+    Ok(query.query_row([text], |r| r.get::<_, [u8; 32]>(0)).optional()?.map(DocId::from_bytes))
+}
+
+fn written(edition: &Edition) -> Result<String> {
+    serde_json::to_string(edition).map_err(|e| StoreError::Failed(e.to_string()))
 }
 
 /// The documents of a site's table: one, or more when replicas began one at once.

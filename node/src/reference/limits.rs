@@ -4,7 +4,7 @@
 //! A column that is empty holds for everything. Of the rows that fit a ticket, one that names its urgency goes before one
 //! that names its topic, that before one of its domain, and that before one of its business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use certs::Site;
@@ -149,6 +149,15 @@ impl Held {
     }
 }
 
+impl Held {
+    /// What holds for the matters that rows name, each row once.
+    pub fn rows(&self) -> Vec<Limit> {
+        let named = self.tiers.iter().flatten().filter_map(|limit| self.of(limit.matter()));
+        let rows: BTreeMap<&[String; 4], &Limit> = named.map(|limit| (&limit.when, limit)).collect();
+        rows.into_values().cloned().collect()
+    }
+}
+
 fn best<'a>(limits: impl Iterator<Item = &'a Limit>, matter: Matter<'_>) -> Option<&'a Limit> {
     limits.filter_map(|l| Some((l.fits(matter)?, l))).max_by_key(|(weight, _)| *weight).map(|(_, l)| l)
 }
@@ -173,6 +182,7 @@ impl Limits {
 
     fn rows(source: &Source, version: Option<&str>) -> Result<Vec<Limit>, ReferenceError> {
         let mut limits: Vec<Limit> = Vec::new();
+        let mut named = BTreeSet::new();
         // Where all are of one version nobody has to name it.
         let first = if version.is_some() { "business" } else { "version" };
         let columns = [first, "business", "domain", "topic", "urgency", "amount", "unit", "basis"];
@@ -190,7 +200,7 @@ impl Limits {
                 unit: row.one_of(6, &units)?,
                 basis: row.text(7)?.to_owned(),
             };
-            if limits.iter().any(|l| l.version == limit.version && l.when == limit.when) {
+            if !named.insert((limit.version.clone(), limit.when.clone())) {
                 return Err(row.wrong(0, "has a row for the same matters already"));
             }
             limits.push(limit);

@@ -42,6 +42,21 @@ pub struct Policy {
     pub basis: String,
 }
 
+impl How {
+    /// Every one.
+    const ALL: [How; 4] = [How::Replace, How::Years, How::Add, How::Tighten];
+
+    /// What it is called.
+    pub fn word(self) -> &'static str {
+        match self {
+            How::Replace => "replace",
+            How::Years => "years",
+            How::Add => "add",
+            How::Tighten => "tighten",
+        }
+    }
+}
+
 impl Policy {
     /// The tiers that may set it, by name.
     pub fn tier_names(&self) -> Vec<&'static str> {
@@ -77,13 +92,7 @@ impl Policies {
                 })
             };
             let tiers = row.text(1)?.split(' ').map(tier).collect::<Result<_, _>>()?;
-            let hows = [
-                ("replace", How::Replace),
-                ("years", How::Years),
-                ("add", How::Add),
-                ("tighten", How::Tighten),
-            ];
-            let how = row.one_of(2, &hows)?;
+            let how = row.one_of(2, &How::ALL.map(|how| (how.word(), how)))?;
             if (how == How::Tighten) != (table == "time_limits") {
                 return Err(row.wrong(2, "does not fit: limits are tightened, and nothing else is"));
             }
