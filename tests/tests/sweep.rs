@@ -290,9 +290,11 @@ impl Deed for Replicated {
     fn judge(&self, aftermath: &Aftermath<'_>) -> Result<(), String> {
         // Both without a fault now: they meet, and are proved equal.
         let (program, place) = (aftermath.program, aftermath.place);
-        let (node, peer) = link(program, place, &[]);
-        until("both are proved equal", || {
-            equal(program, &place.join("peer"), SENT).and_then(|()| equal(program, &place.join("node"), SENT))
+        let (mut node, peer) = link(program, place, &[]);
+        until("both are proved equal", || match node.ended() {
+            Some(_) => Err(node.log()),
+            None => equal(program, &place.join("peer"), SENT)
+                .and_then(|()| equal(program, &place.join("node"), SENT)),
         });
         drop((node, peer));
         let (here, there) = (tickets(program, &place.join("node"))?, tickets(program, &place.join("peer"))?);
@@ -407,15 +409,22 @@ impl Deed for Written {
 
 /// Starts both; the node with the fault may be dead already.
 fn link(program: &Program, place: &Path, env: &Env) -> (Daemon, Daemon) {
-    let [here, there] = world::city::free::<2>();
-    let start = |name: &str, listen, of: &str, at, env: &Env| {
-        let log = place.join(format!("{name}.log"));
-        let mut daemon = Daemon::start(program, &place.join(name), listen, &[(of.to_owned(), at)], &log, env);
-        daemon.ready();
-        daemon
-    };
-    let peer = start("peer", there, "370000-b", here, &[]);
-    (start("node", here, "370000", there, env), peer)
+    loop {
+        let [here, there] = world::city::free::<2>();
+        let start = |name: &str, listen, of: &str, at, env: &Env| {
+            let log = place.join(format!("{name}-{listen}.log"));
+            let mut daemon =
+                Daemon::start(program, &place.join(name), listen, &[(of.to_owned(), at)], &log, env);
+            daemon.ready();
+            daemon
+        };
+        let peer = start("peer", there, "370000-b", here, &[]);
+        let node = start("node", here, "370000", there, env);
+        // What was free a moment ago may be another's by now; none of the two has begun anything then.
+        if ![&peer, &node].iter().any(|daemon| daemon.log().contains("Address already in use")) {
+            return (node, peer);
+        }
+    }
 }
 
 fn equal(program: &Program, dir: &Path, documents: usize) -> Result<(), String> {
