@@ -245,8 +245,7 @@ impl Engine {
         let adds = |policy: &Policy| matches!(policy.how, How::Add | How::Tighten) && me != Site::MINISTRY;
         if to_edit && self.tables.base.policies.get(table).is_some_and(adds) {
             // What the tiers above have set stays theirs.
-            let own = self.tables.book.editions(table, me);
-            let own = own.filter(|e| e.name.from <= on && e.withdrawn.is_none()).next_back();
+            let own = self.tables.book.begun(table, me, on).next_back();
             rows = own.map_or_else(
                 || rows.lines().take(1).map(|l| l.to_owned() + "\n").collect(),
                 |e| e.rows.clone(),

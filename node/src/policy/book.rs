@@ -95,7 +95,7 @@ impl Book {
     }
 
     /// Those whose day has come and that were not taken back, in order.
-    fn begun(&self, table: &str, site: Site, day: Date) -> impl DoubleEndedIterator<Item = &Edition> {
+    pub fn begun(&self, table: &str, site: Site, day: Date) -> impl DoubleEndedIterator<Item = &Edition> {
         self.editions(table, site).filter(move |e| e.name.from <= day && e.withdrawn.is_none())
     }
 
