@@ -231,6 +231,15 @@
     listen();
   }
 
+  // ---- a table from a file, read here into the field that is sent ----
+  $$("[data-file-into]").forEach((one) => {
+    one.hidden = false;
+    $("input[type=file]", one).addEventListener("change", async (event) => {
+      const file = event.target.files[0];
+      if (file) document.getElementById(one.dataset.fileInto).value = await file.text();
+    });
+  });
+
   // ---- keys: never while an input method composes, never in a field ----
   const inField = (target) => target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName || "");
   const help = $("#keys");

@@ -210,6 +210,8 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
         looker.on(&lead, "/figures?by=weather");
         looker.on(&lead, "/scorecard");
         looker.on(&lead, "/scorecard?site=370000");
+        looker.on(&lead, "/rules");
+        looker.on(&lead, "/rules/time_limits");
         looker.on(&lead, "/plan?level=100");
         looker.on(&lead, "/plan");
         lead.script(open);

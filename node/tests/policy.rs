@@ -3,6 +3,7 @@
 
 mod harness;
 
+use harness::browser::Browser;
 use harness::{Town, WAYS, both, fails, json, run, says, text};
 
 /// Today and tomorrow of China's calendar.
@@ -141,4 +142,53 @@ fn a_file_of_ones_own_that_goes_before_a_rule_is_told() {
     ]);
     let unread = json(&["replica", "status", "--dir", &dir])["policy"]["not_read"].clone();
     assert!(unread[0]["why"].as_str().unwrap().contains("move that file away"), "{unread}");
+}
+
+#[test]
+fn a_supervisor_tries_a_rule_at_the_desk_then_sets_it_and_takes_it_back() {
+    let [_, tomorrow] = days();
+    let town = Town::new(&["370000"]);
+    let (_node, desk) = town.desk("370000", &[]);
+    let mut zhao = town.staff("370000", &desk, "zhao", "supervisor");
+    let mut lead = town.staff("370000", &desk, "wang", "shift-leader");
+    zhao.get("/queue/held").is(200).says("href=\"/rules\"");
+    zhao.get("/rules").is(200).says("转接号码").says("程序自带").says("市");
+    zhao.get("/rules/weather").is(404);
+    let page = zhao.get("/rules/redirects").is(200).says("12306").says("设定新版本");
+    assert!(!page.body.contains("value=\"set\""), "what nobody has tried is not set");
+    zhao.get("/rules/redirects/csv").is(200).says("number,name,scope,mode");
+    let rows = "number,name,scope,mode,basis\r\n12348,法律服务,法律,tell,x\r\n";
+    let set = |what: &'static str, rows: &str, from: &str| {
+        let fields = [("rows", rows), ("from", from), ("basis", "厅函1号"), ("note", ""), ("do", what)];
+        fields.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let post = |browser: &mut Browser, fields: &[(String, String)]| {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        browser.post("/rules/redirects", &fields)
+    };
+    post(&mut zhao, &set("try", rows, "2020-01-01")).is(422).says("today at the earliest").says("法律服务");
+    let wrong = "number,name,scope,mode\n12348x,法律服务,法律,tell\n";
+    post(&mut zhao, &set("try", wrong, &tomorrow)).is(409).says("line 2, column `number`");
+    post(&mut zhao, &set("try", rows, &tomorrow)).is(200).says("12348,法律服务").says("value=\"set\"");
+    let page = zhao.get("/rules/redirects").is(200);
+    assert!(!page.body.contains("待生效"), "a trial sets nothing");
+    let page = lead.get("/rules/redirects").is(200).says("12306");
+    assert!(!page.body.contains("设定新版本"));
+    post(&mut lead, &set("set", rows, &tomorrow)).is(403);
+    post(&mut zhao, &set("set", rows, &tomorrow)).leads_to("/rules/redirects?done=yes");
+    zhao.get("/rules/redirects").is(200).says("待生效").says("厅函1号").says("zhao").says("撤回");
+    lead.get(&format!("/rules/redirects?on={tomorrow}")).is(200).says("法律服务");
+    lead.post("/rules/redirects", &[("withdraw", "1")]).is(403);
+    zhao.post("/rules/redirects", &[("withdraw", "9")]).is(404).says("no edition 9");
+    zhao.post("/rules/redirects", &[("withdraw", "1")]).leads_to("/rules/redirects?done=yes");
+    zhao.get("/rules/redirects").is(200).says("已撤回");
+    // A table far larger than any other form.
+    let rows: String =
+        (0..9_000).map(|i| format!("8{i:04},热线{i:05}号,事项与范围的说明,tell,依据依据依据\n")).collect();
+    let rows = format!("number,name,scope,mode,basis\n{rows}");
+    post(&mut zhao, &set("try", &rows, &tomorrow)).is(200).says("9000");
+    let more = "x".repeat(4 << 20);
+    post(&mut zhao, &set("try", &more, &tomorrow)).is(413);
+    let audit = json(&["audit", "--dir", &town.at("370000")]).to_string();
+    assert!(audit.contains("policy set") && audit.contains("redirects #1"), "{audit}");
 }

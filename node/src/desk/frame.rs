@@ -16,6 +16,7 @@ use crate::users::rights::{self, Right};
 pub(super) struct Link {
     pub(super) href: &'static str,
     pub(super) label: &'static str,
+    /// The key that opens it; empty for none.
     pub(super) key: &'static str,
     pub(super) current: bool,
 }
@@ -57,6 +58,7 @@ impl Frame {
             (Right::Read, "/knowledge", w.knowledge, "b"),
             (Right::Watch, "/wall", w.wall, "w"),
             (Right::Figures, "/figures", w.figures, "h"),
+            (Right::SetRules, "/rules", w.rules, ""),
             (Right::Accounts, "/accounts", w.accounts, "u"),
             (Right::Audit, "/audit", w.audit, "l"),
         ];

@@ -19,6 +19,7 @@ use super::listen::Client;
 use super::words::Words;
 use crate::daemon::now_ms;
 use crate::knowledge::request::KnowledgeRequest;
+use crate::policy::request::PolicyRequest;
 use crate::request::{Act, Failure, FailureKind, Language, Reply, Request};
 use crate::users::{Scope, Session, Users, rights};
 
@@ -160,35 +161,35 @@ impl FromRequestParts<Arc<App>> for Signed {
     }
 }
 
-/// A form that somebody sent from a page of their own session.
-pub(super) struct Posted {
+/// A form of at most so many bytes that somebody sent from a page of their own session.
+pub(super) struct Posted<const MOST: usize = MAX_FORM> {
     pub(super) who: Signed,
     pub(super) fields: Fields,
 }
 
 /// The same of somebody who may still have to change the first password.
-pub(super) struct NewcomerPosted {
+pub(super) struct NewcomerPosted<const MOST: usize = MAX_FORM> {
     pub(super) who: Signed,
     pub(super) fields: Fields,
 }
 
-impl FromRequest<Arc<App>> for NewcomerPosted {
+impl<const MOST: usize> FromRequest<Arc<App>> for NewcomerPosted<MOST> {
     type Rejection = Response;
 
-    async fn from_request(request: HttpRequest, app: &Arc<App>) -> Result<NewcomerPosted, Response> {
+    async fn from_request(request: HttpRequest, app: &Arc<App>) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let Newcomer(who) = Newcomer::from_request_parts(&mut parts, app).await?;
-        let fields = read_form(&parts.headers, body).await?;
+        let fields = read_form(&parts.headers, body, MOST).await?;
         app.belongs(&parts, &who, fields.text("form")).await?;
         Ok(NewcomerPosted { who, fields })
     }
 }
 
-impl FromRequest<Arc<App>> for Posted {
+impl<const MOST: usize> FromRequest<Arc<App>> for Posted<MOST> {
     type Rejection = Response;
 
-    async fn from_request(request: HttpRequest, app: &Arc<App>) -> Result<Posted, Response> {
-        let NewcomerPosted { who, fields } = NewcomerPosted::from_request(request, app).await?;
+    async fn from_request(request: HttpRequest, app: &Arc<App>) -> Result<Self, Response> {
+        let NewcomerPosted::<MOST> { who, fields } = NewcomerPosted::from_request(request, app).await?;
         match who.session.account.must_change {
             true => Err(Redirect::to("/password").into_response()),
             false => Ok(Posted { who, fields }),
@@ -196,14 +197,14 @@ impl FromRequest<Arc<App>> for Posted {
     }
 }
 
-/// Reads a form's body, which is no larger than a form can be.
-pub(super) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Fields, Response> {
+/// Reads a form's body, which has at most so many bytes.
+pub(super) async fn read_form(headers: &HeaderMap, body: Body, most: usize) -> Result<Fields, Response> {
     let words = Words::of(Language::Zh);
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(frame::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, words.not_a_form));
     }
-    let bytes: Bytes = axum::body::to_bytes(body, MAX_FORM)
+    let bytes: Bytes = axum::body::to_bytes(body, most)
         .await
         .map_err(|_| frame::plain(StatusCode::PAYLOAD_TOO_LARGE, words.too_large))?;
     Fields::read(&bytes).ok_or_else(|| frame::plain(StatusCode::PAYLOAD_TOO_LARGE, words.too_large))
@@ -434,6 +435,7 @@ fn named(mut request: Request, name: &str) -> Request {
             | Article::Adopt { user, .. }
             | Article::Import { user, .. },
         )
+        | Request::Policy(PolicyRequest::Set { user, .. } | PolicyRequest::Withdraw { user, .. })
         | Request::File(File::Attach { user, .. } | File::List { user, .. } | File::Fetch { user, .. }) => {
             *user = name
         }
@@ -461,6 +463,8 @@ fn described(request: &Request) -> (String, Option<String>, String) {
             reason.clone()
         }
         Request::File(_) => text(&json["name"]),
+        Request::Policy(PolicyRequest::Set { table, from, .. }) => format!("{table} {from}"),
+        Request::Policy(PolicyRequest::Withdraw { table, edition, .. }) => format!("{table} #{edition}"),
         _ => ["to", "into", "department", "month"]
             .into_iter()
             .map(|key| text(&act[key]))
@@ -485,6 +489,16 @@ mod tests {
             named(request, "li"),
             Request::Note { id: "x".into(), text: "t".into(), user: Some("li".into()) }
         );
+    }
+
+    #[test]
+    fn a_rule_is_set_in_the_name_of_whoever_is_signed_in() {
+        let withdraw = |user: Option<&str>| {
+            let (table, user) = ("time_limits".to_owned(), user.map(str::to_owned));
+            Request::Policy(PolicyRequest::Withdraw { table, edition: 2, user })
+        };
+        assert_eq!(named(withdraw(Some("boss")), "li"), withdraw(Some("li")));
+        assert_eq!(described(&withdraw(None)), ("policy withdraw".into(), None, "time_limits #2".into()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod knowledge;
 mod password;
 mod plan;
 mod queue;
+mod rules;
 mod scorecard;
 mod sign_in;
 mod ticket;
@@ -77,6 +78,12 @@ pub(super) fn router(app: Arc<App>) -> Router {
             get(plan::show).post(plan::read).layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_BESIDE)),
         )
         .route("/plan/{end}", get(plan::file))
+        .route("/rules", get(rules::list))
+        .route(
+            "/rules/{table}",
+            get(rules::show).post(rules::change).layer(DefaultBodyLimit::max(rules::MAX_RULE)),
+        )
+        .route("/rules/{table}/csv", get(rules::file))
         .route("/wall", get(wall::show))
         .route("/accounts", get(accounts::show).post(accounts::change))
         .route("/audit", get(audit::show))

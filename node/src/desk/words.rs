@@ -103,6 +103,63 @@ words! {
     by_region: "按受理单位", "By site that took the call";
     value_not_said: "（未填写）", "(not said)";
     all_others: "（其余合计）", "(all others)";
+    rules: "规则", "Rules";
+    rules_say: "各级设定的表；从生效日起对设定单位及其所有下级有效。今天：", "Tables that sites set, for themselves and everybody below, from a day on. Today:";
+    rule_table: "表", "Table";
+    rule_editions: "版本", "Editions";
+    rule_edition: "版本", "Edition";
+    rule_standing: "状态", "Standing";
+    rule_who: "可设定的层级", "Who may set it";
+    rule_combines: "与上级的关系", "How tiers combine";
+    rule_built_in: "程序自带", "Built-in";
+    rule_own_file: "本节点另有自备文件，以该文件为准", "A file of this node's own goes before what is set";
+    rule_from: "生效日期", "From which day on";
+    rule_basis: "依据（文号或理由）", "Basis: a document's number, or a reason";
+    rule_note: "备注", "Note";
+    rule_by: "设定人", "Set by";
+    rule_change: "设定新版本", "Set a new edition";
+    rule_rows: "全表（CSV）", "The whole table (CSV)";
+    rule_rows_hint: "首行为列名，每行一条，用逗号分隔，不用引号。节假日只写涉及的年份。大于 1 MiB 的表不接受。", "The first line names the columns; a row a line, commas between, no quotes. Of holidays only the years that it is about. At most 1 MiB.";
+    rule_file: "从文件填入", "Fill in from a file";
+    rule_try: "试算：看会改变什么", "Try: see what would change";
+    rule_set: "设定", "Set";
+    rule_set_says: "尚未设定。设定后成为带签名的文件，下发所有下级；生效日之前可以撤回。", "Nothing is set yet. Once set it is a signed document that everybody below gets; before its day it can be taken back.";
+    rule_would_change: "将改变的行，自", "What would change, from";
+    rule_no_change: "没有变化。", "Nothing changes.";
+    rule_lines: "变化行数：", "Lines that change:";
+    rule_withdraw: "撤回", "Take back";
+    rule_done: "已完成。", "It is done.";
+    rule_content: "内容", "What it says";
+    rule_day: "日期", "Day";
+    rule_rows_shown: "显示行数 / 总行数：", "Rows shown / in all:";
+    rule_in_force: "生效中", "in force";
+    rule_coming: "待生效", "coming";
+    rule_past: "已失效", "past";
+    rule_withdrawn: "已撤回", "taken back";
+    rule_not_read: "未生效：读不懂", "not in force: cannot be read";
+    how_replace: "整表替换上级和自带的表。", "It takes the place of the whole table.";
+    how_years: "替换所写年份，其余年份不变。", "It takes the place of the years that it names.";
+    how_add: "在上级的表上增加行，不能改上级的行。", "Its rows are added to those above, and change none of them.";
+    how_tighten: "只能比上级更短，不能更长。", "Its rows may be shorter than those above, never longer.";
+    tier_ministry: "部", "ministry";
+    tier_province: "省", "province";
+    tier_city: "市", "city";
+    tier_office: "基层单位", "office";
+    and: "、", ", ";
+    table_time_limits: "办理时限", "Time limits";
+    table_holidays: "节假日", "Holidays";
+    table_redirects: "转接号码", "Redirect numbers";
+    table_legacy_numbers: "原有号码", "Numbers of before";
+    table_categories: "业务分类", "Categories";
+    table_centres: "话务中心", "Centres";
+    table_divisions: "行政区划", "Divisions";
+    table_division_changes: "区划变更", "Changes of divisions";
+    table_figures: "指标定义", "Meanings of figures";
+    table_scorecard: "考评权重", "Weights of the scorecard";
+    table_transfers: "转办签收时限", "Time to accept a hand-over";
+    table_retention: "保存期限", "Retention";
+    table_fields: "自定义字段", "Fields of one's own";
+    table_dispatch: "分派目录", "Dispatch catalogue";
     plan: "座席与中继测算", "Seats and trunks";
     plan_days: "天数", "Days";
     plan_history: "历史天数", "Days of history";
@@ -714,6 +771,58 @@ impl Words {
         }
     }
 
+    /// What a table that can be set is called; one of a later version by its own name.
+    pub(super) fn table<'a>(&self, name: &'a str) -> &'a str {
+        match name {
+            "time_limits" => self.table_time_limits,
+            "holidays" => self.table_holidays,
+            "redirects" => self.table_redirects,
+            "legacy_numbers" => self.table_legacy_numbers,
+            "categories" => self.table_categories,
+            "centres" => self.table_centres,
+            "divisions" => self.table_divisions,
+            "division_changes" => self.table_division_changes,
+            "figures" => self.table_figures,
+            "scorecard" => self.table_scorecard,
+            "transfers" => self.table_transfers,
+            "retention" => self.table_retention,
+            "fields" => self.table_fields,
+            "dispatch" => self.table_dispatch,
+            other => other,
+        }
+    }
+
+    /// How an edition of a rule stands.
+    pub(super) fn rule_standing(&self, name: &str) -> &'static str {
+        match name {
+            "in force" => self.rule_in_force,
+            "coming" => self.rule_coming,
+            "past" => self.rule_past,
+            "withdrawn" => self.rule_withdrawn,
+            _ => self.rule_not_read,
+        }
+    }
+
+    /// How a tier's table stands to those above it.
+    pub(super) fn rule_how(&self, name: &str) -> &'static str {
+        match name {
+            "years" => self.how_years,
+            "add" => self.how_add,
+            "tighten" => self.how_tighten,
+            _ => self.how_replace,
+        }
+    }
+
+    /// What a tier is called.
+    pub(super) fn tier(&self, name: &str) -> &'static str {
+        match name {
+            "ministry" => self.tier_ministry,
+            "province" => self.tier_province,
+            "city" => self.tier_city,
+            _ => self.tier_office,
+        }
+    }
+
     /// What a kind of day is called.
     pub(super) fn kind_of_day(&self, kind: Kind) -> &'static str {
         match kind {
@@ -781,6 +890,7 @@ impl Words {
 mod tests {
     use super::super::acts::ACTS;
     use super::*;
+    use crate::reference::Reference;
     use crate::users::rights::ROLES;
 
     #[test]
@@ -788,7 +898,7 @@ mod tests {
         let chinese = |text: &str| text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
         for (name, zh, en) in TABLE {
             assert!(!zh.trim().is_empty() && !en.trim().is_empty(), "{name}");
-            let crosses = matches!(*name, "tag" | "other_language");
+            let crosses = matches!(*name, "tag" | "other_language" | "and");
             assert!(crosses || (chinese(zh) && !chinese(en)), "{name}: {zh} / {en}");
         }
     }
@@ -803,6 +913,9 @@ mod tests {
                 }
             }
             ROLES.into_iter().for_each(|role| assert!(!words.role(role).is_empty()));
+            for policy in Reference::built_in().policies.iter() {
+                assert_ne!(words.table(policy.table), policy.table);
+            }
             assert_eq!(words.fact("x.lane"), "lane");
             assert_ne!(words.stage("replied"), words.stage("nothing"));
         }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::super::App;
+use super::super::forms::MAX_FORM;
 use super::super::frame::{self, Frame};
 use super::super::guard::{self, NewcomerPosted, SESSION, same};
 use super::super::words::Words;
@@ -115,7 +116,7 @@ enum Tried {
 
 pub(in super::super) async fn enter(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
-    let fields = match guard::read_form(&parts.headers, body).await {
+    let fields = match guard::read_form(&parts.headers, body, MAX_FORM).await {
         Ok(fields) => fields,
         Err(response) => return response,
     };
