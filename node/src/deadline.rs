@@ -146,11 +146,7 @@ impl Timing {
             Some((held, limit)) => (Some(held), limit),
             None => (None, reference.limits.of(&self.rule, matter)?),
         };
-        let mut deadline = match limit.unit() {
-            Unit::Hours => self.hours(begun, limit),
-            Unit::WorkingDays => self.days(begun, limit, Some(&reference.calendar)),
-            Unit::CalendarDays => self.days(begun, limit, None),
-        }?;
+        let mut deadline = self.counted(begun, limit, &reference.calendar)?;
         let taken_under = self.policy.as_ref().unwrap_or(&self.rule);
         if *taken_under != held.map_or(self.rule.as_str(), |held| &held.name) {
             let known = reference.limits.knows(taken_under);
@@ -158,6 +154,14 @@ impl Timing {
         }
         deadline.held = held;
         Some(deadline)
+    }
+
+    fn counted<'a>(&self, begun: Timestamp, limit: &'a Limit, calendar: &Calendar) -> Option<Deadline<'a>> {
+        match limit.unit() {
+            Unit::Hours => self.hours(begun, limit),
+            Unit::WorkingDays => self.days(begun, limit, Some(calendar)),
+            Unit::CalendarDays => self.days(begun, limit, None),
+        }
     }
 
     /// Whether the clock stands at this moment.
@@ -307,11 +311,7 @@ impl<'a> Deadline<'a> {
         let zh = language == Language::Zh;
         let begun = timing.begun.map(|at| day(at).to_string()).unwrap_or_default();
         let (amount, unit) = (self.limit.amount(), self.limit.unit());
-        let unit_zh = match unit {
-            Unit::WorkingDays => "个工作日",
-            Unit::CalendarDays => "个自然日",
-            Unit::Hours => "小时",
-        };
+        let unit_zh = unit.chinese();
         let (matter, name, moved) = (self.limit.holds_for(), self.rule(timing), self.moved(timing, zh));
         let rule = match (zh, matter.is_empty()) {
             (true, true) => format!("规则 {name}"),
@@ -379,6 +379,12 @@ fn run((exception, first, last): &(Exception, Date, Date), zh: bool) -> String {
         (Exception::Holiday, false) => format!("{days} are holidays"),
         (Exception::Workday, false) => format!("{days} is worked"),
     }
+}
+
+/// When a limit ends that began at a moment, and whether that may move since the holidays of a year are not published yet.
+pub fn end_of_limit(begun: Timestamp, limit: &Limit, calendar: &Calendar) -> Option<(Timestamp, bool)> {
+    let deadline = Timing::default().counted(begun, limit, calendar)?;
+    Some((deadline.due?, deadline.provisional))
 }
 
 /// Until when a ticket is nearly overdue: the end of the next working day.

@@ -29,6 +29,7 @@ mod erase;
 mod figures;
 mod files;
 mod grants;
+mod handover;
 mod hold;
 mod inspect;
 mod knowledge;
@@ -558,7 +559,7 @@ impl Engine {
             || self.redating.is_some()
             || self.counts_anew()?
             || self.tells()?.is_some()
-            || self.retention.is_due(self.now))
+            || self.retires().is_some())
     }
 
     /// Indexes a few of the words that were put aside, else a few of the persons, else dates a few tickets anew, else counts a few rows anew, else tells a day's

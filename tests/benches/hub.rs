@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use node::backup::{Backup, Restore, restore, take};
+use node::china;
 use node::daemon::{ask_running, now_ms};
+use node::policy::request::PolicyRequest;
 use node::request::{Request, Sift};
 use rusqlite::{Connection, params};
 use serde_json::Value;
@@ -60,6 +62,26 @@ fn main() {
     if wanted.wants("repair") {
         repair(&city, &province, count);
     }
+    if wanted.wants("rule") {
+        rule(&city, count);
+    }
+}
+
+/// A city sets a limit: open tickets are dated anew, and all rows counted anew. A daemon does both a page at a time while nobody asks.
+fn rule(city: &Path, count: usize) {
+    let today = china::today(now_ms()).to_string();
+    let set = PolicyRequest::Set {
+        table: "time_limits".to_owned(),
+        rows: "business,domain,topic,urgency,amount,unit,basis\n投诉举报,,,,9,working days,x\n".to_owned(),
+        from: today.clone(),
+        basis: "a measurement".to_owned(),
+        note: String::new(),
+        try_only: false,
+        user: None,
+    };
+    whole(city, count, &Request::Policy(set), "a limit is set: every open ticket dated anew");
+    let figures = Request::Figures { from: today.clone(), to: today, by: None };
+    whole(city, count, &figures, "and every row counted anew");
 }
 
 /// Makes city and province with the same tickets under `dir`.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use node::policy::request::PolicyRequest;
 use node::request::{Act, Failure, Request, Sift};
 use serde_json::{Value, json};
 use world::town::Town;
@@ -605,7 +606,22 @@ fn what_ended_long_ago_is_erased_everywhere_unless_it_is_kept() {
         });
         town.settle();
     };
-    town.with("370100", |engine| engine.set_retention(Some(90)));
+    round(&mut town);
+    assert_eq!(who_sees(&mut town, old, &["370100"]), ["370100"], "nobody says how long anything is kept");
+    let today = town.ask("370000", Request::Policy(PolicyRequest::List { table: None, all: false })).unwrap()
+        ["day"]
+        .clone();
+    let set = PolicyRequest::Set {
+        table: "retention".to_owned(),
+        rows: "data,days,basis\ncaller,90,x\n".to_owned(),
+        from: today.as_str().unwrap().to_owned(),
+        basis: "省厅规定".to_owned(),
+        note: String::new(),
+        try_only: false,
+        user: None,
+    };
+    town.ask("370000", Request::Policy(set)).unwrap();
+    town.settle();
     round(&mut town);
     let all = ["370000", "370100"];
     assert_eq!(who_sees(&mut town, old, &all), [""; 0]);
@@ -620,6 +636,7 @@ fn what_ended_long_ago_is_erased_everywhere_unless_it_is_kept() {
     );
 
     // Released, it goes with the next round; what has become old meanwhile, too.
+    town.with("370100", |engine| engine.set_retention(Some(91))); // the operator's own word goes before the rule
     town.act("370100", kept, Act::Release { reason: "诉讼已结".to_owned() }).unwrap();
     round(&mut town);
     assert_eq!(who_sees(&mut town, kept, &all), all, "its time begins anew with the last word");

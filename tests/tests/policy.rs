@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use node::policy::request::PolicyRequest;
-use node::request::{Failure, Request};
+use node::request::{Act, Failure, Language, Request};
 use serde_json::{Value, json};
 use world::town::Town;
 
@@ -169,4 +169,42 @@ fn what_is_not_in_force_yet_is_taken_back_and_what_is_is_not() {
     assert_eq!(standing, [&json!("withdrawn"), &json!("in force")]);
     let status = town.ask("370100", Request::Status).unwrap()["policy"].clone();
     assert_eq!(status, json!({ "in_force": 1, "next": null, "not_read": [] }));
+}
+
+#[test]
+fn an_offer_says_until_when_it_is_to_be_answered_by_the_table_in_force() {
+    let mut town = town();
+    let ticket = town.call("370100", "出租车拒载");
+    town.settle();
+    assert_eq!(town.show("370100", &ticket).unwrap()["handover"], Value::Null);
+    let offer = || Act::Offer { to: "370000".to_owned(), reason: "跨市".to_owned() };
+    town.act("370100", &ticket, offer()).unwrap();
+    town.settle();
+    let handover = |town: &mut Town, node: &str| town.show(node, &ticket).unwrap()["handover"].clone();
+    let told = handover(&mut town, "370000");
+    let line = "370000 山东省 is to accept or decline it: 1 working days from 2027-01-15: 2027-01-18";
+    assert_eq!((&told["text"]["en"][0], &told["late"]), (&json!(line), &json!(false)), "{told}");
+    let rows = "step,amount,unit,basis\naccept,2,hours,x\n";
+    set(&mut town, "370000", "transfers", "2027-01-15", rows).unwrap();
+    town.settle();
+    town.now += 3 * 3_600_000;
+    let told = handover(&mut town, "370100");
+    assert_eq!((&told["late"], &told["assigns"]), (&json!(true), &Value::Null), "{told}");
+    let said = town.ask("370100", Request::History { id: ticket.clone(), language: Language::Zh }).unwrap();
+    let last = said["lines"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap().to_owned();
+    assert!(last.contains("应于") && last.contains("2小时") && last.contains("已超时"), "{last}");
+    // It may still be declined; after the second time the province assigns.
+    town.act("370000", &ticket, Act::Decline { reason: "不属实".to_owned() }).unwrap();
+    town.settle();
+    assert_eq!(handover(&mut town, "370100"), Value::Null);
+    town.act("370100", &ticket, offer()).unwrap();
+    town.settle();
+    town.act("370000", &ticket, Act::Decline { reason: "不属实".to_owned() }).unwrap();
+    town.settle();
+    let told = handover(&mut town, "370000");
+    assert_eq!((&told["assigns"], &told["accept_by"]), (&json!("370000"), &Value::Null), "{told}");
+    town.act("370000", &ticket, Act::Assign { to: "370100".to_owned(), reason: "由你处理".to_owned() })
+        .unwrap();
+    town.settle();
+    assert_eq!(handover(&mut town, "370100"), Value::Null);
 }

@@ -86,6 +86,9 @@ fn card(ticket: &Value) -> String {
     if let Some(deadline) = ticket["deadline"]["text"]["en"].as_str() {
         text += &format!("\n{deadline}");
     }
+    for line in ticket["handover"]["text"]["en"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        text += &format!("\n{line}");
+    }
     let looks = count("superseded") + count("proposals") + count("alarms");
     if looks > 0 {
         text += &format!("\n{looks} things to look at: hotline ticket history {}", part("number"));

@@ -33,22 +33,26 @@ pub(super) struct Retention {
 
 impl Retention {
     /// Whether a round is due or under way.
-    pub(super) fn is_due(&self, now: u64) -> bool {
-        self.days.is_some() && (self.at.is_some() || now / DAY > self.day)
+    fn is_due(&self, now: u64) -> bool {
+        self.at.is_some() || now / DAY > self.day
     }
 }
 
 impl Engine {
-    /// Erases what ended so many days ago, from now on; `None` erases nothing.
+    /// Erases what ended so many days ago, from now on, whatever the rules say; `None` leaves it to the rules.
     pub fn set_retention(&mut self, days: Option<u32>) {
         self.retention = Retention { days, ..Retention::default() };
     }
 
+    /// After how many days data is erased, if a step of today's round is due.
+    pub(super) fn retires(&self) -> Option<u32> {
+        let days = self.retention.days.or(self.reference.retention.caller());
+        days.filter(|_| self.retention.is_due(self.now))
+    }
+
     /// A step of today's round; whether there is more.
     pub(super) fn retire(&mut self) -> Result<bool, Failure> {
-        let Some(days) = self.retention.days.filter(|_| self.retention.is_due(self.now)) else {
-            return Ok(false);
-        };
+        let Some(days) = self.retires() else { return Ok(false) };
         if self.retention.at.is_none() {
             self.retention.day = self.now / DAY;
         }

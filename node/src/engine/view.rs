@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sync::id::DocId;
 
+use super::handover::Handover;
 use super::{Engine, hex};
 use crate::content::Content;
 use crate::projection;
@@ -14,13 +15,16 @@ use crate::ticket::{Folded, TicketMatter};
 impl Engine {
     pub(super) fn show(&mut self, id: &str, reveal: Option<&str>, user: Option<&str>) -> Reply {
         let doc = self.find(id)?;
-        let mut shown = self.with_document(doc, begun)?.ok_or_else(|| {
+        let (shown, handover) =
+            self.with_document(doc, |document, matter| (begun(document, matter), Handover::of(matter)))?;
+        let mut shown = shown.ok_or_else(|| {
             let why = format!("no ticket {} is here: what came under this id was refused", doc.short());
             Failure::new(FailureKind::Failed, why).hint("`hotline replica events` tells by whom and why")
         })?;
         if let (Some(facts), Some(stage)) = (shown["facts"].as_object(), shown["stage"].as_str()) {
             shown["deadline"] = self.deadline_of(&shown["clock"], facts, stage);
         }
+        shown["handover"] = self.handover_shown(handover.as_ref());
         if let Some(reason) = reveal {
             self.reveal(doc, reason, user, &mut shown)?;
         }
@@ -51,7 +55,7 @@ impl Engine {
             Language::Zh => story::Language::Chinese,
             Language::En => story::Language::English,
         };
-        let (mut story, facts, clock, stage) = self.with_document(doc, |document, matter| {
+        let (mut story, facts, clock, stage, handover) = self.with_document(doc, |document, matter| {
             let (Some(folded), Some(trail)) = (matter.folded(), matter.trail()) else {
                 return Err(Failure::new(
                     FailureKind::NeedsPerson,
@@ -61,13 +65,13 @@ impl Engine {
             let lines: Vec<Value> = story(folded, &trail, &names, in_words).iter().map(told).collect();
             let story = json!({ "id": doc.to_string(), "number": folded.created.number, "lines": lines });
             let clock = times(folded, matter.entries());
-            Ok((story, Content::read(document).facts, clock, folded.stage.name()))
+            let facts = Content::read(document).facts;
+            Ok((story, facts, clock, folded.stage.name(), Handover::of(matter)))
         })??;
         let deadline = self.deadline_of(&clock, &facts, stage);
-        if let (Some(line), Some(lines)) =
-            (Engine::deadline_line(&deadline, language), story["lines"].as_array_mut())
-        {
-            lines.push(line);
+        if let Some(lines) = story["lines"].as_array_mut() {
+            lines.extend(Engine::deadline_line(&deadline, language));
+            lines.extend(self.handover_lines(handover.as_ref(), language));
         }
         Ok(story)
     }

@@ -10,7 +10,7 @@ use std::fmt;
 use certs::Site;
 use jiff::civil::Date;
 
-use super::table::{ReferenceError, Source};
+use super::table::{ReferenceError, Row, Source};
 
 /// The longest limit that a row may set.
 const MOST: u32 = 365;
@@ -26,13 +26,25 @@ pub enum Unit {
     Hours,
 }
 
+impl Unit {
+    /// Each by its word.
+    pub(super) const WORDS: [(&str, Unit); 3] =
+        [("working days", Unit::WorkingDays), ("calendar days", Unit::CalendarDays), ("hours", Unit::Hours)];
+
+    /// Its word after a number, in Chinese.
+    pub fn chinese(self) -> &'static str {
+        match self {
+            Unit::WorkingDays => "个工作日",
+            Unit::CalendarDays => "个自然日",
+            Unit::Hours => "小时",
+        }
+    }
+}
+
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Unit::WorkingDays => "working days",
-            Unit::CalendarDays => "calendar days",
-            Unit::Hours => "hours",
-        })
+        let word = Unit::WORDS.into_iter().find(|(_, unit)| unit == self).map(|(word, _)| word);
+        f.write_str(word.unwrap_or_default())
     }
 }
 
@@ -61,6 +73,20 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// One that holds for everything and is of no version.
+    pub(super) fn plain(amount: u32, unit: Unit, basis: &str) -> Limit {
+        Limit { version: String::new(), when: Default::default(), amount, unit, basis: basis.to_owned() }
+    }
+
+    /// A field that says how many.
+    pub(super) fn amount_of<const N: usize>(row: &Row<'_, N>, i: usize) -> Result<u32, ReferenceError> {
+        let amount: u32 = row.parsed(i, "is not a number of days or hours")?;
+        match (1..=MOST).contains(&amount) {
+            true => Ok(amount),
+            false => Err(row.wrong(i, format!("is not between 1 and {MOST}"))),
+        }
+    }
+
     /// Of which version of the rules it is.
     pub fn version(&self) -> &str {
         &self.version
@@ -187,17 +213,11 @@ impl Limits {
         let first = if version.is_some() { "business" } else { "version" };
         let columns = [first, "business", "domain", "topic", "urgency", "amount", "unit", "basis"];
         for row in source.rows(columns)? {
-            let amount: u32 = row.parsed(5, "is not a number of days or hours")?;
-            if !(1..=MOST).contains(&amount) {
-                return Err(row.wrong(5, format!("is not between 1 and {MOST}")));
-            }
-            let units = [Unit::WorkingDays, Unit::CalendarDays, Unit::Hours].map(|u| (u.to_string(), u));
-            let units: Vec<(&str, Unit)> = units.iter().map(|(word, unit)| (word.as_str(), *unit)).collect();
             let limit = Limit {
                 version: version.map_or_else(|| row.text(0), Ok)?.to_owned(),
                 when: [1, 2, 3, 4].map(|i| row.fields[i].to_owned()),
-                amount,
-                unit: row.one_of(6, &units)?,
+                amount: Limit::amount_of(&row, 5)?,
+                unit: row.one_of(6, &Unit::WORDS)?,
                 basis: row.text(7)?.to_owned(),
             };
             if !named.insert((limit.version.clone(), limit.when.clone())) {

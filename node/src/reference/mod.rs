@@ -16,6 +16,8 @@
 //! area_codes.csv        area_code,division_code                  where a landline is
 //! import_columns.csv    column,field                                how others call the columns of their tables
 //! figures.csv           id,kind,zh,en,counts,of,...,basis           what figures mean
+//! transfers.csv         step,amount,unit,basis                      how long a hand-over may wait
+//! retention.csv         data,days,basis                             after how long personal data is erased
 //! policies.csv          table,tiers,how,key,basis                   who may set which table for whom (see [`crate::policy`])
 //! ```
 //!
@@ -34,7 +36,9 @@ mod legacy;
 mod limits;
 mod policies;
 mod redirects;
+mod retention;
 mod table;
+mod transfers;
 mod weights;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,14 +59,16 @@ pub use legacy::{Arrangement, LegacyNumber, LegacyNumbers};
 pub use limits::{BUILT_IN, Held, Limit, Limits, Matter, Unit};
 pub use policies::{How, Policies, Policy};
 pub use redirects::{Redirect, RedirectMode, Redirects};
+pub use retention::Retention;
 pub use table::ReferenceError;
+pub use transfers::Transfers;
 pub use weights::{WeightSet, Weights};
 
 use crate::request::{Failure, FailureKind};
 use table::Source;
 
 /// Every table with the text that is compiled in.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 15] = [
     ("centres", include_str!("../../../fixtures/centres.csv")),
     ("divisions", include_str!("../../../fixtures/divisions.csv")),
     ("division_changes", include_str!("../../../fixtures/division_changes.csv")),
@@ -75,6 +81,8 @@ const TABLES: [(&str, &str); 13] = [
     ("import_columns", include_str!("../../../fixtures/import_columns.csv")),
     ("figures", include_str!("../../../fixtures/figures.csv")),
     ("scorecard", include_str!("../../../fixtures/scorecard.csv")),
+    ("transfers", include_str!("../../../fixtures/transfers.csv")),
+    ("retention", include_str!("../../../fixtures/retention.csv")),
     ("policies", include_str!("../../../fixtures/policies.csv")),
 ];
 
@@ -106,6 +114,10 @@ pub struct Reference {
     pub definitions: Definitions,
     /// How much each rate counts in the scorecard.
     pub weights: Weights,
+    /// How long a hand-over may wait.
+    pub transfers: Transfers,
+    /// How long personal data is kept.
+    pub retention: Retention,
     /// Which site may set which of these tables, and how tiers combine.
     pub policies: Policies,
     /// A fingerprint of the tables that deadlines follow: when it changes they are computed anew.
@@ -165,6 +177,8 @@ impl Reference {
             calendar: Calendar::parse(of("holidays"))?,
             limits: Limits::parse(of("time_limits"))?,
             columns: Columns::parse(of("import_columns"))?,
+            transfers: Transfers::parse(of("transfers"))?,
+            retention: Retention::parse(of("retention"))?,
             policies: Policies::parse(of("policies"))?,
             definitions,
             rules: [0; 32],
@@ -198,6 +212,8 @@ impl Reference {
                 self.definitions = definitions;
             }
             "scorecard" => self.weights = Weights::parse(&source, &self.definitions)?,
+            "transfers" => self.transfers = Transfers::parse(&source)?,
+            "retention" => self.retention = Retention::parse(&source)?,
             _ => return Err(unknown(file)),
         }
         self.sources.insert(name, source);

@@ -171,6 +171,26 @@ const DEADLINE: Shape = Shape {
     ],
 };
 
+const HANDOVER: Shape = Shape {
+    name: "Handover",
+    says: "Until when an offer is to be answered, and who assigns what came back too often",
+    like: None,
+    holds: &[
+        field("accept_by", OrNull(&Moment), "null while nothing is offered, or when no limit holds"),
+        field("late", Truth, "whether that is over"),
+        field("provisional", Truth, "whether a year in it has no published holidays yet"),
+        field("assigns", OrNull(&Site), "the site that assigns it, once two offers were declined"),
+        field("text", A(&LINES), "the same, in sentences"),
+    ],
+};
+
+const LINES: Shape = Shape {
+    name: "Lines",
+    says: "Sentences in both languages",
+    like: None,
+    holds: &[field("zh", Many(&Text), "中文"), field("en", Many(&Text), "English")],
+};
+
 const ERASED: Shape = Shape {
     name: "Erased",
     says: "That the caller's personal data was erased",
@@ -232,6 +252,11 @@ const TICKET: Shape = Shape {
         field("heads", Many(&Hash), "the changes that nothing rests on yet"),
         field("state_hash", Hash, "its state, the same on every node that has seen the same: its `ETag`"),
         field("deadline", OrNull(&A(&DEADLINE)), "null when no limit holds for it"),
+        field(
+            "handover",
+            OrNull(&A(&HANDOVER)),
+            "null when no hand-over waits and it did not come back too often",
+        ),
         maybe("erased", A(&ERASED), "there when its caller's personal data was erased"),
     ],
 };
