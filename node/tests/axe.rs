@@ -227,9 +227,11 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
         other_language(&lead, LANGUAGES[usize::from(tag == LANGUAGES[0])]);
     }
 
-    for (name, pages) in
-        [("guanli", &["/accounts", "/figures"][..]), ("shenji", &["/audit", "/audit?reveals=true"])]
-    {
+    for (name, pages) in [
+        ("guanli", &["/accounts", "/figures"][..]),
+        ("shenji", &["/audit", "/audit?reveals=true"]),
+        ("duban", &["/rules", "/rules/redirects"]),
+    ] {
         let window = chromium.window(&scene.desk);
         window.tall();
         window.go("/sign-in");
@@ -249,6 +251,18 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
                 window.script("document.querySelectorAll('details').forEach(one => one.open = true)");
                 looker.at(&window, "a new account");
             }
+            if name == "duban" {
+                window.go("/rules/redirects");
+                window.script("document.querySelector('details').open = true");
+                looker.at(&window, "a rule's form");
+                window.fill("rows", "12348,法律服务,法律,tell,x\n");
+                window.fill("basis", "厅函1号");
+                window.click("button[value=try]");
+                window.until("what would change", || {
+                    window.script("return !!document.querySelector('.compared')") == true
+                });
+                looker.at(&window, "what a rule would change");
+            }
             other_language(&window, LANGUAGES[usize::from(tag == LANGUAGES[0])]);
         }
     }
@@ -262,6 +276,8 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
         "/figures?by=domain",
         "/plan",
         "/wall",
+        "/rules",
+        "/rules/time_limits",
         "/password",
         "/calls",
     ] {

@@ -136,7 +136,7 @@ impl Scene {
         let over = town.start(PROVINCE, &of_province);
         town.proved(CITY);
 
-        for (name, role) in [("guanli", "administrator"), ("shenji", "auditor")] {
+        for (name, role) in [("guanli", "administrator"), ("shenji", "auditor"), ("duban", "supervisor")] {
             town.staff(CITY, &desk, name, role);
         }
         let lead = town.staff(CITY, &desk, "lead", "shift-leader");
