@@ -15,7 +15,7 @@ use crate::reference::{BUILT_IN, Held, How, Limit, Limits, Matter, Policy, Refer
 pub const TIME_LIMITS: &str = "time_limits";
 
 /// The others, each after what it is read together with: the order in which they are put.
-pub const IN_ORDER: [&str; 9] = [
+pub const IN_ORDER: [&str; 11] = [
     "divisions",
     "division_changes",
     "centres",
@@ -25,6 +25,8 @@ pub const IN_ORDER: [&str; 9] = [
     "figures",
     "scorecard",
     "holidays",
+    "fields",
+    "dispatch",
 ];
 
 /// An edition that is here and has no effect.

@@ -16,6 +16,8 @@
 //! area_codes.csv        area_code,division_code                  where a landline is
 //! import_columns.csv    column,field                                how others call the columns of their tables
 //! figures.csv           id,kind,zh,en,counts,of,...,basis           what figures mean
+//! fields.csv            name,zh,en,kind,choices,...                 what a centre asks beside what every ticket has
+//! dispatch.csv          business,...,department,site,basis          who handles what
 //! policies.csv          table,tiers,how,key,basis                   who may set which table for whom (see [`crate::policy`])
 //! ```
 //!
@@ -28,7 +30,9 @@ mod categories;
 mod centres;
 mod columns;
 mod definitions;
+mod dispatch;
 mod divisions;
+mod fields;
 mod in_force;
 mod legacy;
 mod limits;
@@ -49,7 +53,9 @@ pub use categories::{Categories, Category, CategoryCode, CategoryError, Category
 pub use centres::{Centre, CentreKind, Centres};
 pub use columns::Columns;
 pub use definitions::{Definition, Definitions};
+pub use dispatch::{Case, DispatchCatalogue, Handler};
 pub use divisions::{Division, DivisionCode, DivisionCodeError, Divisions, Level, Place};
+pub use fields::{FieldKind, OwnField, OwnFields};
 pub use in_force::InForce;
 pub use legacy::{Arrangement, LegacyNumber, LegacyNumbers};
 pub use limits::{BUILT_IN, Held, Limit, Limits, Matter, Unit};
@@ -62,7 +68,7 @@ use crate::request::{Failure, FailureKind};
 use table::Source;
 
 /// Every table with the text that is compiled in.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 15] = [
     ("centres", include_str!("../../../fixtures/centres.csv")),
     ("divisions", include_str!("../../../fixtures/divisions.csv")),
     ("division_changes", include_str!("../../../fixtures/division_changes.csv")),
@@ -75,6 +81,8 @@ const TABLES: [(&str, &str); 13] = [
     ("import_columns", include_str!("../../../fixtures/import_columns.csv")),
     ("figures", include_str!("../../../fixtures/figures.csv")),
     ("scorecard", include_str!("../../../fixtures/scorecard.csv")),
+    ("fields", include_str!("../../../fixtures/fields.csv")),
+    ("dispatch", include_str!("../../../fixtures/dispatch.csv")),
     ("policies", include_str!("../../../fixtures/policies.csv")),
 ];
 
@@ -106,6 +114,10 @@ pub struct Reference {
     pub definitions: Definitions,
     /// How much each rate counts in the scorecard.
     pub weights: Weights,
+    /// What centres ask beside what every ticket has.
+    pub fields: OwnFields,
+    /// Who handles what.
+    pub dispatch: DispatchCatalogue,
     /// Which site may set which of these tables, and how tiers combine.
     pub policies: Policies,
     /// A fingerprint of the tables that deadlines follow: when it changes they are computed anew.
@@ -165,6 +177,8 @@ impl Reference {
             calendar: Calendar::parse(of("holidays"))?,
             limits: Limits::parse(of("time_limits"))?,
             columns: Columns::parse(of("import_columns"))?,
+            fields: OwnFields::parse(of("fields"))?,
+            dispatch: DispatchCatalogue::parse(of("dispatch"))?,
             policies: Policies::parse(of("policies"))?,
             definitions,
             rules: [0; 32],
@@ -198,6 +212,8 @@ impl Reference {
                 self.definitions = definitions;
             }
             "scorecard" => self.weights = Weights::parse(&source, &self.definitions)?,
+            "fields" => self.fields = OwnFields::parse(&source)?,
+            "dispatch" => self.dispatch = DispatchCatalogue::parse(&source)?,
             _ => return Err(unknown(file)),
         }
         self.sources.insert(name, source);

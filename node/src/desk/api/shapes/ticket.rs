@@ -171,6 +171,19 @@ const DEADLINE: Shape = Shape {
     ],
 };
 
+pub(super) const SUGGESTED: Shape = Shape {
+    name: "Suggested",
+    says: "Who normally handles such a matter, as the dispatch catalogue says; it decides nothing",
+    like: None,
+    holds: &[
+        field("department", OrNull(&Text), "the department of this site, for `dispatch`"),
+        field("site", OrNull(&Site), "another site, for `offer`"),
+        field("when", ByName(&Text), "what the catalogue's row names of the matter, by the names of facts"),
+        field("basis", Text, "on what it rests"),
+        field("text", A(&LANGUAGES), "all of it in a sentence"),
+    ],
+};
+
 const ERASED: Shape = Shape {
     name: "Erased",
     says: "That the caller's personal data was erased",
@@ -232,6 +245,7 @@ const TICKET: Shape = Shape {
         field("heads", Many(&Hash), "the changes that nothing rests on yet"),
         field("state_hash", Hash, "its state, the same on every node that has seen the same: its `ETag`"),
         field("deadline", OrNull(&A(&DEADLINE)), "null when no limit holds for it"),
+        maybe("suggested", A(&SUGGESTED), "there while it is not closed and the catalogue has a row for it"),
         maybe("erased", A(&ERASED), "there when its caller's personal data was erased"),
     ],
 };
