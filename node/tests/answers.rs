@@ -313,7 +313,7 @@ fn calls(pair: &Pair, reader: &Reader, desk: &str) {
     assert_eq!(put(b"one"), 202);
     li.get("/new?call=r-1").is(200);
     let form = [("text", "出租车拒载"), ("then", "make"), ("kind", "投诉举报"), ("urgency", "一般")];
-    li.post("/new", &[&form[..], &[("call", "r-1")]].concat()).is(303);
+    li.post("/new", &[&form[..], &[("call", "r-1"), ("x.own", "2")]].concat()).is(303);
     assert_eq!((put(b"two"), put(b"two")), (201, 200));
 }
 
