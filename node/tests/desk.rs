@@ -744,7 +744,7 @@ fn browsers_are_told_to_guard_the_page_and_caps_hold() {
     li.get("/ticket/JT37010000000000").is(422);
     let large = format!("form={}&text={}", li.form, "x".repeat(300 << 10));
     li.send("/new", "", &large).is(413);
-    let many = format!("form={}{}", li.form, "&a=b".repeat(200));
+    let many = format!("form={}{}", li.form, "&a=b".repeat(250));
     li.send("/new", "", &many).is(413);
     let lines = (0..100).map(|i| format!("X-{i}: y\r\n")).collect::<String>();
     let page = li.raw(format!("{}{lines}\r\n", li.head("GET", "/sign-in")).as_bytes()).unwrap();
