@@ -79,6 +79,19 @@
       }
     } catch { forget(of); }
 
+    // ---- fields of the centre's own that this matter is not asked: out of the way, and not sent ----
+    const decide = ["kind", "domain"].map((name) => draft.elements[name]);
+    const own = $$("[data-own]", draft);
+    const fit = () => {
+      own.forEach((part) => {
+        part.hidden = decide.some((field) => part.dataset[field.name] && part.dataset[field.name] !== field.value);
+        $$("input, select", part).forEach((field) => { field.disabled = part.hidden; });
+      });
+      if (own.length) $("#own", draft).hidden = own.every((part) => part.hidden);
+    };
+    decide.forEach((field) => field.addEventListener("change", fit));
+    fit();
+
     // ---- what shows beside the form while it is typed: the caller's earlier tickets, possible duplicates, articles ----
     const beside = async (fields) => {
       const answer = await fetch("/new", { method: "POST", body: new URLSearchParams({ form: token, ...fields }) });

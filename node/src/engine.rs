@@ -41,6 +41,7 @@ mod restored;
 mod retention;
 mod scorecard;
 mod side_by_side;
+mod suggested;
 mod told;
 mod trail;
 mod verify;

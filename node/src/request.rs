@@ -186,7 +186,8 @@ pub enum Request {
     Knowledge(KnowledgeRequest),
     /// Rules: tables that sites set from a day on.
     Policy(PolicyRequest),
-    /// A ticket as `ticket show --json` prints it; with a reason also the caller's person, which is logged.
+    /// A ticket as `ticket show --json` prints it; with a reason also the caller's person, which is logged. `suggested` is there
+    /// where the dispatch catalogue names who handles it: `{"department","site","when":{fact:value},"basis","text":{"zh","en"}}`.
     Show {
         /// Id, unambiguous prefix or number.
         id: String,
@@ -211,7 +212,7 @@ pub enum Request {
     },
     /// What this site may do with a ticket now, by the rules that grant an action, and who holds how much of it:
     /// `{"id","choices":[{"do","may","why","who":[{"site","name"}],"of":[entry]}],"replies":[{"entry","text","by"}],
-    /// "peers":[{"node","name","connected","owed","scan"}]}`. `replies` are superseded ones that this site may confirm;
+    /// "peers":[{"node","name","connected","owed","scan"}],"suggested"}`, the last as in `Show`. `replies` are superseded ones that this site may confirm;
     /// `owed` counts what of the ticket a peer of its audience has not acknowledged.
     Choices {
         /// Id, unambiguous prefix or number.

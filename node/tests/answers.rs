@@ -144,6 +144,7 @@ fn every_field_of_every_answer_is_described() {
     let pair = Pair::new();
     let [province, (city, desk)] = pair.run();
     let reader = Reader::new(&pair.town, "370100", &desk);
+    rules(&pair, &reader);
     tickets(&pair, &reader);
     lists(&reader);
     let offered = reader.made(&call("司机绕路"));
@@ -168,6 +169,25 @@ fn every_field_of_every_answer_is_described() {
     assert_eq!(above.get("/scorecard", "", "")["frozen"]["table"]["units"][0]["site"], "370100");
     above.ends();
     is_missed(&reader.description, &ticket);
+}
+
+/// What the city asks of a call, and who handles what there: from now on tickets tell of it.
+fn rules(pair: &Pair, reader: &Reader) {
+    let rows = "own,车次,Line,choice,1|2,,,yes,x\nhalf,半程,Half way,yes,,投诉举报,D04,,x\n";
+    let columns = "name,zh,en,kind,choices,business,domain,required,basis\n";
+    pair.town.rule("370100", "fields", &format!("{columns}{rows}"));
+    let columns = "business,domain,topic,region,department,site,basis\n";
+    pair.town.rule("370100", "dispatch", &format!("{columns},D04,,,客运管理处,,x\n,,,,,370000,x\n"));
+    assert_eq!(reader.get("/reference/fields", "", "")["fields"][1]["domain"], "D04");
+    let body = object!({ "text": "出租车拒载", "own": "3" }).to_string();
+    let (status, answer) = reader.asks("POST", "/tickets", "", "", "application/json", body.as_bytes());
+    assert_eq!((status, &answer["detail"]), (422, &"`own` is none of 1, 2".into()), "{answer}");
+    let made = reader.made(&object!({ "text": "站台灯坏了" }));
+    assert_eq!(
+        reader.reads(&made)["suggested"]["site"],
+        "370000",
+        "and no program has to fill in what is asked"
+    );
 }
 
 /// Tickets in all that may become of them at one site, with files and callers.
@@ -293,7 +313,7 @@ fn calls(pair: &Pair, reader: &Reader, desk: &str) {
     assert_eq!(put(b"one"), 202);
     li.get("/new?call=r-1").is(200);
     let form = [("text", "出租车拒载"), ("then", "make"), ("kind", "投诉举报"), ("urgency", "一般")];
-    li.post("/new", &[&form[..], &[("call", "r-1")]].concat()).is(303);
+    li.post("/new", &[&form[..], &[("call", "r-1"), ("x.own", "2")]].concat()).is(303);
     assert_eq!((put(b"two"), put(b"two")), (201, 200));
 }
 

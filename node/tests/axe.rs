@@ -97,6 +97,11 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
     json(&["scorecard", "freeze", "--dir", &scene.town.at("370000")]);
     let frozen = || json(&["scorecard", "list", "--site", "370000", "--dir", &scene.town.at(CITY)]);
     until("what the province froze is here", || !frozen().as_array().unwrap().is_empty());
+    let columns = "name,zh,en,kind,choices,business,domain,required,basis\n";
+    let rows = "vehicle,车型,Kind of vehicle,choice,小客车|大货车,投诉举报,D04,yes,x\nday,日期,Day,date,,,,,x\nload,载重,Load,number,,,,,x\n";
+    scene.town.rule(CITY, "fields", &format!("{columns}{rows}"));
+    let columns = "business,domain,topic,region,department,site,basis\n";
+    scene.town.rule(CITY, "dispatch", &format!("{columns},,,,客运管理处,,x\n"));
     let kb = json(&["kb", "list", "--dir", &scene.town.at(CITY)]);
     let of = |own: bool| {
         let row = kb.as_array().unwrap().iter().find(|row| (row["owner"] == CITY) == own).unwrap();
@@ -151,10 +156,15 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
                 lead.script(&format!("return !!document.querySelector('#{part} li')")) == true
             });
         }
+        let asked = "return [!document.getElementById('x-vehicle').disabled, !document.getElementById('x-vehicle').closest('div').hidden]";
+        assert_eq!(lead.script(asked), serde_json::json!([false, false]), "it is of another domain");
+        lead.script("const domain = document.getElementById('domain'); domain.value = 'D04'; domain.dispatchEvent(new Event('change'))");
+        assert_eq!(lead.script(asked), serde_json::json!([true, true]));
         looker.at(&lead, "a call");
         lead.click("button[value=drop]");
         lead.arrives("/new?said=dropped");
         looker.at(&lead, "a draft that was dropped");
+        lead.script("document.getElementById('domain').value = 'D04'");
         lead.click("button[value=answer]");
         lead.until("what is missing", || {
             lead.script("return !!document.querySelector('#text-problem')") == true

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use harness::browser::{Browser, OWN};
-use harness::{Town, fails, json, port, run, tcp_port, until};
+use harness::{Town, both, fails, json, port, run, tcp_port, until};
 
 #[test]
 fn whoever_comes_in_chooses_a_password_first_and_a_session_ends_with_sign_out() {
@@ -274,6 +274,91 @@ fn a_ticket_lives_its_whole_life_through_forms() {
     let shown = json(&["ticket", "show", &id, "--dir", &town.at("370100")]);
     assert_eq!(shown["trail"][0]["user"], "zhang.wei", "the same entries that the command line shows");
     assert_eq!(shown["stage"], "in_hand");
+}
+
+#[test]
+fn a_call_is_asked_what_the_centre_asks_and_the_catalogue_says_who_handles_it() {
+    let town = Town::new(&["370100"]);
+    let (_node, desk) = town.desk("370100", &[]);
+    let city = town.at("370100");
+    let rows = "vehicle,车型,Kind of vehicle,choice,小客车|大货车,投诉举报,D04,yes,x\nload,载重,Load,number,,,,,x\n\
+                seen,目击,Seen,yes,,,,,x\n";
+    let columns = "name,zh,en,kind,choices,business,domain,required,basis\n";
+    town.rule("370100", "fields", &format!("{columns}{rows}"));
+    let columns = "business,domain,topic,region,department,site,basis\n";
+    town.rule(
+        "370100",
+        "dispatch",
+        &format!("{columns},D04,,,客运管理处,,厅函2号\n,D01,,,,370000,厅函3号\n"),
+    );
+    let mut li = town.staff("370100", &desk, "li", "agent");
+    let mut lead = town.staff("370100", &desk, "lead", "shift-leader");
+
+    let page = li.get("/new").is(200).says("本中心登记项").says("仅用于： 投诉举报 · 城市客运");
+    assert!(page.body.contains("<option value=\"大货车\">大货车</option>"), "{}", page.body);
+    let draft = "{\"at\":1,\"fields\":{\"text\":\"绕路\",\"x.vehicle\":\"大货车\",\"x.other\":\"1\"}}";
+    li.post("/draft", &[("of", "call"), ("text", draft)]).is(204);
+    li.get("/new").is(200).says("<option value=\"大货车\" selected>");
+    let call = |domain: &'static str, vehicle: &'static str, load: &'static str, then: &'static str| {
+        [
+            ("text", "出租车拒载"),
+            ("kind", "投诉举报"),
+            ("urgency", "一般"),
+            ("domain", domain),
+            ("x.vehicle", vehicle),
+            ("x.load", load),
+            ("x.seen", "是"),
+            ("answer", "已告知"),
+            ("redirect", "12306"),
+            ("then", then),
+        ]
+    };
+    let page = li.post("/new", &call("D04", "", "四吨", "make")).is(422);
+    let page =
+        page.says("<a href=\"#x-vehicle\">车型: 请填写</a>").says("<a href=\"#x-load\">载重: 应为数字</a>");
+    page.says("aria-describedby=\"x-vehicle-problem\"").says("value=\"四吨\"");
+    let page = li.post("/new", &call("D04", "三轮车", "", "answer")).is(422);
+    page.says("车型: 应为以下之一： 小客车、大货车").says("<option value=\"三轮车\" selected>");
+    li.post("/new", &call("D01", "", "", "make")).is(303); // it is not asked of that
+    li.post("/new", &call("D04", "", "", "redirect")).is(303); // nor of what is not ours
+    let page = li.follow("/new", &call("D04", "大货车", "4.5", "make")).is(200);
+    let id = page.body.split("/events?ticket=").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let page = page
+        .says("<dt>车型</dt><dd>大货车</dd>")
+        .says("<dt>载重</dt><dd>4.5</dd>")
+        .says("<dt>目击</dt><dd>是</dd>");
+    page.says("按分派目录：业务领域城市客运 → 客运管理处（依据：厅函2号）")
+        .says("name=\"department\" value=\"客运管理处\"");
+    let page = li.follow("/language", &[("here", &format!("/ticket/{id}"))]).is(200);
+    page.says("<dt>Kind of vehicle</dt>")
+        .says("<dt>Seen</dt><dd>yes</dd>")
+        .says("by the dispatch catalogue: domain");
+    li.act(&id, "correct", &[("was.x.vehicle", "大货车"), ("fact.x.vehicle", "三轮车")])
+        .is(422)
+        .says("小客车, 大货车");
+    let done = format!("/ticket/{id}?done=correct");
+    li.act(&id, "correct", &[("was.x.vehicle", "大货车"), ("fact.x.vehicle", "小客车")]).leads_to(&done);
+    lead.get(&format!("/ticket/{id}"))
+        .says("更正 车型 “大货车” → “小客车”")
+        .says("<option value=\"小客车\" selected>");
+    let shown = json(&["ticket", "show", &id, "--dir", &city]);
+    assert_eq!((&shown["facts"]["x.load"], &shown["facts"]["x.seen"]), (&"4.5".into(), &"是".into()));
+    assert_eq!(shown["suggested"]["department"], "客运管理处");
+    assert_eq!(json(&["ticket", "choices", &id, "--dir", &city])["suggested"], shown["suggested"]);
+
+    // On the command line as well; a field that nobody knows is shown by its own name.
+    let new =
+        ["ticket", "new", "--text", "绕路", "--business", "投诉举报", "--domain", "D04", "--dir", &city];
+    fails(&new, 2, "`vehicle` is missing; this centre asks for it");
+    fails(&[&new[..], &["--field", "vehicle=三轮车"]].concat(), 2, "`vehicle` is none of 小客车, 大货车");
+    fails(&[&new[..], &["--field", "text=x"]].concat(), 2, "`text` is said twice");
+    let made = json(&[&new[..], &["--field", "x.vehicle=大货车", "--field", "lane=3"]].concat());
+    li.get(&format!("/ticket/{}", made["id"].as_str().unwrap())).says("<dt>lane</dt><dd>3</dd>");
+    let roads = json(&["ticket", "new", "--text", "路面坑洞", "--domain", "D01", "--dir", &city]);
+    let page = lead.get(&format!("/ticket/{}", roads["id"].as_str().unwrap())).is(200);
+    page.says("name=\"to\" value=\"370000\"").says("按分派目录：业务领域");
+    let told = both(&run(&["user", "department", "li", "客运处", "--dir", &city]));
+    assert!(told.contains("names no department `客运处`; it names 客运管理处"), "{told}");
 }
 
 #[test]
@@ -659,7 +744,7 @@ fn browsers_are_told_to_guard_the_page_and_caps_hold() {
     li.get("/ticket/JT37010000000000").is(422);
     let large = format!("form={}&text={}", li.form, "x".repeat(300 << 10));
     li.send("/new", "", &large).is(413);
-    let many = format!("form={}{}", li.form, "&a=b".repeat(200));
+    let many = format!("form={}{}", li.form, "&a=b".repeat(250));
     li.send("/new", "", &many).is(413);
     let lines = (0..100).map(|i| format!("X-{i}: y\r\n")).collect::<String>();
     let page = li.raw(format!("{}{lines}\r\n", li.head("GET", "/sign-in")).as_bytes()).unwrap();

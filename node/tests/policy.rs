@@ -192,3 +192,42 @@ fn a_supervisor_tries_a_rule_at_the_desk_then_sets_it_and_takes_it_back() {
     let audit = json(&["audit", "--dir", &town.at("370000")]).to_string();
     assert!(audit.contains("policy set") && audit.contains("redirects #1"), "{audit}");
 }
+
+#[test]
+fn an_import_goes_by_the_tables_in_force_at_its_node() {
+    for way in WAYS {
+        let town = Town::new(&["000000"]);
+        let dir = town.at("000000");
+        let _node = town.way(way, "000000");
+        let centres = says(&["policy", "show", "centres", "--csv", "--dir", &dir]);
+        town.rule("000000", "centres", &(centres + "130682,定州市,130000,city,call_centre,\n"));
+        let columns = "name,zh,en,kind,choices,business,domain,required,basis\n";
+        town.rule(
+            "000000",
+            "fields",
+            &format!("{columns}vehicle,车型,Vehicle,choice,小客车|大货车,,,yes,厅函1号\n"),
+        );
+        let file = town.path("old.jsonl");
+        std::fs::write(&file, "{\"text\":\"晚点\",\"centre\":\"130682\",\"vehicle\":\"三轮车\"}\n").unwrap();
+        let said = json(&["ticket", "import", text(&file), "--dir", &dir]);
+        assert_eq!((&said["imported"], &said["kept_unfit"]), (&1.into(), &1.into()), "{said}");
+        let (file, report) = (town.path("old.csv"), town.path("report.csv"));
+        std::fs::write(&file, "编号,诉求内容,centre,车型\nA-1,拒载,130682,大货车\nA-2,绕路,,三轮车\n")
+            .unwrap();
+        let said = json(&["ticket", "import", text(&file), "--report", text(&report), "--dir", &dir]);
+        assert_eq!((&said["imported"], &said["kept_unfit"]), (&2.into(), &1.into()), "{said}");
+        let told = std::fs::read_to_string(&report).unwrap();
+        assert!(told.contains(",vehicle,\"is none of 小客车, 大货车; kept as it came\"\n"), "{told}");
+        let list = json(&["ticket", "list", "--dir", &dir]);
+        let facts = list.as_array().unwrap().iter().map(|row| {
+            let shown = json(&["ticket", "show", row["id"].as_str().unwrap(), "--dir", &dir]);
+            (shown["facts"]["centre"].clone(), shown["facts"]["x.vehicle"].clone())
+        });
+        let facts: Vec<_> = facts.collect();
+        let row = |centre: &str, vehicle: &str| {
+            let centre = if centre.is_empty() { serde_json::Value::Null } else { centre.into() };
+            (centre, serde_json::Value::from(vehicle))
+        };
+        assert_eq!(facts, [row("", "三轮车"), row("130682", "大货车"), row("130682", "三轮车")]);
+    }
+}

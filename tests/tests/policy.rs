@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use node::policy::request::PolicyRequest;
-use node::request::{Act, Failure, Language, Request};
+use node::request::{Act, Correction, Failure, Language, Request};
 use serde_json::{Value, json};
 use world::town::Town;
 
@@ -207,4 +207,65 @@ fn an_offer_says_until_when_it_is_to_be_answered_by_the_table_in_force() {
         .unwrap();
     town.settle();
     assert_eq!(handover(&mut town, "370100"), Value::Null);
+}
+
+#[test]
+fn a_field_of_one_citys_own_is_lost_nowhere_where_nobody_knows_it() {
+    let mut town = town();
+    let columns = "name,zh,en,kind,choices,business,domain,required,basis\n";
+    let rows = format!("{columns}vehicle,车型,Kind of vehicle,choice,小客车|大货车,,,yes,厅函1号\n");
+    set(&mut town, "370100", "fields", "2027-01-15", &rows).unwrap();
+    let rows = "business,domain,topic,region,department,site,basis\n,,D0401,,,370000,厅函2号\n";
+    set(&mut town, "370100", "dispatch", "2027-01-15", rows).unwrap();
+    town.settle();
+    let made = |town: &mut Town, vehicle: &str| {
+        let ticket = json!({ "text": "绕路", "field": "D0401", "vehicle": vehicle, "lane": 3 });
+        let made = town.ask("370100", Request::New { tickets: vec![ticket], user: None }).unwrap();
+        made[0]["id"].as_str().unwrap().to_owned()
+    };
+    let (id, old) = (made(&mut town, " 大货车 "), made(&mut town, "三轮车"));
+    let correct = |town: &mut Town, node: &str, id: &str, name: &str, to: &str| {
+        let to = Correction { from: None, to: to.to_owned() };
+        town.act(node, id, Act::Correct { facts: [(name.to_owned(), to)].into(), reason: None })
+    };
+    let refused = correct(&mut town, "370100", &id, "x.vehicle", "三轮车").unwrap_err().to_string();
+    assert!(refused.contains("`x.vehicle` is none of 小客车, 大货车"), "{refused}");
+    let shown = town.show("370100", &old).unwrap();
+    assert_eq!(shown["facts"]["x.vehicle"], "三轮车", "what came from elsewhere is kept as it came");
+    let told = &shown["suggested"];
+    assert_eq!(
+        (&told["site"], &told["department"], &told["when"]),
+        (&json!("370000"), &Value::Null, &json!({ "topic": "D0401" }))
+    );
+    assert_eq!(
+        told["text"]["en"],
+        "by the dispatch catalogue: topic 巡游出租汽车 → 370000 山东省 (basis: 厅函2号)"
+    );
+
+    // The province knows neither the field nor the catalogue; it takes the ticket, mends it, and gives it back.
+    town.act("370100", &id, Act::Offer { to: "370000".to_owned(), reason: "全省".to_owned() }).unwrap();
+    town.settle();
+    town.act("370000", &id, Act::Accept {}).unwrap();
+    let there = town.show("370000", &id).unwrap();
+    assert_eq!((&there["facts"]["x.vehicle"], &there["facts"]["x.lane"]), (&json!("大货车"), &json!("3")));
+    assert_eq!(there["suggested"], Value::Null);
+    correct(&mut town, "370000", &id, "place", "汽车站").unwrap();
+    correct(&mut town, "370000", &id, "x.vehicle", "挂车").unwrap();
+    town.settle();
+    let told = |town: &mut Town, node: &str| {
+        let story = town.ask(node, Request::History { id: id.clone(), language: Language::Zh }).unwrap();
+        story.to_string()
+    };
+    assert!(told(&mut town, "370000").contains("vehicle “大货车” → “挂车”"));
+    assert!(told(&mut town, "370100").contains("车型 “大货车” → “挂车”"), "{}", told(&mut town, "370100"));
+    for node in ["370000", "370100"] {
+        let all = town.ask(node, Request::Export { after: None, limit: 10 }).unwrap();
+        let one = all["tickets"].as_array().unwrap().iter().find(|one| one["id"] == id.as_str()).unwrap();
+        assert_eq!(
+            (&one["facts"]["x.vehicle"], &one["facts"]["x.lane"]),
+            (&json!("挂车"), &json!("3")),
+            "{node}"
+        );
+    }
+    town.assert_converged();
 }

@@ -142,9 +142,9 @@ pub(super) fn import(
             .hint("a table's name ends in .csv or .xlsx"));
     }
     let (input, length) = open(&args.file)?;
-    let reference = Reference::built_in();
     let bar = bar(length);
-    let session = Session::open(dir)?;
+    let mut session = Session::open(dir)?;
+    let reference = session.reference()?;
     let mut import = Import {
         session,
         user,
@@ -155,7 +155,7 @@ pub(super) fn import(
         bar: bar.clone(),
     };
     let began = Instant::now();
-    let (mut last, mut bad, mut told) = (0, 0usize, Vec::new());
+    let (mut last, mut bad, mut told, mut unfit) = (0, 0usize, Vec::new(), 0usize);
     for read in SampleReader::new(BufReader::new(Counted(input, bar.clone()))) {
         if bar.is_hidden() && began.elapsed() > Duration::from_secs(1) {
             bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -168,12 +168,13 @@ pub(super) fn import(
             continue;
         }
         let taken = read.map_err(|e| (e.to_string(), e.is_last_word())).and_then(|(line, sample)| {
-            ticket(sample, reference).map_err(|why| (format!("line {line}: {why}"), false))
+            ticket(sample, &reference).map_err(|why| (format!("line {line}: {why}"), false))
         });
         match taken {
-            Ok((value, bytes)) => {
-                import.portion.push(value);
-                import.bytes += bytes;
+            Ok(ready) => {
+                unfit += usize::from(!ready.unfit.is_empty());
+                import.portion.push(ready.value);
+                import.bytes += ready.bytes;
                 last = line;
                 if import.portion.len() >= PORTION || import.bytes >= PORTION_BYTES {
                     import.send(line)?;
@@ -215,18 +216,28 @@ pub(super) fn import(
             "imported": import.done,
             "seconds": (seconds * 1000.0).round() / 1000.0,
             "per_second": (import.done as f64 / seconds.max(0.001)).round(),
+            "kept_unfit": unfit,
         }),
         as_json,
     );
     Ok(())
 }
 
-/// The sample as it is sent, with its size, once it is known to make a ticket.
-pub(super) fn ticket(sample: Sample, reference: &Reference) -> Result<(Value, usize), NewTicketError> {
+/// A sample that makes a ticket, as it is sent.
+pub(super) struct Ready {
+    pub(super) value: Value,
+    /// Its size.
+    pub(super) bytes: usize,
+    /// What its fields of the centre's own say that does not fit: old data is kept as it came.
+    pub(super) unfit: Vec<NewTicketError>,
+}
+
+/// The sample, once it is known to make a ticket.
+pub(super) fn ticket(sample: Sample, reference: &Reference) -> Result<Ready, NewTicketError> {
     let value = serde_json::to_value(&sample).expect("texts are always written to memory");
-    NewTicket::from_sample(sample, reference)?;
+    let unfit = NewTicket::from_sample(sample, reference)?.unfit(reference, false);
     let bytes = value.to_string().len();
-    Ok((value, bytes))
+    Ok(Ready { value, bytes, unfit })
 }
 
 /// JSON or JSON lines of a file, or of standard input for `-`, that fit into memory.

@@ -2,7 +2,7 @@
 //!
 //! Their numbers are kept. A row whose number a ticket bears already makes no second one, so a table may be imported
 //! again after an error, or with rows added. A report names every row, what became of it and why; it quotes nothing that
-//! a caller said.
+//! a caller said. What does not fit a field of the centre's own is kept as it came, and told.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::import::{PORTION, PORTION_BYTES, TOLD, ticket};
+use super::import::{PORTION, PORTION_BYTES, Ready, TOLD, ticket};
 use super::{Session, show, unreadable};
 use crate::cell::plain;
-use crate::import::Sheet;
-use crate::reference::Reference;
+use crate::import::{NewTicketError, Sheet};
 use crate::request::{Failure, FailureKind, Request};
 
 /// How a table is imported.
@@ -58,6 +57,8 @@ struct Told {
     at: usize,
     number: String,
     outcome: Outcome,
+    /// What of it does not fit a field of the centre's own.
+    unfit: Vec<NewTicketError>,
 }
 
 /// A report under way: whole rows, each written when it is certain.
@@ -88,11 +89,16 @@ impl Report {
     }
 
     fn tell(&mut self, told: &Told) -> Result<(), Failure> {
-        let (ticket, field, why) = match &told.outcome {
-            Outcome::Imported(ticket) | Outcome::Here(ticket) => (ticket.as_str(), "", String::new()),
-            Outcome::Fits => ("", "", String::new()),
-            Outcome::Repeated(before) => ("", "id", format!("row {before} has this number")),
-            Outcome::Refused(field, why) => ("", field.as_str(), why.clone()),
+        let kept = || match told.unfit.first() {
+            None => ("", String::new()),
+            Some(unfit) => (unfit.field.as_str(), format!("{}; kept as it came", unfit.why)),
+        };
+        let (ticket, (field, why)) = match &told.outcome {
+            Outcome::Imported(ticket) => (ticket.as_str(), kept()),
+            Outcome::Fits => ("", kept()),
+            Outcome::Here(ticket) => (ticket.as_str(), ("", String::new())),
+            Outcome::Repeated(before) => ("", ("id", format!("row {before} has this number"))),
+            Outcome::Refused(field, why) => ("", (field.as_str(), why.clone())),
         };
         let at = told.at.to_string();
         self.line([&at, &plain(&told.number), told.outcome.word(), ticket, field, &why])
@@ -114,27 +120,30 @@ pub(super) fn import(
     user: &Option<String>,
     as_json: bool,
 ) -> Result<(), Failure> {
-    let reference = Reference::of_node(dir)?;
     let sheet = Sheet::read(file, manner.sheet).map_err(|e| unreadable(file, e))?;
-    let fields = sheet.fields(&reference.columns).map_err(|e| unreadable(file, e))?;
-    let mut report = manner.report.map(Report::begin).transpose()?;
     let mut session = Session::open(dir)?;
+    let reference = session.reference()?;
+    let fields = sheet.fields(&reference).map_err(|e| unreadable(file, e))?;
+    let mut report = manner.report.map(Report::begin).transpose()?;
     let mut counts = [0usize; 3]; // imported or fit, here already or repeated, refused
+    let mut unfit = 0usize;
     let mut refused: Vec<String> = Vec::new();
     let mut seen: HashMap<String, usize> = HashMap::new();
     let (mut rows, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);
     let mut each = sheet.rows().peekable();
     while let Some((at, cells)) = each.next() {
-        let mut told = Told { at, number: String::new(), outcome: Outcome::Fits };
+        let mut told = Told { at, number: String::new(), outcome: Outcome::Fits, unfit: Vec::new() };
         match Sheet::sample(&fields, cells) {
             Err(wrong) => told.outcome = Outcome::Refused(wrong.field, wrong.why),
             Ok(sample) => {
                 told.number.clone_from(&sample.id);
                 match ticket(sample, &reference) {
                     Err(wrong) => told.outcome = Outcome::Refused(wrong.field, wrong.why),
-                    Ok((value, size)) => match already(&mut session, &mut seen, &told)? {
+                    Ok(Ready { value, bytes: size, unfit }) => match already(&mut session, &mut seen, &told)?
+                    {
                         Some(outcome) => told.outcome = outcome,
                         None => {
+                            told.unfit = unfit;
                             tickets.push(value);
                             bytes += size;
                         }
@@ -164,6 +173,7 @@ pub(super) fn import(
                 {
                     told.outcome = Outcome::Imported(number);
                 }
+                unfit += usize::from(!told.unfit.is_empty());
                 match &told.outcome {
                     Outcome::Imported(_) | Outcome::Fits => counts[0] += 1,
                     Outcome::Here(_) | Outcome::Repeated(_) => counts[1] += 1,
@@ -196,7 +206,7 @@ pub(super) fn import(
         return Err(failure.hint("mend those rows and import the table again: no row makes two tickets"));
     }
     let name = if manner.check { "fit" } else { "imported" };
-    show::value(&json!({ name: imported, "here_already": here }), as_json);
+    show::value(&json!({ name: imported, "here_already": here, "kept_unfit": unfit }), as_json);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Cli, show, unreadable};
+use super::{Cli, Session, show, unreadable};
 use crate::policy::MAX_TABLE;
 use crate::policy::request::PolicyRequest;
 use crate::reference::Reference;
@@ -182,10 +182,10 @@ fn listed(said: &Value) -> Vec<Value> {
     rows
 }
 
-impl Cli {
+impl Session {
     /// The tables that are in force at the node: its own, and what sites have set upon them.
-    pub(super) fn reference(&self) -> Result<Reference, Failure> {
-        let mut reference = Reference::of_node(&self.dir()?)?;
+    pub(super) fn reference(&mut self) -> Result<Reference, Failure> {
+        let mut reference = Reference::of_node(&self.dir)?;
         let said = self.ask(&Request::Policy(PolicyRequest::InForce {}))?;
         for table in said["tables"].as_array().into_iter().flatten() {
             let [name, file, rows] = ["table", "file", "rows"].map(|key| text(&table[key]));
@@ -195,5 +195,12 @@ impl Cli {
             })?;
         }
         Ok(reference)
+    }
+}
+
+impl Cli {
+    /// The same, asked once.
+    pub(super) fn reference(&self) -> Result<Reference, Failure> {
+        Session::open(&self.dir()?)?.reference()
     }
 }

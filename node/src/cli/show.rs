@@ -89,6 +89,9 @@ fn card(ticket: &Value) -> String {
     for line in ticket["handover"]["text"]["en"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         text += &format!("\n{line}");
     }
+    if let Some(suggested) = ticket["suggested"]["text"]["en"].as_str() {
+        text += &format!("\n{suggested}");
+    }
     let looks = count("superseded") + count("proposals") + count("alarms");
     if looks > 0 {
         text += &format!("\n{looks} things to look at: hotline ticket history {}", part("number"));
@@ -143,6 +146,9 @@ pub(super) fn choices(choices: &Value, as_json: bool) {
             Some(rows) if !rows.is_empty() => table(rows),
             _ => {}
         }
+    }
+    if let Some(suggested) = choices["suggested"]["text"]["en"].as_str() {
+        line(suggested);
     }
 }
 
@@ -266,13 +272,15 @@ mod tests {
     fn a_card_holds_what_matters() {
         let text = card(&json!({
             "number": "JT1", "stage": "offered", "custodian": "370100", "taken_by": "370100",
+            "suggested": { "text": { "en": "by the dispatch catalogue: topic 出租 → 客运管理处 (basis: x)" } },
             "open_offer": { "to": "370200" }, "facts": { "plate": "鲁A12345" }, "body": "拒载", "superseded": [1],
             "notes": { "ab": { "at": "2026-11-24T23:05:00+08:00", "node": "370100", "user": "王五", "text": "已致歉" } },
             "heads": ["no matter for people"],
         }));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "JT1   offered   held by 370100, taken by 370100, offered to 370200");
-        assert_eq!(lines[1], "1 things to look at: hotline ticket history JT1");
+        assert_eq!(lines[1], "by the dispatch catalogue: topic 出租 → 客运管理处 (basis: x)");
+        assert_eq!(lines[2], "1 things to look at: hotline ticket history JT1");
         assert!(text.contains("plate            鲁A12345") && text.contains("\n拒载\n"), "{text}");
         assert!(
             text.ends_with("2026-11-24 23:05  370100 王五: 已致歉") && !text.contains("no matter"),

@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Cli, Session, files, import, show};
 use crate::files::FileRequest;
+use crate::import::{NewTicket, Sample};
+use crate::reference::Reference;
 use crate::request::{Act, Correction, Failure, FailureKind, Language, Request, Sift, Sort};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -419,6 +421,9 @@ pub(super) struct NewArgs {
     /// The unit of ours that the matter is about: its desk never sees a confidential report.
     #[arg(long, value_name = "SITE")]
     against: Option<String>,
+    /// A field of the centre's own, as `hotline policy show fields` names them; may be given several times.
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = set, conflicts_with = "from")]
+    fields: Vec<(String, String)>,
 }
 
 impl Ticket {
@@ -590,7 +595,10 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
         None => vec![typed(args)?],
     };
     let one = tickets.len() == 1;
-    let mut made = cli.ask(&Request::New { tickets, user: cli.user.clone() })?;
+    let mut session = Session::open(&cli.dir()?)?;
+    let reference = session.reference()?;
+    tickets.iter().enumerate().try_for_each(|(i, ticket)| complete(i + 1, ticket, &reference))?;
+    let mut made = session.ask(&Request::New { tickets, user: cli.user.clone() })?;
     if !cli.json {
         // People want to know how many; the ids are for programs.
         for ticket in made.as_array_mut().into_iter().flatten() {
@@ -599,6 +607,19 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
     }
     cli.print(if one { &made[0] } else { &made });
     Ok(())
+}
+
+/// Whoever types a ticket fills in what the centre asks for. What else is wrong with it, the node says.
+fn complete(n: usize, ticket: &Value, reference: &Reference) -> Result<(), Failure> {
+    let Ok(Ok(ticket)) = Sample::read(ticket, n).map(|sample| NewTicket::from_sample(sample, reference))
+    else {
+        return Ok(());
+    };
+    let mut unfit = ticket.unfit(reference, true).into_iter().map(|e| e.to_string());
+    let Some(first) = unfit.next() else { return Ok(()) };
+    let mut failure = Failure::usage(format!("ticket {n}: {first}"));
+    failure.causes = unfit.collect();
+    Err(failure.hint("--field NAME=VALUE; `hotline policy show fields` tells what this centre asks for"))
 }
 
 /// Prints number and query code of a ticket that is here.
@@ -669,6 +690,12 @@ fn typed(args: &NewArgs) -> Result<Value, Failure> {
     for (field, value) in given {
         if let Some(value) = value {
             fields.insert(field.to_owned(), json!(value));
+        }
+    }
+    for (name, value) in &args.fields {
+        let name = name.strip_prefix("x.").unwrap_or(name);
+        if fields.insert(name.to_owned(), json!(value)).is_some() {
+            return Err(Failure::usage(format!("`{name}` is said twice")).hint("leave one of them out"));
         }
     }
     Ok(Value::Object(fields))

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Cli, show};
 use crate::china::shown_time;
 use crate::daemon::now_ms;
+use crate::engine::IDENTITY;
 use crate::request::{Failure, FailureKind};
 use crate::users::{Account, Line, Role, Users};
 
@@ -98,9 +99,12 @@ impl User {
                 done(users.set_serves(name, &sites)?);
             }
             User::Department { name, department } => {
-                let department = department.as_deref().unwrap_or_default();
+                let department = department.as_deref().unwrap_or_default().trim();
                 note("user department", &format!("{name} {department}"))?;
                 done(users.set_department(name, department)?);
+                if !department.is_empty() {
+                    look_for_department(cli, department);
+                }
             }
             User::Lock { name } => {
                 note("user lock", name)?;
@@ -117,6 +121,18 @@ impl User {
             }
         }
         Ok(())
+    }
+}
+
+/// Tells which departments the catalogue names when an account was given to another: by a slip its team's queue stays empty.
+/// Where the tables cannot be read nothing is told: the account is set all the same.
+fn look_for_department(cli: &Cli, department: &str) {
+    let here = || certs::Identity::load(&cli.dir().ok()?.join(IDENTITY)).ok().map(|of| of.node().site());
+    let (Some(here), Ok(reference)) = (here(), cli.reference()) else { return };
+    let known = reference.dispatch.departments(here);
+    if !known.is_empty() && !known.contains(department) {
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        show::aside(&format!("the dispatch catalogue names no department `{department}`; it names {known}"));
     }
 }
 

@@ -9,6 +9,7 @@ mod draft;
 mod figures;
 pub(super) mod file;
 mod knowledge;
+mod own;
 mod password;
 mod plan;
 mod queue;

@@ -2,7 +2,9 @@
 
 use jiff::civil::Weekday;
 
+use crate::import::Unfit;
 use crate::plan::calls::{Kind, Wrong};
+use crate::reference::{OwnField, OwnFields};
 use crate::request::Language;
 use crate::ticket::facts;
 use crate::users::Role;
@@ -454,6 +456,16 @@ words! {
     place: "地点", "Place";
     happened_at: "发生时间", "When it happened";
     plate: "车牌号", "Plate";
+    own_fields: "本中心登记项", "Fields of this centre";
+    own_only_for: "仅用于：", "only for:";
+    own_too_long: "最多 500 字，请缩短", "at most 500 characters; shorten it";
+    own_not_of: "应为以下之一：", "must be one of:";
+    own_no_number: "应为数字", "a number is wanted";
+    own_phone: "这是电话号码，请填在来电号码一栏", "this is a telephone number; write it where the caller's stands";
+    own_no_date: "应为日期，如 2026-11-30", "a day is wanted, as in 2026-11-30";
+    own_neither: "应为“是”或“否”", "yes or no is wanted";
+    said_yes: "是", "yes";
+    said_no: "否", "no";
     text: "来电内容", "What the caller says";
     text_hint: "正文中的电话号码会自动遮蔽；请勿在正文中写来电人姓名。", "Telephone numbers in the text are masked; leave the caller's name out of it.";
     subject_hint: "不填则取正文第一句", "The first sentence of the text if left empty";
@@ -730,10 +742,45 @@ impl Words {
 
     /// What a fact is called; an extra field by its own name.
     pub(super) fn fact<'a>(&self, name: &'a str) -> &'a str {
-        let (zh, en) = facts::label(name);
+        self.of_both(facts::label(name))
+    }
+
+    /// The same where a centre's own fields are known: one of those by its label.
+    pub(super) fn label<'a>(&self, name: &'a str, fields: &'a OwnFields) -> &'a str {
+        self.of_both(facts::label_of(name, fields))
+    }
+
+    /// What a field of the centre's own is called.
+    pub(super) fn own<'a>(&self, field: &'a OwnField) -> &'a str {
+        self.of_both(field.label())
+    }
+
+    fn of_both<'a>(&self, (zh, en): (&'a str, &'a str)) -> &'a str {
         match self.language {
             Language::Zh => zh,
             Language::En => en,
+        }
+    }
+
+    /// Yes or no, which are stored in Chinese.
+    pub(super) fn yes_or_no<'a>(&self, word: &'a str) -> &'a str {
+        match word {
+            "是" => self.said_yes,
+            "否" => self.said_no,
+            other => other,
+        }
+    }
+
+    /// Why something may not stand in a field of the centre's own.
+    pub(super) fn unfit(&self, unfit: Unfit<'_>) -> String {
+        match unfit {
+            Unfit::Missing => self.fill_in.to_owned(),
+            Unfit::TooLong => self.own_too_long.to_owned(),
+            Unfit::NotOf(choices) => format!("{} {}", self.own_not_of, choices.join("、")),
+            Unfit::NoNumber => self.own_no_number.to_owned(),
+            Unfit::Phone => self.own_phone.to_owned(),
+            Unfit::NoDate => self.own_no_date.to_owned(),
+            Unfit::NeitherYesNorNo => self.own_neither.to_owned(),
         }
     }
 

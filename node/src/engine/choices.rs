@@ -1,5 +1,5 @@
 //! What this site may do with a ticket as it stands, why the rest is not offered and who may, and which peers still
-//! lack something of it.
+//! lack something of it; and who normally handles such a matter.
 //!
 //! Every answer is that of the functions which grant an action ([`entry_of`] and [`may`]), asked with an action that names
 //! a place where its rule depends on one: so a page offers what will be granted, but for the choice of a place.
@@ -13,6 +13,7 @@ use sync::store::Store;
 
 use super::Engine;
 use super::act::entry_of;
+use crate::content::Content;
 use crate::request::{Act, Failure, Language, Reply};
 use crate::ticket::may::{may, who_may};
 use crate::ticket::story::refusal_in_chinese;
@@ -126,8 +127,9 @@ impl Engine {
         for candidate in candidates(&folded, me) {
             choices.push(self.choice(&folded, me, &candidate, language)?);
         }
-        let (replies, audience) =
-            self.with_document(doc, |_, matter| (replies(matter, &folded, me), matter.audience().clone()))?;
+        let (replies, audience, facts) = self.with_document(doc, |document, matter| {
+            (replies(matter, &folded, me), matter.audience().clone(), Content::read(document).facts)
+        })?;
         let mut peers = Vec::new();
         let known: Vec<_> =
             self.replica.peers().map(|(name, row)| (name, row.everything.is_some())).collect();
@@ -140,7 +142,12 @@ impl Engine {
                 "scan": scan,
             }));
         }
-        Ok(json!({ "id": doc.to_string(), "choices": choices, "replies": replies, "peers": peers }))
+        let mut all =
+            json!({ "id": doc.to_string(), "choices": choices, "replies": replies, "peers": peers });
+        if let Some(suggested) = self.suggested(&facts, folded.stage.name()) {
+            all["suggested"] = suggested;
+        }
+        Ok(all)
     }
 
     fn choice(&self, folded: &Folded, me: Site, c: &Candidate, language: Language) -> Result<Value, Failure> {

@@ -44,8 +44,12 @@ impl Engine {
                 )
                 .hint("look at both, and say again which one is right"));
             }
-            let to = fact(name, &correction.to, &self.reference)
-                .map_err(|e| Failure::usage(e.to_string()).hint(known()))?;
+            // What stands there already, or somebody else has just set, came in by the rules of whoever wrote it.
+            let to = match set(&content, name).contains(&correction.to) {
+                true => correction.to.clone(),
+                false => fact(name, &correction.to, &self.reference)
+                    .map_err(|e| Failure::usage(e.to_string()).hint(known()))?,
+            };
             facts.insert(name.clone(), to);
         }
         let own: BTreeSet<&str> = content
@@ -114,10 +118,15 @@ fn stands(content: &Content, name: &str) -> String {
     content.facts.get(name).map(text).unwrap_or_default()
 }
 
-/// What stood there: all of it, when two people had set it at once.
-fn seen(content: &Content, name: &str) -> String {
+/// All that stands there: several values, when two people had set it at once; none, when nobody has.
+fn set(content: &Content, name: &str) -> Vec<String> {
     match content.conflicts.get(name).and_then(Value::as_array) {
-        Some(all) => all.iter().map(text).collect::<Vec<_>>().join(" / "),
-        None => stands(content, name),
+        Some(all) => all.iter().map(text).collect(),
+        None => content.facts.get(name).map(text).into_iter().collect(),
     }
+}
+
+/// What stood there, in one text.
+fn seen(content: &Content, name: &str) -> String {
+    set(content, name).join(" / ")
 }

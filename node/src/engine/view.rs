@@ -22,7 +22,12 @@ impl Engine {
             Failure::new(FailureKind::Failed, why).hint("`hotline replica events` tells by whom and why")
         })?;
         if let (Some(facts), Some(stage)) = (shown["facts"].as_object(), shown["stage"].as_str()) {
-            shown["deadline"] = self.deadline_of(&shown["clock"], facts, stage);
+            let (deadline, suggested) =
+                (self.deadline_of(&shown["clock"], facts, stage), self.suggested(facts, stage));
+            shown["deadline"] = deadline;
+            if let Some(suggested) = suggested {
+                shown["suggested"] = suggested;
+            }
         }
         shown["handover"] = self.handover_shown(handover.as_ref());
         if let Some(reason) = reveal {
@@ -62,7 +67,8 @@ impl Engine {
                     "the ticket's beginning does not count: its author was revoked",
                 ));
             };
-            let lines: Vec<Value> = story(folded, &trail, &names, in_words).iter().map(told).collect();
+            let lines: Vec<Value> =
+                story(folded, &trail, &names, &reference.fields, in_words).iter().map(told).collect();
             let story = json!({ "id": doc.to_string(), "number": folded.created.number, "lines": lines });
             let clock = times(folded, matter.entries());
             let facts = Content::read(document).facts;

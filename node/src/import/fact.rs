@@ -4,6 +4,7 @@ use crate::reference::{DivisionCode, Reference};
 
 use super::mask::mask_phones;
 use super::new_ticket::{MAX_EXTRA_BYTES, MAX_SUBJECT, NewTicketError, Urgency, capped, centre, wrong};
+use super::own::own;
 
 /// A fact as it stands in a ticket: domains, topics and regions by their code, telephone numbers masked. Empty takes the fact
 /// away.
@@ -36,9 +37,10 @@ pub fn fact(name: &str, said: &str, reference: &Reference) -> Result<String, New
         "business" | "channel" | "happened_at" | "plate" | "unit" | "object_person" | "external_numbers" => {
             capped(name, said.to_owned())
         }
-        _ if name.len() > "x.".len() && name.starts_with("x.") => match name.len() + said.len() {
-            ..=MAX_EXTRA_BYTES => Ok(mask_phones(said).into_owned()),
-            _ => Err(wrong(
+        _ if name.len() > "x.".len() && name.starts_with("x.") => match reference.fields.of_fact(name) {
+            Some(field) => own(field, said).map_err(|unfit| wrong(name, unfit.to_string())),
+            None if name.len() + said.len() <= MAX_EXTRA_BYTES => Ok(mask_phones(said).into_owned()),
+            None => Err(wrong(
                 name,
                 format!("is larger than {MAX_EXTRA_BYTES} bytes; attach it as a file instead"),
             )),

@@ -7,6 +7,7 @@ use certs::Site;
 use serde_json::Value;
 
 use super::mask::mask_phones;
+use super::own::own_value;
 use super::samples::Sample;
 use crate::reference::{CategoryCode, DivisionCode, Reference};
 
@@ -17,7 +18,7 @@ const MAX_BODY: usize = 10_000;
 pub(super) const MAX_SUBJECT: usize = 40;
 
 /// The most characters of any other text.
-const MAX_TEXT: usize = 500;
+pub(super) const MAX_TEXT: usize = 500;
 
 /// The most extra fields.
 pub(crate) const MAX_EXTRA: usize = 50;
@@ -148,7 +149,8 @@ impl NewTicket {
     /// The ticket that a sample asks for. A domain or topic that the tables do not know becomes an extra field of
     /// its name, so a foreign classification costs no ticket; so do `expected_route`, `note` and unknown fields,
     /// but for the texts `subject`, `place`, `happened_at`, `plate`, `unit`, `person`, `caller_name` and
-    /// `caller_address`, which have places of their own.
+    /// `caller_address`, which have places of their own. A field of the centre's own that fits its kind is written as all of
+    /// them are; one that does not stays as it came ([`NewTicket::unfit`]).
     pub fn from_sample(sample: Sample, reference: &Reference) -> Result<NewTicket, NewTicketError> {
         let mut extra = sample.others;
         let mut own = |field: &'static str| match extra.remove(field) {
@@ -193,6 +195,11 @@ impl NewTicket {
         }
         leftover("expected_route", capped("expected_route", sample.expected_route)?);
         leftover("note", mask_phones(&capped("note", sample.note)?).into_owned());
+        for (name, said) in &mut extra {
+            if let Some(Ok(fitting)) = reference.fields.get(name).map(|field| own_value(field, said)) {
+                *said = Value::String(fitting);
+            }
+        }
         check_extra(&extra)?;
 
         let region = match sample.region_code.as_str() {

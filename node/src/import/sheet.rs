@@ -16,7 +16,7 @@ use calamine::{Data, Reader, Xlsx};
 use serde_json::{Map, Value};
 
 use super::Sample;
-use crate::reference::Columns;
+use crate::reference::{OwnField, Reference};
 
 /// The largest file that is read, and the most that a workbook may unpack to, in bytes.
 const MAX_FILE: u64 = 64 << 20;
@@ -165,12 +165,13 @@ impl Sheet {
         self.rows.iter().map(|(at, cells)| (*at, &cells[..]))
     }
 
-    /// Which fields the columns hold, by our names. A column that `columns` does not know keeps its own name, and what
-    /// stands in it goes along as an extra field.
-    pub fn fields(&self, columns: &Columns) -> Result<Vec<String>, SheetError> {
+    /// Which fields the columns hold, by our names: of those that everybody knows, or of a field of the centre's own, which its
+    /// label names too. A column that nobody knows keeps its own name, and what stands in it goes along as an extra field.
+    pub fn fields(&self, reference: &Reference) -> Result<Vec<String>, SheetError> {
         let mut fields: Vec<String> = Vec::new();
         for (name, at) in self.header.iter().zip(1..) {
-            let field = columns.field(name).unwrap_or(name);
+            let own = || reference.fields.called(name).map(OwnField::name);
+            let field = reference.columns.field(name).or_else(own).unwrap_or(name);
             if field.is_empty() {
                 return Err(no(format!("its column {at} has no name: name it, or empty it")));
             }
@@ -277,7 +278,6 @@ fn text_of(cell: &Data) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::Reference;
 
     fn read(name: &str, bytes: &[u8]) -> Result<Sheet, SheetError> {
         let dir = tempfile::tempdir().unwrap();
@@ -302,7 +302,7 @@ mod tests {
             ("crlf", text.replace('\n', "\r\n").replace("载\r\n两", "载\n两").into_bytes()),
         ] {
             let sheet = read("a.csv", &bytes).unwrap();
-            let fields = sheet.fields(&Reference::built_in().columns).unwrap();
+            let fields = sheet.fields(Reference::built_in()).unwrap();
             assert_eq!(fields, ["id", "text", "caller_phone"], "{what}");
             let rows: Vec<(usize, Sample)> =
                 sheet.rows().map(|(at, cells)| (at, Sheet::sample(&fields, cells).unwrap())).collect();
@@ -329,7 +329,7 @@ mod tests {
             ("编号,电话\n1,2\n", "none of its columns holds"),
             ("内容,,电话\na,b,c\n", "column 2 has no name"),
         ] {
-            let said = read("a.csv", text.as_bytes()).unwrap().fields(&Reference::built_in().columns);
+            let said = read("a.csv", text.as_bytes()).unwrap().fields(Reference::built_in());
             assert!(said.unwrap_err().to_string().contains(why), "{text}");
         }
     }

@@ -15,7 +15,7 @@ use crate::reference::{BUILT_IN, Held, How, Limit, Limits, Matter, Policy, Refer
 pub const TIME_LIMITS: &str = "time_limits";
 
 /// The others, each after what it is read together with: the order in which they are put.
-pub const IN_ORDER: [&str; 11] = [
+pub const IN_ORDER: [&str; 13] = [
     "divisions",
     "division_changes",
     "centres",
@@ -27,6 +27,8 @@ pub const IN_ORDER: [&str; 11] = [
     "holidays",
     "transfers",
     "retention",
+    "fields",
+    "dispatch",
 ];
 
 /// An edition that is here and has no effect.

@@ -18,6 +18,8 @@
 //! figures.csv           id,kind,zh,en,counts,of,...,basis           what figures mean
 //! transfers.csv         step,amount,unit,basis                      how long a hand-over may wait
 //! retention.csv         data,days,basis                             after how long personal data is erased
+//! fields.csv            name,zh,en,kind,choices,...                 what a centre asks beside what every ticket has
+//! dispatch.csv          business,...,department,site,basis          who handles what
 //! policies.csv          table,tiers,how,key,basis                   who may set which table for whom (see [`crate::policy`])
 //! ```
 //!
@@ -30,7 +32,9 @@ mod categories;
 mod centres;
 mod columns;
 mod definitions;
+mod dispatch;
 mod divisions;
+mod fields;
 mod in_force;
 mod legacy;
 mod limits;
@@ -53,7 +57,9 @@ pub use categories::{Categories, Category, CategoryCode, CategoryError, Category
 pub use centres::{Centre, CentreKind, Centres};
 pub use columns::Columns;
 pub use definitions::{Definition, Definitions};
+pub use dispatch::{Case, DispatchCatalogue, Handler};
 pub use divisions::{Division, DivisionCode, DivisionCodeError, Divisions, Level, Place};
+pub use fields::{FieldKind, OwnField, OwnFields};
 pub use in_force::InForce;
 pub use legacy::{Arrangement, LegacyNumber, LegacyNumbers};
 pub use limits::{BUILT_IN, Held, Limit, Limits, Matter, Unit};
@@ -68,7 +74,7 @@ use crate::request::{Failure, FailureKind};
 use table::Source;
 
 /// Every table with the text that is compiled in.
-const TABLES: [(&str, &str); 15] = [
+const TABLES: [(&str, &str); 17] = [
     ("centres", include_str!("../../../fixtures/centres.csv")),
     ("divisions", include_str!("../../../fixtures/divisions.csv")),
     ("division_changes", include_str!("../../../fixtures/division_changes.csv")),
@@ -83,6 +89,8 @@ const TABLES: [(&str, &str); 15] = [
     ("scorecard", include_str!("../../../fixtures/scorecard.csv")),
     ("transfers", include_str!("../../../fixtures/transfers.csv")),
     ("retention", include_str!("../../../fixtures/retention.csv")),
+    ("fields", include_str!("../../../fixtures/fields.csv")),
+    ("dispatch", include_str!("../../../fixtures/dispatch.csv")),
     ("policies", include_str!("../../../fixtures/policies.csv")),
 ];
 
@@ -118,6 +126,10 @@ pub struct Reference {
     pub transfers: Transfers,
     /// How long personal data is kept.
     pub retention: Retention,
+    /// What centres ask beside what every ticket has.
+    pub fields: OwnFields,
+    /// Who handles what.
+    pub dispatch: DispatchCatalogue,
     /// Which site may set which of these tables, and how tiers combine.
     pub policies: Policies,
     /// A fingerprint of the tables that deadlines follow: when it changes they are computed anew.
@@ -179,6 +191,8 @@ impl Reference {
             columns: Columns::parse(of("import_columns"))?,
             transfers: Transfers::parse(of("transfers"))?,
             retention: Retention::parse(of("retention"))?,
+            fields: OwnFields::parse(of("fields"))?,
+            dispatch: DispatchCatalogue::parse(of("dispatch"))?,
             policies: Policies::parse(of("policies"))?,
             definitions,
             rules: [0; 32],
@@ -214,6 +228,8 @@ impl Reference {
             "scorecard" => self.weights = Weights::parse(&source, &self.definitions)?,
             "transfers" => self.transfers = Transfers::parse(&source)?,
             "retention" => self.retention = Retention::parse(&source)?,
+            "fields" => self.fields = OwnFields::parse(&source)?,
+            "dispatch" => self.dispatch = DispatchCatalogue::parse(&source)?,
             _ => return Err(unknown(file)),
         }
         self.sources.insert(name, source);

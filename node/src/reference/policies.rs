@@ -127,18 +127,18 @@ mod tests {
         let policies = &Reference::built_in().policies;
         assert!(policies.iter().all(|policy| policy.may(Tier::Ministry)));
         let of = |tier| -> Vec<&str> { policies.iter().filter(|p| p.may(tier)).map(|p| p.table).collect() };
-        assert_eq!(
-            of(Tier::City),
-            [
-                "time_limits",
-                "redirects",
-                "legacy_numbers",
-                "categories",
-                "scorecard",
-                "transfers",
-                "retention"
-            ]
-        );
+        let city = [
+            "time_limits",
+            "redirects",
+            "legacy_numbers",
+            "categories",
+            "scorecard",
+            "transfers",
+            "retention",
+            "fields",
+            "dispatch",
+        ];
+        assert_eq!(of(Tier::City), city);
         assert!(of(Tier::Office).is_empty());
     }
 

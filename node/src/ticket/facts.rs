@@ -1,5 +1,7 @@
 //! The facts of a ticket: in which order people read them, and what each is called.
 
+use crate::reference::{OwnField, OwnFields};
+
 /// Every fact that has a place of its own with its name in Chinese and English, in the order in which people read them.
 /// Fields of a centre's own stand beside them under `x.` and their name.
 pub const FACTS: [(&str, &str, &str); 14] = [
@@ -41,6 +43,11 @@ pub fn label(name: &str) -> (&str, &str) {
             (own, own)
         }
     }
+}
+
+/// The same where a centre's own fields are known: one of those by its label.
+pub fn label_of<'a>(name: &'a str, fields: &'a OwnFields) -> (&'a str, &'a str) {
+    fields.of_fact(name).map_or_else(|| label(name), OwnField::label)
 }
 
 /// Whether two texts say the same of a fact: blanks and ends of lines between words, of which forms and browsers make what they

@@ -19,6 +19,7 @@ use super::entry::{Authored, Corrected, EntryId, Op};
 use super::facts;
 use super::fold::{Alarm, Beaten, Folded, Stage};
 use super::trail::Trail;
+use crate::reference::OwnFields;
 
 /// The language of a story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,15 +68,16 @@ pub struct Line {
     pub text: String,
 }
 
-/// Tells a ticket's history. `names` gives a site's name (`济南市`), or nothing when it has none; `folded` is the
-/// fold of `trail`.
+/// Tells a ticket's history. `names` gives a site's name (`济南市`), or nothing when it has none; `fields` are those of
+/// the centre's own; `folded` is the fold of `trail`.
 pub fn story(
     folded: &Folded,
     trail: &Trail,
     names: &dyn Fn(Site) -> String,
+    fields: &OwnFields,
     language: Language,
 ) -> Vec<Line> {
-    let teller = Teller { folded, trail, names, chinese: language == Language::Chinese };
+    let teller = Teller { folded, trail, names, fields, chinese: language == Language::Chinese };
     let entries = trail.in_order();
     let mut lines: Vec<Line> = entries.into_iter().map(|a| teller.line(a)).collect();
     lines.extend(teller.closing().into_iter().map(|text| Line {
@@ -91,6 +93,7 @@ struct Teller<'a> {
     folded: &'a Folded,
     trail: &'a Trail,
     names: &'a dyn Fn(Site) -> String,
+    fields: &'a OwnFields,
     chinese: bool,
 }
 
@@ -189,6 +192,7 @@ impl Teller<'_> {
             Op::Correct { facts: corrected } => {
                 let mut corrected: Vec<_> = corrected.iter().collect();
                 corrected.sort_by_key(|(name, _)| facts::place(name));
+                let change = |name: &str, c: &Corrected, chinese| change(name, c, self.fields, chinese);
                 let all =
                     |chinese| corrected.iter().map(|(name, c)| change(name, c, chinese)).collect::<Vec<_>>();
                 (format!("更正 {}", all(true).join("；")), format!("corrected {}", all(false).join("; ")))
@@ -306,8 +310,8 @@ impl Teller<'_> {
 }
 
 /// One fact's correction in words.
-fn change(name: &str, c: &Corrected, chinese: bool) -> String {
-    let (zh, en) = facts::label(name);
+fn change(name: &str, c: &Corrected, fields: &OwnFields, chinese: bool) -> String {
+    let (zh, en) = facts::label_of(name, fields);
     let (label, none) = if chinese { (zh, "（空）") } else { (en, "(nothing)") };
     let shown = |said: &str| if said.is_empty() { none.to_owned() } else { format!("“{said}”") };
     format!("{label} {} → {}", shown(&c.from), shown(&c.to))
@@ -361,6 +365,7 @@ pub fn refusal_in_chinese(refusal: &Refusal, site: &dyn Fn(Site) -> String) -> S
 mod tests {
     use super::super::tests::World;
     use super::*;
+    use crate::reference::Reference;
 
     fn told(w: &World, language: Language) -> String {
         let names = |s: Site| {
@@ -373,8 +378,9 @@ mod tests {
             }
             .to_owned()
         };
+        let fields = &Reference::built_in().fields;
         let mut lines: Vec<String> =
-            story(&w.fold(), &w.trail, &names, language).into_iter().map(|l| l.text).collect();
+            story(&w.fold(), &w.trail, &names, fields, language).into_iter().map(|l| l.text).collect();
         // Concurrent lines may stand in either order; the test fixes one.
         lines.sort();
         lines.join("\n")
@@ -442,7 +448,8 @@ mod tests {
     #[test]
     fn every_line_stands_in_causal_order_and_names_its_entry() {
         let w = overruled();
-        let lines = story(&w.fold(), &w.trail, &|_| String::new(), Language::English);
+        let lines =
+            story(&w.fold(), &w.trail, &|_| String::new(), &Reference::built_in().fields, Language::English);
         let entries: Vec<EntryId> = lines.iter().filter_map(|l| l.entry).collect();
         assert_eq!(entries.len(), 5);
         for (n, id) in entries.iter().enumerate() {

@@ -211,6 +211,16 @@ impl Town {
         (way == Way::Socket).then(|| self.start(node, &[]))
     }
 
+    /// Sets a table at a node, from today on.
+    pub fn rule(&self, node: &str, table: &str, rows: &str) {
+        let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+        let today = jiff::Zoned::now().with_time_zone(zone).date().to_string();
+        let file = self.path(&format!("{table}.csv"));
+        std::fs::write(&file, rows).unwrap();
+        let set = ["policy", "set", table, "--file", text(&file), "--from", &today, "--basis", "厅函1号"];
+        json(&[&set[..], &["--dir", &self.at(node)]].concat());
+    }
+
     /// Waits until a node's every pair is proved equal.
     pub fn proved(&self, node: &str) {
         until(&format!("every pair of {node} is proved equal"), || {

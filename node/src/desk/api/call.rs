@@ -16,9 +16,10 @@ use crate::china;
 use crate::daemon::now_ms;
 use crate::figures::Period;
 use crate::files::FileRequest;
+use crate::import::{NewTicket, Sample};
 use crate::knowledge::request::KnowledgeRequest;
 use crate::projection::QUEUES;
-use crate::reference::{CategoryKind, RedirectMode};
+use crate::reference::{CategoryKind, FieldKind, OwnField, RedirectMode};
 use crate::request::{Language, Request, Sift, Sort};
 use crate::ticket::number::TicketNumber;
 
@@ -42,6 +43,7 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             Ok(Done::ok(json!({ "tickets": rows })))
         }
         Op::New => {
+            fits(app, &asked.body)?;
             let mut made =
                 app.ask(who, Request::New { tickets: vec![asked.body.clone()], user: None }).await?;
             let made = made.get_mut(0).map(Value::take).unwrap_or_default();
@@ -100,6 +102,7 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             Ok(Done { etag: state.filter(|_| version.is_none()), ..Done::ok(shown) })
         }
         Op::Categories => Ok(Done::ok(categories(app))),
+        Op::Fields => Ok(Done::ok(fields(app))),
         Op::Redirects => Ok(Done::ok(redirects(app))),
         Op::Centres => {
             let centre =
@@ -319,6 +322,36 @@ fn categories(app: &App) -> Value {
         json!({ "code": domain.code().to_string(), "name": domain.name(), "topics": topics })
     };
     json!({ "categories": table.domains().map(one).collect::<Value>() })
+}
+
+/// What a program says in a field of the centre's own has to fit it; what else is wrong with a ticket, the node says.
+fn fits(app: &App, body: &Value) -> Result<(), Problem> {
+    let reference = app.reference();
+    let ticket = Sample::read(body, 1).ok().map(|sample| NewTicket::from_sample(sample, &reference));
+    let unfit = ticket.and_then(Result::ok).map(|ticket| ticket.unfit(&reference, false)).unwrap_or_default();
+    match unfit.first() {
+        None => Ok(()),
+        Some(unfit) => Err(Problem::invalid(unfit.to_string()).hint("see /api/v1/reference/fields")),
+    }
+}
+
+fn fields(app: &App) -> Value {
+    let one = |field: &OwnField| {
+        let (zh, en) = field.label();
+        let mut one = json!({
+            "name": field.name(), "zh": zh, "en": en, "kind": field.kind().word(), "required": field.required(),
+        });
+        if let FieldKind::Choice(choices) = field.kind() {
+            one["choices"] = json!(choices);
+        }
+        for (name, wanted) in [("business", field.business()), ("domain", field.domain())] {
+            if !wanted.is_empty() {
+                one[name] = wanted.into();
+            }
+        }
+        one
+    };
+    json!({ "fields": app.reference().fields.iter().map(one).collect::<Value>() })
 }
 
 fn redirects(app: &App) -> Value {

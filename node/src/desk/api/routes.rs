@@ -36,6 +36,7 @@ pub(super) enum Op {
     Categories,
     Redirects,
     Centres,
+    Fields,
     Status,
     Volume,
     Figures,
@@ -106,7 +107,7 @@ pub(super) struct Route {
 
 const LANGUAGE: Param = param("language", Kind::Text, "`zh` or `en`");
 
-/// What a new ticket may say; other fields are kept beside these.
+/// What a new ticket may say; other fields are kept beside these, and those of the centre's own hold what their table allows.
 const NEW: &[Field] = &[
     ("text", Kind::Text, true),
     ("id", Kind::Text, false),
@@ -405,6 +406,15 @@ pub(super) const ROUTES: &[Route] = &[
         says: "The centres of the country",
         gives: "`centres`",
         answer: json(&shapes::CENTRES),
+        ..PLAIN
+    },
+    Route {
+        op: Op::Fields,
+        path: "/reference/fields",
+        id: "fields",
+        says: "Fields of this centre's own: what a new ticket may say under further names",
+        gives: "`fields`",
+        answer: json(&shapes::FIELDS),
         ..PLAIN
     },
     Route {

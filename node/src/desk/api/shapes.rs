@@ -28,7 +28,7 @@ pub(super) use call::{EVENT, RECORDING, ROUTE};
 pub(super) use figures::{FIGURES, SCORECARD, VOLUME};
 pub(super) use file::{FILE, FILES};
 pub(super) use queue::{CHANGES, LIKELY, PAGE};
-pub(super) use reference::{CATEGORIES, CENTRES, REDIRECTS};
+pub(super) use reference::{CATEGORIES, CENTRES, FIELDS, REDIRECTS};
 pub(super) use replica::STATUS;
 pub(super) use ticket::{HISTORY, REVEALED, SHOWN};
 

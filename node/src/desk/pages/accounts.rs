@@ -40,6 +40,8 @@ struct Accounts {
     first: Option<(String, Zeroizing<String>)>,
     roles: Vec<Choice>,
     typed: String,
+    /// The departments of the dispatch catalogue.
+    departments: Vec<String>,
     rows: Vec<Row>,
 }
 
@@ -83,6 +85,7 @@ async fn form(app: &App, who: &Signed, outcome: Outcome, status: StatusCode) -> 
         first: outcome.first,
         roles: options(who, Role::Agent),
         typed: outcome.typed,
+        departments: app.departments(),
         rows: list.into_iter().map(row).collect(),
     };
     frame::page(status, &template)

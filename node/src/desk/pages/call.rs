@@ -19,11 +19,12 @@ use super::calls;
 use super::choice::{Choice, choices, domains, kinds, urgencies};
 use super::draft;
 use super::knowledge;
+use super::own::{self, Own};
 use super::queue::{self, Row};
 use super::ticket;
 use crate::daemon::now_ms;
 use crate::knowledge::request::KnowledgeRequest;
-use crate::reference::RedirectMode;
+use crate::reference::{OwnFields, RedirectMode};
 use crate::request::{Act, Failure, Request};
 use crate::users::Call as Rung;
 
@@ -36,7 +37,7 @@ const SUGGESTED: usize = 5;
 /// Tickets that may be about the same, shown beside the form.
 const SIMILAR: usize = 5;
 
-/// The fields that a draft keeps, by their names in the form.
+/// The fields that a draft keeps beside those of the centre's own, by their names in the form.
 const FIELDS: [&str; 18] = [
     "centre",
     "caller_phone",
@@ -116,6 +117,8 @@ struct Call {
     domains: Vec<Choice>,
     urgencies: Vec<Choice>,
     regions: Vec<Choice>,
+    /// Fields of the centre's own.
+    own: Vec<Own>,
     sites: Vec<Choice>,
     hotlines: Vec<Hotline>,
     asked: bool,
@@ -174,6 +177,12 @@ impl App {
             Choice { label: self.site_name(&value), chosen: value == chosen, value }
         };
         all.map(choice).collect()
+    }
+
+    /// The departments that the dispatch catalogue names here, for lists to choose from.
+    pub(super) fn departments(&self) -> Vec<String> {
+        let reference = self.reference();
+        reference.dispatch.departments(self.me.site()).into_iter().map(str::to_owned).collect()
     }
 
     /// All sites, for lists to choose from.
@@ -243,6 +252,7 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
     };
     let template = Call {
         f: Frame::new(app, who, w.call, "/new"),
+        own: own::fields(app, w, fields, &around.problems),
         draft: draft::of(fields.text("call")),
         call: fields.text("call").to_owned(),
         text_problem: problem_of("text"),
@@ -268,12 +278,12 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
 }
 
 /// A form as a draft kept it: `{"at", "fields": {name: text}}`.
-fn from_draft(text: &str) -> Option<(Fields, String)> {
+fn from_draft(text: &str, own: &OwnFields) -> Option<(Fields, String)> {
     let draft: Value = serde_json::from_str(text).ok()?;
     let mut fields = Fields::default();
-    for name in FIELDS {
-        if let Some(said) = draft["fields"][name].as_str() {
-            fields.put(name, said);
+    for name in FIELDS.into_iter().map(str::to_owned).chain(own.iter().map(own::name_of)) {
+        if let Some(said) = draft["fields"][&name].as_str() {
+            fields.put(&name, said);
         }
     }
     Some((fields, draft["at"].as_u64().unwrap_or_default().to_string()))
@@ -345,7 +355,7 @@ pub(in super::super) async fn show(
     }
     let (account, of) = (who.session.account.clone(), draft::of(&asked.call));
     let draft = match app.on_users(move |users| users.draft(&account, &of)).await {
-        Ok(draft) => draft.as_deref().and_then(from_draft),
+        Ok(draft) => draft.as_deref().and_then(|text| from_draft(text, &app.reference().fields)),
         Err(failure) => return frame::failure(&who, &failure),
     };
     if let Some((mut drafted, at)) = draft {
@@ -359,7 +369,7 @@ pub(in super::super) async fn show(
 }
 
 /// The ticket that the form asks for, in the shape of a sample line.
-fn sample(fields: &Fields) -> Value {
+fn sample(fields: &Fields, own: &OwnFields) -> Value {
     let text = |name: &str| fields.text(name).to_owned();
     // Lists offer `370102 历下区`; the code is what counts.
     let code = |name: &str| fields.text(name).split_whitespace().next().unwrap_or_default().to_owned();
@@ -376,10 +386,11 @@ fn sample(fields: &Fields) -> Value {
     if !code("against").is_empty() {
         sample["against"] = code("against").into();
     }
+    own::put(own, fields, &mut sample);
     sample
 }
 
-fn problems(w: &Words, fields: &Fields, then: &str) -> Vec<Problem> {
+fn problems(w: &Words, fields: &Fields, own: &OwnFields, then: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut need = |field: &str, missing: &str| {
         if fields.text(field).is_empty() {
@@ -395,6 +406,8 @@ fn problems(w: &Words, fields: &Fields, then: &str) -> Vec<Problem> {
         "redirect" => need("redirect", w.redirect_missing),
         _ => {}
     }
+    // Whose matter it is not is asked nothing further.
+    problems.extend(own::problems(w, own, fields, !matches!(then, "redirect" | "reject")));
     problems
 }
 
@@ -451,12 +464,16 @@ pub(in super::super) async fn take(State(app): State<Arc<App>>, posted: Posted) 
             Err(no) => return *no,
         }
     }
-    let problems = problems(w, &fields, then);
+    let reference = app.reference();
+    let problems = problems(w, &fields, &reference.fields, then);
     if !problems.is_empty() {
         let around = Around { problems, ..Around::default() };
         return form(&app, &who, &fields, around, StatusCode::UNPROCESSABLE_ENTITY);
     }
-    let made = match app.ask(&who, Request::New { tickets: vec![sample(&fields)], user: None }).await {
+    let made = match app
+        .ask(&who, Request::New { tickets: vec![sample(&fields, &reference.fields)], user: None })
+        .await
+    {
         Ok(made) => made,
         Err(failure) => {
             let more = failure.causes.iter().chain(&failure.hint);

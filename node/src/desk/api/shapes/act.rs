@@ -2,6 +2,7 @@
 
 use super::Is::{A, Count, Hash, Many, Node, OrNull, Site, Text, Truth};
 use super::queue::STAGE;
+use super::ticket::SUGGESTED;
 use super::{Shape, field, maybe};
 
 pub(in super::super) const MADE: Shape = Shape {
@@ -94,5 +95,6 @@ pub(in super::super) const CHOICES: Shape = Shape {
         field("choices", Many(&A(&CHOICE)), "every action there is"),
         field("replies", Many(&A(&REPLY)), "replies that it may confirm"),
         field("peers", Many(&A(&LACKS)), "who must hold the ticket"),
+        maybe("suggested", A(&SUGGESTED), "there while it is not closed and the catalogue has a row for it"),
     ],
 };

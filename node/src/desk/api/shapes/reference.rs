@@ -1,7 +1,7 @@
 //! Reference tables.
 
-use super::Is::{A, Many, Site, Text, Truth};
-use super::{Shape, field};
+use super::Is::{A, Many, OneOf, Site, Text, Truth};
+use super::{Shape, field, maybe};
 
 const TOPIC: Shape = Shape {
     name: "Topic",
@@ -55,4 +55,27 @@ pub(in super::super) const CENTRES: Shape = Shape {
     says: "The centres of the country",
     like: None,
     holds: &[field("centres", Many(&A(&CENTRE)), "all of them")],
+};
+
+const OWN_FIELD: Shape = Shape {
+    name: "OwnField",
+    says: "A field of this centre's own",
+    like: None,
+    holds: &[
+        field("name", Text, "its name in a new ticket; in a ticket's facts `x.` stands before it"),
+        field("zh", Text, "what it is called"),
+        field("en", Text, "what it is called"),
+        field("kind", OneOf(|| vec!["text", "choice", "number", "date", "yes"]), "what may stand there"),
+        maybe("choices", Many(&Text), "of `choice`: one of these"),
+        maybe("business", Text, "there if it is asked of one kind of business only"),
+        maybe("domain", Text, "there if it is asked of one domain only: its code"),
+        field("required", Truth, "whether whoever takes a call has to fill it in; a program need not"),
+    ],
+};
+
+pub(in super::super) const FIELDS: Shape = Shape {
+    name: "OwnFields",
+    says: "The fields of this centre's own",
+    like: None,
+    holds: &[field("fields", Many(&A(&OWN_FIELD)), "all of them, in the order of the form")],
 };

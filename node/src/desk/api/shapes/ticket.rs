@@ -191,6 +191,19 @@ const LINES: Shape = Shape {
     holds: &[field("zh", Many(&Text), "中文"), field("en", Many(&Text), "English")],
 };
 
+pub(super) const SUGGESTED: Shape = Shape {
+    name: "Suggested",
+    says: "Who normally handles such a matter, as the dispatch catalogue says; it decides nothing",
+    like: None,
+    holds: &[
+        field("department", OrNull(&Text), "the department of this site, for `dispatch`"),
+        field("site", OrNull(&Site), "another site, for `offer`"),
+        field("when", ByName(&Text), "what the catalogue's row names of the matter, by the names of facts"),
+        field("basis", Text, "on what it rests"),
+        field("text", A(&LANGUAGES), "all of it in a sentence"),
+    ],
+};
+
 const ERASED: Shape = Shape {
     name: "Erased",
     says: "That the caller's personal data was erased",
@@ -257,6 +270,7 @@ const TICKET: Shape = Shape {
             OrNull(&A(&HANDOVER)),
             "null when no hand-over waits and it did not come back too often",
         ),
+        maybe("suggested", A(&SUGGESTED), "there while it is not closed and the catalogue has a row for it"),
         maybe("erased", A(&ERASED), "there when its caller's personal data was erased"),
     ],
 };

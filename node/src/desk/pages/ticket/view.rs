@@ -16,7 +16,8 @@ use super::Tried;
 use crate::china::shown_time;
 use crate::daemon::now_ms;
 use crate::files::FileRequest;
-use crate::request::Request;
+use crate::reference::FieldKind;
+use crate::request::{Language, Request};
 use crate::ticket::facts::place;
 use crate::users::rights;
 use correct::{Both, Correct};
@@ -87,6 +88,10 @@ pub(super) struct Field {
     value: String,
     problem: String,
     options: Vec<Choice>,
+    /// The list from which what is typed may be chosen.
+    list: &'static str,
+    /// What the dispatch catalogue says of it.
+    hint: String,
 }
 
 pub(super) struct ActForm {
@@ -156,6 +161,8 @@ pub(super) struct Ticket {
     audience: String,
     /// What fields for a site choose from: one list for all of them.
     sites: Vec<(String, String)>,
+    /// The departments of the dispatch catalogue.
+    departments: Vec<String>,
     problems: Vec<Problem>,
     /// The page's script forgets the draft that became this ticket.
     drop_draft: bool,
@@ -221,10 +228,11 @@ impl Ticket {
                 .flatten()
                 .map(|(name, said)| Pair { label: w.person(name).to_owned(), value: text(said) })
                 .collect(),
-            sites: match acts.iter().flat_map(|act| &act.fields).any(|field| field.kind == "site") {
+            sites: match acts.iter().flat_map(|act| &act.fields).any(|field| field.list == "sites") {
                 true => app.sites(),
                 false => Vec::new(),
             },
+            departments: app.departments(),
             may_reveal: may(&Request::Reveal {
                 id: id.clone(),
                 reason: String::new(),
@@ -284,6 +292,9 @@ impl Ticket {
 
 /// A fact's value as people read it.
 fn fact(app: &App, w: &Words, name: &str, said: &str) -> String {
+    if app.reference().fields.of_fact(name).is_some_and(|field| *field.kind() == FieldKind::Yes) {
+        return w.yes_or_no(said).to_owned();
+    }
     match name {
         "urgency" => w.urgency(said).to_owned(),
         "domain" | "topic" => {
@@ -302,13 +313,14 @@ fn fact(app: &App, w: &Words, name: &str, said: &str) -> String {
 
 fn facts(app: &App, w: &Words, facts: &Value) -> Vec<Pair> {
     let Some(facts) = facts.as_object() else { return Vec::new() };
+    let own = &app.reference().fields;
     let mut names: Vec<&String> = facts.keys().collect();
-    names.sort_by_key(|name| (place(name), (*name).clone()));
-    names
-        .into_iter()
-        .filter(|name| *name != "subject")
-        .map(|name| Pair { label: w.fact(name).to_owned(), value: fact(app, w, name, &text(&facts[name])) })
-        .collect()
+    names.sort_by_key(|name| (place(name), own.place(name), (*name).clone()));
+    let pair = |name: &String| Pair {
+        label: w.label(name, own).to_owned(),
+        value: fact(app, w, name, &text(&facts[name])),
+    };
+    names.into_iter().filter(|name| *name != "subject").map(pair).collect()
 }
 
 fn notes(app: &App, notes: &Value) -> Vec<Note> {
@@ -410,7 +422,9 @@ fn choices(app: &App, who: &Signed, given: &Given, tried: &Tried<'_>) -> (Vec<Ac
             continue;
         }
         let typed = tried.fields.filter(|_| tried.act == *name);
-        let fields = rows.iter().map(|row| field(app, w, name, row, choice, typed, tried)).collect();
+        let suggested = &given.choices["suggested"];
+        let fields =
+            rows.iter().map(|row| field(app, w, name, row, (choice, suggested), typed, tried)).collect();
         let key = KEYS.iter().find(|(act, _)| act == name).map_or("", |(_, key)| key);
         forms.push(ActForm { name, title, key, open: tried.act == *name, fields });
     }
@@ -422,12 +436,19 @@ fn field(
     w: &Words,
     act: &str,
     (name, kind, required): &acts::FieldRow,
-    choice: &Value,
+    (choice, suggested): (&Value, &Value),
     typed: Option<&super::super::super::forms::Fields>,
     tried: &Tried<'_>,
 ) -> Field {
     let id = format!("{act}-{name}");
-    let value = typed.map_or_else(String::new, |fields| fields.text(name).to_owned());
+    let suggestion = match (act, *name) {
+        ("dispatch", "department") => text(&suggested["department"]),
+        ("offer", "to") => text(&suggested["site"]),
+        _ => String::new(),
+    };
+    let language = if w.language == Language::Zh { "zh" } else { "en" };
+    let hint = if suggestion.is_empty() { String::new() } else { text(&suggested["text"][language]) };
+    let value = typed.map_or(suggestion, |fields| fields.text(name).to_owned());
     let option =
         |option: &str, label: String| Choice { value: option.to_owned(), label, chosen: value == option };
     let options = match kind {
@@ -466,6 +487,12 @@ fn field(
             Kind::Satisfied | Kind::Redirect | Kind::Entry => "choice",
         },
         required: *required,
+        list: match (kind, *name) {
+            (Kind::Site, _) => "sites",
+            (_, "department") => "departments",
+            _ => "",
+        },
+        hint,
         value,
         options,
     }

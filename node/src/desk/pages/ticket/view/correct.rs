@@ -6,6 +6,7 @@ use super::super::super::super::App;
 use super::super::super::super::acts::{FACT, WAS};
 use super::super::super::super::words::Words;
 use super::super::super::choice::{Choice, choices, domains, kinds, topics, urgencies};
+use super::super::super::own::{self, name_of};
 use super::super::Tried;
 use super::{fact, text};
 use crate::ticket::facts::{FACTS, TEST, is_sealed_in_a_report};
@@ -56,7 +57,7 @@ pub(super) fn both(app: &App, w: &Words, conflicts: &Value) -> Vec<Both> {
     conflicts
         .map(|(name, all)| Both {
             name: format!("{FACT}{name}"),
-            label: w.fact(name).to_owned(),
+            label: w.label(name, &app.reference().fields).to_owned(),
             values: all.as_array().into_iter().flatten().map(|value| shown(name, value)).collect(),
         })
         .collect()
@@ -67,9 +68,16 @@ impl Correct {
     pub(super) fn of(app: &App, w: &Words, shown: &Value, tried: &Tried<'_>) -> Correct {
         let typed = tried.fields.filter(|_| tried.act == "correct");
         let confidential = shown["confidential"] == true;
-        let own = shown["facts"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-        let own = own.filter(|name| name.starts_with("x.") && *name != TEST);
-        let names = FACTS.iter().map(|(name, _, _)| *name).chain([TEST]).chain(own);
+        let reference = app.reference();
+        let [business, domain] = ["business", "domain"].map(|name| text(&shown["facts"][name]));
+        // Those that this matter is asked, and whatever else is there.
+        let asked = reference.fields.iter().filter(|field| field.fits(&business, &domain));
+        let asked: Vec<String> = asked.map(name_of).collect();
+        let there = shown["facts"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        let there = there.filter(|name| name.starts_with("x.") && *name != TEST);
+        let there = there.filter(|name| !asked.iter().any(|one| one == name));
+        let names = FACTS.iter().map(|(name, _, _)| *name).chain([TEST]);
+        let names = names.chain(asked.iter().map(String::as_str)).chain(there);
         let names = names.filter(|name| !(confidential && is_sealed_in_a_report(name)));
         let mended = |name: &str| {
             let stands = text(&shown["facts"][name]);
@@ -82,7 +90,7 @@ impl Correct {
             Mended {
                 id: format!("correct-{}", name.replace('.', "-")),
                 name: name.to_owned(),
-                label: w.fact(name).to_owned(),
+                label: w.label(name, &reference.fields).to_owned(),
                 theirs: theirs.then(|| fact(app, w, name, &stands)),
                 options: options(app, w, name, &value),
                 large: [&stands, &value].iter().any(|v| v.contains('\n') || v.chars().nth(LINE).is_some()),
@@ -100,6 +108,9 @@ impl Correct {
 
 /// What a fact may be, for facts that are chosen from a list; what stands there is among them, whatever it is.
 fn options(app: &App, w: &Words, name: &str, value: &str) -> Vec<Choice> {
+    if let Some(field) = app.reference().fields.of_fact(name) {
+        return own::options(w, field, value);
+    }
     let all: Vec<(String, String)> = match name {
         "urgency" => urgencies(w).into(),
         "business" => kinds(w).into(),
