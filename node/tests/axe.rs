@@ -208,6 +208,7 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
         lead.script(open);
         looker.at(&lead, "figures with their meanings");
         looker.on(&lead, "/figures?by=weather");
+        looker.on(&lead, "/figures/form");
         looker.on(&lead, "/scorecard");
         looker.on(&lead, "/scorecard?site=370000");
         looker.on(&lead, "/plan?level=100");

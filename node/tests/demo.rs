@@ -53,7 +53,7 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
     let mut demo = Running(child);
     let mut lines = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.next().unwrap().contains("65 sample calls are in"));
-    let said: Vec<String> = lines.by_ref().take(6).collect();
+    let said: Vec<String> = lines.by_ref().take(7).collect();
     let tries =
         said.iter().filter(|l| l.contains("hotline demo ") || l.contains("hotline ticket new")).count();
     assert_eq!(tries, 3, "three things to try, once: {said:?}");

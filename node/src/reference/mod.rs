@@ -16,6 +16,8 @@
 //! area_codes.csv        area_code,division_code                  where a landline is
 //! import_columns.csv    column,field                                how others call the columns of their tables
 //! figures.csv           id,kind,zh,en,counts,of,...,basis           what figures mean
+//! forms.csv             form,zh,en,by,row_zh,row_en,values,basis  rows of the quarterly forms
+//! tiles.csv             code,name,column,row                        where a province stands in a chart of squares
 //! policies.csv          table,tiers,how,key,basis                   who may set which table for whom (see [`crate::policy`])
 //! ```
 //!
@@ -29,12 +31,14 @@ mod centres;
 mod columns;
 mod definitions;
 mod divisions;
+mod forms;
 mod in_force;
 mod legacy;
 mod limits;
 mod policies;
 mod redirects;
 mod table;
+mod tiles;
 mod weights;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,19 +54,21 @@ pub use centres::{Centre, CentreKind, Centres};
 pub use columns::Columns;
 pub use definitions::{Definition, Definitions};
 pub use divisions::{Division, DivisionCode, DivisionCodeError, Divisions, Level, Place};
+pub use forms::{Counts, Form, FormRow, Forms};
 pub use in_force::InForce;
 pub use legacy::{Arrangement, LegacyNumber, LegacyNumbers};
 pub use limits::{BUILT_IN, Held, Limit, Limits, Matter, Unit};
 pub use policies::{How, Policies, Policy};
 pub use redirects::{Redirect, RedirectMode, Redirects};
 pub use table::ReferenceError;
+pub use tiles::{Place as TilePlace, Tiles};
 pub use weights::{WeightSet, Weights};
 
 use crate::request::{Failure, FailureKind};
 use table::Source;
 
 /// Every table with the text that is compiled in.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 15] = [
     ("centres", include_str!("../../../fixtures/centres.csv")),
     ("divisions", include_str!("../../../fixtures/divisions.csv")),
     ("division_changes", include_str!("../../../fixtures/division_changes.csv")),
@@ -75,6 +81,8 @@ const TABLES: [(&str, &str); 13] = [
     ("import_columns", include_str!("../../../fixtures/import_columns.csv")),
     ("figures", include_str!("../../../fixtures/figures.csv")),
     ("scorecard", include_str!("../../../fixtures/scorecard.csv")),
+    ("forms", include_str!("../../../fixtures/forms.csv")),
+    ("tiles", include_str!("../../../fixtures/tiles.csv")),
     ("policies", include_str!("../../../fixtures/policies.csv")),
 ];
 
@@ -104,6 +112,10 @@ pub struct Reference {
     pub columns: Columns,
     /// What figures mean.
     pub definitions: Definitions,
+    /// Which quarterly forms there are.
+    pub forms: Forms,
+    /// Where provinces stand in a chart of squares.
+    pub tiles: Tiles,
     /// How much each rate counts in the scorecard.
     pub weights: Weights,
     /// Which site may set which of these tables, and how tiers combine.
@@ -166,6 +178,8 @@ impl Reference {
             limits: Limits::parse(of("time_limits"))?,
             columns: Columns::parse(of("import_columns"))?,
             policies: Policies::parse(of("policies"))?,
+            forms: Forms::parse(of("forms"))?,
+            tiles: Tiles::parse(of("tiles"))?,
             definitions,
             rules: [0; 32],
             own,
