@@ -41,6 +41,9 @@ pub const NODES: [&str; 8] =
 const CITIES: [(&str, &str); 4] =
     [("370100", "370200"), ("370200", "370100"), ("510100", "510700"), ("510700", "510100")];
 
+/// Whose page for citizens is served.
+const PUBLIC: &str = "370000";
+
 /// The sample calls.
 const SAMPLES: &str = include_str!("../../fixtures/samples.jsonl");
 
@@ -75,7 +78,7 @@ fn name(text: &str) -> Result<NodeName, Failure> {
 impl Demo {
     /// Makes identities and directories where there are none, and starts every node on `port` and the seven after. `desks`:
     /// each serves its desk on the TCP port of the same number, with an account that is ready; the map of all is on the
-    /// ninth. `past`: directories that are made have one (see [`history`]).
+    /// ninth, and a province's page for citizens, with its figures, on the tenth. `past`: directories that are made have one (see [`history`]).
     pub async fn start(dir: &Path, port: u16, desks: bool, past: bool) -> Result<Demo, Failure> {
         free(port)?;
         let names: Vec<NodeName> = NODES.iter().map(|n| name(n)).collect::<Result<_, _>>()?;
@@ -87,6 +90,7 @@ impl Demo {
             let place = names.iter().position(|n| *n == node).unwrap_or_default() as u16;
             SocketAddr::from((Ipv4Addr::LOCALHOST, port + place))
         };
+        let public = SocketAddr::from((Ipv4Addr::LOCALHOST, Demo::public_port(port)));
         let mut nodes = BTreeMap::new();
         for node in &names {
             let linked = |other: &NodeName| {
@@ -103,7 +107,11 @@ impl Demo {
                 congestion: Congestion::Bbr,
                 files: FileLimits::default(),
                 desk: DeskOptions { listen: desks.then(|| address(*node)), ..DeskOptions::default() },
-                public: PublicOptions::default(),
+                public: PublicOptions {
+                    listen: (desks && node.to_string() == PUBLIC).then_some(public),
+                    figures: true,
+                    ..PublicOptions::default()
+                },
                 sms: crate::sms::SmsOptions::default(),
                 sip: crate::sip::SipOptions::default(),
                 retention: None,
@@ -126,6 +134,11 @@ impl Demo {
     /// Where the map is, when the first node is on `port`.
     pub fn map_port(port: u16) -> u16 {
         port + NODES.len() as u16
+    }
+
+    /// Where the page for citizens is.
+    pub fn public_port(port: u16) -> u16 {
+        Demo::map_port(port) + 1
     }
 
     /// The same demo for somebody else's hands; the courier stays with whoever stops it.
@@ -422,7 +435,7 @@ fn unproved(status: &Value, down: &[(&str, &str)]) -> Vec<String> {
 
 /// Whether all ports of the demo are free. Said before anything is made on the disk.
 fn free(first: u16) -> Result<(), Failure> {
-    let count = NODES.len() as u16 + 1;
+    let count = NODES.len() as u16 + 2;
     let wrong = |what: String| {
         Failure::new(FailureKind::Configuration, what).hint(format!("choose {count} others: --port P"))
     };

@@ -10,13 +10,13 @@ use std::process::Stdio;
 use harness::browser::Browser;
 use harness::{Running, fails, hotline, json, port, run, says, text, until};
 
-/// The first of nine ports in a row that were free a moment ago.
+/// The first of ten ports in a row that were free a moment ago.
 fn ports() -> u16 {
     let free =
         |p: &u16| UdpSocket::bind(("127.0.0.1", *p)).is_ok() && TcpListener::bind(("127.0.0.1", *p)).is_ok();
     loop {
         let first = port() & !15;
-        if (first..first + 9).all(|p| free(&p)) {
+        if (first..first + 10).all(|p| free(&p)) {
             return first;
         }
     }

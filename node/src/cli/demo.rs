@@ -17,7 +17,7 @@ use crate::request::{Failure, FailureKind};
 pub(super) struct DemoArgs {
     #[command(subcommand)]
     command: Option<DemoCommand>,
-    /// The first of nine ports: UDP for links, TCP for the nodes' desks and, on the last, for the map.
+    /// The first of ten ports: UDP for links, TCP for the nodes' desks and, on the last two, for the map and a page for citizens.
     #[arg(long, default_value_t = 12_400)]
     port: u16,
     /// Tells the story as a script and ends.
@@ -125,12 +125,13 @@ fn things_to_try(dir: &Path, port: u16) -> String {
          \x20 hotline ticket new --dir {} --text '出租车拒载' --phone 13800000000\n\
          \x20 hotline demo heal 370100 370000{there}        and watch the outbox fall to 0 and the links become equal\n\
          or in a browser: http://127.0.0.1:{}/ is the map, with every node's desk (account {}, password {})\n\
-         last month is there: http://127.0.0.1:{port}/figures is 统计分析 of the nation, /scorecard beside it who was best\n\
+         last month is there: http://127.0.0.1:{port}/figures is 统计分析 of the nation, /scorecard beside it who was best, http://127.0.0.1:{}/figures what citizens see\n\
          Ctrl-C ends everything",
         dir.join("370100").display(),
         Demo::map_port(port),
         demo::ACCOUNT.name,
         demo::ACCOUNT.password,
+        Demo::public_port(port),
     )
 }
 

@@ -72,7 +72,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/figures/{end}", get(figures::file))
         .route("/figures/tickets", get(figures::tickets))
         .route("/figures/form", get(form::show))
-        .route("/figures/form/{end}", get(form::file))
+        .route("/figures/form/xlsx", get(form::file))
         .route("/scorecard", get(scorecard::show).post(scorecard::freeze))
         .route("/scorecard/{end}", get(scorecard::file))
         .route(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -58,7 +58,6 @@ struct Page {
     told: Option<(u64, String)>,
     waiting: i64,
     forms: Vec<Printed>,
-    csv: String,
     xlsx: String,
 }
 
@@ -88,7 +87,6 @@ pub(in super::super) async fn show(
         feet: feet.collect(),
         told: super::figures::told(&answer),
         waiting: answer["waiting"].as_i64().unwrap_or_default(),
-        csv: address("/figures/form/csv"),
         xlsx: address("/figures/form/xlsx"),
         forms,
         quarter,
@@ -96,23 +94,18 @@ pub(in super::super) async fn show(
     frame::page(StatusCode::OK, &page)
 }
 
-/// The same as a file for a table program: of CSV the first form, of a spreadsheet one on each sheet.
+/// The same as a spreadsheet, a form on each sheet.
 pub(in super::super) async fn file(
     State(app): State<Arc<App>>,
-    Path(end): Path<String>,
     who: Signed,
     Query(asked): Query<Asked>,
 ) -> Response {
-    let w = who.words();
-    let Some(kind) = Kind::of(&end) else {
-        return frame::refused(StatusCode::NOT_FOUND, &who, w.not_found);
-    };
+    let language = who.words().language;
     let quarter = asked.quarter();
     match app.ask(&who, Request::Form { period: quarter.clone() }).await {
         Ok(answer) => {
-            let language = w.language;
             let name = format!("forms-{}-{quarter}", app.me.site());
-            download::file(&who, &name, kind, move || figures::sheets(&answer, language, &asked.foot)).await
+            download::file(&who, &name, Kind::Xlsx, move || figures::sheets(&answer, language, &asked.foot)).await
         }
         Err(failure) => frame::failure(&who, &failure),
     }
