@@ -251,8 +251,12 @@ impl Demo {
     async fn completed(&self) -> Result<(), Failure> {
         self.converged(PATIENCE, &[]).await?;
         for (city, _) in CITIES {
-            let list =
-                Request::List { queue: "to-accept".to_owned(), sift: Sift::default(), limit: 50, before: None };
+            let list = Request::List {
+                queue: "to-accept".to_owned(),
+                sift: Sift::default(),
+                limit: 50,
+                before: None,
+            };
             let offered = self.ask(city, list).await?;
             for row in offered.as_array().into_iter().flatten().skip(1) {
                 let id = row["id"].as_str().unwrap_or_default().to_owned();

@@ -221,12 +221,16 @@ fn the_desk_shows_figures_and_each_number_opens_to_its_tickets() {
 #[test]
 fn a_province_sees_its_cities_as_squares_and_each_leads_to_its_tickets() {
     let town = Town::new(&["370000"]);
-    let call = object!({ "text": "收费站排长队", "type": "投诉举报", "domain": "高速公路", "channel": "电话" });
+    let call =
+        object!({ "text": "收费站排长队", "type": "投诉举报", "domain": "高速公路", "channel": "电话" });
     fed(&["ticket", "new", "--from", "-", "--dir", &town.at("370000")], call.to_string().as_bytes());
     let (_node, desk) = town.desk("370000", &[]);
     let mut lead = town.staff("370000", &desk, "lead", "shift-leader");
     let page = lead.get("/figures").is(200).says("方格统计图").says("aria-label=\"受理量, 按下级单位\"");
-    assert!(page.body.contains("aria-label=\"济南市 370100: —\"") && page.body.contains("aria-label=\"山东省 370000: 1\""));
+    assert!(
+        page.body.contains("aria-label=\"济南市 370100: —\"")
+            && page.body.contains("aria-label=\"山东省 370000: 1\"")
+    );
     let list = lead.get(&link(&page, "/figures/tickets?id=taken&amp;from")).is(200).says("收费站");
     assert_eq!(list.body.matches("data-row").count(), 1, "{}", list.body);
     let of_unit = page.body.split("by=unit").nth(1).unwrap();
@@ -260,9 +264,24 @@ fn quarterly_forms_are_printed_and_signed() {
     let figures = json(&["figures", "--quarter", &quarter, "--dir", &dir]);
     assert_eq!(count(&figures, "taken"), 4);
     let file = |name: &str| text(&day.town.path(name)).to_owned();
-    says(&["figures", "form", "--quarter", &quarter, "--html", &file("f.html"), "--phone", "0531<1", "--dir", &dir]);
+    says(&[
+        "figures",
+        "form",
+        "--quarter",
+        &quarter,
+        "--html",
+        &file("f.html"),
+        "--phone",
+        "0531<1",
+        "--dir",
+        &dir,
+    ]);
     let page = std::fs::read_to_string(file("f.html")).unwrap();
-    assert!(page.contains("单位负责人") && page.contains("0531&#60;1") && page.matches("class=\"sheet\"").count() == 2);
+    assert!(
+        page.contains("单位负责人")
+            && page.contains("0531&#60;1")
+            && page.matches("class=\"sheet\"").count() == 2
+    );
     let csv = says(&["figures", "form", "--quarter", &quarter, "--csv", "--dir", &dir]);
     assert!(csv.contains("微信,1,0.25,,") && csv.contains("报出日期,,,,"), "{csv}");
     says(&["figures", "form", "--quarter", &quarter, "--xlsx", &file("f.xlsx"), "--dir", &dir]);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use askama::Template;
 use clap::Args;
-use serde_json::Value;
+use serde_json::json;
 
 use super::pdf::PdfArgs;
 use super::{Cli, save, show};
@@ -96,22 +96,26 @@ impl FormArgs {
             return Ok(());
         }
         let forms = figures::printed(&answer, Language::Zh, &foot);
-        let title = forms.first().map(|form| form.head.clone().map(|(_, said)| said).join(" ")).unwrap_or_default();
+        let title =
+            forms.first().map(|form| form.head.clone().map(|(_, said)| said).join(" ")).unwrap_or_default();
         if self.pdf.save(&title, || forms.iter().map(paper).collect())? {
             return Ok(());
         }
         if let Some(file) = &self.html {
             let page = File { title, forms }.render();
-            let page = page.map_err(|e| Failure::new(FailureKind::Failed, "the page could not be written").because(e))?;
+            let page = page
+                .map_err(|e| Failure::new(FailureKind::Failed, "the page could not be written").because(e))?;
             return save(file, page.as_bytes());
         }
         for form in &forms {
             show::line(&form.title);
-            for (name, said) in form.head.iter().chain(form.foot.iter().filter(|(_, said)| !said.is_empty())) {
+            for (name, said) in form.head.iter().chain(form.foot.iter().filter(|(_, said)| !said.is_empty()))
+            {
                 show::line(&format!("{name}: {said}"));
             }
             let row = |row: &[String; 5]| {
-                form.columns.iter().zip(row).map(|(column, cell)| ((*column).to_owned(), Value::from(cell.as_str()))).collect::<Value>()
+                let [item, count, share, year, before] = row;
+                json!({ "zh": item, "now": count, "share": share, "change_year": year, "change_before": before })
             };
             show::table(&form.groups.iter().flatten().map(row).collect::<Vec<_>>());
         }

@@ -185,6 +185,7 @@ const FRONT: &[&str] = &[
     "zh",
     "en",
     "now",
+    "share",
     "counted",
     "before",
     "change",

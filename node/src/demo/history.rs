@@ -31,8 +31,7 @@ const CALLS: u64 = 8;
 const ANSWERED: u64 = 93;
 
 /// How many calls come in each hour of the day, of about 200.
-const HOURS: [u64; 24] =
-    [2, 1, 1, 1, 1, 2, 4, 8, 17, 23, 21, 15, 9, 11, 17, 18, 15, 11, 8, 6, 5, 4, 3, 2];
+const HOURS: [u64; 24] = [2, 1, 1, 1, 1, 2, 4, 8, 17, 23, 21, 15, 9, 11, 17, 18, 15, 11, 8, 6, 5, 4, 3, 2];
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -79,27 +78,27 @@ impl Dice {
     }
 }
 
-/// What is done, by whom.
+/// What is done to a ticket.
 enum Step {
-    /// A call is taken: this is the ticket.
+    /// Its call is taken.
     Take(Value),
-    /// The ticket of that many calls before this one is worked on.
-    Do(usize, Act),
+    /// It is worked on.
+    Do(Act),
 }
 
-/// A site's history: by moment, and what came first of one moment.
+/// A site's history: by moment, and of one moment in the order in which it was drawn. Tickets have numbers of the drawing.
 struct Plan {
-    steps: BTreeMap<(u64, usize), (Step, &'static str)>,
+    steps: BTreeMap<(u64, usize), (usize, &'static str, Step)>,
     now: u64,
 }
 
 impl Plan {
-    /// What is later than now has not happened. Nobody works before eight.
-    fn put(&mut self, at: u64, who: &'static str, step: Step) -> bool {
+    /// What is later than now has not happened; whether this has.
+    fn put(&mut self, at: u64, ticket: usize, who: &'static str, step: Step) -> bool {
         let place = self.steps.len();
         let happened = at <= self.now;
         if happened {
-            self.steps.insert((at, place), (step, who));
+            self.steps.insert((at, place), (ticket, who, step));
         }
         happened
     }
@@ -167,14 +166,14 @@ fn plan(site: Site, beside: Option<Site>, from: Date, now: u64, samples: &[Value
             if answered && dice.below(100) == 0 {
                 ticket["test"] = true.into();
             }
-            if !plan.put(at, "zhang", Step::Take(ticket)) {
+            if !plan.put(at, taken, "zhang", Step::Take(ticket)) {
                 continue;
             }
             let office = department(sample["domain"].as_str().unwrap_or_default());
             match elsewhere {
                 Some(to) => {
                     let offer = Act::Offer { to: to.to_string(), reason: "车籍在贵市".to_owned() };
-                    plan.put(at + 20 * MINUTE, "zhang", Step::Do(taken, offer));
+                    plan.put(at + 20 * MINUTE, taken, "zhang", Step::Do(offer));
                 }
                 None if answered => answer(&mut plan, &mut dice, taken, at),
                 None => hand_over(&mut plan, &mut dice, taken, at, office),
@@ -187,18 +186,22 @@ fn plan(site: Site, beside: Option<Site>, from: Date, now: u64, samples: &[Value
 
 fn answer(plan: &mut Plan, dice: &mut Dice, ticket: usize, at: u64) {
     let text = "已按知识库内容答复来电人。".to_owned();
-    plan.put(at + (2 + dice.below(5)) * MINUTE, "zhang", Step::Do(ticket, Act::Answer { text }));
+    plan.put(at + (2 + dice.below(5)) * MINUTE, ticket, "zhang", Step::Do(Act::Answer { text }));
     if dice.below(100) < 12 {
         let satisfied = Some(dice.below(100) < 97);
         let act = Act::FollowUp { text: "短信评价。".to_owned(), satisfied };
-        plan.put(at + HOUR, "wang", Step::Do(ticket, act));
+        plan.put(at + HOUR, ticket, "wang", Step::Do(act));
     }
 }
 
 /// A department works on it for some days, of which a few are too many; the caller is asked, and once in a while is not satisfied.
 fn hand_over(plan: &mut Plan, dice: &mut Dice, ticket: usize, at: u64, office: &str) {
-    let mut put = |at, who, act| plan.put(at, who, Step::Do(ticket, act));
-    put(at + (8 + dice.below(30)) * MINUTE, "zhang", Act::Dispatch { department: office.to_owned(), text: None });
+    let mut put = |at, who, act| plan.put(at, ticket, who, Step::Do(act));
+    put(
+        at + (8 + dice.below(30)) * MINUTE,
+        "zhang",
+        Act::Dispatch { department: office.to_owned(), text: None },
+    );
     put(at + 5 * HOUR, "li", Act::Progress { text: "已联系经办单位核实。".to_owned() });
     let days = match dice.below(100) {
         0..70 => 1 + dice.below(5),
@@ -235,7 +238,7 @@ pub(super) fn make(
 ) -> Result<usize, Failure> {
     let mut steps = plan(node.site(), beside, from, now, &samples()?).steps.into_iter().peekable();
     let mut engine = Engine::open(dir, &Options::drawn()?)?;
-    let mut taken: Vec<String> = Vec::new();
+    let mut taken: BTreeMap<usize, String> = BTreeMap::new();
     let days: Vec<Date> = from.series(1.day()).take_while(|day| midnight(*day) <= now).collect();
     for days in days.chunks(TOGETHER) {
         engine.begin(midnight(days[0]))?;
@@ -243,7 +246,9 @@ pub(super) fn make(
             let night = (midnight(*day) + NIGHT).min(now);
             // Who calls before the night's work is over is taken first.
             let mut told = false;
-            while let Some(((at, _), (step, who))) = steps.next_if(|((at, _), _)| *at < midnight(*day) + DAY) {
+            while let Some(((at, _), (ticket, who, step))) =
+                steps.next_if(|((at, _), _)| *at < midnight(*day) + DAY)
+            {
                 if !told && at >= night {
                     told = true;
                     tell(&mut engine, night)?;
@@ -251,13 +256,15 @@ pub(super) fn make(
                 engine.later(at);
                 let user = Some(who.to_owned());
                 let request = match step {
-                    Step::Take(ticket) => Request::New { tickets: vec![ticket], user },
-                    Step::Do(nth, act) => Request::Act { id: taken[nth].clone(), act, user },
+                    Step::Take(call) => Request::New { tickets: vec![call], user },
+                    Step::Do(act) => {
+                        Request::Act { id: taken.get(&ticket).cloned().unwrap_or_default(), act, user }
+                    }
                 };
                 let takes = matches!(request, Request::New { .. });
                 let done = engine.ask(&request)?;
                 if takes {
-                    taken.push(done[0]["id"].as_str().unwrap_or_default().to_owned());
+                    taken.insert(ticket, done[0]["id"].as_str().unwrap_or_default().to_owned());
                 }
             }
             if !told {
@@ -290,16 +297,25 @@ mod tests {
         let (steps, again) = (made(), made());
         assert!(steps.keys().eq(again.keys()), "the same seed, the same history");
         assert!(steps.keys().all(|(at, _)| (midnight(from)..=now).contains(at)));
-        let count = |wanted: &dyn Fn(&Step) -> bool| steps.values().filter(|(step, _)| wanted(step)).count();
+        let count =
+            |wanted: &dyn Fn(&Step) -> bool| steps.values().filter(|(_, _, step)| wanted(step)).count();
         let taken = count(&|step| matches!(step, Step::Take(_)));
-        let answered = count(&|step| matches!(step, Step::Do(_, Act::Answer { .. })));
+        let answered = count(&|step| matches!(step, Step::Do(Act::Answer { .. })));
         assert!((300..600).contains(&taken), "{taken}");
         assert!((85..99).contains(&(answered * 100 / taken)), "{answered} of {taken}");
-        assert!(count(&|step| matches!(step, Step::Do(_, Act::Offer { .. }))) > 0);
+        assert!(count(&|step| matches!(step, Step::Do(Act::Offer { .. }))) > 0);
         let on = |day: &str| {
             let day = midnight(day.parse().unwrap());
-            steps.range((day, 0)..(day + DAY, 0)).filter(|(_, (step, _))| matches!(step, Step::Take(_))).count()
+            steps
+                .range((day, 0)..(day + DAY, 0))
+                .filter(|(_, (.., step))| matches!(step, Step::Take(_)))
+                .count()
         };
+        let mut begun = std::collections::BTreeSet::new();
+        for (ticket, _, step) in steps.values() {
+            let takes = matches!(step, Step::Take(_));
+            assert_eq!(takes, begun.insert(*ticket), "a ticket begins with its call, once");
+        }
         assert!(on("2026-10-02") > on("2026-10-25"), "a holiday brings more than a Sunday");
     }
 }

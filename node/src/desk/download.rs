@@ -44,7 +44,9 @@ pub(super) async fn file<N: AsRef<str>>(
                 let lines: String = sheets.iter().take(1).map(|(_, sheet)| sheet.csv()).collect();
                 Ok(format!("\u{feff}{lines}").into_bytes())
             }
-            Kind::Xlsx => book(&sheets.iter().map(|(name, sheet)| (name.as_ref(), sheet)).collect::<Vec<_>>()),
+            Kind::Xlsx => {
+                book(&sheets.iter().map(|(name, sheet)| (name.as_ref(), sheet)).collect::<Vec<_>>())
+            }
         }
     });
     let (end, media) = match kind {

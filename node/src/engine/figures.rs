@@ -65,7 +65,9 @@ fn unit_of(me: Site, taken_by: &str) -> Option<Site> {
 fn sites_of(me: Site, unit: &str) -> Result<String, Failure> {
     let site: Site = unit.parse().map_err(Failure::usage)?;
     Ok(match unit_of(me, unit) {
-        Some(unit) if unit == site && site.tier() == Tier::Province => format!("{:02}*", site.province_prefix()),
+        Some(unit) if unit == site && site.tier() == Tier::Province => {
+            format!("{:02}*", site.province_prefix())
+        }
         Some(unit) if unit == site => format!("{site}*"),
         _ => site.to_string(),
     })
@@ -172,8 +174,11 @@ impl Reading<'_> {
     pub(super) fn form(&self, named: &str) -> Reply {
         let period = Period::named(named).map_err(Failure::usage)?;
         let taken = self.reference.definitions.get(FORMED).ok_or_else(|| {
-            Failure::new(FailureKind::Configuration, format!("the table of figures has no `{FORMED}`, which forms count"))
-                .hint("add it to reference/figures.csv")
+            Failure::new(
+                FailureKind::Configuration,
+                format!("the table of figures has no `{FORMED}`, which forms count"),
+            )
+            .hint("add it to reference/figures.csv")
         })?;
         let now = china::shown(self.moment());
         let periods = [Some(period), period.before(), period.year_before()];

@@ -213,15 +213,21 @@ mod tests {
     use super::*;
 
     fn counted(channels: &[(&str, Three)], business: &[(&str, Three)], domains: &[(&str, Three)]) -> Counted {
-        let of = |values: &[(&str, Three)]| values.iter().map(|(value, n)| ((*value).to_owned(), *n)).collect();
-        let all = [(Dimension::Channel, channels), (Dimension::Business, business), (Dimension::Domain, domains)];
+        let of =
+            |values: &[(&str, Three)]| values.iter().map(|(value, n)| ((*value).to_owned(), *n)).collect();
+        let all =
+            [(Dimension::Channel, channels), (Dimension::Business, business), (Dimension::Domain, domains)];
         all.into_iter().map(|(by, values)| (by, of(values))).collect()
     }
 
     fn answer() -> Value {
-        let channels: &[(&str, Three)] = &[("电话", [6, 3, 0]), ("热线", [1, 1, 1]), ("信鸽", [1, 0, 0]), ("", [2, 0, 0])];
+        let channels: &[(&str, Three)] =
+            &[("电话", [6, 3, 0]), ("热线", [1, 1, 1]), ("信鸽", [1, 0, 0]), ("", [2, 0, 0])];
         let business: &[(&str, Three)] = &[("投诉举报", [9, 4, 1]), ("", [1, 0, 0])];
-        let forms = forms(Reference::built_in(), &counted(channels, business, &[("D04", [8, 0, 0]), ("D99", [2, 4, 1])]));
+        let forms = forms(
+            Reference::built_in(),
+            &counted(channels, business, &[("D04", [8, 0, 0]), ("D99", [2, 4, 1])]),
+        );
         json!({ "site": "370100", "name": "济南市", "period": "2026-Q4", "forms": forms })
     }
 
@@ -253,14 +259,23 @@ mod tests {
         let [channels, business] = printed.as_slice() else { panic!("{printed:?}") };
         assert_eq!(channels.head[0], ("填报单位", "济南市".to_owned()));
         assert_eq!(channels.head[1].1, "2026年第4季度");
-        assert_eq!(channels.groups[0], [["合计", "10", "100.00 %", "+900.00 %", "+150.00 %"].map(str::to_owned)]);
-        assert_eq!(channels.groups[1][0], ["12328电话", "7", "70.00 %", "+600.00 %", "+75.00 %"].map(str::to_owned));
+        assert_eq!(
+            channels.groups[0],
+            [["合计", "10", "100.00 %", "+900.00 %", "+150.00 %"].map(str::to_owned)]
+        );
+        assert_eq!(
+            channels.groups[1][0],
+            ["12328电话", "7", "70.00 %", "+600.00 %", "+75.00 %"].map(str::to_owned)
+        );
         assert_eq!((business.groups.len(), business.groups[1].len()), (3, 4));
         assert_eq!((channels.foot[0].1.as_str(), channels.foot[1].1.as_str()), ("王五", ""));
         assert_eq!(channels.foot[3].1.len(), LONGEST);
         let sheets = sheets(&answer(), Language::Zh, &foot);
         let csv = sheets[0].1.csv();
-        assert!(csv.starts_with("项目,数量,占比,同比,环比\r\n合计,10,1,9,1.5\r\n12328电话,7,0.7,6,0.75\r\n"), "{csv}");
+        assert!(
+            csv.starts_with("项目,数量,占比,同比,环比\r\n合计,10,1,9,1.5\r\n12328电话,7,0.7,6,0.75\r\n"),
+            "{csv}"
+        );
         assert!(csv.contains("单位负责人,王五,,,") && csv.contains("报出日期,,,,"), "{csv}");
     }
 

@@ -51,9 +51,11 @@ pub fn tiles(reference: &Reference, me: Site, with: impl IntoIterator<Item = Sit
         Tile { site, name, short: short.to_owned(), said, share: 0.0, href: String::new(), column, row }
     };
     match me.tier() {
-        Tier::Ministry => {
-            reference.tiles.iter().map(|place| tile(place.site, &place.name, place.column, place.row)).collect()
-        }
+        Tier::Ministry => reference
+            .tiles
+            .iter()
+            .map(|place| tile(place.site, &place.name, place.column, place.row))
+            .collect(),
         Tier::Province => {
             let below = |site: &Site| site.superior() == Some(me);
             let known = reference.centres.iter().map(|centre| centre.site()).filter(below);
@@ -115,11 +117,18 @@ mod tests {
         let sites = |tiles: &[Tile]| tiles.iter().map(|tile| tile.site.to_string()).collect::<Vec<_>>();
         let shandong = of("370000", &["370000", "379999", "510100"]);
         assert_eq!(sites(&shandong)[..3], ["370000", "370100", "370200"], "by their codes, its own first");
-        assert_eq!(sites(&shandong).last().unwrap(), "379999", "what no table knows and what counts all the same");
+        assert_eq!(
+            sites(&shandong).last().unwrap(),
+            "379999",
+            "what no table knows and what counts all the same"
+        );
         assert_eq!((shandong.len(), shandong[6].column, shandong[6].row), (18, 1, 2));
         let nation = of("000000", &["000000"]);
         let named = |code: &str| nation.iter().find(|tile| tile.site == site(code)).unwrap();
-        assert_eq!((nation.len(), named("370000").name.as_str(), named("710000").name.as_str()), (35, "山东省", "台湾"));
+        assert_eq!(
+            (nation.len(), named("370000").name.as_str(), named("710000").name.as_str()),
+            (35, "山东省", "台湾")
+        );
         assert!(of("370100", &["370100-01"]).is_empty());
     }
 
@@ -130,7 +139,16 @@ mod tests {
         (two[0].said, two[0].share, two[0].href) = ("1 < 2".into(), 0.41, "/x?a=1&b=2".into());
         let svg = drawn("a \"b\"", &two);
         let expected = "<a href=\"/x?a=1&amp;b=2\" aria-label=\"济南市 370100: 1 &lt; 2\"><title>";
-        assert!(svg.contains(expected) && svg.contains("class=\"shade3\"") && svg.contains("aria-label=\"a &quot;b&quot;\""), "{svg}");
-        assert!(svg.contains("<g role=\"img\" aria-label=\"青岛市 370200: —\">") && svg.contains("class=\"shade0\""), "{svg}");
+        assert!(
+            svg.contains(expected)
+                && svg.contains("class=\"shade3\"")
+                && svg.contains("aria-label=\"a &quot;b&quot;\""),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("<g role=\"img\" aria-label=\"青岛市 370200: —\">")
+                && svg.contains("class=\"shade0\""),
+            "{svg}"
+        );
     }
 }

@@ -84,7 +84,8 @@ pub(super) fn pdf(title: &str, sheets: &[Sheet], font: Option<&str>) -> Result<V
     for sheet in sheets {
         for marks in pages(sheet) {
             let [width, height] = size(sheet);
-            let settings = PageSettings::from_wh(width, height).ok_or_else(|| failed("no page".to_owned()))?;
+            let settings =
+                PageSettings::from_wh(width, height).ok_or_else(|| failed("no page".to_owned()))?;
             let mut page = document.start_page_with(settings);
             let mut surface = page.surface();
             for mark in marks {
@@ -96,7 +97,8 @@ pub(super) fn pdf(title: &str, sheets: &[Sheet], font: Option<&str>) -> Result<V
                     Mark::Line { x, y, width, height } => {
                         let mut path = PathBuilder::new();
                         path.push_rect(
-                            Rect::from_xywh(x, y, width, height).ok_or_else(|| failed("no line".to_owned()))?,
+                            Rect::from_xywh(x, y, width, height)
+                                .ok_or_else(|| failed("no line".to_owned()))?,
                         );
                         surface.draw_path(&path.finish().ok_or_else(|| failed("no line".to_owned()))?);
                     }
@@ -137,11 +139,15 @@ fn width(text: &str) -> f32 {
 fn lines(text: &str, most: f32) -> Vec<String> {
     let mut lines = vec![String::new()];
     for letter in text.chars() {
-        let full = lines.last().is_some_and(|line| !line.is_empty() && width(line) + width(&letter.to_string()) > most);
+        let full = lines
+            .last()
+            .is_some_and(|line| !line.is_empty() && width(line) + width(&letter.to_string()) > most);
         if full {
             lines.push(String::new());
         }
-        lines.iter_mut().last().into_iter().for_each(|line| line.push(letter));
+        if let Some(line) = lines.last_mut() {
+            line.push(letter);
+        }
     }
     lines
 }
@@ -172,7 +178,9 @@ impl Filling {
     }
 
     fn mark(&mut self, mark: Mark) {
-        self.pages.iter_mut().last().into_iter().for_each(|page| page.push(mark.clone()));
+        if let Some(page) = self.pages.last_mut() {
+            page.push(mark);
+        }
     }
 
     /// A row: its cells in lines, words from the left and numbers from the right.
@@ -246,7 +254,12 @@ fn pages(sheet: &Sheet) -> Vec<Vec<Mark>> {
             let x = MARGIN + i as f32 * whole / 3.0;
             page.words(x, USUAL_SIZE, &format!("{name}: {said}"));
             let (from, y) = ((width(name) + 0.8) * USUAL_SIZE, page.y + 3.0);
-            page.mark(Mark::Line { x: x + from, y, width: (whole / 3.0 - from - 8.0).max(20.0), height: 0.4 });
+            page.mark(Mark::Line {
+                x: x + from,
+                y,
+                width: (whole / 3.0 - from - 8.0).max(20.0),
+                height: 0.4,
+            });
         }
     }
     page.pages
@@ -276,13 +289,17 @@ mod tests {
         for page in &pages {
             let within = |mark: &Mark| match mark {
                 Mark::Words { x, y, size, text } => {
-                    *x >= MARGIN - 1.0 && x + width(text) * size <= A4[0] - MARGIN + 1.0 && *y <= A4[1] - MARGIN / 2.0
+                    *x >= MARGIN - 1.0
+                        && x + width(text) * size <= A4[0] - MARGIN + 1.0
+                        && *y <= A4[1] - MARGIN / 2.0
                 }
                 Mark::Line { x, y, width, .. } => x + width <= A4[0] - MARGIN + 1.0 && *y <= A4[1],
             };
             assert!(page.iter().all(within), "{page:?}");
         }
-        let named = |page: &&Vec<Mark>| page.iter().any(|mark| matches!(mark, Mark::Words { text, .. } if text == "项目"));
+        let named = |page: &&Vec<Mark>| {
+            page.iter().any(|mark| matches!(mark, Mark::Words { text, .. } if text == "项目"))
+        };
         assert!(pages.iter().filter(named).count() >= pages.len() - 1, "but for one that has the foot alone");
         assert_eq!(super::pages(&sheet(9)).len(), 1);
     }
@@ -307,15 +324,21 @@ mod tests {
             return skip(USUAL.0);
         }
         let bytes = pdf("季报", &[sheet(9), sheet(3)], None).unwrap();
-        assert!(bytes.starts_with(b"%PDF-") && bytes.len() < 200_000, "a part of the font: {} bytes", bytes.len());
+        assert!(
+            bytes.starts_with(b"%PDF-") && bytes.len() < 200_000,
+            "a part of the font: {} bytes",
+            bytes.len()
+        );
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x.pdf");
         std::fs::write(&file, bytes).unwrap();
-        let Ok(read) = std::process::Command::new("pdftotext").args(["-layout"]).arg(&file).arg("-").output() else {
+        let Ok(read) = std::process::Command::new("pdftotext").args(["-layout"]).arg(&file).arg("-").output()
+        else {
             return skip("pdftotext");
         };
         let words = String::from_utf8(read.stdout).unwrap();
-        for expected in ["12328 季报", "填报单位: 济南市", "城市客运8", "12.50 %", "填表人: 李四"] {
+        for expected in ["12328 季报", "填报单位: 济南市", "城市客运8", "12.50 %", "填表人: 李四"]
+        {
             assert!(words.contains(expected), "{expected}: {words}");
         }
         assert_eq!(words.matches('\u{c}').count(), 2, "a page each");

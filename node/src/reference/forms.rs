@@ -93,7 +93,9 @@ impl Forms {
             let made = FormRow { names: [named(4)?, named(5)?], counts };
             if forms.last().is_none_or(|last| last.id != id) {
                 if forms.iter().any(|known| known.id == id) {
-                    return Err(row.wrong(0, "stands further up already; the rows of a form follow each other"));
+                    return Err(
+                        row.wrong(0, "stands further up already; the rows of a form follow each other")
+                    );
                 }
                 let names = [row.text(1)?.to_owned(), row.text(2)?.to_owned()];
                 forms.push(Form { id: id.to_owned(), names, groups: Vec::new() });
@@ -103,7 +105,9 @@ impl Forms {
             match form.groups.last_mut() {
                 Some((last, rows)) if *last == by => rows.push(made),
                 _ if further_up => {
-                    return Err(row.wrong(3, "stands further up already; the rows of a group follow each other"));
+                    return Err(
+                        row.wrong(3, "stands further up already; the rows of a group follow each other")
+                    );
                 }
                 _ => form.groups.push((by, vec![made])),
             }
@@ -129,7 +133,10 @@ mod tests {
             form.groups.iter().map(|(by, rows)| format!("{by} {}", rows.len())).collect::<Vec<_>>().join(", ")
         };
         let shapes: Vec<_> = forms.iter().map(|form| (form.id.as_str(), shape(form))).collect();
-        assert_eq!(shapes, [("channels", "channel 9".to_owned()), ("business", "business 4, domain 2".to_owned())]);
+        assert_eq!(
+            shapes,
+            [("channels", "channel 9".to_owned()), ("business", "business 4, domain 2".to_owned())]
+        );
     }
 
     #[test]
@@ -144,6 +151,9 @@ mod tests {
         check("a,甲,a,handler,乙,b,370100,local", "is nothing that forms are made by");
         check("a,甲,a,channel,,,each,local", "is for `domain` and `topic`");
         check("a,甲,a,channel,,b,x,local", "column `row_zh`: `` is empty");
-        check("a,甲,a,channel,乙,b,x,l\nb,乙,b,channel,乙,b,x,l\na,甲,a,channel,乙,b,x,l", "stands further up");
+        check(
+            "a,甲,a,channel,乙,b,x,l\nb,乙,b,channel,乙,b,x,l\na,甲,a,channel,乙,b,x,l",
+            "stands further up",
+        );
     }
 }

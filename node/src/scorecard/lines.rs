@@ -62,7 +62,12 @@ pub fn rates(table: &Table, definitions: &Definitions) -> Sheet {
 }
 
 /// A table as a sheet of paper, in Chinese, under these words, with a foot to sign.
-pub fn paper(table: &Table, definitions: &Definitions, name: impl Fn(Site) -> String, head: &[&str]) -> pdf::Sheet {
+pub fn paper(
+    table: &Table,
+    definitions: &Definitions,
+    name: impl Fn(Site) -> String,
+    head: &[&str],
+) -> pdf::Sheet {
     let rate = |(id, weight): &(String, f64)| {
         let name = definitions.get(id).map_or(id.as_str(), |definition| definition.name(Language::Zh));
         format!("{name}×{weight}")

@@ -276,7 +276,8 @@ pub(in super::super) async fn show(
         values().take(VALUES_DRAWN).map(|value| (named(value), taken(value))).collect();
     let by_label = w.dimension(links.by);
     let of = |part: &Value| format!("{} – {}", text(&part["from"]), text(&part["to"]));
-    let here = address("/figures", &[("from", &from), ("to", &to), ("by", links.by), ("tiles", &asked.tiles)]);
+    let here =
+        address("/figures", &[("from", &from), ("to", &to), ("by", links.by), ("tiles", &asked.tiles)]);
     let page = Page {
         f: Frame::new(&app, &who, w.figures, &here),
         site: app.site_name(&app.me.site().to_string()),

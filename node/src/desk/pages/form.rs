@@ -73,8 +73,10 @@ pub(in super::super) async fn show(
         Err(failure) => return frame::failure(&who, &failure),
     };
     let forms = figures::printed(&answer, w.language, &asked.foot);
-    let labels: Vec<&str> = forms.first().map(|form| form.foot.iter().map(|(label, _)| *label).collect()).unwrap_or_default();
-    let feet = asked.feet().into_iter().zip(labels).map(|((name, given), label)| (name, label, given.to_owned()));
+    let labels: Vec<&str> =
+        forms.first().map(|form| form.foot.iter().map(|(label, _)| *label).collect()).unwrap_or_default();
+    let feet =
+        asked.feet().into_iter().zip(labels).map(|((name, given), label)| (name, label, given.to_owned()));
     let address = |path: &str| {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("quarter", &quarter);
@@ -105,7 +107,8 @@ pub(in super::super) async fn file(
     match app.ask(&who, Request::Form { period: quarter.clone() }).await {
         Ok(answer) => {
             let name = format!("forms-{}-{quarter}", app.me.site());
-            download::file(&who, &name, Kind::Xlsx, move || figures::sheets(&answer, language, &asked.foot)).await
+            download::file(&who, &name, Kind::Xlsx, move || figures::sheets(&answer, language, &asked.foot))
+                .await
         }
         Err(failure) => frame::failure(&who, &failure),
     }
