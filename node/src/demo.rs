@@ -1,10 +1,11 @@
-//! A network on one machine: ministry, two provinces, four cities and an office, with sample calls.
+//! A network on one machine: ministry, two provinces, four cities and an office, with sample calls and a past of a month or two.
 //!
 //! Eight real nodes in one process, each with its own directory, identity and certificate chain made on the spot,
 //! linked by real QUIC on 127.0.0.1; but the office has no line, and a courier carries its stick. A command line works on
 //! any of them through its local socket.
 
 mod courier;
+mod history;
 mod page;
 
 use std::collections::BTreeMap;
@@ -17,14 +18,16 @@ use certs::{Authority, Identity, NodeKeys, NodeName, SecretKey, Site, UnixTime};
 use serde_json::{Value, json};
 use sync::quic::Congestion;
 
+use crate::china;
 use crate::daemon::{Node, RunOptions, now_ms};
 use crate::desk::DeskOptions;
 use crate::engine::{Engine, IDENTITY};
+use crate::figures::Period;
 use crate::files::FileLimits;
 use crate::hex::hex;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::public::PublicOptions;
-use crate::request::{Act, Failure, FailureKind, Language, Request};
+use crate::request::{Act, Failure, FailureKind, Language, Request, Sift};
 use crate::users::{Role, Users};
 pub use page::ACCOUNT;
 
@@ -33,6 +36,22 @@ use courier::{CITY, Courier, OFFICE, Orders, serves};
 /// The nodes of the demo.
 pub const NODES: [&str; 8] =
     ["000000", "370000", "510000", "370100", "370200", "510100", "510700", "370100-01"];
+
+/// The cities, each beside the one that its calls about other places go to.
+const CITIES: [(&str, &str); 4] =
+    [("370100", "370200"), ("370200", "370100"), ("510100", "510700"), ("510700", "510100")];
+
+/// Whose page for citizens is served.
+const PUBLIC: &str = "370000";
+
+/// The sample calls.
+const SAMPLES: &str = include_str!("../../fixtures/samples.jsonl");
+
+/// How long papers last, in days.
+const TERM: u64 = 90;
+
+/// How long the past waits until all have met.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The name of the demo's control socket in its directory.
 const CONTROL: &str = "demo.sock";
@@ -44,6 +63,8 @@ pub struct Demo {
     orders: Orders,
     /// With whoever stops the demo.
     courier: Option<Courier>,
+    /// How many tickets of the past were made.
+    past: usize,
 }
 
 fn failed(what: &str, cause: impl std::fmt::Display) -> Failure {
@@ -57,17 +78,19 @@ fn name(text: &str) -> Result<NodeName, Failure> {
 impl Demo {
     /// Makes identities and directories where there are none, and starts every node on `port` and the seven after. `desks`:
     /// each serves its desk on the TCP port of the same number, with an account that is ready; the map of all is on the
-    /// ninth.
-    pub async fn start(dir: &Path, port: u16, desks: bool) -> Result<Demo, Failure> {
+    /// ninth, and a province's page for citizens, with its figures, on the tenth. `past`: directories that are made have one (see [`history`]).
+    pub async fn start(dir: &Path, port: u16, desks: bool, past: bool) -> Result<Demo, Failure> {
         free(port)?;
         let names: Vec<NodeName> = NODES.iter().map(|n| name(n)).collect::<Result<_, _>>()?;
+        let mut made = 0;
         if !dir.join("000000").join("node.db").exists() {
-            make(dir, &names)?;
+            made = make(dir, &names, past)?;
         }
         let address = |node: NodeName| {
             let place = names.iter().position(|n| *n == node).unwrap_or_default() as u16;
             SocketAddr::from((Ipv4Addr::LOCALHOST, port + place))
         };
+        let public = SocketAddr::from((Ipv4Addr::LOCALHOST, Demo::public_port(port)));
         let mut nodes = BTreeMap::new();
         for node in &names {
             let linked = |other: &NodeName| {
@@ -84,14 +107,19 @@ impl Demo {
                 congestion: Congestion::Bbr,
                 files: FileLimits::default(),
                 desk: DeskOptions { listen: desks.then(|| address(*node)), ..DeskOptions::default() },
-                public: PublicOptions::default(),
+                public: PublicOptions {
+                    listen: (desks && node.to_string() == PUBLIC).then_some(public),
+                    figures: true,
+                    ..PublicOptions::default()
+                },
                 sms: crate::sms::SmsOptions::default(),
                 sip: crate::sip::SipOptions::default(),
                 retention: None,
             };
             nodes.insert(*node, Node::start(options).await?);
         }
-        let mut demo = Demo { nodes, dir: dir.to_owned(), orders: Orders::default(), courier: None };
+        let (dir_of, orders) = (dir.to_owned(), Orders::default());
+        let mut demo = Demo { nodes, dir: dir_of, orders, courier: None, past: made };
         demo.introduce().await?;
         demo.courier = Some(Courier::begin(dir, demo.orders.clone()));
         demo.listen()?;
@@ -108,9 +136,15 @@ impl Demo {
         port + NODES.len() as u16
     }
 
+    /// Where the page for citizens is.
+    pub fn public_port(port: u16) -> u16 {
+        Demo::map_port(port) + 1
+    }
+
     /// The same demo for somebody else's hands; the courier stays with whoever stops it.
     fn handle(&self) -> Demo {
-        Demo { nodes: self.nodes.clone(), dir: self.dir.clone(), orders: self.orders.clone(), courier: None }
+        let (nodes, dir, orders) = (self.nodes.clone(), self.dir.clone(), self.orders.clone());
+        Demo { nodes, dir, orders, courier: None, past: self.past }
     }
 
     /// An account at every desk, with a password of its own already: hashed on all cores, since it takes its time.
@@ -154,11 +188,10 @@ impl Demo {
 
     /// Gives every sample call to the node whose city took it, or by turns to the demo's cities.
     pub async fn load_samples(&self) -> Result<usize, Failure> {
-        let cities = ["370100", "370200", "510100", "510700"];
+        let cities = CITIES.map(|(city, _)| city);
         let mut by_city: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-        let samples = include_str!("../../fixtures/samples.jsonl");
         let mut count = 0;
-        for (i, line) in samples.lines().enumerate() {
+        for (i, line) in SAMPLES.lines().enumerate() {
             let sample: Value =
                 serde_json::from_str(line).map_err(|e| failed("a sample call cannot be read", e))?;
             let took = sample["region_code"].as_str().unwrap_or_default();
@@ -197,6 +230,47 @@ impl Demo {
             self.node(node)?.ask(Request::Knowledge(import)).await?;
         }
         Ok(count)
+    }
+
+    /// How many tickets of the past were made when this one began.
+    pub fn past(&self) -> usize {
+        self.past
+    }
+
+    /// Goes on with the past once all have met: of what cities were offered they accept all but the newest, and last month is frozen.
+    /// Somebody may cut a link before, so this waits for long and not for ever.
+    pub fn complete(&self) {
+        let demo = self.handle();
+        tokio::spawn(async move {
+            if let Err(failure) = demo.completed().await {
+                tracing::warn!(%failure, causes = ?failure.causes, "the demo's past was not completed");
+            }
+        });
+    }
+
+    async fn completed(&self) -> Result<(), Failure> {
+        self.converged(PATIENCE, &[]).await?;
+        for (city, _) in CITIES {
+            let list = Request::List {
+                queue: "to-accept".to_owned(),
+                sift: Sift::default(),
+                limit: 50,
+                before: None,
+            };
+            let offered = self.ask(city, list).await?;
+            for row in offered.as_array().into_iter().flatten().skip(1) {
+                let id = row["id"].as_str().unwrap_or_default().to_owned();
+                let user = Some("zhang".to_owned());
+                self.ask(city, Request::Act { id, act: Act::Accept {}, user }).await?;
+            }
+        }
+        self.converged(PATIENCE, &[]).await?;
+        let month = Period::last_month(china::today(now_ms())).month_name();
+        for site in ["370000", "510000", "000000"] {
+            let user = Some("zhao".to_owned());
+            self.ask(site, Request::Freeze { month: month.clone(), reason: None, user }).await?;
+        }
+        Ok(())
     }
 
     /// Cuts a link of the demo, or heals it, in both directions.
@@ -365,7 +439,7 @@ fn unproved(status: &Value, down: &[(&str, &str)]) -> Vec<String> {
 
 /// Whether all ports of the demo are free. Said before anything is made on the disk.
 fn free(first: u16) -> Result<(), Failure> {
-    let count = NODES.len() as u16 + 1;
+    let count = NODES.len() as u16 + 2;
     let wrong = |what: String| {
         Failure::new(FailureKind::Configuration, what).hint(format!("choose {count} others: --port P"))
     };
@@ -381,8 +455,14 @@ fn free(first: u16) -> Result<(), Failure> {
     Ok(())
 }
 
-fn make(dir: &Path, names: &[NodeName]) -> Result<(), Failure> {
-    let now = UnixTime::from_secs(now_ms() / 1000);
+/// Makes every directory, with a past if one is wanted. Returns how many tickets that has.
+fn make(dir: &Path, names: &[NodeName], past: bool) -> Result<usize, Failure> {
+    let today = china::today(now_ms());
+    let from = if past { history::first_day(today) } else { today };
+    // Whoever works in the past has papers of that time; they last from now on as they would without.
+    let begun = if past { history::midnight(from) } else { now_ms() };
+    let now = UnixTime::from_secs(begun / 1000);
+    let term = TERM + now_ms().saturating_sub(begun) / 86_400_000;
     let authority = |e: certs::AuthorityError| failed("a certificate authority could not be made", e);
     let mut root = Authority::root(SecretKey::generate(), now).map_err(authority)?;
     let mut provinces: BTreeMap<Site, Authority> = BTreeMap::new();
@@ -396,7 +476,7 @@ fn make(dir: &Path, names: &[NodeName]) -> Result<(), Failure> {
                 }
             },
         };
-        let mut identity = Identity::create(ca, *node, NodeKeys::generate(), now, 90)
+        let mut identity = Identity::create(ca, *node, NodeKeys::generate(), now, term)
             .map_err(|e| failed("an identity could not be made", e))?;
         Engine::init(&dir.join(node.to_string()), &mut identity)?;
     }
@@ -404,7 +484,21 @@ fn make(dir: &Path, names: &[NodeName]) -> Result<(), Failure> {
     for (site, mut ca) in provinces {
         ca.save(&dir.join("ca").join(site.to_string())).map_err(authority)?;
     }
-    Ok(())
+    // The ministry takes no calls, and has nobody to tell.
+    let busy = names.iter().filter(|node| past && node.site() != Site::MINISTRY);
+    std::thread::scope(|scope| {
+        let work = busy.map(|node| {
+            let beside = CITIES.iter().find(|(city, _)| *city == node.to_string());
+            let beside = beside.and_then(|(_, other)| other.parse().ok());
+            scope.spawn(move || history::make(&dir.join(node.to_string()), *node, beside, from, now_ms()))
+        });
+        let work: Vec<_> = work.collect();
+        let made = work.into_iter().map(|made| match made.join() {
+            Ok(made) => made,
+            Err(_) => Err(Failure::new(FailureKind::Failed, "the demo's past could not be made")),
+        });
+        made.sum()
+    })
 }
 
 /// The demo as a script: an outage, hand-overs on both sides of it, and what became of them. `say` gets every line of

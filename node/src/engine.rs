@@ -553,6 +553,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Goes on at a later time in the same transaction: whoever makes a past has its clock in hand.
+    pub fn later(&mut self, now_ms: u64) {
+        self.now = self.now.max(now_ms);
+    }
+
     /// Whether something waits to be done when nothing else is: see [`Engine::catch_up`].
     pub fn is_behind(&mut self) -> Result<bool, Failure> {
         Ok(projection::is_behind(self.store.connection())?
@@ -610,6 +615,10 @@ impl Engine {
             Request::Figures { from, to, by } => {
                 self.count_all()?;
                 self.reading().figures(from, to, by.as_deref())
+            }
+            Request::Form { period } => {
+                self.count_all()?;
+                self.reading().form(period)
             }
             Request::Figured { id, part, from, to, by, value, limit, before } => {
                 self.count_all()?;

@@ -12,15 +12,19 @@
 //! [`crate::reference::Definitions`]. Nothing here names a caller or shows a word of a ticket.
 
 mod facts;
+mod form;
 mod lines;
 mod period;
 mod report;
+mod tiles;
 
 pub(crate) use facts::VERSION;
 pub use facts::{Alternatives, FACTS, Fact, Facts};
+pub use form::{Counted, Foot, Printed, Three, forms, last_quarter, printed, sheets};
 pub use lines::{meanings, moved, sheet, shown};
 pub use period::Period;
 pub use report::{Figure, MOST_VALUES, Numbers, change, report};
+pub use tiles::{Tile, drawn, tiles};
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,19 +42,25 @@ pub enum Dimension {
     Topic,
     /// 来源渠道.
     Channel,
+    /// 下级单位: what lies directly below this site and took the call, or has below it who did.
+    Unit,
     /// 受理单位: the site that took the call.
     Region,
+    /// 承办单位: the site that holds it, or held it when it ended.
+    Handler,
     /// 日期: the day on which it did.
     Day,
 }
 
 /// All dimensions with their names.
-pub const DIMENSIONS: [(Dimension, &str); 6] = [
+pub const DIMENSIONS: [(Dimension, &str); 8] = [
     (Dimension::Business, "business"),
     (Dimension::Domain, "domain"),
     (Dimension::Topic, "topic"),
     (Dimension::Channel, "channel"),
+    (Dimension::Unit, "unit"),
     (Dimension::Region, "region"),
+    (Dimension::Handler, "handler"),
     (Dimension::Day, "day"),
 ];
 
@@ -58,6 +68,11 @@ impl Dimension {
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         DIMENSIONS.iter().find(|(dimension, _)| *dimension == self).map_or("", |(_, name)| name)
+    }
+
+    /// Whether aggregates tell by it, and so the ministry does. Who handles a ticket is known where the ticket is.
+    pub fn is_told(self) -> bool {
+        self != Dimension::Handler
     }
 }
 
@@ -87,7 +102,7 @@ pub fn named(reference: &Reference, dimension: Option<Dimension>, value: &str) -
     let category = || value.parse::<CategoryCode>().ok().and_then(|code| reference.categories.get(&code));
     match dimension {
         Some(Dimension::Domain | Dimension::Topic) => category().map_or(value, |c| c.name()).to_owned(),
-        Some(Dimension::Region) => match value.parse() {
+        Some(Dimension::Unit | Dimension::Region | Dimension::Handler) => match value.parse() {
             Ok(site) => reference.centres.name(site).into_owned(),
             Err(_) => value.to_owned(),
         },

@@ -25,6 +25,7 @@ pub mod knowledge;
 pub mod lake;
 pub mod log;
 pub mod others;
+pub mod pdf;
 pub mod plan;
 pub mod policy;
 pub mod projection;

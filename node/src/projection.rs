@@ -299,7 +299,7 @@ pub fn put(
 ) -> Result<()> {
     let known: Option<Known> = db
         .prepare_cached(
-            "SELECT row, searched, custodian, stage, day, facts, business, domain, topic, channel, taken_by
+            "SELECT row, searched, custodian, stage, day, facts, business, domain, topic, channel, taken_by, custodian
              FROM ticket WHERE doc = ?1",
         )?
         .query_row([doc.as_bytes()], |r| {
@@ -367,8 +367,8 @@ pub fn put(
     let key = known.as_ref().map_or_else(|| db.last_insert_rowid(), |k| k.row);
     recount(db, known.as_ref().map(|k| &k.stands), &row.stands)?;
     let [business, domain, topic, channel] = row.said.clone();
-    let counted =
-        Counted { day: row.day.clone(), facts, values: [business, domain, topic, channel, taken_by] };
+    let values = [business, domain, topic, channel, taken_by, row.stands.0.clone()];
+    let counted = Counted { day: row.day.clone(), facts, values };
     tally::count(db, known.as_ref().and_then(|k| k.counted.as_ref()), &counted)?;
     if took && me != Site::MINISTRY {
         let before = known.as_ref().and_then(|k| k.counted.as_ref()).map(|counted| &counted.day);

@@ -253,8 +253,13 @@ pub enum Request {
         from: String,
         /// The last day.
         to: String,
-        /// Also told apart by `business`, `domain`, `topic`, `channel`, `region` or `day`.
+        /// Also told apart by one of [`crate::figures::DIMENSIONS`].
         by: Option<String>,
+    },
+    /// The quarterly forms: `{"site","name","period","from","to","at","waiting","told","forms"}`, see [`crate::figures::forms`].
+    Form {
+        /// As in `2026-Q4`; a month or a year as well.
+        period: String,
     },
     /// The tickets behind one figure, in the shape of `List`, those of the last day first.
     Figured {
@@ -496,6 +501,7 @@ impl Request {
             Request::Volume { .. } => "volume",
             Request::Calls { .. } => "calls",
             Request::Figures { .. } => "figures",
+            Request::Form { .. } => "form",
             Request::Figured { .. } => "figured",
             Request::Scorecard { .. } => "scorecard",
             Request::Freeze { .. } => "freeze",

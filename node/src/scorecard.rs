@@ -17,7 +17,7 @@ pub mod months;
 mod record;
 mod table;
 
-pub use lines::{rates, share, sheet};
+pub use lines::{paper, rates, share, sheet};
 pub use record::{Amended, MOST_AMENDED, Record, amendment, creation, heads};
 pub use table::{Heard, Hearing, Table, Unit, unit_below};
 

@@ -218,6 +218,7 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
         lead.script(open);
         looker.at(&lead, "figures with their meanings");
         looker.on(&lead, "/figures?by=weather");
+        looker.on(&lead, "/figures/form");
         looker.on(&lead, "/scorecard");
         looker.on(&lead, "/scorecard?site=370000");
         looker.on(&lead, "/rules");
@@ -296,6 +297,31 @@ fn no_page_of_the_desk_has_a_fault_that_a_program_can_see() {
         looker.fits(&lead, &format!("{page} at 400 %"));
     }
     looker.found_nothing(70);
+}
+
+#[test]
+fn a_provinces_chart_of_squares_has_none_either() {
+    let (Some(axe), Some(chromium)) = (Axe::find(), Chromium::start()) else { return };
+    let town = Town::new(&["370000"]);
+    json(&["ticket", "new", "--text", "收费站排长队", "--dir", &town.at("370000")]);
+    let (_node, desk) = town.desk("370000", &[]);
+    town.staff("370000", &desk, "lead", "shift-leader");
+    let window = chromium.window(&desk);
+    window.tall();
+    window.sign_in("lead", OWN);
+    let mut looker = Looker { axe: &axe, pages: 0, wrong: Vec::new() };
+    for tag in LANGUAGES {
+        looker.on(&window, "/figures?tiles=ended");
+        looker.on(&window, "/figures");
+        let squares = "return document.querySelectorAll('.tiles rect').length";
+        assert_eq!(window.script(squares), 17, "its cities, and itself");
+        other_language(&window, LANGUAGES[usize::from(tag == LANGUAGES[0])]);
+    }
+    window.telephone();
+    window.go("/figures");
+    window.arrives("/figures");
+    looker.fits(&window, "a chart of squares at 400 %");
+    looker.found_nothing(4);
 }
 
 #[test]

@@ -10,13 +10,13 @@ use std::process::Stdio;
 use harness::browser::Browser;
 use harness::{Running, fails, hotline, json, port, run, says, text, until};
 
-/// The first of nine ports in a row that were free a moment ago.
+/// The first of ten ports in a row that were free a moment ago.
 fn ports() -> u16 {
     let free =
         |p: &u16| UdpSocket::bind(("127.0.0.1", *p)).is_ok() && TcpListener::bind(("127.0.0.1", *p)).is_ok();
     loop {
         let first = port() & !15;
-        if (first..first + 9).all(|p| free(&p)) {
+        if (first..first + 10).all(|p| free(&p)) {
             return first;
         }
     }
@@ -53,7 +53,7 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
     let mut demo = Running(child);
     let mut lines = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.next().unwrap().contains("65 sample calls are in"));
-    let said: Vec<String> = lines.by_ref().take(6).collect();
+    let said: Vec<String> = lines.by_ref().take(7).collect();
     let tries =
         said.iter().filter(|l| l.contains("hotline demo ") || l.contains("hotline ticket new")).count();
     assert_eq!(tries, 3, "three things to try, once: {said:?}");

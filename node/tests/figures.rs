@@ -219,6 +219,89 @@ fn the_desk_shows_figures_and_each_number_opens_to_its_tickets() {
 }
 
 #[test]
+fn a_province_sees_its_cities_as_squares_and_each_leads_to_its_tickets() {
+    let town = Town::new(&["370000"]);
+    let call =
+        object!({ "text": "收费站排长队", "type": "投诉举报", "domain": "高速公路", "channel": "电话" });
+    fed(&["ticket", "new", "--from", "-", "--dir", &town.at("370000")], call.to_string().as_bytes());
+    let (_node, desk) = town.desk("370000", &[]);
+    let mut lead = town.staff("370000", &desk, "lead", "shift-leader");
+    let page = lead.get("/figures").is(200).says("方格统计图").says("aria-label=\"受理量, 按下级单位\"");
+    assert!(
+        page.body.contains("aria-label=\"济南市 370100: —\"")
+            && page.body.contains("aria-label=\"山东省 370000: 1\"")
+    );
+    let list = lead.get(&link(&page, "/figures/tickets?id=taken&amp;from")).is(200).says("收费站");
+    assert_eq!(list.body.matches("data-row").count(), 1, "{}", list.body);
+    let of_unit = page.body.split("by=unit").nth(1).unwrap();
+    assert!(of_unit.starts_with("&amp;value=370000"), "{of_unit}");
+    let page = lead.get("/figures?tiles=complaint_in_time").is(200).says("投诉举报限时办结率, 按下级单位");
+    assert!(page.body.contains("山东省 370000: —"), "nothing is due yet");
+    let mut auditor = town.staff("370000", &desk, "audit", "auditor");
+    let page = auditor.get("/figures").is(200).says("山东省 370000: 1");
+    assert!(!page.body.contains("/figures/tickets"), "{}", page.body);
+    let handled = json(&["figures", "--by", "handler", "--dir", &town.at("370000")]);
+    assert_eq!(count(value(&handled, "370000"), "taken"), 1);
+}
+
+#[test]
+fn quarterly_forms_are_printed_and_signed() {
+    let day = day();
+    let dir = day.town.at("370100");
+    let quarter = format!("{}-Q{}", &day.today[..4], (day.today[5..7].parse::<u8>().unwrap() - 1) / 3 + 1);
+    for way in WAYS {
+        let _running = day.town.way(way, "370100");
+        let answer = json(&["figures", "form", "--quarter", &quarter, "--dir", &dir]);
+        let row = |form: usize, name: &str| {
+            let rows = answer["forms"][form]["rows"].as_array().unwrap();
+            rows.iter().find(|row| row["zh"] == name).unwrap()["count"].as_u64().unwrap()
+        };
+        assert_eq!((row(0, "合计"), row(0, "12328电话"), row(0, "微信"), row(0, "其他")), (4, 2, 1, 1));
+        assert_eq!((row(1, "投诉举报"), row(1, "城市客运"), row(1, "未填写")), (3, 2, 1));
+    }
+    let table = says(&["figures", "form", "--quarter", &quarter, "--head", "王五", "--dir", &dir]);
+    assert!(table.contains("填报单位: 济南市") && table.contains("12328电话\t2\t50.00 %\t—\t—"), "{table}");
+    let figures = json(&["figures", "--quarter", &quarter, "--dir", &dir]);
+    assert_eq!(count(&figures, "taken"), 4);
+    let file = |name: &str| text(&day.town.path(name)).to_owned();
+    says(&[
+        "figures",
+        "form",
+        "--quarter",
+        &quarter,
+        "--html",
+        &file("f.html"),
+        "--phone",
+        "0531<1",
+        "--dir",
+        &dir,
+    ]);
+    let page = std::fs::read_to_string(file("f.html")).unwrap();
+    assert!(
+        page.contains("单位负责人")
+            && page.contains("0531&#60;1")
+            && page.matches("class=\"sheet\"").count() == 2
+    );
+    let csv = says(&["figures", "form", "--quarter", &quarter, "--csv", "--dir", &dir]);
+    assert!(csv.contains("微信,1,0.25,,") && csv.contains("报出日期,,,,"), "{csv}");
+    says(&["figures", "form", "--quarter", &quarter, "--xlsx", &file("f.xlsx"), "--dir", &dir]);
+    fails(&["figures", "form", "--quarter", "2026-Q5", "--dir", &dir], 2, "is no period");
+    if cfg!(not(feature = "pdf")) {
+        fails(&["figures", "form", "--pdf", &file("f.pdf"), "--dir", &dir], 2, "built without PDF");
+    }
+
+    let (_node, desk) = day.town.desk("370100", &[]);
+    let mut lead = day.town.staff("370100", &desk, "lead", "shift-leader");
+    let page = lead.get(&format!("/figures/form?quarter={quarter}&head=%E7%8E%8B%E4%BA%94")).is(200);
+    let page = page.says("来源渠道统计表").says("业务分布统计表").says("<dd>王五</dd>").says("统计负责人");
+    lead.get(&link(&page, "/figures/form/xlsx")).is(200).says("PK");
+    lead.get("/figures/form").is(200);
+    lead.get("/figures/form?quarter=autumn").is(422);
+    let mut agent = day.town.staff("370100", &desk, "agent", "agent");
+    agent.get("/figures/form").is(403);
+}
+
+#[test]
 fn who_reads_no_tickets_sees_numbers_and_no_way_to_a_ticket() {
     let (day, _node, desk) = desk();
     for (name, role) in [("audit", "auditor"), ("admin", "administrator")] {

@@ -17,7 +17,7 @@ use crate::request::{Failure, FailureKind};
 pub(super) struct DemoArgs {
     #[command(subcommand)]
     command: Option<DemoCommand>,
-    /// The first of nine ports: UDP for links, TCP for the nodes' desks and, on the last, for the map.
+    /// The first of ten ports: UDP for links, TCP for the nodes' desks and, on the last two, for the map and a page for citizens.
     #[arg(long, default_value_t = 12_400)]
     port: u16,
     /// Tells the story as a script and ends.
@@ -97,15 +97,22 @@ async fn play(args: &DemoArgs, dir: &Path) -> Result<(), Failure> {
 
 async fn begin(args: &DemoArgs, dir: &Path) -> Result<Demo, Failure> {
     let first = !dir.join("000000").exists();
-    let demo = Demo::start(dir, args.port, !args.headless).await?;
+    let demo = Demo::start(dir, args.port, !args.headless, !args.headless).await?;
     if first {
         let articles = demo.load_articles().await?;
         let calls = demo.load_samples().await?;
+        let past = match demo.past() {
+            0 => String::new(),
+            past => format!("; {past} tickets of last month and this one as well"),
+        };
         show::line(&format!(
-            "8 nodes run on 127.0.0.1, UDP {} to {}; {calls} sample calls are in, and {articles} articles",
+            "8 nodes run on 127.0.0.1, UDP {} to {}; {calls} sample calls are in, and {articles} articles{past}",
             args.port,
             args.port + 7
         ));
+        if demo.past() > 0 {
+            demo.complete();
+        }
     }
     Ok(demo)
 }
@@ -118,11 +125,13 @@ fn things_to_try(dir: &Path, port: u16) -> String {
          \x20 hotline ticket new --dir {} --text '出租车拒载' --phone 13800000000\n\
          \x20 hotline demo heal 370100 370000{there}        and watch the outbox fall to 0 and the links become equal\n\
          or in a browser: http://127.0.0.1:{}/ is the map, with every node's desk (account {}, password {})\n\
+         last month is there: http://127.0.0.1:{port}/figures is 统计分析 of the nation, /scorecard beside it who was best, http://127.0.0.1:{}/figures what citizens see\n\
          Ctrl-C ends everything",
         dir.join("370100").display(),
         Demo::map_port(port),
         demo::ACCOUNT.name,
         demo::ACCOUNT.password,
+        Demo::public_port(port),
     )
 }
 

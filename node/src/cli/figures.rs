@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
+use super::figures_form::FormArgs;
 use super::{Cli, save, show};
 use crate::cell::book::book;
 use crate::china;
@@ -14,10 +15,16 @@ use crate::figures::{self, Part, Period};
 use crate::request::{Failure, FailureKind, Language, Request};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct FiguresArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The month, as in 2026-11; without it and without --from this month.
     #[arg(long, value_name = "YYYY-MM", conflicts_with_all = ["from", "to"])]
     month: Option<String>,
+    /// The quarter, as in 2026-Q4.
+    #[arg(long, value_name = "YYYY-QN", conflicts_with_all = ["month", "from", "to"])]
+    quarter: Option<String>,
     /// The first day of another period, as in 2026-11-02.
     #[arg(long, value_name = "DAY", requires = "to")]
     from: Option<Date>,
@@ -25,7 +32,7 @@ pub(super) struct FiguresArgs {
     #[arg(long, value_name = "DAY", requires = "from")]
     to: Option<Date>,
     /// Told apart by this.
-    #[arg(long, value_name = "WHAT", value_parser = ["business", "domain", "topic", "channel", "region", "day"])]
+    #[arg(long, value_name = "WHAT", value_parser = figures::DIMENSIONS.map(|(_, name)| name))]
     by: Option<String>,
     /// The rates of the scorecard in place of the counts.
     #[arg(long)]
@@ -53,8 +60,17 @@ pub(super) struct FiguresArgs {
     definitions: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The quarterly forms 季报, by channel and by business, with a foot to sign.
+    Form(FormArgs),
+}
+
 impl FiguresArgs {
     pub(super) fn run(&self, cli: &Cli) -> Result<(), Failure> {
+        if let Some(Command::Form(form)) = &self.command {
+            return form.run(cli);
+        }
         if self.definitions {
             let rows: Vec<Value> = cli.reference()?.definitions.iter().map(defined).collect();
             cli.print(&rows.into());
@@ -94,9 +110,10 @@ impl FiguresArgs {
     }
 
     fn period(&self) -> Result<Period, Failure> {
-        let period = match (&self.month, self.from, self.to) {
+        let period = match (&self.month, &self.quarter, self.from, self.to) {
             (Some(month), ..) => Period::month(month),
-            (None, Some(from), Some(to)) => Period::days(from, to),
+            (_, Some(quarter), ..) => Period::named(quarter),
+            (_, _, Some(from), Some(to)) => Period::days(from, to),
             _ => Period::month_of(china::today(now_ms())),
         };
         period.map_err(|why| Failure::new(FailureKind::Usage, why))

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
+use super::pdf::PdfArgs;
 use super::{Cli, save, show};
 use crate::cell::book::book;
 use crate::china;
 use crate::daemon::now_ms;
 use crate::figures::Period;
 use crate::request::{Failure, FailureKind, Request};
-use crate::scorecard::{Record, Table, rates, share, sheet};
+use crate::scorecard::{Record, Table, paper, rates, share, sheet};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -33,6 +34,8 @@ pub(super) struct ScorecardArgs {
     /// Into a spreadsheet, with the rates, their weights and what they mean.
     #[arg(long, value_name = "FILE.xlsx", conflicts_with = "csv")]
     xlsx: Option<PathBuf>,
+    #[command(flatten)]
+    pdf: PdfArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,6 +115,12 @@ impl ScorecardArgs {
         }
         if self.csv {
             show::line(sheet(&table, names).csv().trim_end());
+            return Ok(());
+        }
+        let site = names(read(&found["site"])?);
+        let state = record.as_ref().and_then(|record| record.at.as_deref()).unwrap_or("未冻结");
+        let definitions = &cli.reference()?.definitions;
+        if self.pdf.save(&month, || vec![paper(&table, definitions, names, &[&site, &month, state])])? {
             return Ok(());
         }
         match &record {

@@ -194,6 +194,7 @@ const FRONT: &[&str] = &[
     "zh",
     "en",
     "now",
+    "share",
     "counted",
     "before",
     "change",

@@ -29,11 +29,11 @@ impl Kind {
 }
 
 /// The first of these sheets, or all of them, as a file that is saved.
-pub(super) async fn file(
+pub(super) async fn file<N: AsRef<str>>(
     who: &Signed,
     name: &str,
     kind: Kind,
-    sheets: impl FnOnce() -> Vec<(&'static str, Sheet)> + Send + 'static,
+    sheets: impl FnOnce() -> Vec<(N, Sheet)> + Send + 'static,
 ) -> Response {
     // A year in quarters of an hour takes a second: away from the threads that serve.
     let made = tokio::task::spawn_blocking(move || {
@@ -44,7 +44,9 @@ pub(super) async fn file(
                 let lines: String = sheets.iter().take(1).map(|(_, sheet)| sheet.csv()).collect();
                 Ok(format!("\u{feff}{lines}").into_bytes())
             }
-            Kind::Xlsx => book(&sheets.iter().map(|(name, sheet)| (*name, sheet)).collect::<Vec<_>>()),
+            Kind::Xlsx => {
+                book(&sheets.iter().map(|(name, sheet)| (name.as_ref(), sheet)).collect::<Vec<_>>())
+            }
         }
     });
     let (end, media) = match kind {

@@ -8,6 +8,7 @@ mod choice;
 mod draft;
 mod figures;
 pub(super) mod file;
+mod form;
 mod knowledge;
 mod own;
 mod password;
@@ -72,6 +73,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/figures", get(figures::show))
         .route("/figures/{end}", get(figures::file))
         .route("/figures/tickets", get(figures::tickets))
+        .route("/figures/form", get(form::show))
+        .route("/figures/form/xlsx", get(form::file))
         .route("/scorecard", get(scorecard::show).post(scorecard::freeze))
         .route("/scorecard/{end}", get(scorecard::file))
         .route(

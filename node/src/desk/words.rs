@@ -49,6 +49,9 @@ words! {
     wall: "运行大屏", "Wall";
     figures: "统计分析", "Figures";
     scorecard: "月度考评", "Monthly scorecard";
+    forms: "季报", "Quarterly forms";
+    quarter: "季度（也可填月份或年份）", "Quarter (or a month, or a year)";
+    form_says: "每张表打印一页，页脚留空处手写签名。", "Each form is printed on a page of its own; what is left empty at its foot is signed by hand.";
     rank: "名次", "Rank";
     unit: "单位", "Unit";
     score: "得分", "Score";
@@ -103,6 +106,11 @@ words! {
     by_topic: "按事项", "By topic";
     by_channel: "按来源渠道", "By channel";
     by_region: "按受理单位", "By site that took the call";
+    by_unit: "按下级单位", "By unit below";
+    by_handler: "按承办单位", "By site that handled it";
+    tiles: "方格统计图", "Chart of squares";
+    tiles_show: "方格图指标", "The chart of squares shows";
+    tiles_say: "方格只示意单位，按惯例排列；不是地图，不表示边界。", "A square stands for a unit, placed as is usual; this is no map and shows no border.";
     value_not_said: "（未填写）", "(not said)";
     all_others: "（其余合计）", "(all others)";
     rules: "规则", "Rules";
@@ -812,7 +820,9 @@ impl Words {
             "domain" => self.by_domain,
             "topic" => self.by_topic,
             "channel" => self.by_channel,
+            "unit" => self.by_unit,
             "region" => self.by_region,
+            "handler" => self.by_handler,
             "day" => self.by_day,
             _ => "",
         }

@@ -130,6 +130,8 @@ impl Engine {
 
     fn tell_day(&mut self, day: Date) -> Result<(), Failure> {
         let me = self.me();
+        // What was done in this transaction is in no row yet, and the day would not be noted again for it.
+        self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         let cells = aggregate::cells_of_day(self.store.connection(), me.site(), day)?;
         let before = aggregate::edition_of(self.store.connection(), me.site(), day)?;
         let number = before.as_ref().map_or(0, |before| before.edition).saturating_add(1);

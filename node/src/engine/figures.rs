@@ -1,6 +1,8 @@
 //! Figures of a node: for a period and by a dimension, and the tickets behind each; and rows that are to be counted anew.
 
-use certs::Site;
+use std::collections::BTreeMap;
+
+use certs::{Site, Tier};
 use jiff::civil::Date;
 use serde_json::{Value, json};
 use sync::store::Store;
@@ -9,9 +11,10 @@ use sync::store::sqlite::Sqlite;
 use super::reading::Reading;
 use super::{Engine, aggregates};
 use crate::china;
-use crate::figures::{self, Dimension, Fact, Part, Period};
+use crate::figures::{self, Dimension, Fact, Numbers, Part, Period};
 use crate::projection::{self, Behind, Cells, Indexing, Row, aggregate};
-use crate::request::{Failure, Reply};
+use crate::request::{Failure, FailureKind, Reply};
+use crate::scorecard::unit_below;
 
 /// The version of the facts that the rows hold.
 const FACTS: &str = "facts of figures";
@@ -26,6 +29,9 @@ const JUDGED: usize = 256;
 /// Most tickets of one page.
 const MAX_ROWS: usize = 10_000;
 
+/// The figure that forms are of.
+const FORMED: &str = "taken";
+
 /// The most days that are told apart.
 const MOST_DAYS: i32 = 366;
 
@@ -39,8 +45,32 @@ pub(super) fn period(from: &str, to: &str) -> Result<Period, Failure> {
     Period::days(day(from)?, day(to)?).map_err(Failure::usage)
 }
 
-fn dimension(by: Option<&str>) -> Result<Option<Dimension>, Failure> {
-    by.map(|by| by.parse().map_err(Failure::usage)).transpose()
+fn dimension(me: Site, by: Option<&str>) -> Result<Option<Dimension>, Failure> {
+    let by: Option<Dimension> = by.map(|by| by.parse().map_err(Failure::usage)).transpose()?;
+    match by {
+        Some(by) if me == Site::MINISTRY && !by.is_told() => Err(Failure::usage(format!(
+            "the ministry does not tell figures apart by {by}: what sites tell of their days does not say it"
+        ))
+        .hint("ask a province, which holds the tickets; here, `unit` and `region` tell who took the calls")),
+        by => Ok(by),
+    }
+}
+
+/// The unit whose ticket it is that a site took: see [`Dimension::Unit`].
+fn unit_of(me: Site, taken_by: &str) -> Option<Site> {
+    unit_below(me, taken_by.parse().ok()?)
+}
+
+/// What the names of a unit's sites fit, and no others.
+fn sites_of(me: Site, unit: &str) -> Result<String, Failure> {
+    let site: Site = unit.parse().map_err(Failure::usage)?;
+    Ok(match unit_of(me, unit) {
+        Some(unit) if unit == site && site.tier() == Tier::Province => {
+            format!("{:02}*", site.province_prefix())
+        }
+        Some(unit) if unit == site => format!("{site}*"),
+        _ => site.to_string(),
+    })
 }
 
 impl Engine {
@@ -123,7 +153,7 @@ impl Reading<'_> {
 
     /// All figures of a period.
     pub(super) fn figures(&self, from: &str, to: &str, by: Option<&str>) -> Reply {
-        let (period, by) = (period(from, to)?, dimension(by)?);
+        let (period, by) = (period(from, to)?, dimension(self.me.site(), by)?);
         if by == Some(Dimension::Day) && period.count() > MOST_DAYS {
             return Err(Failure::usage(format!("figures by day are of {MOST_DAYS} days at most"))
                 .hint("ask for a shorter period, or not by day"));
@@ -140,6 +170,43 @@ impl Reading<'_> {
         Ok(report)
     }
 
+    /// The quarterly forms.
+    pub(super) fn form(&self, named: &str) -> Reply {
+        let period = Period::named(named).map_err(Failure::usage)?;
+        let taken = self.reference.definitions.get(FORMED).ok_or_else(|| {
+            Failure::new(
+                FailureKind::Configuration,
+                format!("the table of figures has no `{FORMED}`, which forms count"),
+            )
+            .hint("add it to reference/figures.csv")
+        })?;
+        let now = china::shown(self.moment());
+        let periods = [Some(period), period.before(), period.year_before()];
+        let mut counted = figures::Counted::new();
+        for by in self.reference.forms.iter().flat_map(|form| &form.groups).map(|(by, _)| *by) {
+            if counted.contains_key(&by) {
+                continue;
+            }
+            let mut values: BTreeMap<String, BTreeMap<usize, Numbers>> = BTreeMap::new();
+            for (i, period) in periods.iter().enumerate() {
+                let Some(period) = period else { continue };
+                for (value, _, facts, n) in self.cells(Some(by), *period, &now)? {
+                    values.entry(value).or_default().entry(i).or_default().add(facts, n);
+                }
+            }
+            let count = |numbers: Option<&Numbers>| numbers.map_or(0, |numbers| numbers.figure(taken).count);
+            let three = |of: &BTreeMap<usize, Numbers>| std::array::from_fn(|i| count(of.get(&i)));
+            counted.insert(by, values.iter().map(|(value, of)| (value.clone(), three(of))).collect());
+        }
+        let site = self.me.site();
+        Ok(json!({
+            "site": site, "name": self.reference.centres.name(site), "period": named,
+            "from": period.from().to_string(), "to": period.last().to_string(), "at": now, "waiting": self.waiting()?,
+            "told": aggregates::shown(self.db, site, china::day(self.moment()))?,
+            "forms": figures::forms(self.reference, &counted),
+        }))
+    }
+
     /// How many tickets of a period have which facts at `now` ([`china::shown`]), each ticket once: those that are here, and at the
     /// ministry in place of those that were taken below it what their sites told.
     pub(super) fn cells(&self, by: Option<Dimension>, period: Period, now: &str) -> Result<Cells, Failure> {
@@ -149,6 +216,13 @@ impl Reading<'_> {
             cells.retain(|(_, _, facts, _)| !facts.has(Fact::Below));
             cells.extend(aggregate::cells(self.db, by, period)?);
             cells.extend(aggregate::overdue_cells(self.db, by, period, now)?);
+        }
+        if by == Some(Dimension::Unit) {
+            for (site, ..) in &mut cells {
+                if let Some(unit) = unit_of(self.me.site(), site) {
+                    *site = unit.to_string();
+                }
+            }
         }
         Ok(cells)
     }
@@ -172,7 +246,8 @@ impl Reading<'_> {
             Failure::usage(format!("there is no figure `{shown}`"))
                 .hint(format!("figures: {}", known.join(", ")))
         })?;
-        let of = match (dimension(by)?, value) {
+        let sites;
+        let of = match (dimension(self.me.site(), by)?, value) {
             (Some(Dimension::Day), Some(day)) => {
                 let day = self::period(day, day)?;
                 if day.from() < period.from() || day.end() > period.end() {
@@ -180,6 +255,10 @@ impl Reading<'_> {
                 }
                 period = day;
                 None
+            }
+            (Some(Dimension::Unit), Some(unit)) => {
+                sites = sites_of(self.me.site(), unit)?;
+                Some((Dimension::Unit, sites.as_str()))
             }
             (Some(dimension), Some(value)) => Some((dimension, value)),
             (None, None) => None,

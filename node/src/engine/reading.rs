@@ -97,6 +97,7 @@ impl Reader {
             Request::Outside { number, limit } => reading.outside(number, *limit),
             Request::Volume { days } => reading.volume(*days),
             Request::Figures { from, to, by } => reading.figures(from, to, by.as_deref()),
+            Request::Form { period } => reading.form(period),
             Request::Figured { id, part, from, to, by, value, limit, before } => {
                 reading.figured(id, *part, (from, to), by.as_deref(), value.as_deref(), *limit, *before)
             }

@@ -85,7 +85,7 @@ pub fn change(now: Figure, then: Figure) -> Option<f64> {
     }
 }
 
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 1_000_000.0).round() / 1_000_000.0
 }
 

@@ -22,13 +22,17 @@ CREATE TABLE IF NOT EXISTS {table}(
 ";
 
 /// The dimensions that are tallied, in the order of [`Counted::values`], with their columns. Days are in every one of them.
-const TALLIED: [(Dimension, &str); 5] = [
+const TALLIED: [(Dimension, &str); 6] = [
     (Dimension::Business, "business"),
     (Dimension::Domain, "domain"),
     (Dimension::Topic, "topic"),
     (Dimension::Channel, "channel"),
     (Dimension::Region, "taken_by"),
+    (Dimension::Handler, "custodian"),
 ];
+
+/// Tallied since a later version than the others.
+const HANDLER: usize = 5;
 
 /// Of what there is a tally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +55,9 @@ impl Tally {
 /// Tickets by value of a dimension, day and facts.
 pub type Cells = Vec<(String, String, Facts, i64)>;
 
-/// Where a dimension's tally stands, and its column: of a day that of any.
+/// Where a dimension's tally stands, and its column: of a day that of any, of units that of the sites in them.
 pub(super) fn place(dimension: Option<Dimension>) -> (usize, &'static str) {
+    let dimension = dimension.map(|of| if of == Dimension::Unit { Dimension::Region } else { of });
     let known = TALLIED.iter().position(|(tallied, _)| Some(*tallied) == dimension).unwrap_or(0);
     (known, TALLIED[known].1)
 }
@@ -62,15 +67,18 @@ pub(super) fn place(dimension: Option<Dimension>) -> (usize, &'static str) {
 pub(super) struct Counted {
     pub(super) day: String,
     pub(super) facts: Facts,
-    pub(super) values: [String; 5],
+    pub(super) values: [String; 6],
 }
 
 impl Counted {
-    /// From the columns `day, facts, business, domain, topic, channel, taken_by`, the first of which is `at`.
+    /// From the columns `day, facts, business, domain, topic, channel, taken_by, custodian`, the first of which is `at`.
     pub(super) fn of(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Counted>> {
         let Some(day) = r.get(at)? else { return Ok(None) };
         let facts = Facts::from_bits(r.get(at + 1)?);
-        let values = [r.get(at + 2)?, r.get(at + 3)?, r.get(at + 4)?, r.get(at + 5)?, r.get(at + 6)?];
+        let mut values: [String; 6] = Default::default();
+        for (value, place) in values.iter_mut().zip(at + 2..) {
+            *value = r.get(place)?;
+        }
         Ok(Some(Counted { day, facts, values }))
     }
 }
@@ -79,6 +87,12 @@ pub(super) fn prepare(db: &Connection) -> Result<()> {
     for tally in [Tally::Here, Tally::Told] {
         db.execute_batch(&TABLE.replace("{table}", tally.table()))?;
     }
+    // What a version tallied that knew no handlers is put right from the rows.
+    db.execute(
+        "INSERT INTO ticket_tally SELECT ?1, day, custodian, facts, count(*) FROM ticket
+         WHERE day IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ticket_tally WHERE dimension = ?1) GROUP BY 2, 3, 4",
+        [HANDLER as i64],
+    )?;
     Ok(())
 }
 
@@ -154,7 +168,7 @@ pub fn count_again(
     read_anew: bool,
 ) -> Result<Option<(i64, Vec<DocId>)>> {
     let mut query = db.prepare_cached(
-        "SELECT row, doc, clock, day, facts, business, domain, topic, channel, taken_by FROM ticket
+        "SELECT row, doc, clock, day, facts, business, domain, topic, channel, taken_by, custodian FROM ticket
          WHERE row > ?1 ORDER BY row LIMIT ?2",
     )?;
     let page: Vec<(i64, Vec<u8>, String, Option<Counted>)> = query
@@ -170,7 +184,7 @@ pub fn count_again(
     for (row, doc, clock, counted) in page {
         match (serde_json::from_str::<Timing>(&clock), counted) {
             (Ok(timing), Some(counted)) if !read_anew => {
-                let [.., taken_by] = &counted.values;
+                let [.., taken_by, _] = &counted.values;
                 let timing = timing.taken_by(taken_by);
                 let facts = counted.facts.judged(timing.in_time(reference));
                 write.execute(params![row, due(&timing, reference), facts.bits()])?;
@@ -253,7 +267,7 @@ pub struct Behind<'a> {
     pub part: Part,
     /// Of this period,
     pub period: Period,
-    /// and of this value of a dimension.
+    /// and of this value of a dimension; of a unit a pattern that its sites' names fit.
     pub of: Option<(Dimension, &'a str)>,
     /// This moment, as [`crate::china::shown`] writes it.
     pub now: &'a str,
@@ -271,6 +285,7 @@ impl Behind<'_> {
         };
         let value = match self.of {
             None | Some((Dimension::Day, _)) => "?4 IS ?4",
+            Some((Dimension::Unit, _)) => "taken_by GLOB ?4",
             Some((dimension, _)) => &format!("{} = ?4", place(Some(dimension)).1),
         };
         format!(
@@ -340,7 +355,7 @@ pub(super) mod tests {
         });
         let mut row = Row {
             number: format!("JT{n}"),
-            stands: ("370100".to_owned(), stage.to_owned()),
+            stands: (site(values[1]).to_string(), stage.to_owned()),
             taken_by: site(taken_by),
             offered_to: None,
             subject: String::new(),
@@ -478,6 +493,10 @@ pub(super) mod tests {
             for (n, row) in &tickets {
                 put(&db, &doc(*n), row, Indexing::Later, me, reference).unwrap();
             }
+            prop_assert_eq!(fingerprint(&db).unwrap(), before);
+            // A version that knew no handlers left its rows without their tally.
+            db.execute("DELETE FROM ticket_tally WHERE dimension = ?1", [HANDLER as i64]).unwrap();
+            prepare(&db).unwrap();
             prop_assert_eq!(fingerprint(&db).unwrap(), before);
         }
     }

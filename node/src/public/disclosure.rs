@@ -11,6 +11,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use certs::Site;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -22,7 +23,7 @@ use super::shell::{self, Shell, Tongue};
 use crate::cell::{Cell, Sheet};
 use crate::china;
 use crate::daemon::now_ms;
-use crate::figures::Period;
+use crate::figures::{self, Period};
 use crate::request::{Failure, FailureKind, Request};
 
 /// The smallest number that is told.
@@ -56,7 +57,7 @@ pub(super) struct Published(Mutex<Vec<(String, Instant, Arc<Month>)>>);
 struct Month {
     month: String,
     whole: Vec<Told>,
-    /// By kind and by domain.
+    /// By kind and by domain; where there is a chart of squares, by unit as well.
     tables: Vec<(&'static str, Vec<Line>)>,
 }
 
@@ -142,7 +143,8 @@ impl Month {
         };
         let mut tables = Vec::new();
         let mut whole = Vec::new();
-        for by in ["business", "domain"] {
+        let squares = !figures::tiles(&app.reference(), app.me.site(), []).is_empty();
+        for by in ["business", "domain"].into_iter().chain(squares.then_some("unit")) {
             let report = ask(Some(by)).await?;
             if whole.is_empty() {
                 whole = told(&report["figures"], &WHOLE);
@@ -230,6 +232,25 @@ impl Published {
     }
 }
 
+impl Month {
+    /// The chart of squares of what was taken; empty where there is none. What is hidden in the table is hidden here.
+    fn squares(&self, app: &App, t: Tongue) -> String {
+        let Some((_, rows)) = self.tables.iter().find(|(by, _)| *by == "unit") else { return String::new() };
+        let site = |line: &Line| line.value.parse::<Site>().ok();
+        let counts = || rows.iter().filter_map(|line| line.told[0].count);
+        let most = counts().max().unwrap_or(0).max(1);
+        let mut tiles = figures::tiles(&app.reference(), app.me.site(), rows.iter().filter_map(site));
+        for tile in &mut tiles {
+            let Some(line) = rows.iter().find(|line| site(line) == Some(tile.site)) else { continue };
+            (tile.said, tile.share) = match line.told[0].count {
+                Some(count) => (count.to_string(), count as f64 / most as f64),
+                None => (t.say("不公布", "hidden").to_owned(), 0.0),
+            };
+        }
+        figures::drawn(t.say("受理量，按下级单位", "Taken, by unit below"), &tiles)
+    }
+}
+
 struct Table {
     title: &'static str,
     heads: Vec<String>,
@@ -244,6 +265,7 @@ struct Disclosure {
     months: Vec<(String, bool)>,
     whole: Vec<(String, String)>,
     tables: Vec<Table>,
+    squares: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -293,6 +315,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, uri: Uri, Query(asked): Qu
     let table = |(by, rows): &(&'static str, Vec<Line>)| Table {
         title: match *by {
             "business" => t.say("按业务类型", "By kind"),
+            "unit" => t.say("按下级单位", "By unit below"),
             _ => t.say("按业务领域", "By domain"),
         },
         heads: rows.first().map(|line| line.told.iter().map(name).collect()).unwrap_or_default(),
@@ -306,6 +329,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, uri: Uri, Query(asked): Qu
         months: months.iter().map(|m| (m.month_name(), m.month_name() == month.month)).collect(),
         whole: month.whole.iter().map(|told| (name(told), told.shown(t))).collect(),
         tables: month.tables.iter().map(table).filter(|table| !table.rows.is_empty()).collect(),
+        squares: month.squares(&app, t),
         month: month.month.clone(),
     };
     shell::page(StatusCode::OK, &template)

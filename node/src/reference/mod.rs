@@ -20,6 +20,8 @@
 //! retention.csv         data,days,basis                             after how long personal data is erased
 //! fields.csv            name,zh,en,kind,choices,...                 what a centre asks beside what every ticket has
 //! dispatch.csv          business,...,department,site,basis          who handles what
+//! forms.csv             form,zh,en,by,row_zh,row_en,values,basis  rows of the quarterly forms
+//! tiles.csv             code,name,column,row                        where a province stands in a chart of squares
 //! policies.csv          table,tiers,how,key,basis                   who may set which table for whom (see [`crate::policy`])
 //! ```
 //!
@@ -35,6 +37,7 @@ mod definitions;
 mod dispatch;
 mod divisions;
 mod fields;
+mod forms;
 mod in_force;
 mod legacy;
 mod limits;
@@ -42,6 +45,7 @@ mod policies;
 mod redirects;
 mod retention;
 mod table;
+mod tiles;
 mod transfers;
 mod weights;
 
@@ -60,6 +64,7 @@ pub use definitions::{Definition, Definitions};
 pub use dispatch::{Case, DispatchCatalogue, Handler};
 pub use divisions::{Division, DivisionCode, DivisionCodeError, Divisions, Level, Place};
 pub use fields::{FieldKind, OwnField, OwnFields};
+pub use forms::{Counts, Form, FormRow, Forms};
 pub use in_force::InForce;
 pub use legacy::{Arrangement, LegacyNumber, LegacyNumbers};
 pub use limits::{BUILT_IN, Held, Limit, Limits, Matter, Unit};
@@ -67,6 +72,7 @@ pub use policies::{How, Policies, Policy};
 pub use redirects::{Redirect, RedirectMode, Redirects};
 pub use retention::Retention;
 pub use table::ReferenceError;
+pub use tiles::{Place as TilePlace, Tiles};
 pub use transfers::Transfers;
 pub use weights::{WeightSet, Weights};
 
@@ -74,7 +80,7 @@ use crate::request::{Failure, FailureKind};
 use table::Source;
 
 /// Every table with the text that is compiled in.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 19] = [
     ("centres", include_str!("../../../fixtures/centres.csv")),
     ("divisions", include_str!("../../../fixtures/divisions.csv")),
     ("division_changes", include_str!("../../../fixtures/division_changes.csv")),
@@ -91,6 +97,8 @@ const TABLES: [(&str, &str); 17] = [
     ("retention", include_str!("../../../fixtures/retention.csv")),
     ("fields", include_str!("../../../fixtures/fields.csv")),
     ("dispatch", include_str!("../../../fixtures/dispatch.csv")),
+    ("forms", include_str!("../../../fixtures/forms.csv")),
+    ("tiles", include_str!("../../../fixtures/tiles.csv")),
     ("policies", include_str!("../../../fixtures/policies.csv")),
 ];
 
@@ -120,6 +128,10 @@ pub struct Reference {
     pub columns: Columns,
     /// What figures mean.
     pub definitions: Definitions,
+    /// Which quarterly forms there are.
+    pub forms: Forms,
+    /// Where provinces stand in a chart of squares.
+    pub tiles: Tiles,
     /// How much each rate counts in the scorecard.
     pub weights: Weights,
     /// How long a hand-over may wait.
@@ -194,6 +206,8 @@ impl Reference {
             fields: OwnFields::parse(of("fields"))?,
             dispatch: DispatchCatalogue::parse(of("dispatch"))?,
             policies: Policies::parse(of("policies"))?,
+            forms: Forms::parse(of("forms"))?,
+            tiles: Tiles::parse(of("tiles"))?,
             definitions,
             rules: [0; 32],
             own,

@@ -77,7 +77,9 @@ impl Policies {
     pub(super) fn parse(source: &Source) -> Result<Policies, ReferenceError> {
         let mut all: Vec<Policy> = Vec::new();
         for row in source.rows(["table", "tiers", "how", "key", "basis"])? {
-            let settable = |name: &str| !matches!(name, "policies" | "area_codes" | "import_columns");
+            let settable = |name: &str| {
+                !matches!(name, "policies" | "area_codes" | "import_columns" | "forms" | "tiles")
+            };
             let known = TABLES.into_iter().map(|(name, _)| name).find(|name| *name == row.fields[0]);
             let Some(table) = known.filter(|name| settable(name)) else {
                 return Err(row.wrong(0, "is no table that a site can set"));

@@ -2,8 +2,9 @@
 
 use certs::Site;
 
-use super::Table;
+use super::{Table, Unit};
 use crate::cell::{Cell, Sheet};
+use crate::pdf;
 use crate::reference::{Definition, Definitions};
 use crate::request::Language;
 
@@ -58,4 +59,41 @@ pub fn rates(table: &Table, definitions: &Definitions) -> Sheet {
         ]);
     }
     sheet
+}
+
+/// A table as a sheet of paper, in Chinese, under these words, with a foot to sign.
+pub fn paper(
+    table: &Table,
+    definitions: &Definitions,
+    name: impl Fn(Site) -> String,
+    head: &[&str],
+) -> pdf::Sheet {
+    let rate = |(id, weight): &(String, f64)| {
+        let name = definitions.get(id).map_or(id.as_str(), |definition| definition.name(Language::Zh));
+        format!("{name}×{weight}")
+    };
+    let columns = ["单位", "名次", "得分"].map(str::to_owned).into_iter();
+    let row = |unit: &Unit| {
+        let dash = || "—".to_owned();
+        let missing = if unit.complete { "" } else { "（数据可能不全）" };
+        let begin = [
+            format!("{}{missing}", name(unit.site)),
+            unit.rank.map_or_else(dash, |rank| rank.to_string()),
+            unit.score.map_or_else(dash, |score| format!("{score:.2}")),
+        ];
+        let rates = unit.counted.iter().map(|counted| share(*counted));
+        begin.into_iter().chain(rates).chain([unit.taken.to_string(), unit.test.to_string()]).collect()
+    };
+    pdf::Sheet {
+        title: "12328 月度考评".to_owned(),
+        head: vec![head.join("　　")],
+        columns: columns
+            .chain(table.rates.iter().map(rate))
+            .chain(["受理量", "抽检"].map(str::to_owned))
+            .collect(),
+        words: 1,
+        groups: vec![table.units.iter().map(row).collect()],
+        foot: ["制表", "审核", "签发", "日期"].map(|name| (name.to_owned(), String::new())).to_vec(),
+        across: true,
+    }
 }

@@ -279,6 +279,7 @@ pub fn needs(request: &Request) -> &'static [Right] {
         Request::Status | Request::Volume { .. } => &[Watch],
         Request::Calls { .. }
         | Request::Figures { .. }
+        | Request::Form { .. }
         | Request::Scorecard { .. }
         | Request::Months { .. } => &[Figures],
         Request::Freeze { .. } => &[Figures, Freeze],
@@ -393,6 +394,7 @@ pub fn is_audited(request: &Request) -> bool {
         | Request::Volume { .. }
         | Request::Calls { .. }
         | Request::Figures { .. }
+        | Request::Form { .. }
         | Request::Scorecard { .. }
         | Request::Months { .. }
         | Request::Figured { .. }

@@ -127,6 +127,7 @@ impl Scope {
             Request::Status | Request::Volume { .. } => Some(Scope::StatusRead),
             Request::Calls { .. }
             | Request::Figures { .. }
+            | Request::Form { .. }
             | Request::Scorecard { .. }
             | Request::Months { .. } => Some(Scope::FiguresRead),
             _ => None,

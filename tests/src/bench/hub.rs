@@ -261,7 +261,8 @@ fn write(dir: &Path, identity: &Identity, templates: &[Template], count: usize, 
 /// Tallies all rows at once, as the engine does it ticket by ticket.
 pub fn tally(db: &Connection) {
     db.execute_batch("DELETE FROM ticket_tally").expect("rows");
-    for (dimension, column) in (0..).zip(["business", "domain", "topic", "channel", "taken_by"]) {
+    for (dimension, column) in (0..).zip(["business", "domain", "topic", "channel", "taken_by", "custodian"])
+    {
         let all = format!(
             "INSERT INTO ticket_tally SELECT ?1, day, {column}, facts, count(*) FROM ticket GROUP BY day, {column}, facts"
         );

@@ -453,7 +453,11 @@ pub(super) const ROUTES: &[Route] = &[
             ),
             param("from", Kind::Text, "the first day, as in 2026-11-02"),
             param("to", Kind::Text, "the last day"),
-            param("by", Kind::Text, "`business`, `domain`, `topic`, `channel`, `region` or `day`"),
+            param(
+                "by",
+                Kind::Text,
+                "`business`, `domain`, `topic`, `channel`, `unit`, `region`, `handler` (not at the ministry) or `day`",
+            ),
         ],
         gives: "as `hotline figures --json`: `figures`, and with `by` also `values`",
         answer: json(&shapes::FIGURES),

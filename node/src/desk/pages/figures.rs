@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use certs::Site;
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,7 +21,8 @@ use super::choice::{Choice, choices};
 use super::queue::{self, Row};
 use crate::china;
 use crate::daemon::now_ms;
-use crate::figures::{self, DIMENSIONS, Part, Period};
+use crate::figures::{self, DIMENSIONS, Part, Period, Tile};
+use crate::reference::Reference;
 use crate::request::{Language, Request};
 use crate::users::rights::{self, Right};
 
@@ -44,6 +46,9 @@ pub(in super::super) struct Asked {
     by: String,
     #[serde(default)]
     id: String,
+    /// What the chart of squares shows.
+    #[serde(default)]
+    tiles: String,
     #[serde(default)]
     part: String,
     value: Option<String>,
@@ -103,6 +108,8 @@ struct Page {
     before: String,
     year_before: String,
     choices: Vec<Choice>,
+    /// What the chart of squares may show; empty where there is none.
+    shades: Vec<Choice>,
     waiting: i64,
     /// How many sites told what it is made of, and the last day of which all of them did; at the ministry.
     told: Option<(u64, String)>,
@@ -112,6 +119,7 @@ struct Page {
     parts: Vec<Share>,
     days: String,
     plot: String,
+    tiles: String,
     csv: String,
     xlsx: String,
     meanings: Vec<(String, String, String)>,
@@ -126,6 +134,12 @@ struct Tickets {
     period: String,
     rows: Vec<Row>,
     older: String,
+}
+
+/// How many sites told what an answer is made of, and the last day of which all of them did; at the ministry.
+pub(super) fn told(answer: &Value) -> Option<(u64, String)> {
+    let sites = answer["told"]["sites"].as_u64()?;
+    Some((sites, answer["told"]["last"].as_str().unwrap_or("—").to_owned()))
 }
 
 /// An address with these parts, those that say nothing left out.
@@ -149,6 +163,10 @@ struct Links<'a> {
 
 impl Links<'_> {
     fn cell(&self, figure: &Value, value: Option<&str>) -> Cell {
+        self.cell_by(self.by, figure, value)
+    }
+
+    fn cell_by(&self, by: &str, figure: &Value, value: Option<&str>) -> Cell {
         let link = |part: &str, n: u64| {
             if !self.reads || n == 0 {
                 return String::new();
@@ -160,7 +178,7 @@ impl Links<'_> {
                 ("to", self.to),
             ];
             if let Some(value) = value {
-                parts.extend([("by", self.by), ("value", value)]);
+                parts.extend([("by", by), ("value", value)]);
             }
             address("/figures/tickets", &parts)
         };
@@ -195,6 +213,17 @@ pub(in super::super) async fn show(
         (_, false) => None,
     };
     let reads = rights::may_use(&who.session.account, Right::Read).is_ok();
+    let me = app.me.site();
+    // A site that has no squares to show is not asked for them.
+    let squares = !figures::tiles(&app.reference(), me, []).is_empty();
+    let units = match (squares, by.as_deref()) {
+        (false, _) => None,
+        (true, Some("unit")) => Some(report.clone()),
+        (true, _) => match ask(Some("unit".to_owned())).await {
+            Ok(units) => Some(units),
+            Err(failure) => return frame::failure(&who, &failure),
+        },
+    };
     let links = Links { reads, from: &from, to: &to, by: by.as_deref().unwrap_or_default() };
     let zh = w.language == Language::Zh;
     let definitions = &app.reference().definitions;
@@ -232,13 +261,23 @@ pub(in super::super) async fn show(
             })
             .collect(),
     });
+    let shade = of_kind("count")
+        .into_iter()
+        .chain(of_kind("rate"))
+        .find(|figure| figure["id"] == asked.tiles.as_str())
+        .or_else(|| report["figures"].get(0));
+    let tiles = units.zip(shade).map(|(units, shade)| {
+        let title = format!("{}, {}", name(shade), w.by_unit);
+        figures::drawn(&title, &squares_of(&app.reference(), me, &units, shade, &links))
+    });
     let taken = |value: &Value| value["figures"][0]["count"].as_u64().unwrap_or_default();
     let first = of_kind("count").first().map(|figure| name(figure)).unwrap_or_default();
     let drawn: Vec<(String, u64)> =
         values().take(VALUES_DRAWN).map(|value| (named(value), taken(value))).collect();
     let by_label = w.dimension(links.by);
     let of = |part: &Value| format!("{} – {}", text(&part["from"]), text(&part["to"]));
-    let here = address("/figures", &[("from", &from), ("to", &to), ("by", links.by)]);
+    let here =
+        address("/figures", &[("from", &from), ("to", &to), ("by", links.by), ("tiles", &asked.tiles)]);
     let page = Page {
         f: Frame::new(&app, &who, w.figures, &here),
         site: app.site_name(&app.me.site().to_string()),
@@ -246,13 +285,22 @@ pub(in super::super) async fn show(
         before: of(&report["before"]),
         year_before: of(&report["year_before"]),
         choices: choices(
-            DIMENSIONS.map(|(_, name)| (name.to_owned(), w.dimension(name).to_owned())),
+            DIMENSIONS
+                .into_iter()
+                .filter(|(by, _)| me != Site::MINISTRY || by.is_told())
+                .map(|(_, name)| (name.to_owned(), w.dimension(name).to_owned())),
             links.by,
         ),
+        shades: match &tiles {
+            Some(_) => choices(
+                definitions.iter().map(|d| (d.id().to_owned(), d.name(w.language).to_owned())),
+                shade.and_then(|figure| figure["id"].as_str()).unwrap_or_default(),
+            ),
+            None => Vec::new(),
+        },
+        tiles: tiles.unwrap_or_default(),
         waiting: report["waiting"].as_i64().unwrap_or_default(),
-        told: report["told"]["sites"]
-            .as_u64()
-            .map(|sites| (sites, report["told"]["last"].as_str().unwrap_or("—").to_owned())),
+        told: told(&report),
         tables: vec![
             (w.figure_counts, of_kind("count").iter().map(line).collect()),
             (w.figure_rates, of_kind("rate").iter().map(line).collect()),
@@ -277,6 +325,30 @@ pub(in super::super) async fn show(
         to,
     };
     frame::page(StatusCode::OK, &page)
+}
+
+/// The chart of squares of one figure, of a report by unit. Numbers are shaded by the largest, rates by themselves.
+fn squares_of(reference: &Reference, me: Site, units: &Value, shade: &Value, links: &Links<'_>) -> Vec<Tile> {
+    let values = || units["values"].as_array().into_iter().flatten();
+    let site = |value: &Value| value["value"].as_str()?.parse::<Site>().ok();
+    let figure = |value: &Value| {
+        let mut of = value["figures"].as_array()?.iter();
+        of.find(|figure| figure["id"] == shade["id"]).cloned()
+    };
+    let count = |figure: &Value| figure["count"].as_f64().unwrap_or_default();
+    let most = values().filter_map(figure).map(|figure| count(&figure)).fold(1.0, f64::max);
+    let mut tiles = figures::tiles(reference, me, values().filter_map(site));
+    for tile in &mut tiles {
+        let Some(value) = values().find(|value| site(value) == Some(tile.site)) else { continue };
+        let Some(figure) = figure(value) else { continue };
+        let cell = links.cell_by("unit", &figure, value["value"].as_str());
+        tile.share = match figure.get("of") {
+            Some(_) => figure["value"].as_f64().unwrap_or_default(),
+            None => count(&figure) / most,
+        };
+        (tile.said, tile.href) = (cell.text, cell.href);
+    }
+    tiles
 }
 
 /// Every day of a period, those without a ticket too.
