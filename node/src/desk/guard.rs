@@ -432,6 +432,8 @@ fn named(mut request: Request, name: &str) -> Request {
             | Article::Withdraw { user, .. }
             | Article::Propose { user, .. }
             | Article::Adopt { user, .. }
+            | Article::Used { user, .. }
+            | Article::Unhelpful { user, .. }
             | Article::Import { user, .. },
         )
         | Request::File(File::Attach { user, .. } | File::List { user, .. } | File::Fetch { user, .. }) => {
