@@ -166,7 +166,7 @@ fn articles_are_found_and_read() {
         assert_eq!((&said["use"]["used"], &said["use"]["unhelpful"]), (&Value::from(1), &Value::from(0)));
     }
     says.post("/articles/JN1/unhelpful", &object!({}), &[]).is(201);
-    problem(&says.post("/articles/JN1/used", &object!({ "version": 9 }), &[]), 422, "invalid");
+    problem(&says.post("/articles/JN1/used", &object!({ "version": 9 }), &[]), 409, "not-granted");
     assert_eq!(value(&hall.get("/articles/JN1"))["use"]["unhelpful"], 1);
     problem(&hall.get("/articles?q=a&about=b"), 400, "bad-request");
     problem(&hall.get("/tickets"), 403, "forbidden");
