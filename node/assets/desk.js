@@ -59,6 +59,11 @@
         (then === "lookup" ? lookup : suggest)();
         return;
       }
+      if (then && /^(used|unhelpful) /.test(then) && window.fetch) {
+        event.preventDefault();
+        say(then, event.submitter);
+        return;
+      }
       if (sent) { event.preventDefault(); return; } // a second Enter makes no second ticket
       sent = true;
       try { pages && pages.setItem("hotline sent", of); } catch { /* it is forgotten after a day */ }
@@ -124,6 +129,13 @@
         const page = await beside({ then: "suggest", ...fields });
         if (about === now) replace(page, "similar", "suggested");
       } catch { about = ""; }
+    }
+    // What is said of an article is counted once: its buttons are gone when the answer is there.
+    async function say(then, button) {
+      button.parentElement.querySelectorAll("button").forEach((one) => { one.disabled = true; });
+      try {
+        replace(await beside({ then, ...Object.fromEntries(around.map((field) => [field.name, field.value.trim()])) }), "suggested");
+      } catch { button.parentElement.querySelectorAll("button").forEach((one) => { one.disabled = false; }); }
     }
     let later = 0;
     around.forEach((field) => field.addEventListener("input", () => { clearTimeout(later); later = setTimeout(suggest, 600); }));

@@ -14,8 +14,11 @@
 //!
 //! An edition of a day is told whole and takes the place of the one before, so nothing that is told twice counts twice. A cell
 //! holds no word of a ticket, no number and no caller.
+//!
+//! What agents said of articles travels in the same documents ([`uses`]): it, too, is counted at every site and added up above.
 
 mod month;
+pub mod uses;
 
 pub use month::{Cell, Edition, Month, creation, telling};
 

@@ -44,6 +44,7 @@ mod side_by_side;
 mod suggested;
 mod told;
 mod trail;
+mod uses;
 mod verify;
 mod view;
 
@@ -208,6 +209,7 @@ impl Domain<Sqlite> for Desk {
             }
             Derived::Aggregates(month) => {
                 others::forget(store.connection(), doc)?;
+                articles::uses::put(store.connection(), doc, Some(&month.articles))?;
                 return aggregate::put(store.connection(), doc, Some(&month), self.me.site());
             }
             Derived::Policy(set) => {
@@ -221,6 +223,7 @@ impl Domain<Sqlite> for Desk {
                     rows::put(store.connection(), doc, None)?;
                 }
                 months::forget(store.connection(), doc)?;
+                articles::uses::put(store.connection(), doc, None)?;
                 aggregate::put(store.connection(), doc, None, self.me.site())?;
                 return others::put(store.connection(), doc, &kind);
             }
@@ -565,17 +568,18 @@ impl Engine {
             || self.redating.is_some()
             || self.counts_anew()?
             || self.tells()?.is_some()
+            || self.tells_uses().is_some()
             || self.retires().is_some())
     }
 
     /// Indexes a few of the words that were put aside, else a few of the persons, else dates a few tickets anew, else counts a few rows anew, else tells a day's
-    /// aggregate, else looks for a few tickets whose time is over; in a transaction, which may hold several calls. Whether there was anything. From the first call on,
+    /// aggregate, else what was said of articles on one, else looks for a few tickets whose time is over; in a transaction, which may hold several calls. Whether there was anything. From the first call on,
     /// everything else relies on further ones and waits for nothing.
     pub fn catch_up(&mut self) -> Result<bool, Failure> {
         self.idles = true;
         match projection::catch_up(self.store.connection(), CAUGHT_UP)? {
             0 if self.mark_persons(MARKED)? > 0 => Ok(true),
-            0 if self.date_some()? || self.count_some()? || self.tell()? => Ok(true),
+            0 if self.date_some()? || self.count_some()? || self.tell()? || self.tell_uses()? => Ok(true),
             0 => self.retire(),
             _ => Ok(true),
         }

@@ -158,6 +158,16 @@ fn articles_are_found_and_read() {
     assert_eq!(value(&article)["text"]["body"], "七座以下小型客车");
     assert!(article.header("etag").len() > 60);
     problem(&hall.get("/articles/JN9"), 404, "not-found");
+    problem(&hall.post("/articles/JN1/used", &object!({}), &[]), 403, "forbidden");
+    let says = Program::new(&town, &desk, "says", "agent", "knowledge:write");
+    let key = ["Idempotency-Key: call-7"];
+    for _ in 0..2 {
+        let said = value(&says.post("/articles/JN1/used", &object!({ "version": 1 }), &key).is(201));
+        assert_eq!((&said["use"]["used"], &said["use"]["unhelpful"]), (&Value::from(1), &Value::from(0)));
+    }
+    says.post("/articles/JN1/unhelpful", &object!({}), &[]).is(201);
+    problem(&says.post("/articles/JN1/used", &object!({ "version": 9 }), &[]), 409, "not-granted");
+    assert_eq!(value(&hall.get("/articles/JN1"))["use"]["unhelpful"], 1);
     problem(&hall.get("/articles?q=a&about=b"), 400, "bad-request");
     problem(&hall.get("/tickets"), 403, "forbidden");
     let other = Program::new(&town, &desk, "other", "agent", "tickets:read");

@@ -133,6 +133,8 @@ fn every_role_writes_what_its_row_of_the_table_says() {
         ("/knowledge/new", &[("title", "免费通行"), ("body", "七座以下")], "LHS"),
         (&on_article, &[("do", "review")], "LHS"),
         (&on_article, &[("do", "publish")], "LS"),
+        (&on_article, &[("do", "used")], "AL"),
+        (&on_article, &[("do", "unhelpful")], "AL"),
         (&on_article, &[("do", "withdraw"), ("reason", "已废止")], "LS"),
         (&edit, &[("title", "免费通行"), ("body", "七座以下")], "LHS"),
     ];
@@ -791,6 +793,13 @@ fn an_article_is_written_reviewed_and_put_into_force_by_two_people() {
     zhang.follow(&act, &[("do", "publish")]).is(200).says("当前生效");
     wang.post("/new", &ask).is(200).says(&at);
     wang.get("/knowledge?q=mianfei").is(200).says(&at);
+    // Whoever answers says whether it helped: on its page, and beside the form without leaving it.
+    wang.follow(&act, &[("do", "used"), ("version", "1")]).is(200).says("采用 1 · 未解决 0");
+    let page = wang.post("/new", &[ask[0], ("then", &format!("unhelpful {id}"))]).is(200).says("已记录");
+    assert!(page.body.contains("国庆节走高速免费吗</textarea>"), "{}", page.body);
+    li.post(&act, &[("do", "used")]).is(403);
+    assert!(!li.get(&at).is(200).says("采用 1 · 未解决 1").body.contains("value=\"used\""));
+    li.get("/knowledge?list=unhelpful").is(200).says("未解决 1");
     wang.get(&at).is(200).says("您的角色没有这项权限");
     // A further version begins with the last one; readers keep what is in force.
     li.get(&format!("{at}/edit")).is(200).says("value=\"JN1\"").says("免收通行费</textarea>");

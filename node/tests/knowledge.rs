@@ -20,7 +20,7 @@ fn id(article: &Value) -> String {
 fn an_article_is_written_reviewed_published_revised_compared_and_withdrawn() {
     for way in WAYS {
         let town = Town::new(&["370100"]);
-        let _node = town.way(way, "370100");
+        let node = town.way(way, "370100");
         let city = town.at("370100");
         let at =
             |user: &str, args: &[&str]| json(&[&["kb"], args, &["--dir", &city, "--user", user]].concat());
@@ -77,7 +77,13 @@ fn an_article_is_written_reviewed_published_revised_compared_and_withdrawn() {
             "七座以下小型客车\n免收通行费"
         );
         no(&["show", "JN1", "--version", "9"], 1, "the last is 2");
+        at("李", &["used", "JN1"]);
+        at("李", &["used", "JN1", "--version", "1"]);
+        assert_eq!(at("张", &["unhelpful", "JN1"])["use"]["unhelpful"], 1);
+        assert_eq!(at("李", &["list", "--queue", "unhelpful"])[0]["unhelpful"], 1);
+        assert_eq!(at("李", &["show", "JN1"])["use"]["used"], 2);
         at("李", &["withdraw", "JN1", "--reason", "已废止"]);
+        no(&["used", "JN1"], 1, "nothing of this article is in force");
         assert_eq!(at("李", &["search", "免费"]).as_array().unwrap().len(), 0);
         let story = says(&["kb", "history", "JN1", "--dir", &city]);
         assert!(
@@ -91,6 +97,10 @@ fn an_article_is_written_reviewed_published_revised_compared_and_withdrawn() {
         fails(&["ticket", "show", &article, "--dir", &city], 1, "no ticket but an article");
         assert_eq!(json(&["replica", "rebuild", "--dir", &city])["changed"], false);
         assert!(says(&["replica", "verify", "--dir", &city]).contains("items"));
+        drop(node); // kill -9
+        let said = at("李", &["show", "JN1"])["use"]["versions"].clone();
+        assert_eq!(said[0], serde_json::json!({ "version": 1, "used": 1, "unhelpful": 0 }));
+        assert_eq!(said[1], serde_json::json!({ "version": 2, "used": 1, "unhelpful": 1 }));
     }
 }
 

@@ -173,7 +173,8 @@ fn tell(dir: &Path, most: usize) -> (usize, usize, usize) {
     let (mut sites, mut days, mut count) = (0, 0, 0);
     for site in centres.take(most) {
         sites += 1;
-        let mut told = Month { site, month: MONTH.to_owned(), days: BTreeMap::new() };
+        let mut told =
+            Month { site, month: MONTH.to_owned(), days: BTreeMap::new(), articles: BTreeMap::new() };
         let mut day = month.from();
         while day < month.end() {
             let mut cells: BTreeMap<Cell, i64> = BTreeMap::new();

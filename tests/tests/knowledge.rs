@@ -54,6 +54,18 @@ fn holders(town: &mut Town, nodes: &[&'static str], id: &str) -> Vec<&'static st
     nodes.iter().copied().filter(|node| shown(town, node, id).is_some()).collect()
 }
 
+fn say(town: &mut Town, node: &str, id: &str, helped: bool) {
+    let (id, version, user) = (id.to_owned(), None, user("李"));
+    let said = if helped { Ask::Used { id, version, user } } else { Ask::Unhelpful { id, version, user } };
+    ask(town, node, said).unwrap();
+}
+
+/// How often it helped and did not, as a node knows it.
+fn said(town: &mut Town, node: &str, id: &str) -> (u64, u64) {
+    let said = shown(town, node, id).unwrap()["use"].clone();
+    (said["used"].as_u64().unwrap(), said["unhelpful"].as_u64().unwrap())
+}
+
 fn found(town: &mut Town, node: &str, text: &str) -> usize {
     let search = Ask::Search { text: text.to_owned(), limit: 9 };
     ask(town, node, search).unwrap().as_array().unwrap().len()
@@ -220,4 +232,66 @@ fn two_versions_written_at_once_keep_their_own_texts() {
         assert_eq!(article["as_written"], true, "{node}: the text is the one that its writer named");
     }
     town.assert_converged();
+}
+
+#[test]
+fn what_agents_say_of_an_article_reaches_its_owner_adds_up_and_counts_once() {
+    const NODES: [&str; 6] = ["000000", "370000", "370100", "370100-b", "370100-01", "370200"];
+    let mut town = linked(&NODES);
+    let nation = published(&mut town, "000000", "受理范围", "公路、水路");
+    town.settle();
+    town.quiet();
+    town.cut_all();
+    let clicks = [
+        ("370100", 2, 1),
+        ("370100-b", 3, 0),
+        ("370100-01", 0, 1),
+        ("370200", 5, 0),
+        ("370000", 1, 0),
+        ("000000", 1, 0),
+    ];
+    for (node, used, unhelpful) in clicks {
+        (0..used).for_each(|_| say(&mut town, node, &nation, true));
+        (0..unhelpful).for_each(|_| say(&mut town, node, &nation, false));
+        assert_eq!(said(&mut town, node, &nation), (used, unhelpful), "{node}: at once, where it was said");
+    }
+    let before = town.backup("370100");
+    town.restart("370100");
+    town.night();
+    town.night();
+    say(&mut town, "370100", &nation, true); // nobody else hears of it before the night
+    town.link_tree();
+    town.settle();
+    let sums = |town: &mut Town| NODES.map(|node| said(town, node, &nation));
+    // The ministry, the province, both replicas of the city, its office, another city.
+    let told = [(12, 2), (11, 2), (6, 2), (5, 2), (0, 1), (5, 0)];
+    assert_eq!(sums(&mut town), told);
+    let sites = shown(&mut town, "000000", &nation).unwrap()["use"]["sites"].clone();
+    assert_eq!(sites[2], json!({ "site": "370100", "used": 5, "unhelpful": 1 }));
+    assert_eq!(sites.as_array().unwrap().len(), 5, "{sites}");
+    for node in NODES {
+        assert_eq!(town.ask(node, Request::Rebuild).unwrap()["changed"], false, "{node}");
+    }
+    assert_eq!(sums(&mut town), told, "a rebuild keeps what only a table has");
+
+    // An earlier disk knows nothing of its telling, and tells the same once more; what it says from now on adds to it.
+    town.restore("370100", &before);
+    say(&mut town, "370100", &nation, true);
+    town.night();
+    town.link_tree();
+    town.settle();
+    town.night();
+    assert_eq!(sums(&mut town), [(13, 2), (12, 2), (6, 2), (6, 2), (0, 1), (5, 0)]);
+    town.assert_converged();
+
+    let unhelpful = |town: &mut Town, node: &str| {
+        let list = Ask::List { queue: "unhelpful".to_owned(), mine: false, limit: 9 };
+        ask(town, node, list).unwrap()[0]["unhelpful"].as_u64()
+    };
+    let all = NODES.map(|node| unhelpful(&mut town, node));
+    assert_eq!(all, [Some(2), Some(2), Some(2), Some(2), Some(1), None]);
+    revised(&mut town, "000000", &nation, "公路、水路、城市客运");
+    assert_eq!(unhelpful(&mut town, "000000"), None, "of the version in force nobody said so");
+    town.now += 30 * 86_400_000;
+    assert_eq!(said(&mut town, "000000", &nation), (0, 0), "and nothing of these days");
 }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::KIND;
+use super::uses::{self, Uses};
 use crate::figures::Period;
 use crate::ticket::entry::MAX_ENTRY;
 
@@ -27,7 +28,7 @@ use crate::ticket::entry::MAX_ENTRY;
 const SCHEMA: u32 = 1;
 
 /// How much of an entry its cells may take, in bytes; the rest is for what stands around them.
-const CELLS: usize = MAX_ENTRY - 512;
+pub(super) const CELLS: usize = MAX_ENTRY - 512;
 
 /// Most parts of an edition: a day of several hundred thousand tickets has fewer.
 const MAX_PARTS: u32 = 256;
@@ -89,6 +90,8 @@ pub struct Month {
     pub month: String,
     /// The edition that holds of each day.
     pub days: BTreeMap<Date, Edition>,
+    /// What was said of articles on its days.
+    pub articles: Uses,
 }
 
 /// The entry that begins a month, in a document that is so many for this node.
@@ -149,6 +152,7 @@ impl Month {
     pub fn of<'a>(entries: impl IntoIterator<Item = (&'a [u8], bool)>) -> Option<Month> {
         let mut begun: Option<Create> = None;
         let mut told: BTreeMap<(Date, u32, NodeName, String), BTreeMap<u32, Day>> = BTreeMap::new();
+        let mut articles = Uses::new();
         for (bytes, _) in entries.into_iter().filter(|(_, counted)| *counted) {
             if let Ok(day) = serde_json::from_slice::<Day>(bytes) {
                 if day.op == "day" && day.parts <= MAX_PARTS && day.part < day.parts {
@@ -157,15 +161,20 @@ impl Month {
                 }
             } else if let Ok(create) = serde_json::from_slice::<Create>(bytes) {
                 begun = begun.or(Some(create).filter(|create| create.op == "create" && create.kind == KIND));
+            } else {
+                uses::hear(&mut articles, bytes);
             }
         }
         let begun = begun.filter(|create| create.node.site() == create.site)?;
         let period = Period::month(&begun.month).ok()?;
+        let believed = |node: NodeName, day: Date| {
+            node.site() == begun.site && (period.from()..period.end()).contains(&day)
+        };
+        articles.retain(|of, _| believed(of.node, of.day));
         let mut days: BTreeMap<Date, Edition> = BTreeMap::new();
         for ((day, edition, node, at), parts) in told {
             let whole = parts.values().next().is_some_and(|first| parts.len() == first.parts as usize);
-            let within = period.from() <= day && day < period.end();
-            if !whole || !within || node.site() != begun.site {
+            if !whole || !believed(node, day) {
                 continue;
             }
             let mut cells: Vec<Cell> = parts.into_values().flat_map(|part| part.cells).collect();
@@ -179,7 +188,7 @@ impl Month {
                 days.insert(day, edition);
             }
         }
-        Some(Month { site: begun.site, month: begun.month, days })
+        Some(Month { site: begun.site, month: begun.month, days, articles })
     }
 }
 
@@ -189,6 +198,9 @@ const LONGEST: usize = 200;
 
 #[cfg(test)]
 mod tests {
+    use sync::id::{DocId, Incarnation};
+
+    use super::super::uses::{Of, Said};
     use super::*;
 
     fn node(name: &str) -> NodeName {
@@ -286,7 +298,17 @@ mod tests {
         let mut odd = telling(day(3), &edition(1, "370100", odd)).unwrap();
         odd[0]["further"] = json!("of a later version");
         all.extend(bytes(odd));
+        let said = |by: &str, on: Date| {
+            let (article, life) = (DocId::from_bytes([1; 32]), Incarnation::from_bytes([1; 8]));
+            let of = Of { node: node(by), day: on, article, version: 1, life };
+            uses::telling(of.node, on, &[(of, Said { used: 1, unhelpful: 0 })], "")
+        };
+        all.extend(bytes(said("370200", day(2))));
+        all.extend(bytes(said("370100", Date::new(2026, 12, 1).unwrap())));
+        all.extend(bytes(said("370100-b", day(2))));
         let read_all = read(&all).unwrap();
+        let heard: Vec<NodeName> = read_all.articles.keys().map(|of| of.node).collect();
+        assert_eq!(heard, [node("370100-b")]);
         assert_eq!(read_all.days.len(), 1);
         assert_eq!(read_all.days[&day(3)].cells, [], "no fewer tickets than none, and nothing endless");
         let mut foreign = begun;

@@ -65,7 +65,8 @@ pub(super) enum Kb {
     /// One of the lists.
     List {
         /// published, drafts, unreviewed, to-publish, expiring, expired, withdrawn, proposed, changed (supplements whose
-        /// original changed under them), all.
+        /// original changed under them), unhelpful (what did not help in the last 30 days, here and below, the most often
+        /// first), all.
         #[arg(long, default_value = "published")]
         queue: String,
         /// Only this site's own.
@@ -95,6 +96,24 @@ pub(super) enum Kb {
         /// Id, unambiguous prefix or code.
         id: String,
         /// This version.
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+    },
+    /// Says that it served to answer somebody.
+    #[command(disable_version_flag = true)]
+    Used {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// The version that was read, when it is not the one in force.
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+    },
+    /// Says that it was read and did not help.
+    #[command(disable_version_flag = true)]
+    Unhelpful {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// The version that was read, when it is not the one in force.
         #[arg(long, value_name = "N")]
         version: Option<u32>,
     },
@@ -246,6 +265,8 @@ impl Kb {
                 }
                 return Ok(());
             }
+            Kb::Used { id, version } => ask(Ask::Used { id: id.clone(), version: *version, user }),
+            Kb::Unhelpful { id, version } => ask(Ask::Unhelpful { id: id.clone(), version: *version, user }),
             Kb::History { id } => {
                 let article = ask(Ask::Show { id: id.clone(), version: None, language: Language::En, user })?;
                 return history(cli, &article);
@@ -286,10 +307,14 @@ fn rows(cli: &Cli, rows: Value) -> Result<(), Failure> {
     }
     let short = |row: &Value| {
         let id: String = row["id"].as_str().unwrap_or_default().chars().take(12).collect();
-        json!({
+        let mut short = json!({
             "id": id, "code": row["code"], "title": row["title"], "owner": row["owner"], "standing": row["standing"],
             "version": row["version"], "draft": row["draft"], "valid_to": row["valid_to"], "holds": row["holds"],
-        })
+        });
+        if !row["unhelpful"].is_null() {
+            short["unhelpful"] = row["unhelpful"].clone();
+        }
+        short
     };
     let shown: Vec<Value> = rows.as_array().into_iter().flatten().map(short).collect();
     match shown.is_empty() {
@@ -309,6 +334,11 @@ fn read(article: &Value) {
         article["owner"].as_str().unwrap_or_default(),
         version["number"],
         if article["holds"] == true { "" } else { ", does not hold today" },
+    ));
+    let said = &article["use"];
+    show::aside(&format!(
+        "used {} times in {} days here and below, did not help {}",
+        said["used"], said["days"], said["unhelpful"]
     ));
     if article["supplements"]["changed"] == true {
         let seen = article["supplements"]["seen"].as_u64().map_or("none".to_owned(), |n| n.to_string());

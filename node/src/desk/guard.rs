@@ -433,6 +433,8 @@ fn named(mut request: Request, name: &str) -> Request {
             | Article::Withdraw { user, .. }
             | Article::Propose { user, .. }
             | Article::Adopt { user, .. }
+            | Article::Used { user, .. }
+            | Article::Unhelpful { user, .. }
             | Article::Import { user, .. },
         )
         | Request::Policy(PolicyRequest::Set { user, .. } | PolicyRequest::Withdraw { user, .. })

@@ -570,6 +570,7 @@ words! {
     articles_expired: "已过期", "Past their end";
     articles_proposed: "下级推荐", "Proposed to us";
     articles_changed: "原文已变", "Original changed";
+    articles_unhelpful: "待改进", "To improve";
     articles_withdrawn: "已停用", "Withdrawn";
     standing_published: "已发布", "in force";
     standing_draft: "草稿", "draft";
@@ -618,6 +619,13 @@ words! {
     act_propose: "推荐给上级", "Propose to the superior";
     act_adopt: "采用为本单位文章", "Adopt";
     act_supplement: "补充", "Supplement";
+    act_used: "采用", "Used";
+    act_unhelpful: "未解决", "Did not help";
+    used_hint: "采用这篇文章答复了来电人", "Somebody was answered with its help";
+    unhelpful_hint: "看了这篇文章，但没有解决问题", "It was read and did not help";
+    use_below: "近30天本级及下级", "In 30 days, here and below";
+    use_by_site: "按单位查看", "By site";
+    use_noted: "已记录", "Noted";
     done_article: "草稿已保存。", "The draft is saved.";
     said_create: "创建", "made";
     said_adopted: "被上级采用", "adopted by a superior";
@@ -719,6 +727,8 @@ impl Words {
             "adopt" => self.act_adopt,
             "adopted" => self.said_adopted,
             "supplement" => self.act_supplement,
+            "used" => self.act_used,
+            "unhelpful" => self.act_unhelpful,
             _ => self.said_unknown,
         }
     }

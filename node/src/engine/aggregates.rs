@@ -44,29 +44,35 @@ pub(super) struct Telling {
     gaps: Option<Date>,
     /// A day that could not be told tonight: those before it, and it, have had their turn.
     passed: Option<Date>,
+    /// The day in whose night all was told that was said of articles, and the last day that had its turn tonight.
+    pub(super) uses: Option<Date>,
+    pub(super) uses_of: Option<Date>,
 }
 
 impl Engine {
     /// The day on which something is to be told now; `None` when nothing is.
     pub(super) fn tells(&mut self) -> Result<Option<Date>, Failure> {
-        let me = self.me();
-        if me.site() == Site::MINISTRY || self.clock.doubt().is_some() {
+        if self.me().site() == Site::MINISTRY {
             return Ok(None);
         }
-        let Some(now) = china::moment(self.now).map(china::zoned) else { return Ok(None) };
-        if self.telling.told == Some(now.date()) {
-            return Ok(None);
+        let Some(today) = self.turn(self.telling.told) else { return Ok(None) };
+        // A clock that was ahead must not keep this site silent until then.
+        let told = self.store.meta(TOLD)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok());
+        self.telling.told = told.filter(|told| *told <= today);
+        Ok((self.telling.told != Some(today)).then_some(today))
+    }
+
+    /// Today, once this node's turn of the night has come and when it was not `done` today; `None` while the date is in doubt.
+    pub(super) fn turn(&self, done: Option<Date>) -> Option<Date> {
+        let me = self.me();
+        let now = china::moment(self.now).map(china::zoned).filter(|_| self.clock.doubt().is_none())?;
+        if done == Some(now.date()) {
+            return None;
         }
         let before =
             self.replica.trust().directory().nodes_of(me.site()).filter(|node| *node < me).count() as i64;
         let minutes = i64::from(now.hour()) * 60 + i64::from(now.minute());
-        if minutes < AFTER + APART * before {
-            return Ok(None);
-        }
-        // A clock that was ahead must not keep this site silent until then.
-        let told = self.store.meta(TOLD)?.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok());
-        self.telling.told = told.filter(|told| *told <= now.date());
-        Ok((self.telling.told != Some(now.date())).then(|| now.date()))
+        (minutes >= AFTER + APART * before).then(|| now.date())
     }
 
     /// All was told before this day.
@@ -157,7 +163,7 @@ impl Engine {
     }
 
     /// The document of a month, which is begun when there is none, or when all that there are have outgrown what is loaded.
-    fn aggregate(&mut self, month: Period) -> Result<DocId, Failure> {
+    pub(super) fn aggregate(&mut self, month: Period) -> Result<DocId, Failure> {
         let me = self.me();
         let known = aggregate::documents(self.store.connection(), me.site(), &month.month_name())?;
         for doc in &known {

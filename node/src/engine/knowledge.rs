@@ -20,7 +20,7 @@ use crate::knowledge::fold::{Beaten, Folded, VersionShown, Why};
 use crate::knowledge::matter::Article;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::knowledge::text::Text;
-use crate::knowledge::{KIND, fold, lines};
+use crate::knowledge::{KIND, fold, lines, uses};
 use crate::request::{Failure, FailureKind, Language, Reply};
 use crate::ticket::{EntryId, TicketMatter};
 
@@ -28,9 +28,9 @@ use crate::ticket::{EntryId, TicketMatter};
 const MAX_LINES: usize = 500;
 
 /// An article that is open: how it stands, and what its next entry rests on.
-struct Opened {
-    doc: DocId,
-    folded: Folded,
+pub(super) struct Opened {
+    pub(super) doc: DocId,
+    pub(super) folded: Folded,
     heads: Vec<EntryId>,
 }
 
@@ -53,6 +53,8 @@ impl Engine {
             R::Show { id, version, language, user } => {
                 self.show_article(id, *version, *language, user.as_deref())
             }
+            R::Used { id, version, user: _ } => self.count_use(id, *version, true),
+            R::Unhelpful { id, version, user: _ } => self.count_use(id, *version, false),
             R::Diff { id, from, to } => self.compare_versions(id, *from, *to),
             R::New { article, supplements, user } => {
                 let text = lines::read(article).map_err(|e| not_an_article(&e))?.text;
@@ -129,7 +131,7 @@ impl Engine {
     }
 
     /// The article that a code, an id or an unambiguous prefix of one names.
-    fn article_named(&mut self, given: &str) -> Result<Opened, Failure> {
+    pub(super) fn article_named(&mut self, given: &str) -> Result<Opened, Failure> {
         let given = given.trim();
         let doc = match catalogue::with_code(self.store.connection(), given, self.me().site())?.as_slice() {
             [(doc, true), ..] | [(doc, _)] => *doc,
@@ -210,7 +212,8 @@ impl Engine {
             None => folded.shown().ok_or_else(|| no_draft(opened))?,
         };
         let text = self.text_of(doc, wanted.entry)?;
-        let today = self.reading().today()?.to_string();
+        let day = self.reading().today()?;
+        let today = day.to_string();
         let (trail, audience, regions, heads) = self.with_document(doc, |document, matter| {
             let trail: Vec<Value> = matter.article().map(trail).unwrap_or_default();
             let heads: Vec<String> = document.heads().iter().map(ToString::to_string).collect();
@@ -227,7 +230,7 @@ impl Engine {
             "adopts": folded.adopts, "adopted": folded.adopted, "supplements": original,
             "supplemented_by": catalogue::hanging(self.store.connection(), &doc, &today)?,
             "superseded": beaten(&folded.superseded, language), "unentitled": beaten(&folded.unentitled, language),
-            "trail": trail,
+            "trail": trail, "use": uses::sums(self.store.connection(), self.me(), &doc, day)?,
             "audience": audience, "regions": regions, "heads": heads, "state_hash": hex(&state),
         });
         shown["line"] = lines::write(&text, folded.owner, wanted.number, folded.standing());
@@ -585,7 +588,7 @@ fn draft_of(opened: &Opened) -> Result<EntryId, Failure> {
 }
 
 /// The version with this number: of two with one number that in force, else the first.
-fn numbered(folded: &Folded, number: u32) -> Result<&VersionShown, Failure> {
+pub(super) fn numbered(folded: &Folded, number: u32) -> Result<&VersionShown, Failure> {
     let in_force = folded.in_force().filter(|v| v.number == number);
     in_force.or_else(|| folded.versions.iter().find(|v| v.number == number)).ok_or_else(|| {
         let last = folded.versions.last().map_or(0, |v| v.number);

@@ -11,9 +11,9 @@ use sync::id::DocId;
 use super::figures::period;
 use super::{Engine, shown_time};
 use crate::import::Urgency;
-use crate::knowledge::catalogue;
 use crate::knowledge::find::{self, Asking};
 use crate::knowledge::request::KnowledgeRequest;
+use crate::knowledge::{catalogue, uses};
 use crate::projection::{self, Typed};
 use crate::reference::{InForce, Reference};
 use crate::request::{Failure, FailureKind, Reply, Request, Sift};
@@ -260,12 +260,16 @@ impl Reading<'_> {
     }
 
     pub(super) fn articles(&self, queue: &str, mine: bool, limit: usize) -> Reply {
+        if queue == uses::UNHELPFUL {
+            let rows = uses::unhelpful(self.db, self.me, mine, self.today()?, limit.min(MAX_ARTICLES))?;
+            return Ok(Value::from(rows));
+        }
         let (today, soon) = self.days()?;
         let rows =
             catalogue::list(self.db, self.me.site(), queue, mine, (&today, &soon), limit.min(MAX_ARTICLES))?;
         rows.map(Value::from).ok_or_else(|| {
             Failure::new(FailureKind::Usage, format!("there is no list `{}`", queue.chars().take(40).collect::<String>()))
-                .hint("lists: published, drafts, unreviewed, to-publish, expiring, expired, withdrawn, proposed, changed, all")
+                .hint("lists: published, drafts, unreviewed, to-publish, expiring, expired, withdrawn, proposed, changed, unhelpful, all")
         })
     }
 

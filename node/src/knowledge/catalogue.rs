@@ -12,6 +12,7 @@ use sync::store::{Result, StoreError};
 use super::fold::Folded;
 use super::matter::Article;
 use super::text::{Text, holds};
+use super::uses;
 use crate::hex::hex;
 use crate::search::{TABLE_OPTIONS, index_tokens, pinyin_tokens};
 
@@ -41,14 +42,16 @@ pub(super) const COLUMNS: &str = "a.row, a.doc, a.code, a.title, a.owner, a.stan
 
 /// Makes the tables where they are not.
 pub fn prepare(db: &Connection) -> Result<()> {
-    Ok(db.execute_batch(&format!(
+    db.execute_batch(&format!(
         "{TABLES} CREATE VIRTUAL TABLE IF NOT EXISTS article_text USING fts5(title, body, pinyin, {TABLE_OPTIONS});"
-    ))?)
+    ))?;
+    uses::prepare(db)
 }
 
 /// Forgets every row, before a rebuild.
 pub fn clear(db: &Connection) -> Result<()> {
-    Ok(db.execute_batch("DELETE FROM article; DELETE FROM article_text;")?)
+    db.execute_batch("DELETE FROM article; DELETE FROM article_text;")?;
+    uses::clear(db)
 }
 
 /// A fingerprint of all rows, for comparing before and after a rebuild.
@@ -62,6 +65,7 @@ pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
         hasher.update(&doc).update(&state).update(standing.as_bytes());
         hasher.update(&version.to_be_bytes()).update(&draft.to_be_bytes());
     }
+    uses::fingerprint(db, &mut hasher)?;
     Ok(*hasher.finalize().as_bytes())
 }
 

@@ -16,6 +16,7 @@
 //! compare    two texts, line by line
 //! catalogue  the rows that lists and search read: a projection
 //! find       search, and suggestions from a text that is being typed
+//! uses       how often articles served to answer, and how often they did not help
 //! request    what is asked about articles
 //! ```
 //!
@@ -32,6 +33,7 @@ pub mod matter;
 pub mod request;
 pub mod table;
 pub mod text;
+pub mod uses;
 
 /// The kind of document that this is about.
 pub const KIND: &str = "article";

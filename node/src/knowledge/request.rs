@@ -11,7 +11,8 @@ use crate::request::Language;
 pub enum KnowledgeRequest {
     /// A list, by code and title: `[{"id","code","title","owner","standing",...}]`.
     List {
-        /// published, drafts, unreviewed, to-publish, expiring, expired, withdrawn, proposed, changed, all.
+        /// published, drafts, unreviewed, to-publish, expiring, expired, withdrawn, proposed, changed, unhelpful, all. `unhelpful` has what did not
+        /// help in the last 30 days, here and below, the most often first, with `unhelpful`: how often.
         queue: String,
         /// Only this site's own.
         #[serde(default)]
@@ -46,7 +47,8 @@ pub enum KnowledgeRequest {
         limit: usize,
     },
     /// One article, with a version's text; without a number the one that is in force, else the draft. With `choices`: for
-    /// each action `null` when it may be taken now, else why not.
+    /// each action `null` when it may be taken now, else why not. With `use`, what was said of it here and below in the last 30
+    /// days: `{"days","used","unhelpful","sites":[{"site","used","unhelpful"}],"versions":[{"version","used","unhelpful"}]}`.
     Show {
         /// Id, unambiguous prefix or code.
         id: String,
@@ -57,6 +59,26 @@ pub enum KnowledgeRequest {
         #[serde(default)]
         language: Language,
         /// Who would act.
+        user: Option<String>,
+    },
+    /// Somebody answered with its help. `{"id","version","use"}`, the last as `Show` has it.
+    Used {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// The version that was read; without a number the one in force.
+        #[serde(default)]
+        version: Option<u32>,
+        /// Who sits at the desk; not kept with the count.
+        user: Option<String>,
+    },
+    /// Somebody read it and it did not help.
+    Unhelpful {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// The version that was read; without a number the one in force.
+        #[serde(default)]
+        version: Option<u32>,
+        /// Who sits at the desk; not kept with the count.
         user: Option<String>,
     },
     /// Two versions, line by line: `{"id","from","to","facts":[{"field","from","to"}],"lines":[{"mark","text"}]}`.

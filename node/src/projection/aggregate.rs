@@ -342,8 +342,12 @@ mod tests {
         while let Some(day) = stale(db, site, Date::MIN, "2027-01-01".parse().unwrap(), None).unwrap() {
             let cells = cells_of_day(db, site, day).unwrap();
             let month = Period::month_of(day).unwrap().month_name();
-            let of =
-                months.entry(month.clone()).or_insert_with(|| Month { site, month, days: BTreeMap::new() });
+            let of = months.entry(month.clone()).or_insert_with(|| Month {
+                site,
+                month,
+                days: BTreeMap::new(),
+                articles: BTreeMap::new(),
+            });
             of.days.insert(day, Edition { edition, node, at: String::new(), cells });
             unmark(db, &day.to_string()).unwrap();
         }
@@ -415,7 +419,12 @@ mod tests {
             let cells = vec![Cell { values: Default::default(), facts: 0, due: None, n }];
             let node = "370100".parse().unwrap();
             let edition = Edition { edition, node, at: String::new(), cells };
-            Month { site: site(1), month: "2026-03".into(), days: BTreeMap::from([(day, edition)]) }
+            Month {
+                site: site(1),
+                month: "2026-03".into(),
+                days: BTreeMap::from([(day, edition)]),
+                articles: BTreeMap::new(),
+            }
         };
         let taken = |db: &Connection| -> i64 {
             cells(db, None, Period::month("2026-03").unwrap()).unwrap().iter().map(|cell| cell.3).sum()

@@ -242,6 +242,7 @@ pub fn needs(request: &Request) -> &'static [Right] {
             | KnowledgeRequest::Told { .. }
             | KnowledgeRequest::Show { .. }
             | KnowledgeRequest::Diff { .. } => &[Read],
+            KnowledgeRequest::Used { .. } | KnowledgeRequest::Unhelpful { .. } => &[Read, Answer],
             KnowledgeRequest::New { .. } | KnowledgeRequest::Revise { .. } => &[Read, Write],
             KnowledgeRequest::Review { .. } => &[Read, Review],
             KnowledgeRequest::Publish { .. }

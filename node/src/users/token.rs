@@ -52,6 +52,9 @@ pub enum Scope {
     /// Articles of the knowledge base.
     #[serde(rename = "knowledge:read")]
     KnowledgeRead,
+    /// What is said of articles: that they helped, or that they did not.
+    #[serde(rename = "knowledge:write")]
+    KnowledgeWrite,
     /// Links, counts, volume: no ticket.
     #[serde(rename = "status:read")]
     StatusRead,
@@ -70,13 +73,14 @@ pub enum Scope {
 }
 
 /// All scopes with their names.
-pub const SCOPES: [(Scope, &str); 11] = [
+pub const SCOPES: [(Scope, &str); 12] = [
     (Scope::TicketsRead, "tickets:read"),
     (Scope::TicketsWrite, "tickets:write"),
     (Scope::FilesRead, "files:read"),
     (Scope::FilesWrite, "files:write"),
     (Scope::PersonsRead, "persons:read"),
     (Scope::KnowledgeRead, "knowledge:read"),
+    (Scope::KnowledgeWrite, "knowledge:write"),
     (Scope::StatusRead, "status:read"),
     (Scope::Open311, "open311:write"),
     (Scope::FiguresRead, "figures:read"),
@@ -124,6 +128,9 @@ impl Scope {
                 | Article::Told { .. }
                 | Article::Show { .. },
             ) => Some(Scope::KnowledgeRead),
+            Request::Knowledge(Article::Used { .. } | Article::Unhelpful { .. }) => {
+                Some(Scope::KnowledgeWrite)
+            }
             Request::Status | Request::Volume { .. } => Some(Scope::StatusRead),
             Request::Calls { .. }
             | Request::Figures { .. }

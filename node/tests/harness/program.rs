@@ -6,8 +6,8 @@ use super::browser::{Browser, Page};
 use super::{Town, json};
 
 /// Every scope but those that are checked elsewhere.
-pub const SCOPES: &str = "tickets:read,tickets:write,files:read,files:write,persons:read,knowledge:read,status:read,figures:read,\
-                      cti:read,cti:write";
+pub const SCOPES: &str = "tickets:read,tickets:write,files:read,files:write,persons:read,knowledge:read,knowledge:write,status:read,\
+                      figures:read,cti:read,cti:write";
 
 /// A program with a token.
 pub struct Program {

@@ -101,6 +101,21 @@ pub(super) async fn call(app: &App, who: &Signed, op: Op, asked: &Asked) -> Resu
             let state = shown["state_hash"].as_str().map(str::to_owned);
             Ok(Done { etag: state.filter(|_| version.is_none()), ..Done::ok(shown) })
         }
+        Op::Used | Op::Unhelpful => {
+            let (id, user) = (asked.part("id").to_owned(), None);
+            let version = match &asked.body["version"] {
+                Value::Null => None,
+                given => match given.as_u64().map(u32::try_from) {
+                    Some(Ok(number)) => Some(number),
+                    _ => return Err(Problem::bad("`version` is the number of a version")),
+                },
+            };
+            let said = match op {
+                Op::Used => KnowledgeRequest::Used { id, version, user },
+                _ => KnowledgeRequest::Unhelpful { id, version, user },
+            };
+            Ok(Done { status: StatusCode::CREATED, ..Done::ok(app.know(who, said).await?) })
+        }
         Op::Categories => Ok(Done::ok(categories(app))),
         Op::Fields => Ok(Done::ok(fields(app))),
         Op::Redirects => Ok(Done::ok(redirects(app))),

@@ -167,7 +167,7 @@ fn headers(op: Op) -> Vec<ParameterBuilder> {
     match op {
         Op::Show => vec![header("If-None-Match", "an `ETag`: 304 when it is still this", text())],
         Op::Act | Op::Note => vec![state(), key()],
-        Op::New => vec![key()],
+        Op::New | Op::Used | Op::Unhelpful => vec![key()],
         Op::Stream => vec![header("Last-Event-ID", "the id of the last event that was dealt with", text())],
         _ => Vec::new(),
     }

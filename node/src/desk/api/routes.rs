@@ -33,6 +33,8 @@ pub(super) enum Op {
     Stream,
     Articles,
     Article,
+    Used,
+    Unhelpful,
     Categories,
     Redirects,
     Centres,
@@ -106,6 +108,9 @@ pub(super) struct Route {
 }
 
 const LANGUAGE: Param = param("language", Kind::Text, "`zh` or `en`");
+
+/// Which version was read; without it the one in force.
+const READ: &[Field] = &[("version", Kind::Number, false)];
 
 /// What a new ticket may say; other fields are kept beside these, and those of the centre's own hold what their table allows.
 const NEW: &[Field] = &[
@@ -379,6 +384,32 @@ pub(super) const ROUTES: &[Route] = &[
         query: &[param("version", Kind::Number, "another version"), LANGUAGE],
         gives: "`text` with title, body and the rest; versions, trail, supplements",
         answer: json(&shapes::ARTICLE),
+        ..PLAIN
+    },
+    Route {
+        op: Op::Used,
+        verb: Verb::Post,
+        path: "/articles/{id}/used",
+        id: "articleUsed",
+        says: "Somebody was answered with its help",
+        scope: Some(Scope::KnowledgeWrite),
+        takes: Takes::Json(READ),
+        status: 201,
+        gives: "what was said of it here and below in the last 30 days",
+        answer: json(&shapes::SAID),
+        ..PLAIN
+    },
+    Route {
+        op: Op::Unhelpful,
+        verb: Verb::Post,
+        path: "/articles/{id}/unhelpful",
+        id: "articleUnhelpful",
+        says: "It was read and did not help",
+        scope: Some(Scope::KnowledgeWrite),
+        takes: Takes::Json(READ),
+        status: 201,
+        gives: "what was said of it here and below in the last 30 days",
+        answer: json(&shapes::SAID),
         ..PLAIN
     },
     Route {

@@ -23,7 +23,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Ref, RefOr, Schema};
 
 pub(super) use act::{ACTED, CHOICES, MADE, NOTED};
-pub(super) use article::{ARTICLE, ARTICLES};
+pub(super) use article::{ARTICLE, ARTICLES, SAID};
 pub(super) use call::{EVENT, RECORDING, ROUTE};
 pub(super) use figures::{FIGURES, SCORECARD, VOLUME};
 pub(super) use file::{FILE, FILES};

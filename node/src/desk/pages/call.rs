@@ -127,6 +127,9 @@ struct Call {
     looked: bool,
     similar: Vec<Similar>,
     suggested: Vec<knowledge::Row>,
+    /// The article of which something was said just now, and why that was not counted.
+    noted: String,
+    suggest_problem: String,
 }
 
 fn typed(fields: &Fields) -> Typed {
@@ -202,6 +205,8 @@ struct Around {
     looked: bool,
     similar: Vec<Similar>,
     suggested: Vec<knowledge::Row>,
+    noted: String,
+    suggest_problem: String,
 }
 
 /// Tickets that may be about what was typed.
@@ -272,6 +277,8 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
         looked: around.looked,
         similar: around.similar,
         suggested: around.suggested,
+        noted: around.noted,
+        suggest_problem: around.suggest_problem,
         earlier: around.earlier,
     };
     frame::page(status, &template)
@@ -427,11 +434,27 @@ pub(in super::super) async fn take(State(app): State<Arc<App>>, posted: Posted) 
             Err(failure) => frame::failure(&who, &failure),
         };
     }
-    if then == "suggest" {
+    let said = match then.split_once(' ') {
+        Some(("used", id)) => Some(KnowledgeRequest::Used { id: id.to_owned(), version: None, user: None }),
+        Some(("unhelpful", id)) => {
+            Some(KnowledgeRequest::Unhelpful { id: id.to_owned(), version: None, user: None })
+        }
+        _ => None,
+    };
+    let (mut noted, mut suggest_problem) = (String::new(), String::new());
+    let looks = then == "suggest" || said.is_some();
+    if let Some(said) = said {
+        match app.know(&who, said).await {
+            Ok(said) => noted = said["id"].as_str().unwrap_or_default().to_owned(),
+            Err(failure) => suggest_problem = sentence(&failure).to_owned(),
+        }
+    }
+    if looks {
         let similar = similar(&app, &who, &fields).await;
         return match (similar, suggested(&app, &who, &fields).await) {
             (Ok(similar), Ok(suggested)) => {
-                let around = Around { looked: true, similar, suggested, ..Around::default() };
+                let around =
+                    Around { looked: true, similar, suggested, noted, suggest_problem, ..Around::default() };
                 form(&app, &who, &fields, around, StatusCode::OK)
             }
             (Err(failure), _) | (_, Err(failure)) => frame::failure(&who, &failure),

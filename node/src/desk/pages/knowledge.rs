@@ -17,6 +17,7 @@ use super::super::frame::{self, Frame, minute};
 use super::super::guard::{Signed, sentence};
 use super::super::words::Words;
 use crate::knowledge::request::KnowledgeRequest;
+use crate::knowledge::uses::UNHELPFUL;
 use crate::request::FailureKind;
 use crate::users::rights::{self, Right};
 
@@ -28,6 +29,7 @@ const MAX_QUESTION: usize = 200;
 
 /// An article in a list.
 pub(super) struct Row {
+    pub(super) id: String,
     pub(super) href: String,
     pub(super) code: String,
     pub(super) title: String,
@@ -43,6 +45,8 @@ pub(super) struct Row {
     pub(super) holds: bool,
     /// Of a supplement: whether its original has changed since.
     pub(super) changed: bool,
+    /// On the list of what did not help: how often the version in force did not.
+    pub(super) unhelpful: u64,
     pub(super) at: String,
 }
 
@@ -57,6 +61,7 @@ pub(super) fn row(app: &App, w: &Words, row: &Value) -> Row {
     let standing = row["standing"].as_str().unwrap_or_default();
     Row {
         href: format!("/knowledge/{}", text("id")),
+        id: text("id"),
         code: text("code"),
         title: text("title"),
         owner: app.site_name(&text("owner")),
@@ -67,6 +72,7 @@ pub(super) fn row(app: &App, w: &Words, row: &Value) -> Row {
         valid_to: text("valid_to"),
         holds: row["holds"] == true,
         changed: row["changed"] == true,
+        unhelpful: row["unhelpful"].as_u64().unwrap_or_default(),
         at: minute(&text("at")),
     }
 }
@@ -118,6 +124,7 @@ fn tabs(w: &Words, now: &str) -> Vec<Tab> {
         ("proposed", w.articles_proposed),
         ("changed", w.articles_changed),
         ("withdrawn", w.articles_withdrawn),
+        (UNHELPFUL, w.articles_unhelpful),
     ];
     let tab = |((name, label), key): ((&str, &'static str), char)| Tab {
         href: format!("/knowledge?list={name}"),
@@ -125,7 +132,7 @@ fn tabs(w: &Words, now: &str) -> Vec<Tab> {
         key,
         current: name == now,
     };
-    all.into_iter().zip("123456789".chars()).map(tab).collect()
+    all.into_iter().zip("1234567890".chars()).map(tab).collect()
 }
 
 pub(in super::super) async fn show(
@@ -137,10 +144,11 @@ pub(in super::super) async fn show(
     let question: String = asked.q.trim().chars().take(MAX_QUESTION).collect();
     let queue = if asked.list.is_empty() { "published" } else { asked.list.as_str() };
     let request = match question.is_empty() {
-        // Nobody's drafts but the own site's are worked on here; what is in force is everybody's.
+        // Nobody's drafts but the own site's are worked on here; what is in force is everybody's, and what did not help here may
+        // want a supplement.
         true => KnowledgeRequest::List {
             queue: queue.to_owned(),
-            mine: !matches!(queue, "published" | "proposed" | "withdrawn"),
+            mine: !matches!(queue, "published" | "proposed" | "withdrawn" | UNHELPFUL),
             limit: ROWS,
         },
         false => KnowledgeRequest::Search { text: question.clone(), limit: ROWS },

@@ -139,6 +139,52 @@ const CHOICE: Shape = Shape {
     ],
 };
 
+const AT_SITE: Shape = Shape {
+    name: "ArticleUseAtSite",
+    says: "What was said of an article at a site",
+    like: None,
+    holds: &[
+        field("site", Site, "the site"),
+        field("used", Count, "how often it served to answer"),
+        field("unhelpful", Count, "how often it did not help"),
+    ],
+};
+
+const OF_VERSION: Shape = Shape {
+    name: "ArticleUseOfVersion",
+    says: "What was said of a version",
+    like: None,
+    holds: &[
+        field("version", Count, "its number"),
+        field("used", Count, "how often it served to answer"),
+        field("unhelpful", Count, "how often it did not help"),
+    ],
+};
+
+const USE: Shape = Shape {
+    name: "ArticleUse",
+    says: "What was said of an article here and at the sites below; those tell of a day in the night after it",
+    like: None,
+    holds: &[
+        field("days", Count, "over how many days, today among them"),
+        field("used", Count, "how often it served to answer"),
+        field("unhelpful", Count, "how often it did not help"),
+        field("sites", Many(&A(&AT_SITE)), "the same by site"),
+        field("versions", Many(&A(&OF_VERSION)), "the same by version"),
+    ],
+};
+
+pub(in super::super) const SAID: Shape = Shape {
+    name: "ArticleSaid",
+    says: "What was said of an article, with what was said just now",
+    like: None,
+    holds: &[
+        field("id", Hash, "the article's id"),
+        field("version", Count, "the version of which it was said"),
+        field("use", A(&USE), "what was said of it"),
+    ],
+};
+
 pub(in super::super) const ARTICLE: Shape = Shape {
     name: "Article",
     says: "An article",
@@ -163,6 +209,7 @@ pub(in super::super) const ARTICLE: Shape = Shape {
         field("superseded", Many(&A(&BEATEN)), "entries that lost"),
         field("unentitled", Many(&A(&BEATEN)), "entries whose authors might not do what they say"),
         field("trail", Many(&A(&STEP)), "who did what"),
+        field("use", A(&USE), "how often it helped, and how often it did not"),
         field("audience", Many(&Site), "the sites that must hold it"),
         field("regions", Many(&Site), "the sites that must hold it with everything below them"),
         field("heads", Many(&Hash), "the changes that nothing rests on yet"),

@@ -108,6 +108,29 @@ struct Article {
     cannot: Vec<Refused>,
     reaches: String,
     printed: String,
+    uses: Use,
+    /// Whether whoever looks may say that the version helped or did not.
+    may_say: bool,
+}
+
+/// How often it helped here and below, and how often it did not.
+struct Use {
+    used: u64,
+    unhelpful: u64,
+    /// The same by site, those whom it did not help first.
+    sites: Vec<(String, u64, u64)>,
+}
+
+/// Most sites that are shown with their counts.
+const SITES: usize = 20;
+
+fn uses(app: &App, said: &Value) -> Use {
+    let count = |of: &Value, key: &str| of[key].as_u64().unwrap_or_default();
+    let site = |of: &Value| (app.site_name(&text(&of["site"])), count(of, "used"), count(of, "unhelpful"));
+    let mut sites: Vec<(String, u64, u64)> = each(&said["sites"]).map(site).collect();
+    sites.sort_by_key(|(_, used, unhelpful)| std::cmp::Reverse((*unhelpful, *used)));
+    sites.truncate(SITES);
+    Use { used: count(said, "used"), unhelpful: count(said, "unhelpful"), sites }
 }
 
 fn text(value: &Value) -> String {
@@ -187,7 +210,7 @@ fn lines(app: &App, w: &Words, shown: &Value) -> Vec<Line> {
 }
 
 /// A request that an action makes; `None` when there is no such action here.
-fn asked(name: &str, id: &str, reason: &str) -> Option<KnowledgeRequest> {
+fn asked_of(name: &str, id: &str, version: Option<u32>, reason: &str) -> Option<KnowledgeRequest> {
     let (id, user) = (id.to_owned(), None);
     let given = Some(reason.to_owned()).filter(|r| !r.is_empty());
     Some(match name {
@@ -198,6 +221,8 @@ fn asked(name: &str, id: &str, reason: &str) -> Option<KnowledgeRequest> {
         "adopt" => KnowledgeRequest::Adopt { id, user },
         "revise" => KnowledgeRequest::Revise { id, article: Value::Null, user },
         "supplement" => KnowledgeRequest::New { article: Value::Null, supplements: Some(id), user },
+        "used" => KnowledgeRequest::Used { id, version, user },
+        "unhelpful" => KnowledgeRequest::Unhelpful { id, version, user },
         _ => return None,
     })
 }
@@ -208,7 +233,7 @@ fn choices(who: &Signed, id: &str, shown: &Value) -> (Vec<Action>, Vec<Refused>)
     let (mut may, mut not) = (Vec::new(), Vec::new());
     for choice in each(&shown["choices"]) {
         let name = text(&choice["act"]);
-        let Some(request) = asked(&name, id, "-").map(Request::Knowledge) else { continue };
+        let Some(request) = asked_of(&name, id, None, "-").map(Request::Knowledge) else { continue };
         let title = w.article_act(&name);
         if let Some(why) = choice["why"].as_str() {
             not.push(Refused { title, why: why.to_owned() });
@@ -317,6 +342,9 @@ async fn page(
     let (acts, cannot) = choices(who, &id, &shown);
     let original = Some(&shown["supplements"]).filter(|o| !o.is_null());
     let reaches = reaches(app, w, &shown);
+    let say = asked_of("used", &id, None, "").map(Request::Knowledge);
+    let may_say = !shown["in_force"].is_null()
+        && say.is_some_and(|say| rights::may(&who.session.account, &say).is_ok());
     let notice = match asked.done.as_str() {
         "" => String::new(),
         "new" => w.done_article.to_owned(),
@@ -349,6 +377,8 @@ async fn page(
         acts,
         cannot,
         reaches,
+        uses: uses(app, &shown["use"]),
+        may_say,
         printed: minute(&crate::china::shown_time(crate::daemon::now_ms())),
         id,
     };
@@ -379,7 +409,8 @@ pub(in super::super::super) async fn act(
     let name = fields.text("do");
     let reason: String = fields.text("reason").chars().take(MAX_REASON).collect();
     let nothing = Asked { version: None, from: None, to: None, done: String::new() };
-    let request = match asked(name, &id, &reason) {
+    let version = fields.text("version").parse().ok();
+    let request = match asked_of(name, &id, version, &reason) {
         Some(KnowledgeRequest::Revise { .. } | KnowledgeRequest::New { .. }) | None => {
             return frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, w.not_found);
         }
