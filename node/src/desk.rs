@@ -45,8 +45,10 @@ pub use options::{DeskOptions, names};
 pub(crate) use assets::{ASSETS, ICON, STYLE, named};
 pub(crate) use certificate::Keeper;
 pub(crate) use forms::Fields;
+pub(crate) use frame::size;
 pub(crate) use guard::comes_from_elsewhere;
 pub(crate) use listen::{Client, serve};
+pub(crate) use live::body;
 
 use crate::daemon::{Node, now_ms};
 use crate::reference::{InForce, Reference};

@@ -54,6 +54,9 @@ const AT_ONCE: usize = 64;
 /// Most that send files at once: each file is in memory while it comes.
 const UPLOADS: usize = 3;
 
+/// Most files that go out at once: each is in memory until it is gone.
+const DOWNLOADS: usize = 4;
+
 /// What every page reaches.
 struct App {
     node: Node,
@@ -67,6 +70,8 @@ struct App {
     room: Semaphore,
     /// Files that come in at the same time.
     uploads: Arc<Semaphore>,
+    /// Files that go out at the same time.
+    downloads: Arc<Semaphore>,
     /// One form at a time: a double click waits for the first, and the hour's count is exact.
     filing: Mutex<()>,
     secure: bool,
@@ -132,6 +137,7 @@ impl Door {
             published: disclosure::Published::default(),
             room: Semaphore::new(AT_ONCE),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
             filing: Mutex::new(()),
             secure: keeper.is_some(),
             proxies: options.proxies.clone(),

@@ -816,6 +816,19 @@ fn an_article_is_written_reviewed_and_put_into_force_by_two_people() {
         .is(200)
         .says("<li class=\"added\"><span class=\"hidden\">新增: </span>含摩托车</li>")
         .says("<del>高速 · 节假日</del>");
+    // A file makes the next version, which is reviewed as any other; readers have what is in force.
+    let form = li.form.clone();
+    let file = format!("{at}/file");
+    li.upload(&file, &form, "申请表.pdf", "application/pdf", b"%PDF-1.4 x")
+        .leads_to(&format!("{at}?version=3&done=new"));
+    let page = li.get(&format!("{at}?version=3")).is(200).says("申请表.pdf").says("移除附件");
+    let content = page.body.split(&format!("{file}/")).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    wang.get(&format!("{file}/{content}")).is(200).says("%PDF-1.4 x");
+    assert!(!wang.get(&at).is(200).body.contains("申请表.pdf"));
+    let no = wang.form.clone();
+    wang.upload(&file, &no, "x.pdf", "application/pdf", b"x").is(403);
+    li.follow(&act, &[("do", "detach"), ("name", "申请表.pdf")]).is(200);
+    assert!(!li.get(&format!("{at}?version=4")).is(200).body.contains("申请表.pdf"));
     zhang.post(&act, &[("do", "withdraw")]).is(422).says("请填写");
     zhang.follow(&act, &[("do", "withdraw"), ("reason", "已废止")]).is(200).says("已停用").says("已废止");
     wang.post("/new", &ask).is(200).says("没有找到相关知识");

@@ -143,6 +143,60 @@ fn files_come_in_and_go_out_in_both_shapes() {
 }
 
 #[test]
+fn a_version_carries_files_and_readers_get_them_when_it_is_in_force() {
+    for way in WAYS {
+        let town = Town::new(&["370100"]);
+        let node = town.way(way, "370100");
+        let city = town.at("370100");
+        let at =
+            |user: &str, args: &[&str]| json(&[&["kb"], args, &["--dir", &city, "--user", user]].concat());
+        at("李", &["new", "--title", "大件运输许可", "--body", "填表", "--code", "JN1"]);
+        let (form, table) = (town.path("申请表.pdf"), town.path("线路.csv"));
+        std::fs::write(&form, [b"%PDF-1.4 ".as_slice(), &[7; 150_000]].concat()).unwrap();
+        std::fs::write(&table, "").unwrap();
+        let row = at("李", &["attach", "JN1", text(&form)]);
+        assert_eq!((&row["type"], &row["version"]), (&Value::from("application/pdf"), &Value::from(2)));
+        assert_eq!(at("李", &["attach", "JN1", text(&table), "--name", "空.csv"])["version"], 3);
+        assert_eq!(at("李", &["attach", "JN1", text(&form)])["version"], Value::Null, "it is there");
+        at("张", &["review", "JN1"]);
+        at("张", &["publish", "JN1"]);
+        let out = town.path("saved");
+        std::fs::create_dir(&out).unwrap();
+        for name in ["申请表.pdf", "空.csv"] {
+            at("王", &["get", "JN1", name, "--out", text(&out)]);
+        }
+        assert_eq!(std::fs::read(out.join("申请表.pdf")).unwrap(), std::fs::read(&form).unwrap());
+        assert_eq!(std::fs::read(out.join("空.csv")).unwrap(), b"");
+        let shown = at("李", &["show", "JN1"])["files"][0].clone();
+        assert_eq!((&shown["size"], &shown["state"]), (&Value::from(150_009), &Value::from("here")));
+        let markdown = town.path("markdown");
+        says(&["kb", "export", "--shape", "markdown", "--out", text(&markdown), "--dir", &city]);
+        let written = std::fs::read_to_string(markdown.join("370100-JN1.md")).unwrap();
+        assert!(written.contains("files: 申请表.pdf, 空.csv"), "{written}");
+        at("李", &["import", text(&markdown.join("370100-JN1.md"))]);
+        at("李", &["detach", "JN1", "空.csv"]);
+        let of = |file: &Value| (file["name"].as_str().unwrap().to_owned(), file["versions"].clone());
+        let all: Vec<_> = at("李", &["files", "JN1"]).as_array().unwrap().iter().map(of).collect();
+        assert_eq!(
+            all,
+            [
+                ("申请表.pdf".to_owned(), serde_json::json!([2, 3, 4])),
+                ("空.csv".to_owned(), serde_json::json!([3]))
+            ]
+        );
+        for (args, words) in [
+            (&["get", "JN1", "没有.pdf"][..], "its files: 申请表.pdf, 空.csv"),
+            (&["get", "JN9", "空.csv"], "no article JN9 is here"),
+        ] {
+            fails(&[&["kb"], args, &["--out", text(&town.path("no")), "--dir", &city]].concat(), 1, words);
+        }
+        fails(&["kb", "detach", "JN1", "空.csv", "--user", "李", "--dir", &city], 1, "carries no file");
+        assert_eq!(json(&["replica", "rebuild", "--dir", &city])["changed"], false);
+        drop(node);
+    }
+}
+
+#[test]
 fn a_provinces_article_reaches_a_running_city() {
     let town = Town::new(&["370000", "370100"]);
     let province = town.at("370000");

@@ -442,6 +442,10 @@ fn what_is_for_the_public_and_in_force_is_published_and_nothing_else() {
     ];
     std::fs::write(town.path("articles.jsonl"), lines.concat()).unwrap();
     json(&["kb", "import", &town.at("articles.jsonl"), "--user", "li", "--dir", &city]);
+    std::fs::write(town.path("路线图.pdf"), "%PDF-1.4 西客站").unwrap();
+    for id in ["G1", "G2"] {
+        json(&["kb", "attach", id, &town.at("路线图.pdf"), "--user", "li", "--dir", &city]);
+    }
     for id in ["G1", "G2", "G3", "G4"] {
         json(&["kb", "review", id, "--user", "wang", "--dir", &city]);
         json(&["kb", "publish", id, "--user", "wang", "--dir", &city]);
@@ -465,12 +469,25 @@ fn what_is_for_the_public_and_in_force_is_published_and_nothing_else() {
     get(&format!("/articles/{path}"))
         .is(200)
         .says("<h1 lang=\"zh-CN\">西客站公交线路调整</h1>")
-        .says("正文：");
+        .says("正文：")
+        .says("路线图.pdf");
+    let content = |id: &str| {
+        let files = json(&["kb", "files", id, "--dir", &city]);
+        files[0]["content"].as_str().unwrap().to_owned()
+    };
+    let inside = json(&["kb", "show", "G2", "--dir", &city])["id"].as_str().unwrap().to_owned();
+    let file = format!("/articles/{path}/files/{}", content("G1"));
+    let page = get(&file).is(200).says("%PDF-1.4 西客站");
+    assert!(page.header("content-disposition").starts_with("attachment"), "{:?}", page.body);
+    for (article, content) in [(&inside, content("G2")), (&path, content("G2")), (&inside, content("G1"))] {
+        get(&format!("/articles/{article}/files/{content}")).is(404);
+    }
     get("/articles?q=gjxl").is(200).says("西客站公交线路调整"); // by initials
     get("/articles?q=%20&lang=en").is(200).says("Notices and guides");
     get("/articles?q=%28").is(200).says("请输入要查找的词语");
     json(&["kb", "withdraw", "G1", "--reason", "已调整完毕", "--user", "wang", "--dir", &city]);
     get(&format!("/articles/{path}")).is(404).says("不再有效");
+    get(&file).is(404).says("不再有效");
     get("/figures").is(404); // nobody has said that they are published
 }
 

@@ -1,8 +1,9 @@
 //! Stories of the knowledge base, on real directories: whom an article reaches, and what becomes of it at three tiers.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use node::files::FileRequest;
 use node::knowledge::request::KnowledgeRequest as Ask;
-use node::request::{Failure, Language, Request};
+use node::request::{Failure, FailureKind, Language, Request};
 use serde_json::{Value, json};
 use world::town::Town;
 
@@ -294,4 +295,82 @@ fn what_agents_say_of_an_article_reaches_its_owner_adds_up_and_counts_once() {
     assert_eq!(unhelpful(&mut town, "000000"), None, "of the version in force nobody said so");
     town.now += 30 * 86_400_000;
     assert_eq!(said(&mut town, "000000", &nation), (0, 0), "and nothing of these days");
+}
+
+/// Makes a version with a file: its row.
+fn attach(town: &mut Town, node: &str, id: &str, name: &str, bytes: &[u8]) -> Result<Value, Failure> {
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let (digest, size) = (blake3::hash(bytes).to_string(), bytes.len() as u64);
+    let (id, name, user) = (id.to_owned(), name.to_owned(), user("李"));
+    let begin = FileRequest::Attach { id, name, size, digest, media: None, user };
+    let begun = ask(town, node, Ask::File { file: begin })?;
+    let upload = begun["upload"].as_u64().unwrap();
+    for (n, part) in bytes.chunks(200_000).enumerate() {
+        let file = FileRequest::AttachPart { upload, at: n as u64 * 200_000, hex: hex(part) };
+        ask(town, node, Ask::File { file })?;
+    }
+    ask(town, node, Ask::File { file: FileRequest::AttachEnd { upload } })
+}
+
+fn fetched(town: &mut Town, node: &str, id: &str, name: &str) -> Result<Vec<u8>, Failure> {
+    let fetch = FileRequest::Fetch { id: id.to_owned(), name: name.to_owned(), reveal: None, user: None };
+    let download = ask(town, node, Ask::File { file: fetch })?["download"].as_u64().unwrap();
+    let (mut bytes, mut at) = (Vec::new(), 0);
+    loop {
+        let part = ask(town, node, Ask::File { file: FileRequest::FetchPart { download, at } })?;
+        let hex = part["hex"].as_str().unwrap();
+        bytes.extend((0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()));
+        at = part["at"].as_u64().unwrap();
+        if part["end"] == true {
+            return Ok(bytes);
+        }
+    }
+}
+
+#[test]
+fn files_of_an_article_reach_whoever_has_it_and_are_reviewed_with_their_version() {
+    let below = ["370000", "370100", "370100-01"];
+    let mut town = linked(&["000000", "370000", "370100", "370100-01"]);
+    let form: Vec<u8> = (0..300_000u32).map(|i| (i * 7 % 251) as u8).collect();
+    let id = draft(&mut town, "370000", "大件运输许可", "填表", None);
+    assert_eq!(attach(&mut town, "370000", &id, "申请表.pdf", &form).unwrap()["version"], 2);
+    pass(&mut town, "370000", &id);
+    // The same file in a second article has contents of its own.
+    let second = draft(&mut town, "370000", "超限运输", "同一张表", None);
+    attach(&mut town, "370000", &second, "申请表.pdf", &form).unwrap();
+    pass(&mut town, "370000", &second);
+    town.settle();
+    for node in below {
+        for id in [&id, &second] {
+            assert_eq!(fetched(&mut town, node, id, "申请表.pdf").unwrap(), form, "{node}");
+        }
+        assert_eq!(town.ask(node, Request::Rebuild).unwrap()["changed"], false, "{node}");
+        assert_eq!(shown(&mut town, node, &id).unwrap()["files"][0]["state"], "here", "{node}");
+    }
+    let refused = attach(&mut town, "370100", &id, "x.pdf", b"x").unwrap_err();
+    assert!(refused.message.contains("only 370000"), "{refused:?}");
+
+    // Whoever is cut off keeps what is in force; a draft's file shows nowhere before it is.
+    let old = shown(&mut town, "370000", &id).unwrap()["files"][0]["content"].as_str().unwrap().to_owned();
+    attach(&mut town, "370000", &id, "申请表.pdf", b"%PDF-1.4 new").unwrap();
+    town.settle();
+    assert_eq!(fetched(&mut town, "370100", &id, "申请表.pdf").unwrap(), form);
+    town.cut("370100", "370000");
+    revised(&mut town, "370000", &id, "填新表");
+    assert_eq!(fetched(&mut town, "370000", &id, "申请表.pdf").unwrap(), b"%PDF-1.4 new");
+    assert_eq!(fetched(&mut town, "370000", &id, &old).unwrap(), form, "the earlier version has its own");
+    assert_eq!(fetched(&mut town, "370100-01", &id, "申请表.pdf").unwrap(), form);
+    town.link("370100", "370000");
+    town.settle();
+    let detach = Ask::Detach { id: id.clone(), name: "申请表.pdf".to_owned(), user: user("李") };
+    ask(&mut town, "370000", detach).unwrap();
+    assert_eq!(fetched(&mut town, "370100-01", &id, "申请表.pdf").unwrap(), b"%PDF-1.4 new");
+    pass(&mut town, "370000", &id);
+    town.settle();
+    for node in below {
+        assert_eq!(shown(&mut town, node, &id).unwrap()["files"], json!([]), "{node}");
+        let none = fetched(&mut town, node, &id, "申请表.pdf").unwrap_err();
+        assert_eq!(none.kind, FailureKind::Failed, "{none:?}");
+    }
+    town.assert_converged();
 }

@@ -241,7 +241,7 @@ fn files_of(
                 path if path.symlink_metadata().is_ok() => folder.join(format!("{short}-{name}")),
                 path => path,
             };
-            match files::save(session, fetch, place) {
+            match files::save(session, files::Of::Tickets, fetch, place) {
                 Ok(kept) => {
                     let path = PathBuf::from(kept["saved"].as_str().unwrap_or_default());
                     let within = path.strip_prefix(&making.beside).unwrap_or(&path);

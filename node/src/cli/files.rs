@@ -1,4 +1,4 @@
-//! `hotline ticket attach|files|fetch`: contents pass the local socket in parts, or one engine of this process.
+//! `hotline ticket attach|files|fetch`, and the same of articles: contents pass the local socket in parts, or one engine of this process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::{Cli, Session, unreadable};
 use crate::files::FileRequest;
 use crate::hex::{hex, unhex};
+use crate::knowledge::request::KnowledgeRequest;
 use crate::request::{Failure, FailureKind, Reply, Request};
 
 /// The node that runs, or an engine of our own with the limits of the configuration.
@@ -22,12 +23,25 @@ fn session(cli: &Cli) -> Result<Session, Failure> {
     Ok(session)
 }
 
-fn ask(session: &mut Session, request: FileRequest) -> Reply {
-    session.ask(&Request::File(request))
+/// Of what the files are.
+#[derive(Clone, Copy)]
+pub(super) enum Of {
+    Tickets,
+    Articles,
+}
+
+impl Of {
+    fn ask(self, session: &mut Session, request: FileRequest) -> Reply {
+        session.ask(&match self {
+            Of::Tickets => Request::File(request),
+            Of::Articles => Request::Knowledge(KnowledgeRequest::File { file: request }),
+        })
+    }
 }
 
 /// What is attached: the file, and what is said of it.
 pub(super) struct Attach<'a> {
+    pub(super) of: Of,
     pub(super) id: &'a str,
     pub(super) file: &'a Path,
     pub(super) name: Option<&'a str>,
@@ -59,7 +73,7 @@ pub(super) fn attach(cli: &Cli, what: &Attach<'_>) -> Reply {
         user: what.user.map(str::to_owned),
     };
     let mut session = session(cli)?;
-    let begun = ask(&mut session, request)?;
+    let begun = what.of.ask(&mut session, request)?;
     if begun["attached"].is_object() {
         return Ok(begun["attached"].clone());
     }
@@ -75,27 +89,28 @@ pub(super) fn attach(cli: &Cli, what: &Attach<'_>) -> Reply {
         if bytes.is_empty() {
             break;
         }
-        ask(&mut session, FileRequest::AttachPart { upload, at, hex: hex(&bytes) })?;
+        what.of.ask(&mut session, FileRequest::AttachPart { upload, at, hex: hex(&bytes) })?;
         at += bytes.len() as u64;
         progress.is_at(at);
     }
     drop(progress);
-    ask(&mut session, FileRequest::AttachEnd { upload })
+    what.of.ask(&mut session, FileRequest::AttachEnd { upload })
 }
 
 /// Saves a file; what was saved where.
-pub(super) fn fetch(cli: &Cli, request: FileRequest, out: &Path) -> Reply {
+pub(super) fn fetch(cli: &Cli, of: Of, request: FileRequest, out: &Path) -> Reply {
     let place = |name: &str| if out.is_dir() { out.join(name) } else { out.to_owned() };
-    save(&mut session(cli)?, request, place)
+    save(&mut session(cli)?, of, request, place)
 }
 
 /// Saves a file at the place for its name.
 pub(super) fn save(
     session: &mut Session,
+    of: Of,
     request: FileRequest,
     place: impl FnOnce(&str) -> PathBuf,
 ) -> Reply {
-    let mut begun = ask(session, request)?;
+    let mut begun = of.ask(session, request)?;
     let download = begun["download"].as_u64().unwrap_or_default();
     let size = begun["size"].as_u64().unwrap_or_default();
     let to = place(begun["file_name"].as_str().unwrap_or("file"));
@@ -103,7 +118,7 @@ pub(super) fn save(
     let progress = Progress::new(Some(size));
     let mut at = 0;
     loop {
-        let part = ask(session, FileRequest::FetchPart { download, at })?;
+        let part = of.ask(session, FileRequest::FetchPart { download, at })?;
         let bytes = part["hex"].as_str().and_then(unhex).unwrap_or_default();
         saved.write(&bytes)?;
         at = part["at"].as_u64().unwrap_or_default();

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{Cli, Session, show, unreadable};
+use super::{Cli, Session, files, show, unreadable};
+use crate::files::FileRequest;
 use crate::knowledge::lines;
 use crate::knowledge::request::KnowledgeRequest as Ask;
 use crate::request::{Failure, FailureKind, Language, Request};
@@ -116,6 +117,40 @@ pub(super) enum Kb {
         /// The version that was read, when it is not the one in force.
         #[arg(long, value_name = "N")]
         version: Option<u32>,
+    },
+    /// Writes the next version, with a file more. Whoever has the article can read it.
+    Attach {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        file: PathBuf,
+        /// What it is called; the file's own name if not given.
+        #[arg(long)]
+        name: Option<String>,
+        /// Its media type; well-known ones are seen from its bytes.
+        #[arg(long = "type", value_name = "TYPE")]
+        media: Option<String>,
+    },
+    /// Writes the next version, without this file.
+    Detach {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// The file's name.
+        name: String,
+    },
+    /// The files of all versions, and what is here of them.
+    Files {
+        /// Id, unambiguous prefix or code.
+        id: String,
+    },
+    /// Saves a file: of the version in force, else of the last one.
+    Get {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// Its name, or its content's hash.
+        name: String,
+        /// Where to: a new file, or a directory.
+        #[arg(long, value_name = "PATH")]
+        out: PathBuf,
     },
     /// What happened to an article.
     History {
@@ -267,6 +302,19 @@ impl Kb {
             }
             Kb::Used { id, version } => ask(Ask::Used { id: id.clone(), version: *version, user }),
             Kb::Unhelpful { id, version } => ask(Ask::Unhelpful { id: id.clone(), version: *version, user }),
+            Kb::Attach { id, file, name, media } => {
+                let (name, media) = (name.as_deref(), media.as_deref());
+                let user = cli.user.as_deref();
+                files::attach(cli, &files::Attach { of: files::Of::Articles, id, file, name, media, user })
+            }
+            Kb::Detach { id, name } => ask(Ask::Detach { id: id.clone(), name: name.clone(), user }),
+            Kb::Files { id } => {
+                ask(Ask::File { file: FileRequest::List { id: id.clone(), reveal: None, user } })
+            }
+            Kb::Get { id, name, out } => {
+                let fetch = FileRequest::Fetch { id: id.clone(), name: name.clone(), reveal: None, user };
+                files::fetch(cli, files::Of::Articles, fetch, out)
+            }
             Kb::History { id } => {
                 let article = ask(Ask::Show { id: id.clone(), version: None, language: Language::En, user })?;
                 return history(cli, &article);
@@ -335,6 +383,14 @@ fn read(article: &Value) {
         version["number"],
         if article["holds"] == true { "" } else { ", does not hold today" },
     ));
+    for file in article["files"].as_array().into_iter().flatten() {
+        show::aside(&format!(
+            "file {}: {} bytes, {}",
+            file["name"].as_str().unwrap_or_default(),
+            file["size"],
+            file["state"].as_str().unwrap_or_default()
+        ));
+    }
     let said = &article["use"];
     show::aside(&format!(
         "used {} times in {} days here and below, did not help {}",

@@ -512,6 +512,7 @@ impl Ticket {
             }
             Ticket::Attach { id, file, name, media } => {
                 let what = files::Attach {
+                    of: files::Of::Tickets,
                     id,
                     file,
                     name: name.as_deref(),
@@ -529,7 +530,12 @@ impl Ticket {
             Ticket::Fetch { id, name, out, reveal } => {
                 let (id, name) = (id.clone(), name.clone());
                 let (reveal, user) = (reveal.clone(), cli.user.clone());
-                cli.print(&files::fetch(cli, FileRequest::Fetch { id, name, reveal, user }, out)?);
+                cli.print(&files::fetch(
+                    cli,
+                    files::Of::Tickets,
+                    FileRequest::Fetch { id, name, reveal, user },
+                    out,
+                )?);
                 return Ok(());
             }
             Ticket::Note { id, text } => {

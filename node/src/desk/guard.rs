@@ -435,6 +435,8 @@ fn named(mut request: Request, name: &str) -> Request {
             | Article::Adopt { user, .. }
             | Article::Used { user, .. }
             | Article::Unhelpful { user, .. }
+            | Article::Detach { user, .. }
+            | Article::File { file: File::Attach { user, .. } }
             | Article::Import { user, .. },
         )
         | Request::Policy(PolicyRequest::Set { user, .. } | PolicyRequest::Withdraw { user, .. })
@@ -450,6 +452,10 @@ fn named(mut request: Request, name: &str) -> Request {
 fn described(request: &Request) -> (String, Option<String>, String) {
     if let Request::When { then, .. } | Request::For { then, .. } = request {
         return described(then);
+    }
+    if let Request::Knowledge(KnowledgeRequest::File { file }) = request {
+        let (what, id, name) = described(&Request::File(file.clone()));
+        return (format!("knowledge {what}"), id, name);
     }
     let json = serde_json::to_value(request).unwrap_or_default();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();

@@ -254,6 +254,6 @@ pub(super) async fn events(
 }
 
 /// A body from a channel that fails in the middle only when its sender says so.
-pub(super) fn body(receive: mpsc::Receiver<Result<Bytes, std::io::Error>>) -> Body {
+pub(crate) fn body(receive: mpsc::Receiver<Result<Bytes, std::io::Error>>) -> Body {
     Body::from_stream(Stream(receive))
 }

@@ -70,6 +70,13 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/knowledge/{id}", get(knowledge::article::show))
         .route("/knowledge/{id}/edit", get(knowledge::form::next).post(knowledge::form::revise))
         .route("/knowledge/{id}/act", post(knowledge::article::act).get(knowledge::article::back))
+        .route(
+            "/knowledge/{id}/file",
+            post(file::attach_to_article)
+                .get(knowledge::article::back)
+                .layer(DefaultBodyLimit::max(MAX_UPLOAD + MAX_BESIDE)),
+        )
+        .route("/knowledge/{id}/file/{content}", get(file::fetch_of_article))
         .route("/figures", get(figures::show))
         .route("/figures/{end}", get(figures::file))
         .route("/figures/tickets", get(figures::tickets))

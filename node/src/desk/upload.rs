@@ -14,6 +14,7 @@ use super::forms::Fields;
 use super::frame;
 use super::guard::{Newcomer, Signed};
 use crate::files::{OCTETS, Sent};
+use crate::knowledge::request::KnowledgeRequest;
 use crate::request::{Failure, Request};
 
 /// The largest file that comes this way; larger ones are attached on the node itself: `hotline ticket attach`.
@@ -115,6 +116,17 @@ impl App {
     /// Attaches a file to a ticket in this account's name: its row, and whether it was not there before.
     pub(super) async fn attach(&self, who: &Signed, id: &str, sent: Sent) -> Result<(bool, Value), Failure> {
         sent.attach(id, None, |request| self.ask(who, Request::File(request))).await
+    }
+
+    /// The same for an article: the row names the version that carries it.
+    pub(super) async fn attach_to_article(
+        &self,
+        who: &Signed,
+        id: &str,
+        sent: Sent,
+    ) -> Result<Value, Failure> {
+        let ask = |file| self.know(who, KnowledgeRequest::File { file });
+        Ok(sent.attach(id, None, ask).await?.1)
     }
 }
 

@@ -620,6 +620,8 @@ words! {
     act_adopt: "采用为本单位文章", "Adopt";
     act_supplement: "补充", "Supplement";
     act_used: "采用", "Used";
+    act_detach: "移除附件", "Remove the file";
+    attach_article_hint: "附件随新版本（草稿）保存，审核发布后生效。", "A file comes with the next version, a draft, which is reviewed as any other.";
     act_unhelpful: "未解决", "Did not help";
     used_hint: "采用这篇文章答复了来电人", "Somebody was answered with its help";
     unhelpful_hint: "看了这篇文章，但没有解决问题", "It was read and did not help";
@@ -729,6 +731,7 @@ impl Words {
             "supplement" => self.act_supplement,
             "used" => self.act_used,
             "unhelpful" => self.act_unhelpful,
+            "detach" => self.act_detach,
             _ => self.said_unknown,
         }
     }

@@ -1,8 +1,11 @@
-//! Files of tickets: attached, listed, read.
+//! Files of tickets and of articles: attached, listed, read.
 //!
 //! A file's content is durable before the transaction that makes it known begins to commit; entry and manifest are
 //! one transaction. Until then it is an upload: it lives in this process, and what it left on the disk is collected
 //! at the next start.
+//!
+//! An article's file stands in the entry of each version that carries it, so it is reviewed with the version and shown with it. Its
+//! content is sealed as a ticket's is, under a key that is no secret ([`TicketKey::of_open_document`]).
 
 use std::collections::BTreeMap;
 
@@ -18,6 +21,7 @@ use sync::store::{Store, StoreError};
 use zeroize::Zeroizing;
 
 use super::create::write_failure;
+use super::knowledge::last_files;
 use super::{Engine, failed, hex, shown_time};
 use crate::content::Content;
 use crate::files::{
@@ -36,11 +40,16 @@ const PART: usize = 8;
 const AT_ONCE: usize = 8;
 const IDLE_MS: u64 = 10 * 60_000;
 
+/// Most files of a version of an article: they stand in its entry.
+const OF_ARTICLE: u64 = 16;
+
 /// How many of a file's first bytes tell what it is.
 const FIRST: usize = 512;
 
 struct Upload {
     doc: DocId,
+    /// Whether it goes into an article, and not into a ticket.
+    article: bool,
     entry: Entry,
     said: Option<String>,
     digest: [u8; 32],
@@ -136,18 +145,7 @@ impl Engine {
         user: Option<&str>,
     ) -> Reply {
         let doc = self.find(id)?;
-        check_name(name).map_err(Failure::usage)?;
-        let most = self.file_limits.max_size.min(plain_size(MAX_CONTENT));
-        if size > most {
-            return Err(Failure::usage(format!(
-                "the file has {}; this node takes at most {}",
-                mib(size),
-                mib(most)
-            ))
-            .hint("attach it in parts, or raise `files.max_size`"));
-        }
-        let digest: [u8; 32] =
-            bytes_of(digest)?.try_into().map_err(|_| Failure::usage("a digest has 64 digits"))?;
+        let digest = self.fits(name, size, digest)?;
         let folded = self.folded(doc)?;
         self.may_attach(&folded)?;
         let key = self.ticket_key(doc)?;
@@ -177,12 +175,40 @@ impl Engine {
                 return Ok(json!({ "attached": row }));
             }
         }
-        self.has_place(doc, &entries, &entry, size)?;
+        self.has_place(doc, &entries, &entry, self.file_limits.per_ticket)?;
+        self.begin_upload(doc, false, entry, &key, digest, said)
+    }
+
+    /// Whether a file of this name and size is taken here at all; its digest.
+    fn fits(&self, name: &str, size: u64, digest: &str) -> Result<[u8; 32], Failure> {
+        check_name(name).map_err(Failure::usage)?;
+        let most = self.file_limits.max_size.min(plain_size(MAX_CONTENT));
+        if size > most {
+            return Err(Failure::usage(format!(
+                "the file has {}; this node takes at most {}",
+                mib(size),
+                mib(most)
+            ))
+            .hint("attach it in parts, or raise `files.max_size`"));
+        }
+        bytes_of(digest)?.try_into().map_err(|_| Failure::usage("a digest has 64 digits"))
+    }
+
+    fn begin_upload(
+        &mut self,
+        doc: DocId,
+        article: bool,
+        entry: Entry,
+        key: &TicketKey,
+        digest: [u8; 32],
+        said: Option<&str>,
+    ) -> Reply {
         let upload = self.transfers.admit(self.now)?;
         let staged = self.store.stage(upload)?;
-        let key = key.file_key(&salt, doc);
+        let key = key.file_key(&key.file_salt(&digest), doc);
         let under_way = Upload {
             doc,
+            article,
             entry,
             said: said.map(str::to_owned),
             digest,
@@ -211,18 +237,21 @@ impl Engine {
         })
     }
 
-    /// Whether ticket and disk take one more file.
-    fn has_place(&mut self, doc: DocId, entries: &[Entry], entry: &Entry, size: u64) -> Result<(), Failure> {
+    /// Whether a document with these files, of which it may have `most`, and the disk take one more.
+    fn has_place(&mut self, doc: DocId, entries: &[Entry], entry: &Entry, most: u64) -> Result<(), Failure> {
         let fresh = entries.iter().all(|e| e.name != entry.name);
         let known = self.store.files_of(&doc)?;
-        if (fresh && entries.len() as u64 >= self.file_limits.per_ticket) || known >= MAX_FILES as u64 {
+        if (fresh && entries.len() as u64 >= most) || known >= MAX_FILES as u64 {
             return Err(Failure::new(
                 FailureKind::Failed,
-                format!("the ticket has {} files; no more are attached", entries.len().max(known as usize)),
+                format!(
+                    "there are {} files already; no more are attached",
+                    entries.len().max(known as usize)
+                ),
             )
-            .hint("put several into one archive, or raise `files.per_ticket`"));
+            .hint("put several into one archive; a ticket takes more when `files.per_ticket` is raised"));
         }
-        let (room, needed) = (self.store.room()?, sealed_size(size).bytes);
+        let (room, needed) = (self.store.room()?, sealed_size(entry.size).bytes);
         if room < needed {
             return Err(Failure::new(
                 FailureKind::TryAgain,
@@ -286,7 +315,11 @@ impl Engine {
         if self.erased(under_way.doc)?.is_some() {
             return Err(erased());
         }
+        let article = under_way.article;
         let (doc, entry, manifest) = under_way.end()?;
+        if article {
+            return self.keep_in_article(doc, entry, &manifest);
+        }
         let folded = self.folded(doc)?;
         self.may_attach(&folded)?;
         let (key, bytes) = (name_hash(&entry.name), entry.to_bytes());
@@ -337,7 +370,7 @@ impl Engine {
     }
 
     /// A file as people see it, with what is here of it.
-    fn file_row(&mut self, entry: &Entry) -> Reply {
+    pub(super) fn file_row(&mut self, entry: &Entry) -> Reply {
         let held = self.held(entry)?;
         let content = held.as_ref().map(|(content, _)| *content);
         let from = content.and_then(|content| self.replica.asked_for(&content));
@@ -385,14 +418,7 @@ impl Engine {
         let entry = match entries.iter().filter(|e| e.name == name || e.content == name).collect::<Vec<_>>()[..]
         {
             [entry] => entry.clone(),
-            [] => {
-                let names: Vec<&str> = entries.iter().map(|e| e.name.as_str()).collect();
-                return Err(Failure::new(FailureKind::Failed, format!("the ticket has no file `{name}`"))
-                    .hint(format!(
-                        "its files: {}",
-                        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-                    )));
-            }
+            [] => return Err(no_such_file("the ticket", name, &entries)),
             ref many => {
                 let contents: Vec<&str> = many.iter().map(|e| e.content.as_str()).collect();
                 return Err(Failure::new(
@@ -402,16 +428,7 @@ impl Engine {
                 .hint(format!("name one by its content: {}", contents.join(" or "))));
             }
         };
-        let row = self.file_row(&entry)?;
-        let Some((content, held)) = self.held(&entry)?.filter(|(_, h)| h.pieces.is_whole()) else {
-            if self.is_removed(&entry)? {
-                return Err(erased());
-            }
-            let state = row["state"].as_str().unwrap_or_default();
-            return Err(Failure::new(FailureKind::TryAgain, format!("`{name}` is not here in full"))
-                .because(state)
-                .hint("it comes by itself while a node that has it is linked: `hotline ticket files ID`"));
-        };
+        let (content, held) = self.whole(&entry, "ticket")?;
         if let Some(reason) = reveal {
             self.note_reveal(doc, reason, user)?;
         }
@@ -423,13 +440,41 @@ impl Engine {
             return Err(no_key());
         };
         let name = true_name(&entry, &ticket).unwrap_or_else(|| entry.name.clone());
+        self.begin_download(doc, &entry, &name, (content, &held), ticket)
+    }
+
+    /// A file's content, when all of it is here.
+    fn whole(&mut self, entry: &Entry, of: &str) -> Result<(ItemHash, Held), Failure> {
+        let row = self.file_row(entry)?;
+        if let Some(whole) = self.held(entry)?.filter(|(_, h)| h.pieces.is_whole()) {
+            return Ok(whole);
+        }
+        if self.is_removed(entry)? {
+            return Err(erased());
+        }
+        let state = row["state"].as_str().unwrap_or_default();
+        let command = if of == "ticket" { "hotline ticket files ID" } else { "hotline kb files ID" };
+        Err(Failure::new(FailureKind::TryAgain, format!("`{}` is not here in full", entry.name))
+            .because(state)
+            .hint(format!("it comes by itself while a node that has it is linked: `{command}`")))
+    }
+
+    fn begin_download(
+        &mut self,
+        doc: DocId,
+        entry: &Entry,
+        name: &str,
+        (content, held): (ItemHash, &Held),
+        key: TicketKey,
+    ) -> Reply {
+        let salt: [u8; 32] = bytes_of(&entry.salt)?.try_into().map_err(|_| no_key())?;
         let download = self.transfers.admit(self.now)?;
         let size = plain_size(held.size);
         let under_way = Download {
             content,
             size,
-            key: ticket.file_key(&salt, doc),
-            ticket,
+            key: key.file_key(&salt, doc),
+            ticket: key,
             salt: entry.salt.clone(),
             hasher: blake3::Hasher::new(),
             place: 0,
@@ -437,11 +482,107 @@ impl Engine {
             at: 0,
         };
         self.transfers.downloads.insert(download, (self.now, under_way));
-        let file_name = Entry::file_name(&name);
+        let file_name = Entry::file_name(name);
         Ok(json!({
             "download": download, "name": name, "file_name": file_name, "size": size, "type": entry.media,
             "content": entry.content,
         }))
+    }
+
+    /// What is asked about files of articles.
+    pub(super) fn article_file(&mut self, request: &FileRequest) -> Reply {
+        match request {
+            FileRequest::Attach { id, name, size, digest, media, user } => {
+                self.attach_to_article(id, name, *size, digest, media.as_deref(), user.as_deref())
+            }
+            FileRequest::AttachPart { upload, at, hex } => self.attach_part(*upload, *at, hex),
+            FileRequest::AttachEnd { upload } => self.attach_end(*upload),
+            FileRequest::List { id, .. } => self.files_of_article(id),
+            FileRequest::Fetch { id, name, .. } => self.fetch_of_article(id, name),
+            FileRequest::FetchPart { download, at } => self.fetch_part(*download, *at),
+        }
+    }
+
+    fn attach_to_article(
+        &mut self,
+        id: &str,
+        name: &str,
+        size: u64,
+        digest: &str,
+        said: Option<&str>,
+        user: Option<&str>,
+    ) -> Reply {
+        let opened = self.article_named(id)?;
+        self.is_own(&opened)?;
+        let (doc, digest) = (opened.doc, self.fits(name, size, digest)?);
+        let key = TicketKey::of_open_document(doc);
+        let entry = Entry {
+            name: name.to_owned(),
+            size,
+            media: String::new(),
+            content: String::new(),
+            salt: hex(&key.file_salt(&digest)),
+            sealed: None,
+            user: user.map(str::to_owned),
+            at: shown_time(self.now),
+        };
+        let entries = last_files(&opened);
+        if let Some(there) = entries.iter().find(|e| e.name == entry.name && e.salt == entry.salt) {
+            let row = self.file_row(there)?;
+            if row["complete"] == true {
+                return Ok(json!({ "attached": row }));
+            }
+        }
+        self.has_place(doc, &entries, &entry, OF_ARTICLE.min(self.file_limits.per_ticket))?;
+        self.begin_upload(doc, true, entry, &key, digest, said)
+    }
+
+    /// The next version of an article carries this file beside those of the last one.
+    fn keep_in_article(&mut self, doc: DocId, entry: Entry, manifest: &Manifest) -> Reply {
+        let opened = self.open_article(doc)?;
+        let version = opened.folded.next_number();
+        let mut files = last_files(&opened);
+        files.retain(|file| file.name != entry.name);
+        files.push(entry.clone());
+        self.revise_files(opened, files, entry.user.as_deref())?;
+        self.replica.put(doc, Kind::FILE, manifest.to_bytes(), &mut self.store, &mut self.desk)?;
+        let mut row = self.file_row(&entry)?;
+        row["version"] = version.into();
+        Ok(row)
+    }
+
+    fn files_of_article(&mut self, id: &str) -> Reply {
+        let folded = self.article_named(id)?.folded;
+        let mut all: Vec<(Entry, Vec<u32>)> = Vec::new();
+        for version in &folded.versions {
+            for file in &version.files {
+                match all.iter_mut().find(|(known, _)| known == file) {
+                    Some((_, versions)) => versions.push(version.number),
+                    None => all.push((file.clone(), vec![version.number])),
+                }
+            }
+        }
+        let mut rows = Vec::new();
+        for (file, versions) in all {
+            let mut row = self.file_row(&file)?;
+            row["versions"] = versions.into();
+            rows.push(row);
+        }
+        Ok(Value::from(rows))
+    }
+
+    fn fetch_of_article(&mut self, id: &str, name: &str) -> Reply {
+        let opened = self.article_named(id)?;
+        let (doc, versions) = (opened.doc, &opened.folded.versions);
+        let shown = opened.folded.shown().into_iter().chain(versions.last()).flat_map(|v| &v.files);
+        let by_name = shown.clone().find(|file| file.name == name);
+        let by_content = || versions.iter().flat_map(|v| &v.files).find(|file| file.content == name);
+        let Some(entry) = by_name.or_else(by_content).cloned() else {
+            return Err(no_such_file("the article", name, &shown.cloned().collect::<Vec<_>>()));
+        };
+        let (content, held) = self.whole(&entry, "article")?;
+        let name = entry.name.clone();
+        self.begin_download(doc, &entry, &name, (content, &held), TicketKey::of_open_document(doc))
     }
 
     fn fetch_part(&mut self, download: u64, at: u64) -> Reply {
@@ -586,6 +727,15 @@ impl Upload {
         self.entry.content = manifest.address().to_string();
         Ok((self.doc, self.entry, manifest))
     }
+}
+
+fn no_such_file(of: &str, name: &str, entries: &[Entry]) -> Failure {
+    let mut names: Vec<&str> = entries.iter().map(|e| e.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    Failure::new(FailureKind::Failed, format!("{of} has no file `{name}`"))
+        .hint(format!("its files: {names}"))
 }
 
 fn true_name(entry: &Entry, key: &TicketKey) -> Option<String> {

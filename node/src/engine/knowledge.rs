@@ -13,6 +13,7 @@ use sync::replica::Beginning;
 
 use super::create::write_failure;
 use super::{Engine, hex, shown_time};
+use crate::files::Entry as File;
 use crate::knowledge::catalogue;
 use crate::knowledge::compare::compare;
 use crate::knowledge::entry::{Create, Entry, Version, Word};
@@ -53,6 +54,23 @@ impl Engine {
             R::Show { id, version, language, user } => {
                 self.show_article(id, *version, *language, user.as_deref())
             }
+            R::File { file } => self.article_file(file),
+            R::Detach { id, name, user } => {
+                let opened = self.article_named(id)?;
+                let mut files = last_files(&opened);
+                let before = files.len();
+                files.retain(|file| file.name != *name);
+                if files.len() == before {
+                    return Err(Failure::new(
+                        FailureKind::Failed,
+                        format!("the last version carries no file `{name}`"),
+                    )
+                    .hint("`hotline kb files ID` lists them"));
+                }
+                let doc = opened.doc;
+                self.revise_files(opened, files, user.as_deref())?;
+                self.told(doc)
+            }
             R::Used { id, version, user: _ } => self.count_use(id, *version, true),
             R::Unhelpful { id, version, user: _ } => self.count_use(id, *version, false),
             R::Diff { id, from, to } => self.compare_versions(id, *from, *to),
@@ -75,8 +93,8 @@ impl Engine {
             R::Revise { id, article, user } => {
                 let opened = self.article_named(id)?;
                 let text = self.with_fields(&opened, article)?;
-                let doc = opened.doc;
-                self.revise_article(opened, &text, Saying { user: user.as_deref(), reason: None })?;
+                let (doc, files) = (opened.doc, last_files(&opened));
+                self.revise_article(opened, &text, files, Saying { user: user.as_deref(), reason: None })?;
                 self.told(doc)
             }
             R::Review { id, reason, user } => {
@@ -158,7 +176,7 @@ impl Engine {
         self.open_article(doc)
     }
 
-    fn open_article(&mut self, doc: DocId) -> Result<Opened, Failure> {
+    pub(super) fn open_article(&mut self, doc: DocId) -> Result<Opened, Failure> {
         let (kind, folded, heads, entries) = self.with_document(doc, |_, matter| {
             let article = matter.article();
             let heads = article.map(|a| a.heads(None)).unwrap_or_default();
@@ -220,11 +238,12 @@ impl Engine {
             (trail, matter.audience().clone(), matter.regions().collect::<Vec<_>>(), heads)
         })?;
         let original = self.original(folded, &today)?;
+        let files = wanted.files.iter().map(|file| self.file_row(file)).collect::<Result<Value, _>>()?;
         let state =
             catalogue::state_hash(folded, &self.text_of(doc, folded.shown().unwrap_or(wanted).entry)?);
         let mut shown = json!({
             "id": doc.to_string(), "owner": folded.owner, "standing": folded.standing(), "text": text,
-            "holds": text.holds(&today), "version": wanted, "as_written": EntryId::from_bytes(text.hash()) == wanted.text,
+            "files": files, "holds": text.holds(&today), "version": wanted, "as_written": EntryId::from_bytes(text.hash()) == wanted.text,
             "in_force": folded.in_force().map(|v| v.number), "draft": folded.open_draft().map(|v| v.number),
             "versions": folded.versions, "withdrawn": folded.withdrawn, "proposals": folded.proposals,
             "adopts": folded.adopts, "adopted": folded.adopted, "supplements": original,
@@ -307,7 +326,8 @@ impl Engine {
         hung: Option<(DocId, Option<EntryId>)>,
         saying: Saying<'_>,
     ) -> Result<DocId, Failure> {
-        let version = Version { number: 1, text: text.hash(), seen: hung.and_then(|(_, seen)| seen) };
+        let seen = hung.and_then(|(_, seen)| seen);
+        let version = Version { number: 1, text: text.hash(), seen, files: Vec::new() };
         let site = self.me().site();
         let create = Create { site, version, adopts, supplements: hung.map(|(doc, _)| doc) };
         let at = shown_time(self.now);
@@ -355,18 +375,18 @@ impl Engine {
     }
 
     /// A further version. A supplement's says that its writer has the original of now before them.
-    fn revise_article(&mut self, opened: Opened, text: &Text, saying: Saying<'_>) -> Result<(), Failure> {
+    fn revise_article(
+        &mut self,
+        opened: Opened,
+        text: &Text,
+        files: Vec<File>,
+        saying: Saying<'_>,
+    ) -> Result<(), Failure> {
+        self.is_own(&opened)?;
         let Opened { doc, folded, heads } = opened;
-        if folded.owner != self.me().site() {
-            return Err(Failure::new(
-                FailureKind::Failed,
-                format!("only {} changes this article", self.named(folded.owner)),
-            )
-            .hint("hang a supplement of your own on it: `hotline kb supplement ID`"));
-        }
         let original = folded.supplements.as_ref().and_then(|id| id.parse::<DocId>().ok());
         let seen = original.and_then(|doc| self.open_article(doc).ok()).and_then(|o| o.folded.published);
-        let version = Version { number: folded.next_number(), text: text.hash(), seen };
+        let version = Version { number: folded.next_number(), text: text.hash(), seen, files };
         let bytes = self.entry_bytes(&Word::Revise(version), heads, saying)?;
         let write = |document: &Document, tx: &mut automerge::transaction::Transaction<'_>| {
             let part = |name| document.part(name).ok_or(automerge::AutomergeError::Fail);
@@ -382,6 +402,31 @@ impl Engine {
             tx.put(&part("trail")?, EntryId::of(&bytes).to_string(), bytes.clone())
         };
         self.replica.write(Some(doc), &mut self.store, &mut self.desk, write).map_err(write_failure)?;
+        Ok(())
+    }
+
+    /// A version that says what the last one says and carries these files.
+    pub(super) fn revise_files(
+        &mut self,
+        opened: Opened,
+        files: Vec<File>,
+        user: Option<&str>,
+    ) -> Result<(), Failure> {
+        let last = opened.folded.versions.last().ok_or_else(|| no_draft(&opened))?.entry;
+        let text = self.text_of(opened.doc, last)?;
+        self.revise_article(opened, &text, files, Saying { user, reason: None })
+    }
+
+    /// Whether this site writes the article.
+    pub(super) fn is_own(&self, opened: &Opened) -> Result<(), Failure> {
+        let owner = opened.folded.owner;
+        if owner != self.me().site() {
+            return Err(Failure::new(
+                FailureKind::Failed,
+                format!("only {} changes this article", self.named(owner)),
+            )
+            .hint("hang a supplement of your own on it: `hotline kb supplement ID`"));
+        }
         Ok(())
     }
 
@@ -505,7 +550,8 @@ impl Engine {
                         continue;
                     }
                     revised += 1;
-                    self.revise_article(opened, &line.text, saying)?;
+                    let files = last_files(&opened);
+                    self.revise_article(opened, &line.text, files, saying)?;
                     doc
                 }
             };
@@ -551,10 +597,19 @@ impl Engine {
             let folded = self.open_article(doc)?.folded;
             let Some(version) = folded.in_force() else { continue };
             let text = self.text_of(doc, version.entry)?;
-            articles.push(lines::write(&text, folded.owner, version.number, folded.standing()));
+            let mut line = lines::write(&text, folded.owner, version.number, folded.standing());
+            if !version.files.is_empty() {
+                line["files"] = version.files.iter().map(|file| file.name.as_str()).collect();
+            }
+            articles.push(line);
         }
         Ok(json!({ "articles": articles, "next": next }))
     }
+}
+
+/// The files of the version that was written last.
+pub(super) fn last_files(opened: &Opened) -> Vec<File> {
+    opened.folded.versions.last().map(|version| version.files.clone()).unwrap_or_default()
 }
 
 fn map<'a>(values: impl IntoIterator<Item = (&'a str, hydrate::Value)>) -> hydrate::Value {

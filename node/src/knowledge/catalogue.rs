@@ -13,6 +13,7 @@ use super::fold::Folded;
 use super::matter::Article;
 use super::text::{Text, holds};
 use super::uses;
+use crate::files::Entry as File;
 use crate::hex::hex;
 use crate::search::{TABLE_OPTIONS, index_tokens, pinyin_tokens};
 
@@ -33,6 +34,7 @@ CREATE INDEX IF NOT EXISTS article_ends ON article(valid_to) WHERE valid_to != '
 CREATE INDEX IF NOT EXISTS article_public ON article(at) WHERE readers = 'public' AND standing = 'published';
 CREATE INDEX IF NOT EXISTS article_draft ON article(row) WHERE draft > 0;
 CREATE INDEX IF NOT EXISTS article_proposed ON article(proposed_to) WHERE proposed_to IS NOT NULL;
+CREATE TABLE IF NOT EXISTS article_file(doc BLOB NOT NULL, n INTEGER NOT NULL, file TEXT NOT NULL, PRIMARY KEY(doc, n)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS article_hangs ON article(supplements) WHERE supplements IS NOT NULL;
 ";
 
@@ -50,7 +52,7 @@ pub fn prepare(db: &Connection) -> Result<()> {
 
 /// Forgets every row, before a rebuild.
 pub fn clear(db: &Connection) -> Result<()> {
-    db.execute_batch("DELETE FROM article; DELETE FROM article_text;")?;
+    db.execute_batch("DELETE FROM article; DELETE FROM article_text; DELETE FROM article_file;")?;
     uses::clear(db)
 }
 
@@ -146,6 +148,15 @@ pub fn put(db: &Connection, doc: &DocId, row: &Row) -> Result<()> {
         state,
         searched,
     ])?;
+    db.prepare_cached("DELETE FROM article_file WHERE doc = ?1")?.execute([doc.as_bytes()])?;
+    for (n, file) in in_force.into_iter().flat_map(|version| &version.files).enumerate() {
+        let file = String::from_utf8_lossy(&file.to_bytes()).into_owned();
+        db.prepare_cached("INSERT INTO article_file(doc, n, file) VALUES(?1, ?2, ?3)")?.execute(params![
+            doc.as_bytes(),
+            n as i64,
+            file
+        ])?;
+    }
     let key = known.as_ref().map_or_else(|| db.last_insert_rowid(), |(row, _)| *row);
     let before = known.map(|(_, searched)| searched).unwrap_or_default();
     if before == searched {
@@ -263,7 +274,7 @@ pub fn public(db: &Connection, today: &str, limit: usize) -> Result<Vec<Value>> 
     Ok(rows.collect::<std::result::Result<_, _>>()?)
 }
 
-/// One of them with its text; `None` when it is not for the public, or not today.
+/// One of them with its text and its files; `None` when it is not for the public, or not today.
 pub fn told(db: &Connection, doc: &DocId, today: &str) -> Result<Option<Value>> {
     let mut query =
         db.prepare_cached(&format!("SELECT {COLUMNS}, a.body FROM article a WHERE {PUBLIC} AND a.doc = ?2"))?;
@@ -272,7 +283,15 @@ pub fn told(db: &Connection, doc: &DocId, today: &str) -> Result<Option<Value>> 
         row["body"] = r.get::<_, String>(15)?.into();
         Ok(row)
     });
-    Ok(row.optional()?)
+    let Some(mut row) = row.optional()? else { return Ok(None) };
+    let mut query = db.prepare_cached("SELECT file FROM article_file WHERE doc = ?1 ORDER BY n")?;
+    let files = query.query_map([doc.as_bytes()], |r| r.get::<_, String>(0))?;
+    let files: Vec<String> = files.collect::<std::result::Result<_, _>>()?;
+    let files = files.iter().filter_map(|file| File::read(file.as_bytes()));
+    row["files"] = files
+        .map(|f| json!({ "name": f.name, "size": f.size, "type": f.media, "content": f.content }))
+        .collect();
+    Ok(Some(row))
 }
 
 /// The articles that bear this code: a site's own first.

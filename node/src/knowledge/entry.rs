@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use sync::id::DocId;
 
 use super::{KIND, SCHEMA};
+use crate::files::Entry as File;
 use crate::ticket::EntryId;
 use crate::ticket::entry::{EntryError, Fields, MAX_NAME, MAX_TEXT};
 
@@ -72,6 +73,8 @@ pub struct Version {
     pub text: [u8; 32],
     /// In a supplement: the version of the original that its writer had before them.
     pub seen: Option<EntryId>,
+    /// The files that it carries.
+    pub files: Vec<File>,
 }
 
 /// An entry of an article.
@@ -99,6 +102,8 @@ fn version(fields: &mut Fields) -> Result<Version, EntryError> {
         number: fields.count("version")?.ok_or(EntryError::Missing("version"))?,
         text: *text.as_bytes(),
         seen: fields.parsed("seen")?,
+        // A version that knew no files took in whatever stood there, and nobody refuses what others hold.
+        files: fields.value("files").and_then(|files| serde_json::from_value(files).ok()).unwrap_or_default(),
     })
 }
 
@@ -207,6 +212,9 @@ impl Word {
             if let Some(seen) = version.seen {
                 put("seen", json!(seen));
             }
+            if !version.files.is_empty() {
+                put("files", json!(version.files));
+            }
         }
         if let Some(of) = self.of() {
             put("of", json!(of));
@@ -247,7 +255,17 @@ mod tests {
     #[test]
     fn every_word_is_read_as_it_is_written() {
         let (id, doc) = (EntryId::from_bytes([7; 32]), DocId::from_bytes([3; 32]));
-        let version = Version { number: 2, text: [5; 32], seen: Some(id) };
+        let file = File {
+            name: "申请表.pdf".to_owned(),
+            size: 7,
+            media: "application/pdf".to_owned(),
+            content: "c0".to_owned(),
+            salt: "5a".to_owned(),
+            sealed: None,
+            user: None,
+            at: String::new(),
+        };
+        let version = Version { number: 2, text: [5; 32], seen: Some(id), files: vec![file] };
         let site: Site = "370000".parse().unwrap();
         let node: NodeName = "370000-b".parse().unwrap();
         for word in [
@@ -257,7 +275,7 @@ mod tests {
                 adopts: Some(doc),
                 supplements: Some(doc),
             })),
-            Word::Revise(Version { seen: None, ..version }),
+            Word::Revise(Version { seen: None, files: Vec::new(), ..version }),
             Word::Review { of: id },
             Word::Publish { of: id },
             Word::Withdraw,
@@ -287,6 +305,12 @@ mod tests {
         check(r#"{"op":"publish","parents":[],"node":"370000"}"#, EntryError::Missing("of"));
         check(r#"{"op":"revise","parents":[],"node":"370000","version":-1}"#, EntryError::Missing("text"));
         check(&" ".repeat(MAX_ENTRY + 1), EntryError::TooLong { bytes: MAX_ENTRY + 1 });
+        let odd = format!(
+            r#"{{"op":"revise","parents":[],"node":"370000","version":2,"text":"{}","files":[{{"name":7}}]}}"#,
+            "0".repeat(64)
+        );
+        let odd = Entry::read(odd.as_bytes(), node).unwrap();
+        assert!(odd.word.version().is_some_and(|version| version.files.is_empty()), "kept, and no files");
         let newer = Entry::read(br#"{"op":"translate","parents":[],"node":"370000","to":7}"#, node).unwrap();
         assert_eq!(newer.word, Word::Unknown("translate".to_owned()));
     }

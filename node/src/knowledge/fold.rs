@@ -18,6 +18,7 @@ use sync::id::DocId;
 use utoipa::ToSchema;
 
 use super::entry::{Entry, Word};
+use crate::files::Entry as File;
 use crate::request::Language;
 use crate::ticket::EntryId;
 use crate::ticket::trail::{Bits, parents_first};
@@ -53,6 +54,10 @@ pub struct VersionShown {
     /// In a supplement: the version of the original that its writer saw.
     #[schema(required)]
     pub seen: Option<EntryId>,
+    /// The files that it carries.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub files: Vec<File>,
     /// Who wrote it.
     #[schema(required)]
     pub user: Option<String>,
@@ -394,6 +399,7 @@ fn versions(trail: &Trail<'_>, versions: &[usize], reviews: &[usize], folded: &m
             number: version.number,
             text: EntryId::from_bytes(version.text),
             seen: version.seen,
+            files: version.files.clone(),
             user: entry.user.clone(),
             at: entry.at.clone(),
             reviews: passed,

@@ -8,6 +8,8 @@
 //! ---
 //! the body, as it is
 //! ```
+//!
+//! An export names the files that an article carries (`files`); their contents are not in it, and an import passes the names over.
 
 use certs::{Site, Tier};
 use serde::Deserialize;
@@ -124,6 +126,10 @@ pub fn to_markdown(line: &Value) -> String {
     let tags: Vec<&str> = line["tags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if !tags.is_empty() {
         text.push_str(&format!("tags: [{}]\n", tags.join(", ")));
+    }
+    let files: Vec<&str> = line["files"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !files.is_empty() {
+        text.push_str(&format!("files: {}\n", files.join(", ")));
     }
     text.push_str("---\n");
     text.push_str(line["body"].as_str().unwrap_or_default());

@@ -4,7 +4,7 @@
 //! An article is a document of the kind [`KIND`]. It belongs to the site that made it, the *owner*, and is for that site
 //! and everything below it: the ministry's reach every node, a province's its cities and offices, a city's its offices
 //! (and its province, which may adopt them). Nobody else changes its text; a lower tier hangs a *supplement* of its own on
-//! it, and sees when the original has changed under it.
+//! it, and sees when the original has changed under it. A version's files stand in its entry; `engine::files` takes and gives them.
 //!
 //! ```text
 //! entry      what one entry of an article's trail says

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::files::FileRequest;
 use crate::request::Language;
 
 /// A request about the knowledge base.
@@ -34,7 +35,7 @@ pub enum KnowledgeRequest {
         /// At most so many.
         limit: usize,
     },
-    /// One article that is for the public and in force today: a row of `List` with its `body`.
+    /// One article that is for the public and in force today: a row of `List` with its `body` and its `files`.
     Told {
         /// Its id.
         id: String,
@@ -79,6 +80,22 @@ pub enum KnowledgeRequest {
         #[serde(default)]
         version: Option<u32>,
         /// Who sits at the desk; not kept with the count.
+        user: Option<String>,
+    },
+    /// A file of an article. What is attached makes the next version, which carries it beside those of the last one; its row has
+    /// `version`. `List` has the files of all versions, each with `versions`; `Fetch` takes a name of the version in force or of the
+    /// last one, or a content's hash. What is asked is the owner's right to write, and no key.
+    File {
+        /// What is asked; its ids are those of articles.
+        file: FileRequest,
+    },
+    /// Makes a version that carries a file no more.
+    Detach {
+        /// Id, unambiguous prefix or code.
+        id: String,
+        /// The file's name.
+        name: String,
+        /// Who sits at the desk.
         user: Option<String>,
     },
     /// Two versions, line by line: `{"id","from","to","facts":[{"field","from","to"}],"lines":[{"mark","text"}]}`.

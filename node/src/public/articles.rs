@@ -4,19 +4,24 @@
 //! itself. The page reads rows that are made of it, and no ticket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::http::Uri;
-use axum::response::Response;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use super::App;
 use super::file::broken;
 use super::guard;
 use super::shell::{self, Shell, Tongue};
+use crate::desk::{body, size};
+use crate::files::FileRequest;
+use crate::hex::unhex;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::request::{Failure, FailureKind, Request};
 
@@ -25,6 +30,12 @@ const ROWS: usize = 50;
 
 /// The longest question, in characters.
 const MAX_QUESTION: usize = 60;
+
+/// The largest file that goes out here, and how much of it at once: whoever does not take that much within [`PATIENCE`] is cut
+/// off, for few files go out at a time.
+const MAX_FILE: u64 = 16 << 20;
+const PART: usize = 256 << 10;
+const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Line {
     href: String,
@@ -50,6 +61,8 @@ struct Article {
     line: Line,
     body: String,
     until: String,
+    /// Name, address and size of what it carries.
+    files: Vec<(String, String, String)>,
 }
 
 #[derive(Default, Deserialize)]
@@ -96,10 +109,16 @@ pub(super) async fn one(State(app): State<Arc<App>>, uri: Uri, Path(id): Path<St
     match app.node.ask(Request::Knowledge(KnowledgeRequest::Told { id })).await {
         Ok(row) => {
             let line = line(&app, t, &row);
+            let id = text(&row, "id");
+            let file = |f: &Value| {
+                let at = format!("/articles/{id}/files/{}", text(f, "content"));
+                (text(f, "name"), at, size(f["size"].as_u64().unwrap_or_default()))
+            };
+            let files = row["files"].as_array().into_iter().flatten().map(file).collect();
             let s = Shell::new(&app, t, &line.title, "/articles");
             shell::page(
                 StatusCode::OK,
-                &Article { s, body: text(&row, "body"), until: text(&row, "valid_to"), line },
+                &Article { s, body: text(&row, "body"), until: text(&row, "valid_to"), line, files },
             )
         }
         Err(Failure { kind: FailureKind::Absent, .. }) => {
@@ -108,5 +127,79 @@ pub(super) async fn one(State(app): State<Arc<App>>, uri: Uri, Path(id): Path<St
             shell::message(&app, t, StatusCode::NOT_FOUND, text)
         }
         Err(failure) => broken(&app, t, &failure),
+    }
+}
+
+/// A file of an article that is for the public and in force today. It is read whole before the first byte goes out, so that nobody
+/// who reads slowly holds the node up.
+pub(super) async fn file(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    Path((id, content)): Path<(String, String)>,
+) -> Response {
+    let t = guard::tongue(&uri);
+    let absent = || {
+        let text = t.say(
+            "没有这个附件，或文章已不再有效。",
+            "There is no such file, or its article is in force no more.",
+        );
+        shell::message(&app, t, StatusCode::NOT_FOUND, text)
+    };
+    let row = match app.node.ask(Request::Knowledge(KnowledgeRequest::Told { id: id.clone() })).await {
+        Ok(row) => row,
+        Err(Failure { kind: FailureKind::Absent, .. }) => return absent(),
+        Err(failure) => return broken(&app, t, &failure),
+    };
+    let Some(file) = row["files"].as_array().into_iter().flatten().find(|f| f["content"] == content.as_str())
+    else {
+        return absent();
+    };
+    if file["size"].as_u64().is_none_or(|size| size > MAX_FILE) {
+        let text = t.say(
+            "附件过大，请拨打 12328 索取。",
+            "The file is too large for this page. Please ask for it: call 12328.",
+        );
+        return shell::message(&app, t, StatusCode::PAYLOAD_TOO_LARGE, text);
+    }
+    let Ok(turn) = app.downloads.clone().try_acquire_owned() else { return guard::busy(&app, t) };
+    let (name, bytes) = match whole(&app, id, content).await {
+        Ok(whole) => whole,
+        Err(failure) => return broken(&app, t, &failure),
+    };
+    let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename*=UTF-8''{}", name.replace('+', "%20"))),
+        (header::CONTENT_LENGTH, bytes.len().to_string()),
+    ];
+    let (send, receive) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let _turn = turn;
+        for at in (0..bytes.len()).step_by(PART) {
+            let part = bytes.slice(at..bytes.len().min(at + PART));
+            if !matches!(tokio::time::timeout(PATIENCE, send.send(Ok(part))).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+    });
+    (headers, body(receive)).into_response()
+}
+
+/// The name to save a file under, and its bytes.
+async fn whole(app: &App, id: String, content: String) -> Result<(String, Bytes), Failure> {
+    let ask = |file| app.node.ask(Request::Knowledge(KnowledgeRequest::File { file }));
+    let begun = ask(FileRequest::Fetch { id, name: content, reveal: None, user: None }).await?;
+    let download = begun["download"].as_u64().unwrap_or_default();
+    let (mut bytes, mut at) = (Vec::new(), 0);
+    loop {
+        let part = ask(FileRequest::FetchPart { download, at }).await?;
+        bytes.extend(part["hex"].as_str().and_then(unhex).unwrap_or_default());
+        at = part["at"].as_u64().unwrap_or_default();
+        if part["end"] == true {
+            return Ok((text(&begun, "file_name"), Bytes::from(bytes)));
+        }
+        if at > MAX_FILE {
+            return Err(Failure::new(FailureKind::Integrity, "a file is larger than its article says"));
+        }
     }
 }

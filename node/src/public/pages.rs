@@ -21,6 +21,7 @@ pub(super) fn router(app: Arc<App>, options: &PublicOptions) -> Router {
         .route("/query", get(query::show).post(query::ask))
         .route("/articles", get(articles::list))
         .route("/articles/{id}", get(articles::one))
+        .route("/articles/{id}/files/{content}", get(articles::file))
         .route("/assets/{name}", get(shell::asset))
         .merge(if options.open311 { open311::router() } else { Router::new() })
         .merge(if options.figures {

@@ -477,6 +477,11 @@ impl Fields {
         self.parsed(key)?.ok_or(EntryError::Missing(key))
     }
 
+    /// A value as it came.
+    pub(crate) fn value(&mut self, key: &'static str) -> Option<Value> {
+        self.0.remove(key)
+    }
+
     fn flag(&mut self, key: &'static str) -> Result<Option<bool>, EntryError> {
         match self.0.remove(key) {
             None => Ok(None),

@@ -243,6 +243,15 @@ pub fn needs(request: &Request) -> &'static [Right] {
             | KnowledgeRequest::Show { .. }
             | KnowledgeRequest::Diff { .. } => &[Read],
             KnowledgeRequest::Used { .. } | KnowledgeRequest::Unhelpful { .. } => &[Read, Answer],
+            KnowledgeRequest::File { file } => match file {
+                FileRequest::Attach { .. }
+                | FileRequest::AttachPart { .. }
+                | FileRequest::AttachEnd { .. } => &[Read, Write],
+                FileRequest::List { .. } | FileRequest::Fetch { .. } | FileRequest::FetchPart { .. } => {
+                    &[Read]
+                }
+            },
+            KnowledgeRequest::Detach { .. } => &[Read, Write],
             KnowledgeRequest::New { .. } | KnowledgeRequest::Revise { .. } => &[Read, Write],
             KnowledgeRequest::Review { .. } => &[Read, Review],
             KnowledgeRequest::Publish { .. }
@@ -368,6 +377,8 @@ pub fn is_audited(request: &Request) -> bool {
             FileRequest::List { reveal, .. } => reveal.is_some(),
             FileRequest::AttachPart { .. } | FileRequest::FetchPart { .. } => false,
         },
+        // What articles carry is no secret; what is put there is written down when it is there.
+        Request::Knowledge(KnowledgeRequest::File { file }) => matches!(file, FileRequest::AttachEnd { .. }),
         Request::Knowledge(request) => !matches!(
             request,
             KnowledgeRequest::List { .. }

@@ -132,6 +132,12 @@ impl TicketKey {
         Ok(TicketKey(Zeroizing::new(random()?)))
     }
 
+    /// The key of a document that is open to whoever has it, an article: made of its id, and no secret. It only keeps the contents of
+    /// one file in two documents apart, as drawn keys do, for contents are found by their hash.
+    pub fn of_open_document(doc: DocId) -> TicketKey {
+        TicketKey(Zeroizing::new(blake3::derive_key("hotline 2026 open document key", doc.as_bytes())))
+    }
+
     /// What tells it from the ticket's other keys, when two sites drew one at once.
     pub fn id(&self) -> KeyId {
         let [a, b, c, d, e, f, g, h, ..] =

@@ -48,7 +48,7 @@ impl World {
             return;
         }
         let me = self.machines[at].node;
-        let version = Version { number: 1, text: [0; 32], seen: None };
+        let version = Version { number: 1, text: [0; 32], seen: None, files: Vec::new() };
         let create = Create { site: me.site(), version, adopts: None, supplements: None };
         let time = self.clock(at).to_string();
         let entry = Word::Create(Box::new(create)).to_bytes([], me, None, Some("编写"), &time);
@@ -89,9 +89,12 @@ impl World {
             let last = folded.versions.last()?.entry;
             let word = match saying {
                 Saying::Revise if folded.owner != me.site() => return None,
-                Saying::Revise => {
-                    Word::Revise(Version { number: folded.next_number(), text: [1; 32], seen: None })
-                }
+                Saying::Revise => Word::Revise(Version {
+                    number: folded.next_number(),
+                    text: [1; 32],
+                    seen: None,
+                    files: Vec::new(),
+                }),
                 Saying::Review => Word::Review { of: folded.draft.unwrap_or(last) },
                 Saying::Publish => Word::Publish { of: folded.draft.unwrap_or(last) },
                 Saying::Withdraw => Word::Withdraw,

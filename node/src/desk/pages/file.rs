@@ -1,4 +1,4 @@
-//! A file of a ticket, streamed as the node opens it, piece by piece.
+//! A file of a ticket or an article, streamed as the node opens it, piece by piece.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use super::super::upload::Uploaded;
 use super::super::{frame, live};
 use crate::files::FileRequest;
 use crate::hex::unhex;
+use crate::knowledge::request::KnowledgeRequest;
 use crate::request::Request;
 
 /// What browsers show in place; everything else is saved. None of it runs anything.
@@ -45,6 +46,40 @@ pub(in super::super) async fn attach(
     };
     match app.attach(&who, &id, file).await {
         Ok(_) => Redirect::to(&format!("/ticket/{id}?said=file")).into_response(),
+        Err(failure) => frame::failure(&who, &failure),
+    }
+}
+
+/// Makes a version of an article with a file that a browser sends, and goes to it.
+pub(in super::super) async fn attach_to_article(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    uploaded: Uploaded,
+) -> Response {
+    let Uploaded { who, file, .. } = uploaded;
+    let Some(file) = file else {
+        let text = format!("{}: {}", who.words().file, who.words().fill_in);
+        return frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, &text);
+    };
+    match app.attach_to_article(&who, &id, file).await {
+        Ok(row) => match row["version"].as_u64() {
+            Some(version) => {
+                Redirect::to(&format!("/knowledge/{id}?version={version}&done=new")).into_response()
+            }
+            None => Redirect::to(&format!("/knowledge/{id}")).into_response(),
+        },
+        Err(failure) => frame::failure(&who, &failure),
+    }
+}
+
+pub(in super::super) async fn fetch_of_article(
+    State(app): State<Arc<App>>,
+    who: Signed,
+    Path((id, content)): Path<(String, String)>,
+) -> Response {
+    let file = FileRequest::Fetch { id, name: content, reveal: None, user: None };
+    match app.know(&who, KnowledgeRequest::File { file }).await {
+        Ok(begun) => sent(app, who, &begun),
         Err(failure) => frame::failure(&who, &failure),
     }
 }

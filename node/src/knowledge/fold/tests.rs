@@ -16,7 +16,7 @@ fn node(site: &str) -> NodeName {
 
 impl World {
     fn new(owner: &str, user: &str) -> World {
-        let version = Version { number: 1, text: [1; 32], seen: None };
+        let version = Version { number: 1, text: [1; 32], seen: None, files: Vec::new() };
         let site = owner.parse().unwrap();
         let create = Word::Create(Box::new(Create { site, version, adopts: None, supplements: None }));
         let mut world = World(Vec::new());
@@ -55,7 +55,7 @@ impl World {
 }
 
 fn revise(number: u32) -> Word {
-    Word::Revise(Version { number, text: [number as u8; 32], seen: None })
+    Word::Revise(Version { number, text: [number as u8; 32], seen: None, files: Vec::new() })
 }
 
 #[test]

@@ -194,6 +194,7 @@ pub(in super::super) const ARTICLE: Shape = Shape {
         field("owner", Site, "the site that writes it"),
         field("standing", STANDING, "how it stands"),
         field("text", A(&TEXT), "what the version says"),
+        field("files", Many(&A(&super::FILE)), "the files that the version carries"),
         field("holds", Truth, "whether that holds today"),
         field("version", Written(written::<VersionShown>), "the version that is shown"),
         field("as_written", Truth, "whether the text is the one that the version named"),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::super::App;
-use super::super::super::frame::{self, Frame, minute};
+use super::super::super::frame::{self, Frame, minute, size};
 use super::super::super::guard::{Posted, Signed, is_denied, sentence};
 use super::super::super::words::Words;
 use super::{Row, colour, row, rows};
@@ -108,9 +108,31 @@ struct Article {
     cannot: Vec<Refused>,
     reaches: String,
     printed: String,
+    files: Vec<Attached>,
+    may_attach: bool,
     uses: Use,
     /// Whether whoever looks may say that the version helped or did not.
     may_say: bool,
+}
+
+/// A file that the version carries.
+struct Attached {
+    name: String,
+    href: String,
+    size: String,
+    state: String,
+    here: bool,
+}
+
+fn files(id: &str, shown: &Value) -> Vec<Attached> {
+    let file = |row: &Value| Attached {
+        name: text(&row["name"]),
+        href: format!("/knowledge/{id}/file/{}", text(&row["content"])),
+        size: size(row["size"].as_u64().unwrap_or_default()),
+        state: text(&row["state"]),
+        here: row["complete"] == true,
+    };
+    each(&shown["files"]).map(file).collect()
 }
 
 /// How often it helped here and below, and how often it did not.
@@ -342,6 +364,7 @@ async fn page(
     let (acts, cannot) = choices(who, &id, &shown);
     let original = Some(&shown["supplements"]).filter(|o| !o.is_null());
     let reaches = reaches(app, w, &shown);
+    let may_attach = acts.iter().any(|act| act.name == "revise");
     let say = asked_of("used", &id, None, "").map(Request::Knowledge);
     let may_say = !shown["in_force"].is_null()
         && say.is_some_and(|say| rights::may(&who.session.account, &say).is_ok());
@@ -377,6 +400,8 @@ async fn page(
         acts,
         cannot,
         reaches,
+        files: files(&id, &shown),
+        may_attach,
         uses: uses(app, &shown["use"]),
         may_say,
         printed: minute(&crate::china::shown_time(crate::daemon::now_ms())),
@@ -410,7 +435,14 @@ pub(in super::super::super) async fn act(
     let reason: String = fields.text("reason").chars().take(MAX_REASON).collect();
     let nothing = Asked { version: None, from: None, to: None, done: String::new() };
     let version = fields.text("version").parse().ok();
-    let request = match asked_of(name, &id, version, &reason) {
+    let asked = match name {
+        "detach" => {
+            let name = fields.text("name").to_owned();
+            Some(KnowledgeRequest::Detach { id: id.clone(), name, user: None })
+        }
+        _ => asked_of(name, &id, version, &reason),
+    };
+    let request = match asked {
         Some(KnowledgeRequest::Revise { .. } | KnowledgeRequest::New { .. }) | None => {
             return frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, w.not_found);
         }

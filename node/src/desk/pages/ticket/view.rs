@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::super::App;
 use super::super::super::acts::{self, ACTS, Kind};
-use super::super::super::frame::{Frame, minute};
+use super::super::super::frame::{Frame, minute, size};
 use super::super::super::guard::Signed;
 use super::super::super::words::Words;
 use super::super::call::Problem;
@@ -176,14 +176,6 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => other.to_string(),
-    }
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_024 => format!("{bytes} B"),
-        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
     }
 }
 
