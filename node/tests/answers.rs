@@ -267,13 +267,20 @@ fn outage(pair: &Pair, offered: &str) {
 fn articles(pair: &Pair, reader: &Reader) {
     let article = ["--title", "济南绕城", "--body", "同样免费", "--code", "JN1"];
     pair.does("370100", "li", &[&["kb", "supplement", "SD1"], &article[..]].concat());
+    let map = pair.town.path("绕城.txt");
+    std::fs::write(&map, "出口一览").unwrap();
+    pair.does("370100", "li", &["kb", "attach", "JN1", text(&map)]);
     for act in ["review", "publish", "propose"] {
         pair.does("370100", "zhang", &["kb", act, "JN1"]);
+    }
+    for said in ["/articles/{id}/used", "/articles/{id}/unhelpful"] {
+        assert_eq!(reader.post(said, "JN1", &object!({}))["version"], 2);
     }
     for query in ["", "?q=mianfei", "?about=%E9%AB%98%E9%80%9F%E5%85%8D%E8%B4%B9%E5%90%97"] {
         reader.get("/articles", "", query);
     }
-    assert_eq!(reader.get("/articles/{id}", "JN1", "?language=en")["supplements"]["code"], "SD1");
+    let article = reader.get("/articles/{id}", "JN1", "?language=en");
+    assert_eq!((&article["supplements"]["code"], &article["use"]["unhelpful"]), (&"SD1".into(), &1.into()));
     assert_eq!(reader.get("/articles/{id}", "SD1", "")["supplemented_by"][0]["code"], "JN1");
 }
 

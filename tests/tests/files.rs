@@ -334,7 +334,7 @@ fn attaching_again_changes_nothing_and_limits_are_said() {
     check(&mut town, "370100", "a\nb", b"x", FailureKind::Usage, "not seen");
     check(&mut town, "370000", "省.txt", b"x", FailureKind::Failed, "this may: 370100");
     attach(&mut town, "370100", &id, "三.txt", b"3").unwrap();
-    check(&mut town, "370100", "四.txt", b"4", FailureKind::Failed, "has 3 files");
+    check(&mut town, "370100", "四.txt", b"4", FailureKind::Failed, "there are 3 files");
     let reserve = FileLimits { reserve: u64::MAX, ..FileLimits::default() };
     town.with("370100", |e| e.set_file_limits(reserve));
     check(&mut town, "370100", "四.txt", b"4", FailureKind::TryAgain, "reserve");

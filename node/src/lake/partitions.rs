@@ -123,12 +123,24 @@ pub fn export(
     Ok(exported)
 }
 
+/// The folder's lock. It is given up by name and not by closing the file: a process that is being started beside may hold a copy of
+/// the descriptor for a moment, and with it the lock.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "a folder's lock was not given up; it ends with this process");
+        }
+    }
+}
+
 /// One run at a time: of two the older file could come last.
-fn lock(out: &Path) -> Result<File, Failure> {
+fn lock(out: &Path) -> Result<Lock, Failure> {
     let path = out.join(LOCK);
     let file = File::create(&path).map_err(|e| failed(&path, e))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(fs::TryLockError::Error(e)) => Err(failed(&path, e)),
         Err(fs::TryLockError::WouldBlock) => {
             Err(Failure::new(FailureKind::TryAgain, format!("{} is being written already", out.display()))
