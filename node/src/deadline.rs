@@ -169,9 +169,14 @@ impl Timing {
         self.pauses.iter().any(|(from, until)| *from <= at && until.is_none_or(|until| at < until))
     }
 
+    /// What a limit comes to with extensions: no more than its rule allows.
+    fn bounded(&self, limit: &Limit, extended: u32) -> u32 {
+        limit.longest().map_or(extended, |longest| extended.min(longest))
+    }
+
     fn hours<'a>(&self, begun: Timestamp, limit: &'a Limit) -> Option<Deadline<'a>> {
-        let mut due = begun.checked_add(Span::new().hours(i64::from(limit.amount()))).ok()?;
-        due = due.checked_add(Span::new().hours(i64::from(self.extra) * 24)).ok()?;
+        let hours = self.bounded(limit, limit.amount() + self.extra * 24);
+        let mut due = begun.checked_add(Span::new().hours(i64::from(hours))).ok()?;
         let mut stands = false;
         let mut pauses = self.pauses.clone();
         pauses.sort();
@@ -193,7 +198,7 @@ impl Timing {
         calendar: Option<&Calendar>,
     ) -> Option<Deadline<'a>> {
         let mut deadline = Deadline::of(limit);
-        let mut left = limit.amount() + self.extra;
+        let mut left = self.bounded(limit, limit.amount() + self.extra);
         let mut day = day(begun);
         for _ in 0..MOST_LOOKED_AT {
             if left == 0 {
@@ -319,11 +324,17 @@ impl<'a> Deadline<'a> {
             (false, true) => format!("under rule {name}"),
             (false, false) => format!("under rule {name} ({matter})"),
         };
-        let extra = match (timing.extra, zh) {
+        let mut extra = match (timing.extra, zh) {
             (0, _) => String::new(),
             (days, true) => format!("，经批准延长{days}日"),
             (days, false) => format!(", extended by {days} days"),
         };
+        if let Some(longest) = self.limit.longest().filter(|_| timing.extra > 0) {
+            extra += &match zh {
+                true => format!("，最长{longest}{unit_zh}"),
+                false => format!(", {longest} {unit} at most"),
+            };
+        }
         let from = match zh {
             true => format!("自{begun}起{amount}{unit_zh}（{rule}）{extra}"),
             false => format!("{amount} {unit} from {begun} {rule}{extra}"),
@@ -466,6 +477,28 @@ mod tests {
         assert!(
             told(&pause("2026-11-04T10:00:00", None), "2026-11-05T00:00:00").1.ends_with("9 days are left")
         );
+    }
+
+    #[test]
+    fn a_complaint_about_a_taxi_takes_ten_days_and_with_all_extensions_thirty() {
+        let domain = ("D04".to_owned(), "D0401".to_owned());
+        let taxi = |extra| Timing {
+            domain: domain.0.clone(),
+            topic: domain.1.clone(),
+            extra,
+            ..complaint("2026-11-02T09:00:00")
+        };
+        let due = |extra| {
+            let timing = taxi(extra);
+            shown(timing.deadline(Reference::built_in()).unwrap().due.unwrap())[..10].to_owned()
+        };
+        assert_eq!(
+            [due(0), due(15), due(25), due(300)],
+            ["2026-11-12", "2026-11-27", "2026-12-02", "2026-12-02"]
+        );
+        let (zh, en) = told(&taxi(25), "2026-11-03T08:00:00");
+        assert!(en.contains("extended by 25 days, 30 calendar days at most: 2026-12-02"), "{en}");
+        assert!(zh.contains("经批准延长25日，最长30个自然日，应于2026-12-02前办结"), "{zh}");
     }
 
     #[test]

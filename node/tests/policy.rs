@@ -89,7 +89,7 @@ fn a_province_edits_its_own_rows_and_no_others() {
     let file = town.path("table.csv");
     for (name, row, second) in [
         ("redirects", "96110,反诈,诈骗,tell,x", "96119,消防咨询,消防,tell,x"),
-        ("time_limits", "投诉举报,,,,8,working days,x", "意见建议,,,,4,working days,x"),
+        ("time_limits", "投诉举报,,,,8,working days,x,", "意见建议,,,,4,working days,x,"),
     ] {
         let mut rows = says(&["policy", "show", name, "--csv", "--dir", &dir]);
         assert_eq!(rows.lines().count(), 1, "only what they are called: {rows}");

@@ -268,11 +268,13 @@ impl Engine {
         }
         let limits = &built.reference.limits;
         let rows = limits.on(me, on).map_or_else(|| limits.version(BUILT_IN), Held::rows);
-        let mut text = "business,domain,topic,urgency,amount,unit,basis\n".to_owned();
+        let mut text = "business,domain,topic,urgency,amount,unit,basis,longest\n".to_owned();
         for limit in rows {
             let m = limit.matter();
             let fields = [m.business, m.domain, m.topic, m.urgency].join(",");
-            text.push_str(&format!("{fields},{},{},{}\n", limit.amount(), limit.unit(), limit.basis()));
+            let longest = limit.longest().map(|longest| longest.to_string()).unwrap_or_default();
+            let (amount, unit, basis) = (limit.amount(), limit.unit(), limit.basis());
+            text.push_str(&format!("{fields},{amount},{unit},{basis},{longest}\n"));
         }
         (text, made_of)
     }

@@ -1,6 +1,8 @@
 //! Time limits (办理时限): how long a ticket may take. Every row belongs to a version of the rules, and a ticket keeps the
 //! version that it was made under, so a new rule never moves an old deadline.
 //!
+//! `longest` says how long it may take with all extensions; a table without that column sets no such bound.
+//!
 //! A column that is empty holds for everything. Of the rows that fit a ticket, one that names its urgency goes before one
 //! that names its topic, that before one of its domain, and that before one of its business.
 
@@ -69,13 +71,15 @@ pub struct Limit {
     when: [String; 4],
     amount: u32,
     unit: Unit,
+    longest: Option<u32>,
     basis: String,
 }
 
 impl Limit {
     /// One that holds for everything and is of no version.
     pub(super) fn plain(amount: u32, unit: Unit, basis: &str) -> Limit {
-        Limit { version: String::new(), when: Default::default(), amount, unit, basis: basis.to_owned() }
+        let (version, when) = (String::new(), Default::default());
+        Limit { version, when, amount, unit, longest: None, basis: basis.to_owned() }
     }
 
     /// A field that says how many.
@@ -100,6 +104,11 @@ impl Limit {
     /// In what it is counted.
     pub fn unit(&self) -> Unit {
         self.unit
+    }
+
+    /// How long with all extensions, in the same unit; `None` when nobody bounds that.
+    pub fn longest(&self) -> Option<u32> {
+        self.longest
     }
 
     /// On what it rests, in a person's words.
@@ -132,7 +141,11 @@ impl Limit {
                 said(above)
             ));
         }
-        (self.amount > above.amount).then(|| format!("{} is longer than {}", said(self), said(above)))
+        if self.amount > above.amount {
+            return Some(format!("{} is longer than {}", said(self), said(above)));
+        }
+        let most = above.longest.filter(|most| self.longest.is_none_or(|own| own > *most))?;
+        Some(format!("with extensions it may not take longer than {most} {}: say so in `longest`", self.unit))
     }
 
     /// How closely it fits; `None` when it does not.
@@ -212,12 +225,23 @@ impl Limits {
         // Where all are of one version nobody has to name it.
         let first = if version.is_some() { "business" } else { "version" };
         let columns = [first, "business", "domain", "topic", "urgency", "amount", "unit", "basis"];
+        let bounds = if source.has("longest") { source.rows(["longest"])? } else { Vec::new() };
+        let mut bounds = bounds.into_iter();
         for row in source.rows(columns)? {
+            let amount = Limit::amount_of(&row, 5)?;
+            let longest = match bounds.next().filter(|bound| !bound.fields[0].is_empty()) {
+                None => None,
+                Some(bound) => match Limit::amount_of(&bound, 0)? {
+                    longest if longest < amount => return Err(bound.wrong(0, "is shorter than `amount`")),
+                    longest => Some(longest),
+                },
+            };
             let limit = Limit {
                 version: version.map_or_else(|| row.text(0), Ok)?.to_owned(),
                 when: [1, 2, 3, 4].map(|i| row.fields[i].to_owned()),
-                amount: Limit::amount_of(&row, 5)?,
+                amount,
                 unit: row.one_of(6, &Unit::WORDS)?,
+                longest,
                 basis: row.text(7)?.to_owned(),
             };
             if !named.insert((limit.version.clone(), limit.when.clone())) {
@@ -297,5 +321,17 @@ mod tests {
             "1,,,,,9,hours,x\n1,,,,,8,hours,x",
             "test.csv, line 3, column `version`: `1` has a row for the same matters already",
         );
+        let bounded = |row: &str| {
+            let text =
+                format!("version,business,domain,topic,urgency,amount,unit,basis,longest\n{row}").leak();
+            Limits::parse(&Source::test(text))
+        };
+        let refused = bounded("1,,,,,9,hours,x,8").unwrap_err().to_string();
+        assert_eq!(refused, "test.csv, line 2, column `longest`: `8` is shorter than `amount`");
+        let read = bounded("1,,,,,9,hours,x,\n1,其他,,,,9,hours,x,20").unwrap();
+        assert_eq!([&read.rows[0], &read.rows[1]].map(Limit::longest), [None, Some(20)]);
+        let above = &read.rows[1];
+        assert!(read.rows[0].loosens(above).unwrap().contains("may not take longer than 20 hours"));
+        assert_eq!((above.loosens(above), above.loosens(&read.rows[0])), (None, None));
     }
 }

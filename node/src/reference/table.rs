@@ -149,6 +149,14 @@ impl Source {
         Source { file: "test.csv".to_owned(), text: Cow::Borrowed(text), built_in: false }
     }
 
+    /// Whether it has this column.
+    pub(super) fn has(&self, column: &str) -> bool {
+        let text = self.text.strip_prefix('\u{feff}').unwrap_or(&self.text);
+        text.lines()
+            .find(|l| !l.is_empty())
+            .is_some_and(|header| header.split(',').any(|name| name == column))
+    }
+
     /// The rows with these columns, in this order.
     pub(super) fn rows<const N: usize>(
         &self,
