@@ -182,7 +182,8 @@ fn an_offer_says_until_when_it_is_to_be_answered_by_the_table_in_force() {
     town.settle();
     let handover = |town: &mut Town, node: &str| town.show(node, &ticket).unwrap()["handover"].clone();
     let told = handover(&mut town, "370000");
-    let line = "370000 山东省 is to accept or decline it: 1 working days from 2027-01-15: 2027-01-18";
+    let line = "370000 山东省 is to accept or decline it: 1 working days from 2027-01-15: 2027-01-18 \
+                (provisional: the holidays are not published yet)";
     assert_eq!((&told["text"]["en"][0], &told["late"]), (&json!(line), &json!(false)), "{told}");
     let rows = "step,amount,unit,basis\naccept,2,hours,x\n";
     set(&mut town, "370000", "transfers", "2027-01-15", rows).unwrap();
@@ -219,7 +220,9 @@ fn a_field_of_one_citys_own_is_lost_nowhere_where_nobody_knows_it() {
     set(&mut town, "370100", "dispatch", "2027-01-15", rows).unwrap();
     town.settle();
     let made = |town: &mut Town, vehicle: &str| {
-        let ticket = json!({ "text": "绕路", "field": "D0401", "vehicle": vehicle, "lane": 3 });
+        let ticket = json!({
+            "text": "绕路", "field": "D0401", "vehicle": vehicle, "lane": 3, "old": { "tel": "13800000001" },
+        });
         let made = town.ask("370100", Request::New { tickets: vec![ticket], user: None }).unwrap();
         made[0]["id"].as_str().unwrap().to_owned()
     };
@@ -232,6 +235,10 @@ fn a_field_of_one_citys_own_is_lost_nowhere_where_nobody_knows_it() {
     assert!(refused.contains("`x.vehicle` is none of 小客车, 大货车"), "{refused}");
     let shown = town.show("370100", &old).unwrap();
     assert_eq!(shown["facts"]["x.vehicle"], "三轮车", "what came from elsewhere is kept as it came");
+    assert_eq!(
+        shown["facts"]["x.old"], "{\"tel\":\"138****0001\"}",
+        "but no telephone number stands in clear"
+    );
     let told = &shown["suggested"];
     assert_eq!(
         (&told["site"], &told["department"], &told["when"]),

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::write_failure;
 use crate::engine::failed;
-use crate::import::NewTicket;
+use crate::import::{NewTicket, mask_phones};
 use crate::reference::BUILT_IN;
 use crate::request::{Failure, FailureKind};
 use crate::ticket::entry::{Create, Entry, Op};
@@ -224,8 +224,9 @@ fn facts(ticket: &NewTicket) -> BTreeMap<String, String> {
     put("urgency", ticket.urgency.word().to_owned());
     put("external_numbers", ticket.external_numbers.join(" "));
     for (name, value) in ticket.extra.iter().filter(|(name, _)| *name != AGAINST) {
+        // Whatever an old system kept there: a telephone number stands nowhere in clear.
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        put(&format!("x.{name}"), value);
+        put(&format!("x.{name}"), mask_phones(&value).into_owned());
     }
     facts
 }
