@@ -579,6 +579,23 @@ fn the_facts_of_the_clock_are_plain_data_and_a_rebuild_reproduces_them() {
 }
 
 #[test]
+fn nothing_is_erased_while_the_date_is_in_doubt() {
+    let mut town = linked(&["370000", "370100"]);
+    let (ticket, _) = call(&mut town, "370100", json!({}));
+    town.act("370100", &ticket, Act::Close { result: "已处理".to_owned() }).unwrap();
+    town.settle();
+    town.with("370100", |engine| engine.set_retention(Some(90)));
+    town.now += 20 * 365 * DAY;
+    town.with("370100", |engine| engine.met("370000".parse().unwrap(), false));
+    assert_eq!(town.ask("370100", Request::Status).unwrap()["clock_doubt"], true);
+    town.with("370100", |engine| while engine.is_behind().unwrap() && engine.catch_up().unwrap() {});
+    assert_eq!(who_sees(&mut town, &ticket, &["370100"]), ["370100"]);
+    town.ask("370100", Request::ConfirmClock).unwrap();
+    town.with("370100", |engine| while engine.is_behind().unwrap() && engine.catch_up().unwrap() {});
+    assert_eq!(who_sees(&mut town, &ticket, &["370100"]), [""; 0], "somebody has looked at the date");
+}
+
+#[test]
 fn what_ended_long_ago_is_erased_everywhere_unless_it_is_kept() {
     let mut town = linked(&["370000", "370100"]);
     let tickets: Vec<String> = (0..4).map(|_| call(&mut town, "370100", json!({})).0).collect();
@@ -636,11 +653,14 @@ fn what_ended_long_ago_is_erased_everywhere_unless_it_is_kept() {
     );
 
     // Released, it goes with the next round; what has become old meanwhile, too.
-    town.with("370100", |engine| engine.set_retention(Some(91))); // the operator's own word goes before the rule
+    town.with("370100", |engine| engine.set_retention(Some(300)));
     town.act("370100", kept, Act::Release { reason: "诉讼已结".to_owned() }).unwrap();
     round(&mut town);
     assert_eq!(who_sees(&mut town, kept, &all), all, "its time begins anew with the last word");
     town.now += 100 * DAY;
+    round(&mut town);
+    assert_eq!(who_sees(&mut town, kept, &all), all, "the operator's own word goes before the rule");
+    town.with("370100", |engine| engine.set_retention(None));
     round(&mut town);
     assert_eq!(who_sees(&mut town, kept, &all), [""; 0]);
     assert_eq!(who_sees(&mut town, young, &all), [""; 0]);

@@ -44,10 +44,11 @@ impl Engine {
         self.retention = Retention { days, ..Retention::default() };
     }
 
-    /// After how many days data is erased, if a step of today's round is due.
+    /// After how many days data is erased, if a step of today's round is due. None is while the date is in doubt: what is erased by a
+    /// clock that runs ahead is gone.
     pub(super) fn retires(&self) -> Option<u32> {
         let days = self.retention.days.or(self.reference.retention.caller());
-        days.filter(|_| self.retention.is_due(self.now))
+        days.filter(|_| self.retention.is_due(self.now) && self.clock.doubt().is_none())
     }
 
     /// A step of today's round; whether there is more.
