@@ -261,7 +261,16 @@
     one.hidden = false;
     $("input[type=file]", one).addEventListener("change", async (event) => {
       const file = event.target.files[0];
-      if (file) document.getElementById(one.dataset.fileInto).value = await file.text();
+      if (!file) return;
+      try {
+        if (file.size > 1 << 20) throw new RangeError();
+        document.getElementById(one.dataset.fileInto).value = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
+        event.target.setCustomValidity("");
+      } catch {
+        event.target.value = "";
+        event.target.setCustomValidity(one.dataset.notText);
+      }
+      event.target.reportValidity();
     });
   });
 

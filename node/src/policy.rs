@@ -22,7 +22,7 @@ mod table;
 
 pub use book::{Book, Built, IN_ORDER, TIME_LIMITS, Unread, chain, check};
 pub use edition::{Edition, Name, Set, Withdrawn, creation, telling, withdrawal};
-pub use table::{Differences, differences};
+pub use table::{Differences, differences, last_year};
 
 /// The kind of document that a site's editions of a table are.
 pub const KIND: &str = "policy";

@@ -160,7 +160,7 @@ fn a_supervisor_tries_a_rule_at_the_desk_then_sets_it_and_takes_it_back() {
     let rows = "number,name,scope,mode,basis\r\n12348,法律服务,法律,tell,x\r\n";
     let set = |what: &'static str, rows: &str, from: &str| {
         let fields = [("rows", rows), ("from", from), ("basis", "厅函1号"), ("note", ""), ("do", what)];
-        fields.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     };
     let post = |browser: &mut Browser, fields: &[(String, String)]| {
         let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
@@ -169,13 +169,28 @@ fn a_supervisor_tries_a_rule_at_the_desk_then_sets_it_and_takes_it_back() {
     post(&mut zhao, &set("try", rows, "2020-01-01")).is(422).says("today at the earliest").says("法律服务");
     let wrong = "number,name,scope,mode\n12348x,法律服务,法律,tell\n";
     post(&mut zhao, &set("try", wrong, &tomorrow)).is(409).says("line 2, column `number`");
-    post(&mut zhao, &set("try", rows, &tomorrow)).is(200).says("12348,法律服务").says("value=\"set\"");
+    let formula = "number,name,scope,mode,basis\n12348,法律服务,法律,tell,=1+1\n";
+    post(&mut zhao, &set("try", formula, &tomorrow)).is(422).says("line 2 has a field");
+    let lost = "number,name,scope,mode,basis\n12348,\u{fffd}\u{fffd},x,tell,x\n";
+    post(&mut zhao, &set("try", lost, &tomorrow)).is(422).says("not UTF-8");
+    let tried =
+        post(&mut zhao, &set("try", rows, &tomorrow)).is(200).says("12348,法律服务").says("value=\"set\"");
+    let mark =
+        tried.body.split_once("name=\"tried\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
+    let marked = |rows: &str| {
+        let mut fields = set("set", rows, &tomorrow);
+        fields.push(("tried".to_owned(), mark.clone()));
+        fields
+    };
+    let other = rows.replace("法律服务", "法律援助");
+    post(&mut zhao, &marked(&other)).is(200).says("12348,法律援助"); // what was changed since is tried anew
     let page = zhao.get("/rules/redirects").is(200);
     assert!(!page.body.contains("待生效"), "a trial sets nothing");
     let page = lead.get("/rules/redirects").is(200).says("12306");
     assert!(!page.body.contains("设定新版本"));
-    post(&mut lead, &set("set", rows, &tomorrow)).is(403);
-    post(&mut zhao, &set("set", rows, &tomorrow)).leads_to("/rules/redirects?done=yes");
+    post(&mut lead, &set("try", rows, &tomorrow)).is(403);
+    post(&mut lead, &marked(rows)).is(403);
+    post(&mut zhao, &marked(rows)).leads_to("/rules/redirects?done=yes");
     zhao.get("/rules/redirects").is(200).says("待生效").says("厅函1号").says("zhao").says("撤回");
     lead.get(&format!("/rules/redirects?on={tomorrow}")).is(200).says("法律服务");
     lead.post("/rules/redirects", &[("withdraw", "1")]).is(403);

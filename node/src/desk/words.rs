@@ -131,6 +131,7 @@ words! {
     rule_rows: "全表（CSV）", "The whole table (CSV)";
     rule_rows_hint: "首行为列名，每行一条，用逗号分隔，不用引号。节假日只写涉及的年份。大于 1 MiB 的表不接受。", "The first line names the columns; a row a line, commas between, no quotes. Of holidays only the years that it is about. At most 1 MiB.";
     rule_file: "从文件填入", "Fill in from a file";
+    rule_not_text: "文件不是 UTF-8 编码，或大于 1 MiB；请另存为 UTF-8（不要用 GBK）。", "The file is no UTF-8, or larger than 1 MiB: save it as UTF-8 and not as GBK.";
     rule_try: "试算：看会改变什么", "Try: see what would change";
     rule_set: "设定", "Set";
     rule_set_says: "尚未设定。设定后成为带签名的文件，下发所有下级；生效日之前可以撤回。", "Nothing is set yet. Once set it is a signed document that everybody below gets; before its day it can be taken back.";
@@ -146,7 +147,7 @@ words! {
     rule_coming: "待生效", "coming";
     rule_past: "已失效", "past";
     rule_withdrawn: "已撤回", "taken back";
-    rule_not_read: "未生效：读不懂", "not in force: cannot be read";
+    rule_not_read: "未生效", "not in force";
     how_replace: "整表替换上级和自带的表。", "It takes the place of the whole table.";
     how_years: "替换所写年份，其余年份不变。", "It takes the place of the years that it names.";
     how_add: "在上级的表上增加行，不能改上级的行。", "Its rows are added to those above, and change none of them.";
@@ -168,7 +169,7 @@ words! {
     table_scorecard: "考评权重", "Weights of the scorecard";
     table_transfers: "转办签收时限", "Time to accept a hand-over";
     table_retention: "保存期限", "Retention";
-    table_fields: "自定义字段", "Fields of one's own";
+    table_fields: "个性化字段", "Fields of one's own";
     table_dispatch: "分派目录", "Dispatch catalogue";
     plan: "座席与中继测算", "Seats and trunks";
     plan_days: "天数", "Days";
@@ -464,7 +465,7 @@ words! {
     place: "地点", "Place";
     happened_at: "发生时间", "When it happened";
     plate: "车牌号", "Plate";
-    own_fields: "本中心登记项", "Fields of this centre";
+    own_fields: "个性化字段", "Fields of this centre";
     own_only_for: "仅用于：", "only for:";
     own_too_long: "最多 500 字，请缩短", "at most 500 characters; shorten it";
     own_not_of: "应为以下之一：", "must be one of:";

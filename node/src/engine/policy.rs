@@ -14,9 +14,9 @@ use crate::china;
 use crate::policy::request::PolicyRequest;
 use crate::policy::{
     Book, Built, Edition, IN_ORDER, MAX_BASIS, MAX_LINES, MAX_NOTE, MAX_TABLE, Name, TIME_LIMITS, Withdrawn,
-    chain, check, creation, differences, rows, telling, withdrawal,
+    chain, check, creation, differences, last_year, rows, telling, withdrawal,
 };
-use crate::reference::{BUILT_IN, Held, How, InForce, Policy, Reference};
+use crate::reference::{BUILT_IN, Held, How, InForce, Reference};
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::entry::MAX_NAME;
 
@@ -69,6 +69,16 @@ fn day_of(text: &str) -> Result<Date, Failure> {
     let shown: String = text.chars().take(20).collect();
     text.parse()
         .map_err(|e| Failure::usage(format!("`{shown}` is no day")).because(e).hint("as in 2027-01-01"))
+}
+
+/// Whether a table program that opens the table as a file would compute what stands in a field.
+fn is_formula(field: &str) -> bool {
+    let mut chars = field.trim().chars();
+    match chars.next() {
+        Some('=' | '+' | '@') => true,
+        Some('-') => chars.next().is_some_and(|c| !c.is_ascii_digit()),
+        _ => false,
+    }
 }
 
 /// A short text of a person: no longer than `most` bytes, and a line.
@@ -240,29 +250,47 @@ impl Engine {
             );
         }
         let on = on.map(day_of).transpose()?.unwrap_or_else(|| self.today());
-        let (mut rows, mut made_of) = self.table_on(&self.tables.book, table, on);
         let me = self.me().site();
-        let adds = |policy: &Policy| matches!(policy.how, How::Add | How::Tighten) && me != Site::MINISTRY;
-        if to_edit && self.tables.base.policies.get(table).is_some_and(adds) {
-            // What the tiers above have set stays theirs.
-            let own = self.tables.book.begun(table, me, on).next_back();
-            rows = own.map_or_else(
-                || rows.lines().take(1).map(|l| l.to_owned() + "\n").collect(),
-                |e| e.rows.clone(),
-            );
-            made_of = own.map(|e| e.name.clone()).into_iter().collect();
-        }
+        let policy = self.tables.base.policies.get(table).cloned().filter(|_| to_edit);
+        // What the tiers above have set stays theirs, and so do the years that nobody is about to change.
+        let own = policy.filter(|policy| match policy.how {
+            How::Years => true,
+            How::Add | How::Tighten => me != Site::MINISTRY,
+            How::Replace => false,
+        });
+        let edition = own.as_ref().and_then(|_| self.tables.book.begun(table, me, on).next_back());
+        let (rows, made_of) = match (edition, own) {
+            (Some(edition), _) => (edition.rows.clone(), vec![edition.name.clone()]),
+            (None, own) => {
+                let (rows, made_of) = self.table_on(None, table, on);
+                match own {
+                    Some(policy) if policy.how == How::Years => (last_year(&rows, &policy.key), Vec::new()),
+                    Some(_) => {
+                        (rows.lines().take(1).map(|line| line.to_owned() + "\n").collect(), Vec::new())
+                    }
+                    None => (rows, made_of),
+                }
+            }
+        };
         Ok(json!({
             "table": table, "on": on, "rows": rows,
             "made_of": made_of.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }))
     }
 
-    /// The text of a table on a day by what a book says, and what it is made of. Of time limits the version is left out.
-    fn table_on(&self, book: &Book, table: &str, on: Date) -> (String, Vec<Name>) {
+    /// The text of a table on a day by what a book says, without one by what is known here, and what it is made of. Of time limits the
+    /// version is left out.
+    fn table_on(&self, book: Option<&Book>, table: &str, on: Date) -> (String, Vec<Name>) {
         let me = self.me().site();
-        let mut built = book.build(&self.tables.base, me, on);
-        let made_of = built.made_of.remove(table).unwrap_or_default();
+        let made;
+        let built = match book {
+            None if on == self.tables.day => &self.tables.built,
+            book => {
+                made = book.unwrap_or(&self.tables.book).build(&self.tables.base, me, on);
+                &made
+            }
+        };
+        let made_of = built.made_of.get(table).cloned().unwrap_or_default();
         if table != TIME_LIMITS || self.tables.base.is_own(table) {
             return (built.reference.text(table).unwrap_or_default().to_owned(), made_of);
         }
@@ -312,6 +340,16 @@ impl Engine {
             return Err(Failure::usage(format!("the table has more than {MAX_LINES} lines")));
         }
         let mut rows = rows.strip_prefix('\u{feff}').unwrap_or(rows).replace("\r\n", "\n");
+        if let Some((_, line)) = rows.lines().zip(1..).find(|(text, _)| text.contains('\u{fffd}')) {
+            return Err(Failure::usage(format!("line {line} holds characters that were lost on the way"))
+                .hint("the file was not UTF-8; save it as UTF-8 and not as GBK"));
+        }
+        if let Some((_, line)) = rows.lines().zip(1..).find(|(text, _)| text.split(',').any(is_formula)) {
+            return Err(Failure::usage(format!(
+                "line {line} has a field that a table program would take for a formula"
+            ))
+            .hint("no field begins with = + @ or with - before anything but a digit"));
+        }
         if !rows.ends_with('\n') {
             rows.push('\n');
         }
@@ -333,8 +371,8 @@ impl Engine {
             Failure::new(FailureKind::Failed, "a line, or the table, is longer than its entries may be")
         })?;
         let (table, from, today) = (edition.table.clone(), edition.name.from, self.today());
-        let (before, _) = self.table_on(&self.tables.book, &table, from);
-        let (after, _) = self.table_on(&self.tables.book.with(edition.clone()), &table, from);
+        let (before, _) = self.table_on(None, &table, from);
+        let (after, _) = self.table_on(Some(&self.tables.book.with(edition.clone())), &table, from);
         if !try_only {
             let doc = self.policy_document(&table)?;
             self.enter_rules(doc, entries)?;
@@ -415,7 +453,7 @@ impl Engine {
             Ok((edition.name.to_string(), edition.rows))
         };
         let in_force = || {
-            let (text, names) = self.table_on(&self.tables.book, table, today);
+            let (text, names) = self.table_on(None, table, today);
             (said(&names), text)
         };
         let before = from.map_or_else(|| Ok(in_force()), edition)?;
@@ -426,7 +464,7 @@ impl Engine {
                     self.proposed(table, rows, &today.to_string(), ["what a file would change", ""], None)?;
                 check(&self.tables.book, &self.tables.base, &edition)
                     .map_err(|(why, hint)| Failure::new(FailureKind::Failed, why).hint(hint))?;
-                ("the file".to_owned(), self.table_on(&self.tables.book.with(edition), table, today).0)
+                ("the file".to_owned(), self.table_on(Some(&self.tables.book.with(edition)), table, today).0)
             }
             (None, Some(_)) => return Err(Failure::usage(format!("a table has at most {MAX_TABLE} bytes"))),
             (None, None) if from.is_some() => in_force(),

@@ -91,6 +91,16 @@ pub(super) fn with_years(before: &str, own: &str, key: &[String]) -> String {
     joined(own, &BTreeSet::new(), &base, |row| of(row).is_none_or(|year| !years.contains(year.as_str())))
 }
 
+/// Of a table its header and the rows of its last year.
+pub fn last_year(text: &str, key: &[String]) -> String {
+    let rows = Rows::of(text);
+    let years = rows.years(key);
+    let of = |row: &[&str]| rows.key(row, key).and_then(|key| key.first()?.get(..4).map(str::to_owned));
+    let last = rows.rows.iter().filter(|(_, row)| of(row).as_deref() == years.last().copied());
+    let lines = std::iter::once(&rows.columns).chain(last.map(|(_, row)| row));
+    lines.map(|fields| fields.join(",") + "\n").collect()
+}
+
 /// Lines that stand in one of two tables only; what both have is left out, in whatever order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Differences {
@@ -147,6 +157,7 @@ mod tests {
         let own = "date,kind,name\n2027-01-02,holiday,元旦\n";
         let all = with_years(before, own, &key(&["date"]));
         assert_eq!(all, "date,kind,name\n2027-01-02,holiday,元旦\n2026-10-01,holiday,国庆节\n");
+        assert_eq!(last_year(before, &key(&["date"])), "date,kind,name\n2027-01-01,holiday,元旦\n");
     }
 
     #[test]

@@ -263,10 +263,12 @@ pub fn needs(request: &Request) -> &'static [Right] {
         Request::Policy(request) => match request {
             PolicyRequest::List { .. }
             | PolicyRequest::Show { .. }
-            | PolicyRequest::Diff { .. }
-            | PolicyRequest::InForce {}
-            | PolicyRequest::Set { try_only: true, .. } => &[Watch],
-            PolicyRequest::Set { .. } | PolicyRequest::Withdraw { .. } => &[Watch, SetRules],
+            | PolicyRequest::Diff { rows: None, .. }
+            | PolicyRequest::InForce {} => &[Watch],
+            // A trial reads a whole table on the thread that saves: it is of whoever would set it.
+            PolicyRequest::Set { .. }
+            | PolicyRequest::Withdraw { .. }
+            | PolicyRequest::Diff { rows: Some(_), .. } => &[Watch, SetRules],
         },
         Request::Show { reveal: None, .. }
         | Request::Told { .. }

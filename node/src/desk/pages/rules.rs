@@ -17,6 +17,7 @@ use super::super::guard::{Posted, Signed, sentence};
 use super::super::words::Words;
 use crate::china;
 use crate::daemon::now_ms;
+use crate::hex::hex;
 use crate::policy::request::PolicyRequest;
 use crate::policy::{MAX_BASIS, MAX_NOTE, MAX_TABLE};
 use crate::request::{Failure, Reply, Request};
@@ -95,8 +96,17 @@ struct Typed {
     note: String,
 }
 
-/// What would change: lines that go and come, as many as are shown, and how many there are.
+impl Typed {
+    /// What a trial was made of.
+    fn mark(&self) -> String {
+        let Typed { rows, from, basis, note } = self;
+        hex(blake3::hash([rows, from, basis, note].map(String::as_str).join("\0").as_bytes()).as_bytes())
+    }
+}
+
+/// What would change: lines that go and come, as many as are shown, how many there are, and the mark of what was tried.
 struct Change {
+    mark: String,
     gone: Vec<String>,
     come: Vec<String>,
     count: usize,
@@ -303,7 +313,8 @@ pub(in super::super) async fn change(
     let typed = |field: &str| fields.text(field).to_owned();
     let typed =
         Typed { rows: typed("rows"), from: typed("from"), basis: typed("basis"), note: typed("note") };
-    let try_only = fields.text("do") != "set";
+    // What was changed since it was tried is tried again.
+    let try_only = fields.text("do") != "set" || fields.text("tried") != typed.mark();
     let set = PolicyRequest::Set {
         table: name.clone(),
         rows: typed.rows.clone(),
@@ -322,7 +333,7 @@ pub(in super::super) async fn change(
     let count = gone.len() + come.len();
     gone.truncate(SHOWN);
     come.truncate(SHOWN);
-    let tried = Some(Change { gone, come, count });
+    let tried = Some(Change { mark: typed.mark(), gone, come, count });
     let around = Around { typed: Some(typed), tried, ..Around::default() };
     let shown = page(&app, &who, &name, &Asked::default(), around, StatusCode::OK).await;
     shown.unwrap_or_else(|failure| frame::failure(&who, &failure))
