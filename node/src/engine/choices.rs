@@ -144,7 +144,7 @@ impl Engine {
         }
         let mut all =
             json!({ "id": doc.to_string(), "choices": choices, "replies": replies, "peers": peers });
-        if let Some(suggested) = self.suggested(&facts, folded.stage.name()) {
+        if let Some(suggested) = self.suggested(&facts, folded.stage.name(), folded.created.against) {
             all["suggested"] = suggested;
         }
         Ok(all)

@@ -10,8 +10,8 @@ use crate::deadline::end_of_limit;
 use crate::projection::is_done;
 use crate::reference::Unit;
 use crate::request::Language;
-use crate::ticket::TicketMatter;
 use crate::ticket::entitle::MAX_DECLINES;
+use crate::ticket::{Stage, TicketMatter};
 
 /// What of a ticket these limits read.
 pub(super) struct Handover {
@@ -27,7 +27,9 @@ impl Handover {
         let folded = matter.folded().filter(|folded| !is_done(folded.stage.name()))?;
         let at = |offer| matter.entries().find(|e| e.id == offer).and_then(|e| e.entry.at.clone());
         let offered = folded.open_offer().map(|open| (open.to, at(open.offer)));
-        let assigns = folded.custodian().superior().filter(|_| folded.stand.declines >= MAX_DECLINES);
+        // Whoever works on it may go on: only a further offer is none of theirs.
+        let stays = folded.stage == Stage::InHand && folded.stand.declines >= MAX_DECLINES;
+        let assigns = folded.custodian().superior().filter(|_| stays);
         Some(Handover { offered, assigns })
     }
 }
@@ -51,23 +53,26 @@ impl Engine {
                 Unit::Hours => zoned(end).strftime("%Y-%m-%d %H:%M").to_string(),
                 _ => day(end).to_string(),
             };
-            let (since, name) = (day(begun), self.site_said(to));
+            let (since, name) = (day(begun), self.named(to));
             let (amount, unit) = (limit.amount(), limit.unit());
             let over = if late { ["，已超时", "; it is late"] } else { [""; 2] };
-            zh.push(format!(
-                "{name}应于{last}前签收或退回（自{since}起{amount}{}）{}",
-                unit.chinese(),
-                over[0]
-            ));
-            en.push(format!(
-                "{name} is to accept or decline it: {amount} {unit} from {since}: {last}{}",
-                over[1]
-            ));
+            let may_move = match provisional {
+                true => {
+                    ["（暂定：节假日安排尚未公布）", " (provisional: the holidays are not published yet)"]
+                }
+                false => [""; 2],
+            };
+            let within = format!("自{since}起{amount}{}", unit.chinese());
+            zh.push(format!("{name}应于{last}前签收或退回（{within}）{}{}", may_move[0], over[0]));
+            let within = format!("{amount} {unit} from {since}: {last}");
+            en.push(format!("{name} is to accept or decline it: {within}{}{}", may_move[1], over[1]));
         }
         if let Some(superior) = handover.assigns {
-            let name = self.site_said(superior);
-            zh.push(format!("已{MAX_DECLINES}次被退回，由{name}指派承办单位"));
-            en.push(format!("it came back {MAX_DECLINES} times: {name} assigns it"));
+            let name = self.named(superior);
+            zh.push(format!("已{MAX_DECLINES}次被退回，不能再转办，可由{name}指派承办单位"));
+            en.push(format!(
+                "it came back {MAX_DECLINES} times and is not offered any more: {name} may assign it"
+            ));
         }
         if zh.is_empty() {
             return Value::Null;
@@ -87,10 +92,5 @@ impl Engine {
         lines
             .map(|line| json!({ "entry": null, "at": null, "text": format!("{line}{stop}"), "mark": "in force" }))
             .collect()
-    }
-
-    fn site_said(&self, site: Site) -> String {
-        let name = self.reference.centres.name(site);
-        if *name == site.to_string() { name.into_owned() } else { format!("{site} {name}") }
     }
 }

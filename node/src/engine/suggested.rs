@@ -1,23 +1,34 @@
 //! Who normally handles a ticket, as the dispatch catalogue says. It is a suggestion: whoever acts decides, and no rule reads it.
 
+use certs::{Site, Tier};
 use serde_json::{Map, Value, json};
 
 use super::Engine;
+use crate::projection::is_done;
 use crate::reference::{Case, DivisionCode, Handler};
 use crate::ticket::facts;
 
 impl Engine {
     /// What the catalogue suggests for a ticket of these facts: `{"department","site","name","when":{...},"basis","text":{"zh","en"}}`.
-    /// Nothing once it is closed.
-    pub(super) fn suggested(&self, facts: &Map<String, Value>, stage: &str) -> Option<Value> {
+    /// Nothing once it has ended, and never a site that nobody knows or the one that it is `against`.
+    pub(super) fn suggested(
+        &self,
+        facts: &Map<String, Value>,
+        stage: &str,
+        against: Option<Site>,
+    ) -> Option<Value> {
+        if is_done(stage) {
+            return None;
+        }
         let said = |name: &str| facts.get(name).and_then(Value::as_str).unwrap_or_default();
         let [business, domain, topic, region] = ["business", "domain", "topic", "region"].map(said);
         let here = self.me().site();
         let handler = self.reference.dispatch.of(Case { business, domain, topic, region }, here)?;
-        if stage == "closed" {
+        let (site, department) = (handler.site(here), handler.department(here));
+        let known = |site: Site| site.tier() == Tier::Office || self.reference.centres.get(site).is_some();
+        if site.is_some_and(|site| Some(site) == against || !known(site)) {
             return None;
         }
-        let (site, department) = (handler.site(here), handler.department(here));
         let to = match (site, department) {
             (Some(site), _) => self.named(site),
             (None, department) => department.unwrap_or_default().to_owned(),

@@ -22,8 +22,9 @@ impl Engine {
             Failure::new(FailureKind::Failed, why).hint("`hotline replica events` tells by whom and why")
         })?;
         if let (Some(facts), Some(stage)) = (shown["facts"].as_object(), shown["stage"].as_str()) {
+            let against = shown["against"].as_str().and_then(|site| site.parse().ok());
             let (deadline, suggested) =
-                (self.deadline_of(&shown["clock"], facts, stage), self.suggested(facts, stage));
+                (self.deadline_of(&shown["clock"], facts, stage), self.suggested(facts, stage, against));
             shown["deadline"] = deadline;
             if let Some(suggested) = suggested {
                 shown["suggested"] = suggested;

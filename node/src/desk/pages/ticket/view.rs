@@ -224,7 +224,14 @@ impl Ticket {
                 true => app.sites(),
                 false => Vec::new(),
             },
-            departments: app.departments(),
+            departments: match acts
+                .iter()
+                .flat_map(|act| &act.fields)
+                .any(|field| field.list == "departments")
+            {
+                true => app.departments(),
+                false => Vec::new(),
+            },
             may_reveal: may(&Request::Reveal {
                 id: id.clone(),
                 reason: String::new(),
@@ -437,6 +444,12 @@ fn field(
         ("dispatch", "department") => text(&suggested["department"]),
         ("offer", "to") => text(&suggested["site"]),
         _ => String::new(),
+    };
+    // Where only some may be named, no other is.
+    let only = choice["who"].as_array().filter(|sites| !sites.is_empty());
+    let suggestion = match only.is_some_and(|sites| !sites.iter().any(|site| site["site"] == *suggestion)) {
+        true => String::new(),
+        false => suggestion,
     };
     let language = if w.language == Language::Zh { "zh" } else { "en" };
     let hint = if suggestion.is_empty() { String::new() } else { text(&suggested["text"][language]) };
