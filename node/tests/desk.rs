@@ -296,7 +296,7 @@ fn a_call_is_asked_what_the_centre_asks_and_the_catalogue_says_who_handles_it() 
     let mut li = town.staff("370100", &desk, "li", "agent");
     let mut lead = town.staff("370100", &desk, "lead", "shift-leader");
 
-    let page = li.get("/new").is(200).says("本中心登记项").says("仅用于： 投诉举报 · 城市客运");
+    let page = li.get("/new").is(200).says("个性化字段").says("仅用于： 投诉举报 · 城市客运");
     assert!(page.body.contains("<option value=\"大货车\">大货车</option>"), "{}", page.body);
     let draft = "{\"at\":1,\"fields\":{\"text\":\"绕路\",\"x.vehicle\":\"大货车\",\"x.other\":\"1\"}}";
     li.post("/draft", &[("of", "call"), ("text", draft)]).is(204);

@@ -603,7 +603,10 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
     let one = tickets.len() == 1;
     let mut session = Session::open(&cli.dir()?)?;
     let reference = session.reference()?;
-    tickets.iter().enumerate().try_for_each(|(i, ticket)| complete(i + 1, ticket, &reference))?;
+    tickets
+        .iter()
+        .enumerate()
+        .try_for_each(|(i, ticket)| complete(i + 1, ticket, &reference, args.from.is_some()))?;
     let mut made = session.ask(&Request::New { tickets, user: cli.user.clone() })?;
     if !cli.json {
         // People want to know how many; the ids are for programs.
@@ -616,7 +619,7 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
 }
 
 /// Whoever types a ticket fills in what the centre asks for. What else is wrong with it, the node says.
-fn complete(n: usize, ticket: &Value, reference: &Reference) -> Result<(), Failure> {
+fn complete(n: usize, ticket: &Value, reference: &Reference, from_file: bool) -> Result<(), Failure> {
     let Ok(Ok(ticket)) = Sample::read(ticket, n).map(|sample| NewTicket::from_sample(sample, reference))
     else {
         return Ok(());
@@ -625,7 +628,8 @@ fn complete(n: usize, ticket: &Value, reference: &Reference) -> Result<(), Failu
     let Some(first) = unfit.next() else { return Ok(()) };
     let mut failure = Failure::usage(format!("ticket {n}: {first}"));
     failure.causes = unfit.collect();
-    Err(failure.hint("--field NAME=VALUE; `hotline policy show fields` tells what this centre asks for"))
+    let how = if from_file { "a field of that name in its line" } else { "--field NAME=VALUE" };
+    Err(failure.hint(format!("{how}; `hotline policy show fields` tells what this centre asks for")))
 }
 
 /// Prints number and query code of a ticket that is here.

@@ -4,7 +4,7 @@
 pub(super) const MAX_FORM: usize = 256 << 10;
 
 /// Most fields of a form: the one that corrects facts has two for each, of which 50 are a ticket's own and 40 a centre's.
-const MAX_FIELDS: usize = 240;
+pub(super) const MAX_FIELDS: usize = 240;
 
 /// The fields of a form, as they came.
 #[derive(Clone, Debug, Default)]

@@ -20,6 +20,6 @@ pub use fact::fact;
 pub use mask::mask_phones;
 pub(crate) use new_ticket::MAX_EXTRA;
 pub use new_ticket::{Caller, NewTicket, NewTicketError, Urgency};
-pub use own::{Unfit, own};
+pub use own::{Unfit, own, unfit};
 pub use samples::{MAX_LINE, Sample, SampleError, SampleReader};
 pub use sheet::{RowError, Sheet, SheetError, is_table};

@@ -80,7 +80,23 @@ pub fn own<'a>(field: &'a OwnField, said: &str) -> Result<String, Unfit<'a>> {
     }
 }
 
-/// The same of a value in JSON.
+/// Why what was said in a field of a matter does not do; with `complete` also that something has to be said.
+pub fn unfit<'a>(
+    field: &'a OwnField,
+    said: Result<String, Unfit<'a>>,
+    (business, domain): (&str, &str),
+    complete: bool,
+) -> Option<Unfit<'a>> {
+    match said {
+        Err(unfit) => Some(unfit),
+        Ok(said) if said.is_empty() && complete && field.required() => {
+            field.fits(business, domain).then_some(Unfit::Missing)
+        }
+        Ok(_) => None,
+    }
+}
+
+/// What stands in a ticket of a value in JSON.
 pub(super) fn own_value<'a>(field: &'a OwnField, said: &Value) -> Result<String, Unfit<'a>> {
     match said {
         Value::Null => Ok(String::new()),
@@ -95,13 +111,7 @@ impl NewTicket {
         let domain = self.domain.as_ref().map(ToString::to_string).unwrap_or_default();
         let look = |field: &OwnField| {
             let said = self.extra.get(field.name()).unwrap_or(&Value::Null);
-            let unfit = match own_value(field, said) {
-                Err(unfit) => unfit,
-                Ok(said) if said.is_empty() && complete && field.required() => {
-                    field.fits(&self.business, &domain).then_some(Unfit::Missing)?
-                }
-                Ok(_) => return None,
-            };
+            let unfit = unfit(field, own_value(field, said), (&self.business, &domain), complete)?;
             Some(wrong(field.name(), unfit.to_string()))
         };
         reference.fields.iter().filter_map(look).collect()

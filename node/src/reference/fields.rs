@@ -179,9 +179,18 @@ impl OwnFields {
         self.get(fact.strip_prefix("x.")?)
     }
 
-    /// The field that is called so, in either language: how the column of a table may name it.
+    /// The field of this name, else the one that is called so in either language: how the column of a table may name it. What a ticket
+    /// calls something else is none of them.
     pub fn called(&self, label: &str) -> Option<&OwnField> {
-        self.0.iter().find(|field| field.zh == label || field.en == label)
+        if OwnFields::is_taken(label) {
+            return None;
+        }
+        self.get(label).or_else(|| self.0.iter().find(|field| field.zh == label || field.en == label))
+    }
+
+    /// Whether a ticket calls something else so.
+    pub fn is_taken(name: &str) -> bool {
+        TAKEN.contains(&name)
     }
 
     /// Where a fact comes among them; after all of them when it is none.
@@ -260,6 +269,8 @@ mod tests {
         assert_eq!(vehicle.kind(), &FieldKind::Choice(vec!["小型 客车".into(), "大型货车".into()]));
         assert!(vehicle.required() && fields.of_fact("vehicle").is_none());
         assert_eq!(fields.called("路段").map(OwnField::name), Some("road"));
+        let crossed = parsed("a,甲,b,text,,,,,x\nb,乙,centre,text,,,,,x\n").unwrap();
+        assert_eq!(["b", "centre"].map(|name| crossed.called(name).map(OwnField::name)), [Some("b"), None]);
         assert_eq!(["x.road", "x.other"].map(|fact| fields.place(fact)), [1, 2]);
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::App;
-use super::super::forms::Fields;
+use super::super::forms::{Fields, MAX_FIELDS};
 use super::super::frame::{self, Frame};
 use super::super::guard::{Posted, Signed, sentence};
 use super::super::live::Rang;
@@ -285,12 +285,14 @@ fn form(app: &App, who: &Signed, fields: &Fields, around: Around, status: Status
 }
 
 /// A form as a draft kept it: `{"at", "fields": {name: text}}`.
-fn from_draft(text: &str, own: &OwnFields) -> Option<(Fields, String)> {
+fn from_draft(text: &str) -> Option<(Fields, String)> {
     let draft: Value = serde_json::from_str(text).ok()?;
     let mut fields = Fields::default();
-    for name in FIELDS.into_iter().map(str::to_owned).chain(own.iter().map(own::name_of)) {
-        if let Some(said) = draft["fields"][&name].as_str() {
-            fields.put(&name, said);
+    let named = draft["fields"].as_object().into_iter().flatten();
+    let ours = |name: &str| FIELDS.contains(&name) || name.starts_with("x.");
+    for (name, said) in named.filter(|(name, _)| ours(name)).take(MAX_FIELDS) {
+        if let Some(said) = said.as_str() {
+            fields.put(name, said);
         }
     }
     Some((fields, draft["at"].as_u64().unwrap_or_default().to_string()))
@@ -362,7 +364,7 @@ pub(in super::super) async fn show(
     }
     let (account, of) = (who.session.account.clone(), draft::of(&asked.call));
     let draft = match app.on_users(move |users| users.draft(&account, &of)).await {
-        Ok(draft) => draft.as_deref().and_then(|text| from_draft(text, &app.reference().fields)),
+        Ok(draft) => draft.as_deref().and_then(|text| from_draft(text)),
         Err(failure) => return frame::failure(&who, &failure),
     };
     if let Some((mut drafted, at)) = draft {
@@ -376,7 +378,7 @@ pub(in super::super) async fn show(
 }
 
 /// The ticket that the form asks for, in the shape of a sample line.
-fn sample(fields: &Fields, own: &OwnFields) -> Value {
+fn sample(fields: &Fields) -> Value {
     let text = |name: &str| fields.text(name).to_owned();
     // Lists offer `370102 历下区`; the code is what counts.
     let code = |name: &str| fields.text(name).split_whitespace().next().unwrap_or_default().to_owned();
@@ -393,7 +395,7 @@ fn sample(fields: &Fields, own: &OwnFields) -> Value {
     if !code("against").is_empty() {
         sample["against"] = code("against").into();
     }
-    own::put(own, fields, &mut sample);
+    own::put(fields, &mut sample);
     sample
 }
 
@@ -493,10 +495,7 @@ pub(in super::super) async fn take(State(app): State<Arc<App>>, posted: Posted) 
         let around = Around { problems, ..Around::default() };
         return form(&app, &who, &fields, around, StatusCode::UNPROCESSABLE_ENTITY);
     }
-    let made = match app
-        .ask(&who, Request::New { tickets: vec![sample(&fields, &reference.fields)], user: None })
-        .await
-    {
+    let made = match app.ask(&who, Request::New { tickets: vec![sample(&fields)], user: None }).await {
         Ok(made) => made,
         Err(failure) => {
             let more = failure.causes.iter().chain(&failure.hint);

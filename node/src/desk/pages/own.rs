@@ -7,7 +7,7 @@ use super::super::forms::Fields;
 use super::super::words::Words;
 use super::call::Problem;
 use super::choice::{Choice, choices, domains, kinds};
-use crate::import::{Unfit, own};
+use crate::import::{own, unfit};
 use crate::reference::{FieldKind, OwnField, OwnFields};
 
 /// One of them, as the form shows it.
@@ -85,13 +85,8 @@ pub(super) fn fields(app: &App, w: &Words, typed: &Fields, problems: &[Problem])
 pub(super) fn problems(w: &Words, fields: &OwnFields, typed: &Fields, complete: bool) -> Vec<Problem> {
     let (business, domain) = (typed.text("kind"), typed.text("domain"));
     let look = |field: &OwnField| {
-        let unfit = match own(field, typed.text(&name_of(field))) {
-            Err(unfit) => unfit,
-            Ok(said) if said.is_empty() && complete && field.required() => {
-                field.fits(business, domain).then_some(Unfit::Missing)?
-            }
-            Ok(_) => return None,
-        };
+        let said = own(field, typed.text(&name_of(field)));
+        let unfit = unfit(field, said, (business, domain), complete)?;
         Some(Problem {
             href: format!("#{}", id_of(field)),
             text: format!("{}: {}", w.own(field), w.unfit(unfit)),
@@ -100,11 +95,10 @@ pub(super) fn problems(w: &Words, fields: &OwnFields, typed: &Fields, complete: 
     fields.iter().filter_map(look).collect()
 }
 
-/// Puts what was typed into the ticket that is asked for.
-pub(super) fn put(fields: &OwnFields, typed: &Fields, sample: &mut Value) {
-    for field in fields.iter() {
-        if let Some(said) = typed.given(&name_of(field)) {
-            sample[field.name()] = said.into();
-        }
+/// Puts what was typed into the ticket that is asked for: also in a field that was taken out of the table while somebody typed.
+pub(super) fn put(typed: &Fields, sample: &mut Value) {
+    let named = typed.all().filter_map(|(name, said)| Some((name.strip_prefix("x.")?, said)));
+    for (name, said) in named.filter(|(name, said)| !said.is_empty() && !OwnFields::is_taken(name)) {
+        sample[name] = said.into();
     }
 }
