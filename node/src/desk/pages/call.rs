@@ -364,7 +364,7 @@ pub(in super::super) async fn show(
     }
     let (account, of) = (who.session.account.clone(), draft::of(&asked.call));
     let draft = match app.on_users(move |users| users.draft(&account, &of)).await {
-        Ok(draft) => draft.as_deref().and_then(|text| from_draft(text)),
+        Ok(draft) => draft.as_deref().and_then(from_draft),
         Err(failure) => return frame::failure(&who, &failure),
     };
     if let Some((mut drafted, at)) = draft {
