@@ -50,8 +50,11 @@ const SAMPLES: &str = include_str!("../../fixtures/samples.jsonl");
 /// How long papers last, in days.
 const TERM: u64 = 90;
 
-/// How long the past waits until all have met.
+/// How long the past waits until all have met, and until all have told what happened.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Those that freeze last month.
+const FREEZING: [&str; 3] = ["370000", "510000", "000000"];
 
 /// The name of the demo's control socket in its directory.
 const CONTROL: &str = "demo.sock";
@@ -237,8 +240,9 @@ impl Demo {
         self.past
     }
 
-    /// Goes on with the past once all have met: of what cities were offered they accept all but the newest, and last month is frozen.
-    /// Somebody may cut a link before, so this waits for long and not for ever.
+    /// Goes on with the past once all have met: of what cities were offered they accept all but the newest, and last month is frozen
+    /// where it is not yet and calls were taken in it. Somebody may cut a link before, so this waits for long and not for ever; what
+    /// was not reached, the next start begins anew.
     pub fn complete(&self) {
         let demo = self.handle();
         tokio::spawn(async move {
@@ -249,6 +253,16 @@ impl Demo {
     }
 
     async fn completed(&self) -> Result<(), Failure> {
+        let month = Period::last_month(china::today(now_ms()));
+        let mut open = Vec::new();
+        for site in FREEZING {
+            if !self.has_frozen(site, month).await? {
+                open.push(site);
+            }
+        }
+        if open.is_empty() || self.taken(PUBLIC, month).await? == 0 {
+            return Ok(());
+        }
         self.converged(PATIENCE, &[]).await?;
         for (city, _) in CITIES {
             let list = Request::List {
@@ -265,12 +279,47 @@ impl Demo {
             }
         }
         self.converged(PATIENCE, &[]).await?;
-        let month = Period::last_month(china::today(now_ms())).month_name();
-        for site in ["370000", "510000", "000000"] {
-            let user = Some("zhao".to_owned());
-            self.ask(site, Request::Freeze { month: month.clone(), reason: None, user }).await?;
+        for site in open {
+            self.told(site, month).await?;
+            let (month, user) = (month.month_name(), Some("zhao".to_owned()));
+            self.ask(site, Request::Freeze { month, reason: None, user }).await?;
         }
         Ok(())
+    }
+
+    async fn has_frozen(&self, site: &str, month: Period) -> Result<bool, Failure> {
+        let frozen = self.ask(site, Request::Months { site: None, limit: 24 }).await?;
+        let name = month.month_name();
+        Ok(frozen.as_array().into_iter().flatten().any(|row| row["month"] == name.as_str()))
+    }
+
+    async fn taken(&self, site: &str, month: Period) -> Result<u64, Failure> {
+        let (from, to) = (month.from().to_string(), month.last().to_string());
+        let report = self.ask(site, Request::Figures { from, to, by: None }).await?;
+        let figure = report["figures"].as_array().into_iter().flatten().find(|f| f["id"] == "taken");
+        Ok(figure.and_then(|f| f["count"].as_u64()).unwrap_or_default())
+    }
+
+    /// Waits until a site has been told everything of a month.
+    async fn told(&self, site: &str, month: Period) -> Result<(), Failure> {
+        let began = tokio::time::Instant::now();
+        loop {
+            let scorecard = Request::Scorecard { month: month.month_name(), site: None };
+            let answer = self.ask(site, scorecard).await?;
+            let units = answer["table"]["units"].as_array().into_iter().flatten();
+            let untold: Vec<String> = units
+                .flat_map(|unit| unit["untold"].as_array().into_iter().flatten())
+                .map(Value::to_string)
+                .collect();
+            if untold.is_empty() {
+                return Ok(());
+            }
+            if began.elapsed() > PATIENCE {
+                let why = format!("{site} does not know all of {}", month.month_name());
+                return Err(failed(&why, format!("not told yet: {}", untold.join(", "))));
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
 
     /// Cuts a link of the demo, or heals it, in both directions.

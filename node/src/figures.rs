@@ -20,7 +20,7 @@ mod tiles;
 
 pub(crate) use facts::VERSION;
 pub use facts::{Alternatives, FACTS, Fact, Facts};
-pub use form::{Counted, Foot, Printed, Three, forms, last_quarter, printed, sheets};
+pub use form::{Counted, Foot, NAMED, Printed, Three, forms, last_quarter, printed, sheets};
 pub use lines::{meanings, moved, sheet, shown};
 pub use period::Period;
 pub use report::{Figure, MOST_VALUES, Numbers, change, report};

@@ -106,6 +106,9 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
         "nothing was made for a demo that cannot run"
     );
 
+    until("last month is frozen once all have met", || {
+        json(&["scorecard", "list", "--dir", &province]).as_array().is_some_and(|months| !months.is_empty())
+    });
     demo.signal("INT");
     assert!(demo.0.wait().unwrap().success(), "Ctrl-C is how a demo ends");
     assert!(lines.next().is_none(), "nothing is said again");

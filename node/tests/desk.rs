@@ -841,6 +841,12 @@ fn an_article_is_written_reviewed_and_put_into_force_by_two_people() {
     zhang.get(&act).leads_to(&at);
     let log = json(&["audit", "--dir", &town.at("370100"), "--limit", "100"]).to_string();
     assert!(log.contains("knowledge publish") && log.contains("knowledge withdraw"), "{log}");
+    let rows = json(&["audit", "--dir", &town.at("370100"), "--limit", "100"]);
+    let of_the_file = rows.as_array().unwrap().iter().filter(|row| row["detail"] == "申请表.pdf");
+    let said: Vec<_> =
+        of_the_file.map(|row| (row["what"].as_str().unwrap(), row["ticket"].as_str().unwrap())).collect();
+    let id = at.trim_start_matches("/knowledge/");
+    assert_eq!(said, [("knowledge detach", id), ("knowledge file attach", id)], "{rows}");
 }
 
 #[test]

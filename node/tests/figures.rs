@@ -261,6 +261,7 @@ fn quarterly_forms_are_printed_and_signed() {
     }
     let table = says(&["figures", "form", "--quarter", &quarter, "--head", "王五", "--dir", &dir]);
     assert!(table.contains("填报单位: 济南市") && table.contains("12328电话\t2\t50.00 %\t—\t—"), "{table}");
+    assert!(table.contains("截至: 20") && table.contains("说明: 未完"), "{table}");
     let figures = json(&["figures", "--quarter", &quarter, "--dir", &dir]);
     assert_eq!(count(&figures, "taken"), 4);
     let file = |name: &str| text(&day.town.path(name)).to_owned();
@@ -281,11 +282,14 @@ fn quarterly_forms_are_printed_and_signed() {
         page.contains("单位负责人")
             && page.contains("0531&#60;1")
             && page.matches("class=\"sheet\"").count() == 2
+            && page.matches("未完").count() == 2
     );
     let csv = says(&["figures", "form", "--quarter", &quarter, "--csv", "--dir", &dir]);
     assert!(csv.contains("微信,1,0.25,,") && csv.contains("报出日期,,,,"), "{csv}");
     says(&["figures", "form", "--quarter", &quarter, "--xlsx", &file("f.xlsx"), "--dir", &dir]);
     fails(&["figures", "form", "--quarter", "2026-Q5", "--dir", &dir], 2, "is no period");
+    let both = ["figures", "form", "--pdf", &file("f.pdf"), "--csv", "--dir", &dir];
+    fails(&both, 2, "cannot be used with '--csv'");
     if cfg!(not(feature = "pdf")) {
         fails(&["figures", "form", "--pdf", &file("f.pdf"), "--dir", &dir], 2, "built without PDF");
     }

@@ -3,6 +3,7 @@
 
 mod harness;
 
+use std::io::Write;
 use std::net::TcpStream;
 
 use harness::browser::{Browser, OF_OURS, Page};
@@ -443,8 +444,26 @@ fn what_is_for_the_public_and_in_force_is_published_and_nothing_else() {
     std::fs::write(town.path("articles.jsonl"), lines.concat()).unwrap();
     json(&["kb", "import", &town.at("articles.jsonl"), "--user", "li", "--dir", &city]);
     std::fs::write(town.path("路线图.pdf"), "%PDF-1.4 西客站").unwrap();
+    // A former version has the same under a name that is nobody's outside.
+    json(&[
+        "kb",
+        "attach",
+        "G1",
+        &town.at("路线图.pdf"),
+        "--name",
+        "内部.pdf",
+        "--user",
+        "li",
+        "--dir",
+        &city,
+    ]);
+    json(&["kb", "detach", "G1", "内部.pdf", "--user", "li", "--dir", &city]);
     for id in ["G1", "G2"] {
         json(&["kb", "attach", id, &town.at("路线图.pdf"), "--user", "li", "--dir", &city]);
+    }
+    for (name, mib) in [("全图.zip", 6), ("原图.zip", 17)] {
+        std::fs::File::create(town.path(name)).unwrap().set_len(mib << 20).unwrap();
+        json(&["kb", "attach", "G1", &town.at(name), "--user", "li", "--dir", &city]);
     }
     for id in ["G1", "G2", "G3", "G4"] {
         json(&["kb", "review", id, "--user", "wang", "--dir", &city]);
@@ -470,18 +489,32 @@ fn what_is_for_the_public_and_in_force_is_published_and_nothing_else() {
         .is(200)
         .says("<h1 lang=\"zh-CN\">西客站公交线路调整</h1>")
         .says("正文：")
-        .says("路线图.pdf");
-    let content = |id: &str| {
+        .says("download>路线图.pdf</a>")
+        .says("<li>原图.zip <span class=\"quiet\">17.0 MiB · 请拨打 12328 索取");
+    let content_of = |id: &str, name: &str| {
         let files = json(&["kb", "files", id, "--dir", &city]);
-        files[0]["content"].as_str().unwrap().to_owned()
+        let file = files.as_array().unwrap().iter().find(|file| file["name"] == name).unwrap();
+        file["content"].as_str().unwrap().to_owned()
     };
+    let content = |id: &str| content_of(id, "路线图.pdf");
     let inside = json(&["kb", "show", "G2", "--dir", &city])["id"].as_str().unwrap().to_owned();
     let file = format!("/articles/{path}/files/{}", content("G1"));
     let page = get(&file).is(200).says("%PDF-1.4 西客站");
-    assert!(page.header("content-disposition").starts_with("attachment"), "{:?}", page.body);
+    let name: String = form_urlencoded::byte_serialize("路线图.pdf".as_bytes()).collect();
+    assert_eq!(page.header("content-disposition"), format!("attachment; filename*=UTF-8''{name}"));
+    get(&format!("/articles/{path}/files/{}", content_of("G1", "原图.zip"))).is(413);
     for (article, content) in [(&inside, content("G2")), (&path, content("G2")), (&inside, content("G1"))] {
         get(&format!("/articles/{article}/files/{content}")).is(404);
     }
+    // Those who hang up while theirs is read leave nothing behind that keeps others from it.
+    let large = format!("/articles/{path}/files/{}", content_of("G1", "全图.zip"));
+    for _ in 0..10 {
+        let mut gone = TcpStream::connect(&address).unwrap();
+        gone.write_all(format!("{}\r\n", Browser::new(&address).head("GET", &large)).as_bytes()).unwrap();
+        get("/articles").is(200);
+    }
+    until("a file is read when the others are", || get(&file).status == 200);
+    assert!((0..30).any(|_| get(&file).status == 429), "an address has so many files at once");
     get("/articles?q=gjxl").is(200).says("西客站公交线路调整"); // by initials
     get("/articles?q=%20&lang=en").is(200).says("Notices and guides");
     get("/articles?q=%28").is(200).says("请输入要查找的词语");

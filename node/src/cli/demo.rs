@@ -110,9 +110,9 @@ async fn begin(args: &DemoArgs, dir: &Path) -> Result<Demo, Failure> {
             args.port,
             args.port + 7
         ));
-        if demo.past() > 0 {
-            demo.complete();
-        }
+    }
+    if !args.headless {
+        demo.complete();
     }
     Ok(demo)
 }

@@ -21,13 +21,13 @@ pub(super) struct FormArgs {
     #[arg(long, value_name = "YYYY-QN")]
     quarter: Option<String>,
     /// As CSV, one form after the other.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "pdf")]
     csv: bool,
     /// Into a spreadsheet, a form on each sheet.
-    #[arg(long, value_name = "FILE.xlsx", conflicts_with = "csv")]
+    #[arg(long, value_name = "FILE.xlsx", conflicts_with_all = ["csv", "pdf"])]
     xlsx: Option<PathBuf>,
     /// Into a page to print, a form on each sheet of A4.
-    #[arg(long, value_name = "FILE.html", conflicts_with_all = ["csv", "xlsx"])]
+    #[arg(long, value_name = "FILE.html", conflicts_with_all = ["csv", "xlsx", "pdf"])]
     html: Option<PathBuf>,
     #[command(flatten)]
     pdf: PdfArgs,
@@ -56,10 +56,18 @@ struct File {
     forms: Vec<Printed>,
 }
 
+/// Who, of which period and as of when in one line, what is to be known of the numbers below it.
+fn head(form: &Printed) -> Vec<String> {
+    let said = |(name, said): &(&str, String)| format!("{name}: {said}");
+    let (named, notes) = form.head.split_at(figures::NAMED);
+    let first = named.iter().map(said).collect::<Vec<_>>().join("　　");
+    std::iter::once(first).chain(notes.iter().map(said)).collect()
+}
+
 fn paper(form: &Printed) -> Sheet {
     Sheet {
         title: form.title.clone(),
-        head: vec![form.head.clone().map(|(name, said)| format!("{name}: {said}")).join("　　")],
+        head: head(form),
         columns: form.columns.map(str::to_owned).to_vec(),
         words: 1,
         groups: form.groups.iter().map(|rows| rows.iter().map(|row| row.to_vec()).collect()).collect(),
@@ -96,8 +104,9 @@ impl FormArgs {
             return Ok(());
         }
         let forms = figures::printed(&answer, Language::Zh, &foot);
-        let title =
-            forms.first().map(|form| form.head.clone().map(|(_, said)| said).join(" ")).unwrap_or_default();
+        let named =
+            |form: &Printed| form.head.iter().take(2).map(|(_, said)| said.clone()).collect::<Vec<_>>();
+        let title = forms.first().map(|form| named(form).join(" ")).unwrap_or_default();
         if self.pdf.save(&title, || forms.iter().map(paper).collect())? {
             return Ok(());
         }

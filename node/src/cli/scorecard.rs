@@ -29,10 +29,10 @@ pub(super) struct ScorecardArgs {
     #[arg(long, conflicts_with = "site")]
     now: bool,
     /// As CSV.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "pdf")]
     csv: bool,
     /// Into a spreadsheet, with the rates, their weights and what they mean.
-    #[arg(long, value_name = "FILE.xlsx", conflicts_with = "csv")]
+    #[arg(long, value_name = "FILE.xlsx", conflicts_with_all = ["csv", "pdf"])]
     xlsx: Option<PathBuf>,
     #[command(flatten)]
     pdf: PdfArgs,

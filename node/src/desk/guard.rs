@@ -470,7 +470,7 @@ fn described(request: &Request) -> (String, Option<String>, String) {
         Request::Show { reveal: Some(reason), .. } | Request::Lookup { reveal: Some(reason), .. } => {
             reason.clone()
         }
-        Request::File(_) => text(&json["name"]),
+        Request::File(_) | Request::Knowledge(KnowledgeRequest::Detach { .. }) => text(&json["name"]),
         Request::Policy(PolicyRequest::Set { table, from, .. }) => format!("{table} {from}"),
         Request::Policy(PolicyRequest::Withdraw { table, edition, .. }) => format!("{table} #{edition}"),
         _ => ["to", "into", "department", "month"]

@@ -161,7 +161,13 @@ impl Reading<'_> {
         let now = china::shown(self.moment());
         let reference = self.reference;
         let read = |period| self.cells(by, period, &now);
-        let name = |value: &str| figures::named(reference, by, value);
+        let me = self.me.site();
+        let elsewhere =
+            |value: &str| value.parse::<Site>().is_ok_and(|site| site != me && !me.is_above(site));
+        let name = |value: &str| match by == Some(Dimension::Unit) && elsewhere(value) {
+            true => format!("{}（转自外地）", figures::named(reference, by, value)),
+            false => figures::named(reference, by, value),
+        };
         let mut report = figures::report(&reference.definitions, period, by, read, name)?;
         report["site"] = self.me.site().to_string().into();
         report["at"] = now.into();

@@ -46,6 +46,31 @@ const OF_ARTICLE: u64 = 16;
 /// How many of a file's first bytes tell what it is.
 const FIRST: usize = 512;
 
+/// How many files a document may have, and what helps whoever has no place left.
+struct Room {
+    most: u64,
+    /// When it has as many.
+    full: &'static str,
+    /// When it ever had as many as any document may have.
+    spent: &'static str,
+}
+
+impl Room {
+    fn of_ticket(most: u64) -> Room {
+        let full = "put several into one archive; a ticket takes more when `files.per_ticket` is raised";
+        Room { most, full, spent: "put several into one archive, and that under another ticket" }
+    }
+
+    /// All versions of an article count to what it ever had.
+    fn of_article(most: u64) -> Room {
+        Room {
+            most: OF_ARTICLE.min(most),
+            full: "put several into one archive, or take one out first: `hotline kb detach ID NAME`",
+            spent: "what former versions carried counts too; go on with a new article: `hotline kb new`",
+        }
+    }
+}
+
 struct Upload {
     doc: DocId,
     /// Whether it goes into an article, and not into a ticket.
@@ -175,7 +200,7 @@ impl Engine {
                 return Ok(json!({ "attached": row }));
             }
         }
-        self.has_place(doc, &entries, &entry, self.file_limits.per_ticket)?;
+        self.has_place(doc, &entries, &entry, Room::of_ticket(self.file_limits.per_ticket))?;
         self.begin_upload(doc, false, entry, &key, digest, said)
     }
 
@@ -237,20 +262,29 @@ impl Engine {
         })
     }
 
-    /// Whether a document with these files, of which it may have `most`, and the disk take one more.
-    fn has_place(&mut self, doc: DocId, entries: &[Entry], entry: &Entry, most: u64) -> Result<(), Failure> {
+    /// Whether a document with these files may have one more.
+    fn may_have(&mut self, doc: DocId, entries: &[Entry], entry: &Entry, room: Room) -> Result<(), Failure> {
         let fresh = entries.iter().all(|e| e.name != entry.name);
         let known = self.store.files_of(&doc)?;
-        if (fresh && entries.len() as u64 >= most) || known >= MAX_FILES as u64 {
-            return Err(Failure::new(
+        let full = |files: u64, hint| {
+            Failure::new(
                 FailureKind::Failed,
-                format!(
-                    "there are {} files already; no more are attached",
-                    entries.len().max(known as usize)
-                ),
+                format!("there are {files} files already; no more are attached"),
             )
-            .hint("put several into one archive; a ticket takes more when `files.per_ticket` is raised"));
+            .hint(hint)
+        };
+        if known >= MAX_FILES as u64 {
+            return Err(full(known, room.spent));
         }
+        if fresh && entries.len() as u64 >= room.most {
+            return Err(full(entries.len() as u64, room.full));
+        }
+        Ok(())
+    }
+
+    /// Whether a document with these files and the disk take one more.
+    fn has_place(&mut self, doc: DocId, entries: &[Entry], entry: &Entry, room: Room) -> Result<(), Failure> {
+        self.may_have(doc, entries, entry, room)?;
         let (room, needed) = (self.store.room()?, sealed_size(entry.size).bytes);
         if room < needed {
             return Err(Failure::new(
@@ -533,7 +567,7 @@ impl Engine {
                 return Ok(json!({ "attached": row }));
             }
         }
-        self.has_place(doc, &entries, &entry, OF_ARTICLE.min(self.file_limits.per_ticket))?;
+        self.has_place(doc, &entries, &entry, Room::of_article(self.file_limits.per_ticket))?;
         self.begin_upload(doc, true, entry, &key, digest, said)
     }
 
@@ -542,6 +576,8 @@ impl Engine {
         let opened = self.open_article(doc)?;
         let version = opened.folded.next_number();
         let mut files = last_files(&opened);
+        // Others may have come while this one was on its way.
+        self.may_have(doc, &files, &entry, Room::of_article(self.file_limits.per_ticket))?;
         files.retain(|file| file.name != entry.name);
         files.push(entry.clone());
         self.revise_files(opened, files, entry.user.as_deref())?;
@@ -576,7 +612,9 @@ impl Engine {
         let (doc, versions) = (opened.doc, &opened.folded.versions);
         let shown = opened.folded.shown().into_iter().chain(versions.last()).flat_map(|v| &v.files);
         let by_name = shown.clone().find(|file| file.name == name);
-        let by_content = || versions.iter().flat_map(|v| &v.files).find(|file| file.content == name);
+        // A former version may have named the same content otherwise.
+        let former = versions.iter().flat_map(|v| &v.files);
+        let by_content = || shown.clone().chain(former).find(|file| file.content == name);
         let Some(entry) = by_name.or_else(by_content).cloned() else {
             return Err(no_such_file("the article", name, &shown.cloned().collect::<Vec<_>>()));
         };
@@ -597,7 +635,13 @@ impl Engine {
                 break;
             }
             let last = from.place + 1 == from.pieces;
-            let sealed = self.store.piece(&from.content, from.place)?.unwrap_or_default();
+            let sealed = match self.store.piece(&from.content, from.place) {
+                Ok(sealed) => sealed.unwrap_or_default(),
+                Err(e) => {
+                    self.transfers.downloads.remove(&download);
+                    return Err(e.into());
+                }
+            };
             let Ok(opened) = from.key.open(from.place, last, &sealed) else {
                 let (content, place) = (from.content, from.place);
                 self.transfers.downloads.remove(&download);

@@ -99,6 +99,9 @@ pub struct Foot {
 /// The longest text at a foot, in characters.
 const LONGEST: usize = 40;
 
+/// How many parts of a head name the form.
+pub const NAMED: usize = 3;
+
 /// A form as it is printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Printed {
@@ -106,8 +109,8 @@ pub struct Printed {
     pub id: String,
     /// What it is called.
     pub title: String,
-    /// 填报单位, and of which quarter, each with its name.
-    pub head: [(&'static str, String); 2],
+    /// 填报单位, of which quarter, and as of when ([`NAMED`]); then what is to be known of the numbers. Each with its name.
+    pub head: Vec<(&'static str, String)>,
     /// What the columns are called.
     pub columns: [&'static str; 5],
     /// The rows, in groups: the whole, and those that each come to it.
@@ -128,6 +131,39 @@ fn named(period: &str, language: Language) -> String {
     }
 }
 
+/// Why the numbers of an answer may be others later: for whoever signs them.
+fn notes(answer: &Value, language: Language) -> Vec<String> {
+    let day = |of: &Value| of.as_str().unwrap_or_default().chars().take(10).collect::<String>();
+    let say = |chinese: String, english: String| match language {
+        Language::Zh => chinese,
+        Language::En => english,
+    };
+    let mut notes = Vec::new();
+    let (at, to, last) = (day(&answer["at"]), day(&answer["to"]), day(&answer["told"]["last"]));
+    if at <= to {
+        notes.push(say(
+            format!("未完：报告期至 {to} 结束。"),
+            format!("not over: the period ends with {to}."),
+        ));
+    }
+    if answer["told"].is_object() && last < to {
+        notes.push(match last.is_empty() {
+            true => say("下级单位尚无上报。".to_owned(), "no site below has told anything yet.".to_owned()),
+            false => say(
+                format!("下级单位全部上报至 {last}，其后数据不全。"),
+                format!("the sites below have all told up to {last}; what came later is incomplete."),
+            ),
+        });
+    }
+    if let Some(waiting) = answer["waiting"].as_u64().filter(|waiting| *waiting > 0) {
+        notes.push(say(
+            format!("程序更新后至多有 {waiting} 件工单尚未重新统计。"),
+            format!("after an update up to {waiting} tickets are not counted yet."),
+        ));
+    }
+    notes
+}
+
 /// The forms of an answer to [`crate::request::Request::Form`], for people.
 pub fn printed(answer: &Value, language: Language, foot: &Foot) -> Vec<Printed> {
     let zh = language == Language::Zh;
@@ -140,6 +176,16 @@ pub fn printed(answer: &Value, language: Language, foot: &Foot) -> Vec<Printed> 
         let (year, before) = (moved(of, "change_year"), moved(of, "change_before"));
         [text(&of[key]), of["count"].to_string(), share(&of["share"]), year, before]
     };
+    let at: String = text(&answer["at"]).chars().take(16).collect();
+    let head = || {
+        let named = [
+            (say("填报单位", "Filled in by"), text(&answer["name"])),
+            (say("报告期", "Period"), named(&text(&answer["period"]), language)),
+            (say("截至", "As of"), at.replace('T', " ")),
+        ];
+        let notes = notes(answer, language).into_iter().map(|note| (say("说明", "Note"), note));
+        named.into_iter().chain(notes).collect()
+    };
     let form = |form: &Value| {
         let mut groups: Vec<(&Value, Vec<[String; 5]>)> = Vec::new();
         for of in form["rows"].as_array().into_iter().flatten() {
@@ -151,10 +197,7 @@ pub fn printed(answer: &Value, language: Language, foot: &Foot) -> Vec<Printed> 
         Printed {
             id: text(&form["id"]),
             title: format!("12328 {}", text(&form[key])),
-            head: [
-                (say("填报单位", "Filled in by"), text(&answer["name"])),
-                (say("报告期", "Period"), named(&text(&answer["period"]), language)),
-            ],
+            head: head(),
             columns: [
                 say("项目", "Item"),
                 say("数量", "Number"),
@@ -228,7 +271,10 @@ mod tests {
             Reference::built_in(),
             &counted(channels, business, &[("D04", [8, 0, 0]), ("D99", [2, 4, 1])]),
         );
-        json!({ "site": "370100", "name": "济南市", "period": "2026-Q4", "forms": forms })
+        json!({
+            "site": "370100", "name": "济南市", "period": "2026-Q4", "from": "2026-10-01", "to": "2026-12-31",
+            "at": "2027-01-04T09:30:00+08:00", "waiting": 0, "told": null, "forms": forms,
+        })
     }
 
     #[test]
@@ -259,6 +305,7 @@ mod tests {
         let [channels, business] = printed.as_slice() else { panic!("{printed:?}") };
         assert_eq!(channels.head[0], ("填报单位", "济南市".to_owned()));
         assert_eq!(channels.head[1].1, "2026年第4季度");
+        assert_eq!(channels.head[2..], [("截至", "2027-01-04 09:30".to_owned())]);
         assert_eq!(
             channels.groups[0],
             [["合计", "10", "100.00 %", "+900.00 %", "+150.00 %"].map(str::to_owned)]
@@ -277,6 +324,31 @@ mod tests {
             "{csv}"
         );
         assert!(csv.contains("单位负责人,王五,,,") && csv.contains("报出日期,,,,"), "{csv}");
+    }
+
+    #[test]
+    fn a_head_says_what_may_still_come() {
+        let noted = |at: &str, told: Value, waiting: u64| -> Vec<String> {
+            let mut answer = answer();
+            (answer["at"], answer["told"], answer["waiting"]) = (at.into(), told, waiting.into());
+            let sheets = sheets(&answer, Language::Zh, &Foot::default());
+            let printed = printed(&answer, Language::Zh, &Foot::default());
+            for (form, (_, sheet)) in printed.iter().zip(sheets) {
+                let csv = sheet.csv();
+                assert!(
+                    form.head.iter().all(|(name, said)| csv.contains(&format!("{name},{said},,,"))),
+                    "{csv}"
+                );
+            }
+            printed[1].head[NAMED..].iter().map(|(_, said)| said.clone()).collect()
+        };
+        let last = |day: &str| json!({ "sites": 3, "last": day });
+        assert_eq!(noted("2026-12-31T23:59:59+08:00", Value::Null, 0), ["未完：报告期至 2026-12-31 结束。"]);
+        assert!(noted("2027-01-01T00:00:00+08:00", last("2026-12-31"), 0).is_empty());
+        let all = noted("2027-01-01T00:00:00+08:00", last("2026-12-30"), 7);
+        assert!(all[0].contains("上报至 2026-12-30") && all[1].contains("至多有 7 件"), "{all:?}");
+        let none = noted("2027-01-01T00:00:00+08:00", json!({ "sites": 0, "last": null }), 0);
+        assert_eq!(none, ["下级单位尚无上报。"]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use certs::{NodeName, Site};
 use jiff::ToSpan;
 use jiff::civil::Date;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 use sync::id::{DocId, Incarnation};
 use sync::store::{Result, StoreError};
@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS article_use(
 CREATE TABLE IF NOT EXISTS article_told(
   doc BLOB NOT NULL, node TEXT NOT NULL, day TEXT NOT NULL, article BLOB NOT NULL, version INTEGER NOT NULL, life BLOB NOT NULL,
   used INTEGER NOT NULL, unhelpful INTEGER NOT NULL, PRIMARY KEY(article, day, node, version, life, doc)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS article_told_by(doc BLOB PRIMARY KEY, digest BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS article_told_of ON article_told(doc);
 CREATE INDEX IF NOT EXISTS article_told_unhelpful ON article_told(day) WHERE unhelpful > 0;
 ";
@@ -64,7 +65,7 @@ pub(super) fn prepare(db: &Connection) -> Result<()> {
 
 /// Forgets what documents tell, before a rebuild; what was said here stays.
 pub(super) fn clear(db: &Connection) -> Result<()> {
-    Ok(db.execute_batch("DELETE FROM article_told;")?)
+    Ok(db.execute_batch("DELETE FROM article_told; DELETE FROM article_told_by;")?)
 }
 
 /// A fingerprint of what documents tell.
@@ -147,8 +148,34 @@ pub fn prune(db: &Connection, me: NodeName, today: Date) -> Result<()> {
     Ok(())
 }
 
-/// Takes in what a document tells, or nothing of it any more.
+/// What all that a document tells comes to; none when it tells nothing.
+fn digest(uses: Option<&Uses>) -> Option<[u8; 32]> {
+    let uses = uses.filter(|uses| !uses.is_empty())?;
+    let mut hasher = blake3::Hasher::new();
+    for (of, said) in uses {
+        let words = format!("{} {} {} {} {};", of.node, of.day, of.version, said.used, said.unhelpful);
+        hasher.update(of.article.as_bytes()).update(of.life.as_bytes()).update(words.as_bytes());
+    }
+    Some(*hasher.finalize().as_bytes())
+}
+
+/// Takes in what a document tells, or nothing of it any more. A month of aggregates changes far more often than what it tells of
+/// articles: of one that tells the same no row is read.
 pub fn put(db: &Connection, doc: &DocId, uses: Option<&Uses>) -> Result<()> {
+    let digest = digest(uses);
+    let known: Option<[u8; 32]> = db
+        .prepare_cached("SELECT digest FROM article_told_by WHERE doc = ?1")?
+        .query_row([doc.as_bytes()], |r| r.get(0))
+        .optional()?;
+    if digest.is_some() && digest == known {
+        return Ok(());
+    }
+    match digest {
+        Some(digest) => db
+            .prepare_cached("INSERT OR REPLACE INTO article_told_by VALUES(?1, ?2)")?
+            .execute(params![doc.as_bytes(), digest])?,
+        None => db.prepare_cached("DELETE FROM article_told_by WHERE doc = ?1")?.execute([doc.as_bytes()])?,
+    };
     let mut before = Uses::new();
     {
         let mut query = db.prepare_cached(
@@ -296,7 +323,19 @@ mod tests {
         assert_eq!(untold(&db, me(), None, today()).unwrap(), Some(here.day));
         let told: Uses = untold_of(&db, me(), here.day).unwrap().into_iter().collect();
         put(&db, &DocId::from_bytes([1; 32]), Some(&told)).unwrap();
-        put(&db, &DocId::from_bytes([2; 32]), Some(&told)).unwrap();
+        let second = DocId::from_bytes([2; 32]);
+        put(&db, &second, Some(&told)).unwrap();
+        // Of a document that tells the same nothing is read: what is missing stays away until it tells something else.
+        let rows = |db: &Connection| -> i64 {
+            let sql = "SELECT count(*) FROM article_told WHERE doc = ?1";
+            db.query_row(sql, [second.as_bytes()], |r| r.get(0)).unwrap()
+        };
+        db.execute("DELETE FROM article_told WHERE doc = ?1", [second.as_bytes()]).unwrap();
+        put(&db, &second, Some(&told)).unwrap();
+        assert_eq!(rows(&db), 0);
+        put(&db, &second, None).unwrap();
+        put(&db, &second, Some(&told)).unwrap();
+        assert_eq!(rows(&db), 1);
         assert_eq!((summed(&db), untold(&db, me(), None, today()).unwrap()), ((2, 1), None));
         // Another replica, an office, a former life of this node, and a day that is too long ago.
         let others = [

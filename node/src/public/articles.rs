@@ -4,11 +4,11 @@
 //! itself. The page reads rows that are made of it, and no ticket.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -17,10 +17,10 @@ use tokio::sync::mpsc;
 
 use super::App;
 use super::file::broken;
-use super::guard;
+use super::guard::{self, From};
 use super::shell::{self, Shell, Tongue};
 use crate::desk::{body, size};
-use crate::files::FileRequest;
+use crate::files::{Entry, FileRequest};
 use crate::hex::unhex;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::request::{Failure, FailureKind, Request};
@@ -61,7 +61,7 @@ struct Article {
     line: Line,
     body: String,
     until: String,
-    /// Name, address and size of what it carries.
+    /// Name, address and size of what it carries; without an address what is too large for this page.
     files: Vec<(String, String, String)>,
 }
 
@@ -111,7 +111,10 @@ pub(super) async fn one(State(app): State<Arc<App>>, uri: Uri, Path(id): Path<St
             let line = line(&app, t, &row);
             let id = text(&row, "id");
             let file = |f: &Value| {
-                let at = format!("/articles/{id}/files/{}", text(f, "content"));
+                let at = match fits(f) {
+                    true => format!("/articles/{id}/files/{}", text(f, "content")),
+                    false => String::new(),
+                };
                 (text(f, "name"), at, size(f["size"].as_u64().unwrap_or_default()))
             };
             let files = row["files"].as_array().into_iter().flatten().map(file).collect();
@@ -130,10 +133,16 @@ pub(super) async fn one(State(app): State<Arc<App>>, uri: Uri, Path(id): Path<St
     }
 }
 
+/// Whether a file goes out here.
+fn fits(file: &Value) -> bool {
+    file["size"].as_u64().is_some_and(|size| size <= MAX_FILE)
+}
+
 /// A file of an article that is for the public and in force today. It is read whole before the first byte goes out, so that nobody
 /// who reads slowly holds the node up.
 pub(super) async fn file(
     State(app): State<Arc<App>>,
+    Extension(From(client)): Extension<From>,
     uri: Uri,
     Path((id, content)): Path<(String, String)>,
 ) -> Response {
@@ -154,7 +163,7 @@ pub(super) async fn file(
     else {
         return absent();
     };
-    if file["size"].as_u64().is_none_or(|size| size > MAX_FILE) {
+    if !fits(file) {
         let text = t.say(
             "附件过大，请拨打 12328 索取。",
             "The file is too large for this page. Please ask for it: call 12328.",
@@ -162,10 +171,23 @@ pub(super) async fn file(
         return shell::message(&app, t, StatusCode::PAYLOAD_TOO_LARGE, text);
     }
     let Ok(turn) = app.downloads.clone().try_acquire_owned() else { return guard::busy(&app, t) };
-    let (name, bytes) = match whole(&app, id, content).await {
-        Ok(whole) => whole,
-        Err(failure) => return broken(&app, t, &failure),
+    if let Err(wait) = app.pace.fetches(client, Instant::now()) {
+        return guard::too_fast(&app, t, wait);
+    }
+    // Whoever hangs up drops this request and not the reading, which would keep its place at the node until it is cleared away.
+    let reading = tokio::spawn({
+        let app = app.clone();
+        async move { (turn, whole(&app, id, content).await) }
+    });
+    let (turn, bytes) = match reading.await {
+        Ok((turn, Ok(bytes))) => (turn, bytes),
+        Ok((_, Err(failure))) => return broken(&app, t, &failure),
+        Err(e) => {
+            let failure = Failure::new(FailureKind::Failed, "a file was not read").because(e);
+            return broken(&app, t, &failure);
+        }
     };
+    let name = Entry::file_name(&text(file, "name"));
     let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
@@ -185,21 +207,24 @@ pub(super) async fn file(
     (headers, body(receive)).into_response()
 }
 
-/// The name to save a file under, and its bytes.
-async fn whole(app: &App, id: String, content: String) -> Result<(String, Bytes), Failure> {
+/// A file's bytes. What was begun is read to its end, whatever comes: only then its place at the node is free.
+async fn whole(app: &App, id: String, content: String) -> Result<Bytes, Failure> {
     let ask = |file| app.node.ask(Request::Knowledge(KnowledgeRequest::File { file }));
     let begun = ask(FileRequest::Fetch { id, name: content, reveal: None, user: None }).await?;
     let download = begun["download"].as_u64().unwrap_or_default();
     let (mut bytes, mut at) = (Vec::new(), 0);
     loop {
         let part = ask(FileRequest::FetchPart { download, at }).await?;
-        bytes.extend(part["hex"].as_str().and_then(unhex).unwrap_or_default());
         at = part["at"].as_u64().unwrap_or_default();
-        if part["end"] == true {
-            return Ok((text(&begun, "file_name"), Bytes::from(bytes)));
+        if at <= MAX_FILE {
+            bytes.extend(part["hex"].as_str().and_then(unhex).unwrap_or_default());
         }
-        if at > MAX_FILE {
-            return Err(Failure::new(FailureKind::Integrity, "a file is larger than its article says"));
+        match part["end"] == true {
+            false => {}
+            true if at <= MAX_FILE => return Ok(Bytes::from(bytes)),
+            true => {
+                return Err(Failure::new(FailureKind::Integrity, "a file is larger than its article says"));
+            }
         }
     }
 }

@@ -68,6 +68,13 @@ struct Line {
     told: Vec<Told>,
 }
 
+impl Line {
+    /// Whether it is of a unit that is this site or lies below it, and of none that handed something in.
+    fn is_within(&self, me: Site) -> bool {
+        self.value.parse::<Site>().is_ok_and(|site| site == me || me.is_above(site))
+    }
+}
+
 /// One figure.
 #[derive(Clone)]
 struct Told {
@@ -165,6 +172,7 @@ impl Month {
             };
             let mut rows: Vec<_> = report["values"].as_array().into_iter().flatten().map(row).collect();
             rows.retain(|line: &Line| line.told.len() == OF_EACH.len());
+            rows.retain(|line| by != "unit" || line.is_within(app.me.site()));
             (0..OF_EACH.len()).for_each(|figure| hide_beside(&mut rows, figure));
             tables.push((by, rows));
         }
@@ -359,6 +367,20 @@ mod tests {
         check(3, Some(4), None);
         check(100, Some(100), Some(100));
         check(0, Some(0), Some(0));
+    }
+
+    #[test]
+    fn a_unit_of_elsewhere_is_none_of_this_sites() {
+        let check = |value: &str, me: &str, within| {
+            let line = Line { value: value.to_owned(), name: String::new(), told: Vec::new() };
+            assert_eq!(line.is_within(me.parse().unwrap()), within, "{value} of {me}");
+        };
+        check("370100", "370000", true);
+        check("370000", "370000", true);
+        check("510100", "370000", false);
+        check("000000", "370000", false);
+        check("510000", "000000", true);
+        check("", "370000", false);
     }
 
     #[test]

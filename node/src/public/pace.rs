@@ -5,6 +5,7 @@
 //! a new ticket   10 at once, then one in 2 minutes    of an address: many telephones share one
 //! an addition   12 at once, then one a minute         of an address
 //! a query        20 at once, then one in 30 seconds   of an address
+//! a file         30 at once, then one in 10 seconds   of an address, of articles: each is read whole first
 //! a list          5 at once, then one in 10 seconds   of an address, by Open311: each opens many tickets
 //! a wrong key    10 at once, then one a minute        of an address, by Open311
 //! a wrong code   10 at once, then one in 6 minutes    of a number, from wherever
@@ -33,6 +34,7 @@ pub(super) struct Pace {
     added: Buckets<u128>,
     queried: Buckets<u128>,
     guessed: Buckets<TicketNumber>,
+    fetched: Buckets<u128>,
     listed: Buckets<u128>,
     keyed: Buckets<u128>,
 }
@@ -45,6 +47,7 @@ impl Default for Pace {
             added: Buckets::new(12.0, 60.0),
             queried: Buckets::new(20.0, 30.0),
             guessed: Buckets::new(10.0, 360.0),
+            fetched: Buckets::new(30.0, 10.0),
             listed: Buckets::new(5.0, 10.0),
             keyed: Buckets::new(10.0, 60.0),
         }
@@ -77,6 +80,11 @@ impl Pace {
     ) -> Result<(), Duration> {
         self.queried.take(subject(address), now)?;
         self.guessed.take(number, now)
+    }
+
+    /// A file of an article, of an address.
+    pub(super) fn fetches(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.fetched.take(subject(address), now)
     }
 
     /// A list of an address.

@@ -4,13 +4,18 @@
 //! the values that it names, `each` stands for a row of every domain, or topic, of categories.csv, and `rest` counts what no row of
 //! its group names.
 
+use std::collections::BTreeSet;
+
 use crate::figures::Dimension;
 use crate::request::Language;
 
-use super::table::{ReferenceError, Source};
+use super::table::{ReferenceError, Row, Source};
 
 /// Most rows of the table.
 const MOST: usize = 500;
+
+/// The longest name of a form: each is a sheet's in a spreadsheet.
+const LONGEST: usize = 31;
 
 /// All forms, in their order.
 #[derive(Clone, Debug)]
@@ -66,15 +71,34 @@ impl FormRow {
     }
 }
 
+/// Whether a group has a row for what no other row of it counts; it is named by its first.
+fn has_rest(group: Option<&(&Row<'_, 8>, BTreeSet<&str>)>) -> Result<(), ReferenceError> {
+    match group {
+        Some((first, counted)) if !counted.contains("rest") => {
+            let why = "is of a group without a row `rest`, in which all stands that no other row counts";
+            Err(first.wrong(3, why))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Forms {
     pub(super) fn parse(source: &Source) -> Result<Forms, ReferenceError> {
         let mut forms: Vec<Form> = Vec::new();
+        // Of the group that is being read: its first row, and what its rows count.
+        let mut group: Option<(&Row<'_, 8>, BTreeSet<&str>)> = None;
         let columns = ["form", "zh", "en", "by", "row_zh", "row_en", "values", "basis"];
-        for (n, row) in source.rows(columns)?.into_iter().enumerate() {
+        let rows = source.rows(columns)?;
+        for (n, row) in rows.iter().enumerate() {
             if n == MOST {
                 return Err(row.wrong(0, format!("is one too many; a table has up to {MOST} rows")));
             }
             let id = row.text(0)?;
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if id.len() > LONGEST || !id.chars().all(plain) {
+                let why = format!("is no name of a sheet: letters, digits and `-`, at most {LONGEST}");
+                return Err(row.wrong(0, why));
+            }
             let by: Dimension = row.fields[3].parse().map_err(|why: String| row.wrong(3, why))?;
             if !by.is_told() || by == Dimension::Day {
                 return Err(row.wrong(3, "is nothing that forms are made by: every tier makes them"));
@@ -109,9 +133,21 @@ impl Forms {
                         row.wrong(3, "stands further up already; the rows of a group follow each other")
                     );
                 }
-                _ => form.groups.push((by, vec![made])),
+                _ => {
+                    has_rest(group.as_ref())?;
+                    group = Some((row, BTreeSet::new()));
+                    form.groups.push((by, vec![made]));
+                }
+            }
+            for value in row.text(6)?.split('|').map(str::trim) {
+                if group.as_mut().is_some_and(|(_, counted)| !counted.insert(value)) {
+                    return Err(
+                        row.wrong(6, format!("counts `{value}` once more: it stands in its group already"))
+                    );
+                }
             }
         }
+        has_rest(group.as_ref())?;
         Ok(Forms(forms))
     }
 
@@ -151,8 +187,21 @@ mod tests {
         check("a,甲,a,handler,乙,b,370100,local", "is nothing that forms are made by");
         check("a,甲,a,channel,,,each,local", "is for `domain` and `topic`");
         check("a,甲,a,channel,,b,x,local", "column `row_zh`: `` is empty");
+        check("a b,甲,a,channel,乙,b,rest,l", "line 2, column `form`: `a b` is no name of a sheet");
+        let long = format!("{},甲,a,channel,乙,b,rest,l", "a".repeat(32));
+        check(&long, "is no name of a sheet");
         check(
-            "a,甲,a,channel,乙,b,x,l\nb,乙,b,channel,乙,b,x,l\na,甲,a,channel,乙,b,x,l",
+            "a,甲,a,channel,乙,b,x,l\na,甲,a,channel,丙,c,y | x,l",
+            "line 3, column `values`: `y | x` counts `x` once",
+        );
+        check("a,甲,a,channel,乙,b,rest,l\na,甲,a,channel,丙,c,rest,l", "counts `rest` once more");
+        check(
+            "a,甲,a,channel,乙,b,x,l\na,甲,a,business,丙,c,rest,l",
+            "line 2, column `by`: `channel` is of a group without",
+        );
+        check("a,甲,a,channel,乙,b,rest,l\nb,乙,b,channel,乙,b,x,l", "line 3, column `by`");
+        check(
+            "a,甲,a,channel,乙,b,rest,l\nb,乙,b,channel,乙,b,rest,l\na,甲,a,channel,乙,b,rest,l",
             "stands further up",
         );
     }

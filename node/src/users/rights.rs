@@ -379,8 +379,10 @@ pub fn is_audited(request: &Request) -> bool {
             FileRequest::List { reveal, .. } => reveal.is_some(),
             FileRequest::AttachPart { .. } | FileRequest::FetchPart { .. } => false,
         },
-        // What articles carry is no secret; what is put there is written down when it is there.
-        Request::Knowledge(KnowledgeRequest::File { file }) => matches!(file, FileRequest::AttachEnd { .. }),
+        // What articles carry is no secret; what is put there is written down: its name, and that it is there.
+        Request::Knowledge(KnowledgeRequest::File { file }) => {
+            matches!(file, FileRequest::Attach { .. } | FileRequest::AttachEnd { .. })
+        }
         Request::Knowledge(request) => !matches!(
             request,
             KnowledgeRequest::List { .. }
