@@ -170,10 +170,17 @@ impl<M: Matter> Shelf<M> {
         self.open.insert(doc, open);
     }
 
-    /// Puts a document that a peer begins.
+    /// Puts a document that a peer begins. In a stream one goes for it, unless it is to be projected yet: so a first sync takes
+    /// as much memory as so many documents, and not as all that its transactions hold.
     pub(super) fn put_for_peer(&mut self, doc: DocId, open: Box<Open<M>>) {
-        self.passing.push(doc);
         self.put(doc, open);
+        self.passing.push(doc);
+        if let Some(at) = self.passing.len().checked_sub(STREAM + 1) {
+            let earlier = self.passing[at];
+            if !self.changed.contains(&earlier) {
+                self.forget(&earlier);
+            }
+        }
     }
 
     /// The transaction has ended. New documents that came in a stream make room for those that somebody works on.
