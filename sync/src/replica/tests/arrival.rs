@@ -1,7 +1,7 @@
 //! Whole batches: documents that begin are judged away from the store, and come out as one by one.
 
 use super::*;
-use crate::replica::admit::Incoming;
+use crate::replica::admit::{Incoming, Verdict};
 use crate::replica::arrival::Arrival;
 
 const AUTHOR: &str = "370100";
@@ -120,4 +120,28 @@ fn a_batch_is_judged_as_document_by_document() {
     assert!(together.4 == alone.4, "digests");
     let states: BTreeSet<String> = together.1.values().map(|(state, _)| format!("{state:?}")).collect();
     assert_eq!(states.len(), 3, "what stands, what is refused, what is emptied: {states:?}");
+}
+
+#[test]
+fn of_a_stream_only_the_last_stay_open_and_all_of_it_stands() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.link("370000", "370100");
+    let firsts: Vec<Vec<u8>> = (0..200).map(|n| first(&n.to_string())).collect();
+    let docs: Vec<DocId> = firsts.iter().map(|bytes| Kind::CHANGE.hash(bytes).into()).collect();
+    let open = |r: &Replica<Roll, Letter>| docs.iter().filter(|doc| r.shelf.get(doc).is_some()).count();
+    let opened = w.at(name("370000"), |r, s, _| {
+        let (from, mut unheld) = (name(AUTHOR), BTreeMap::new());
+        let arrivals = firsts.iter().map(|bytes| arrival(bytes, &[(Kind::CHANGE, bytes)])).collect();
+        let said = r.admit_all(arrivals, from, &mut unheld, s, &mut Desk).unwrap();
+        assert!(said.iter().all(|(_, verdicts)| *verdicts == [Verdict::Durable]));
+        let opened = open(r);
+        // In the same transaction to the first of them, which is not open any more.
+        let later = on(&[&firsts[0]], "to");
+        let Arrival { items, .. } = arrival(&firsts[0], &[(Kind::CHANGE, &later)]);
+        assert_eq!(r.admit(docs[0], &items, from, &mut unheld, s, &mut Desk).unwrap(), [Verdict::Durable]);
+        opened
+    });
+    assert_eq!(opened, 64);
+    assert_eq!(w.value("370000", docs[0], "to").as_deref(), Some("370200"));
+    assert_eq!(w.nodes[&name("370000")].store.items().filter(|item| item.kind == Kind::CHANGE).count(), 201);
 }
