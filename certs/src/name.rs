@@ -113,6 +113,11 @@ impl Site {
         other.superiors().any(|s| s == self)
     }
 
+    /// Whether `other` is this site or below it.
+    pub fn covers(self, other: Site) -> bool {
+        self == other || self.is_above(other)
+    }
+
     /// The lowest site that is above both, or equal to one and above the other, or equal to both.
     pub fn common_superior(self, other: Site) -> Site {
         let mine = || std::iter::once(self).chain(self.superiors());

@@ -133,7 +133,7 @@ pub struct Audience {
 impl Audience {
     /// Whether every replica of `site` must hold the document.
     pub fn has(&self, site: Site) -> bool {
-        self.sites.contains(&site) || self.regions.iter().any(|top| *top == site || top.is_above(site))
+        self.sites.contains(&site) || self.regions.iter().any(|top| top.covers(site))
     }
 
     /// Adds what `other` has; an audience only grows.

@@ -162,8 +162,7 @@ impl Reading<'_> {
         let reference = self.reference;
         let read = |period| self.cells(by, period, &now);
         let me = self.me.site();
-        let elsewhere =
-            |value: &str| value.parse::<Site>().is_ok_and(|site| site != me && !me.is_above(site));
+        let elsewhere = |value: &str| value.parse::<Site>().is_ok_and(|site| !me.covers(site));
         let name = |value: &str| match by == Some(Dimension::Unit) && elsewhere(value) {
             true => format!("{}（转自外地）", figures::named(reference, by, value)),
             false => figures::named(reference, by, value),

@@ -133,7 +133,7 @@ impl Facts {
     /// With `elsewhere` and `below`, as the site `me` sees a ticket that `taken_by` took.
     #[must_use]
     pub fn seen_from(self, me: Site, taken_by: Site) -> Facts {
-        let elsewhere = me != taken_by && !me.is_above(taken_by);
+        let elsewhere = !me.covers(taken_by);
         self.with(Fact::Elsewhere, elsewhere)
             .with(Fact::Below, me == Site::MINISTRY && taken_by != Site::MINISTRY)
     }

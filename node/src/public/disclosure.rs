@@ -71,7 +71,7 @@ struct Line {
 impl Line {
     /// Whether it is of a unit that is this site or lies below it, and of none that handed something in.
     fn is_within(&self, me: Site) -> bool {
-        self.value.parse::<Site>().is_ok_and(|site| site == me || me.is_above(site))
+        self.value.parse::<Site>().is_ok_and(|site| me.covers(site))
     }
 }
 

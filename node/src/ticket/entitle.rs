@@ -306,10 +306,7 @@ impl Stand {
             Op::Assign { to, of } => {
                 this_custody(of)?;
                 if superior {
-                    return need(
-                        author == *to || author.is_above(*to),
-                        Refusal::OutsideJurisdiction { to: *to },
-                    );
+                    return need(author.covers(*to), Refusal::OutsideJurisdiction { to: *to });
                 }
                 need(author == custodian, Refusal::NotCustodianOrSuperior { custodian })?;
                 need(*to != custodian, Refusal::ToItself)?;

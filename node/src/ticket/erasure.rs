@@ -77,7 +77,7 @@ impl Erasure {
 /// nobody while it is kept.
 pub fn may_erase(folded: &Folded, site: Site) -> bool {
     let concerned = [folded.stand.custodian, folded.stand.taken_by];
-    folded.kept.is_empty() && concerned.iter().any(|c| site == *c || site.is_above(*c))
+    folded.kept.is_empty() && concerned.iter().any(|c| site.covers(*c))
 }
 
 /// The bytes of a node's receipt: what the marks of this document named is gone there.

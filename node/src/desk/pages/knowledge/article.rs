@@ -323,7 +323,7 @@ fn reaches(app: &App, w: &Words, shown: &Value) -> String {
     let tops: Vec<Site> = codes(&shown["regions"]).iter().filter_map(|code| code.parse().ok()).collect();
     let within = |code: &String| {
         let site = code.parse::<Site>();
-        site.is_ok_and(|site| tops.iter().any(|top| *top == site || top.is_above(site)))
+        site.is_ok_and(|site| tops.iter().any(|top| top.covers(site)))
     };
     let regions = tops.iter().map(|top| format!("{} {}", app.site_name(&top.to_string()), w.and_below));
     let alone = codes(&shown["audience"]).into_iter().filter(|code| !within(code));
