@@ -280,6 +280,41 @@ fn tickets_come_from_files_and_from_standard_input() {
 }
 
 #[test]
+fn whoever_types_a_ticket_names_a_domain_and_a_topic_that_there_are() {
+    for way in WAYS {
+        let town = Town::new(&["370100"]);
+        let _node = town.way(way, "370100");
+        let city = town.at("370100");
+        let new = ["ticket", "new", "--dir", &city, "--text", "拒载"];
+        let refused = |more: &[&str], words: &str| fails(&[&new, more].concat(), 2, words);
+        refused(&["--domain", "D0401"], "it is a topic: --topic D0401");
+        refused(&["--domain", "巡游出租汽车"], "it is a topic: --topic D0401");
+        refused(&["--domain", "航天"], "--domain 航天: there is no such domain");
+        refused(&["--topic", "火箭"], "--topic 火箭: there is no such topic");
+        refused(&["--topic", "养护保通"], "name the domain too");
+        refused(&["--domain", "D05", "--topic", "D0401"], "--topic D0401 is one of D04 城市客运");
+        fails(&["ticket", "new", "--dir", &city, "--from", "-", "--domain", "D04"], 2, "cannot be used with");
+        assert!(json(&["ticket", "list", "--dir", &city]).as_array().unwrap().is_empty());
+        for more in [["--topic", "D0401"], ["--topic", "巡游出租汽车"]] {
+            let made = json(&[&new, &more[..]].concat());
+            let shown = json(&["ticket", "show", &id(&made), "--dir", &city]);
+            assert_eq!(
+                (&shown["facts"]["domain"], &shown["facts"]["topic"]),
+                (&"D04".into(), &"D0401".into())
+            );
+        }
+        // What a file calls them is kept as it came.
+        let made = fed(
+            &["ticket", "new", "--from", "-", "--dir", &city, "--json"],
+            "{\"text\":\"甲\",\"domain\":\"航天\"}".as_bytes(),
+        );
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        let shown = json(&["ticket", "show", &id(&made), "--dir", &city]);
+        assert_eq!(shown["facts"]["x.domain"], "航天");
+    }
+}
+
+#[test]
 fn an_import_names_bad_lines_and_stops_or_goes_on_as_asked() {
     for way in WAYS {
         let town = Town::new(&["370100"]);

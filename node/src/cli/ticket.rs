@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Cli, Session, files, import, show};
 use crate::files::FileRequest;
 use crate::import::{NewTicket, Sample};
-use crate::reference::Reference;
+use crate::reference::{Categories, CategoryError, Reference};
 use crate::request::{Act, Correction, Failure, FailureKind, Language, Request, Sift, Sort};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -382,8 +382,8 @@ pub(super) struct NewArgs {
     /// What the caller said.
     #[arg(long)]
     text: Option<String>,
-    /// JSON or JSON lines of `samples.jsonl` shape; `-` reads standard input.
-    #[arg(long, value_name = "FILE")]
+    /// JSON or JSON lines of `samples.jsonl` shape; `-` reads standard input. It says everything itself.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "subject", "business", "domain", "topic", "place", "plate", "phone", "name", "urgency", "channel", "confidential", "against"])]
     from: Option<PathBuf>,
     /// One line; made of the first sentence when it is not given.
     #[arg(long)]
@@ -603,6 +603,7 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
     let one = tickets.len() == 1;
     let mut session = Session::open(&cli.dir()?)?;
     let reference = session.reference()?;
+    category(args, &reference.categories)?;
     tickets
         .iter()
         .enumerate()
@@ -616,6 +617,33 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
     }
     cli.print(if one { &made[0] } else { &made });
     Ok(())
+}
+
+/// Whoever types a ticket names a domain and a topic that there are; what a file calls them is kept as it came.
+fn category(args: &NewArgs, categories: &Categories) -> Result<(), Failure> {
+    let all = "`hotline policy show categories` has all of them".to_owned();
+    let mut within = None;
+    if let Some(said) = &args.domain {
+        let topic = || categories.topic(None, said).ok();
+        let hint = || topic().map(|topic| format!("it is a topic: --topic {}", topic.code()));
+        let unknown = |_| Failure::usage(format!("--domain {said}: there is no such domain"));
+        within = Some(
+            categories.domain(said).map_err(unknown).map_err(|e| e.hint(hint().unwrap_or(all.clone())))?,
+        );
+    }
+    let Some(said) = &args.topic else { return Ok(()) };
+    let elsewhere = within.and_then(|_| categories.domain_of(categories.topic(None, said).ok()?));
+    match (categories.topic(within, said), elsewhere) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), Some(domain)) => {
+            Err(Failure::usage(format!("--topic {said} is one of {} {}", domain.code(), domain.name()))
+                .hint("leave --domain out: the topic brings it"))
+        }
+        (Err(CategoryError::Unknown { .. }), None) => {
+            Err(Failure::usage(format!("--topic {said}: there is no such topic")).hint(all))
+        }
+        (Err(e), None) => Err(Failure::usage(format!("--topic: {e}")).hint(all)),
+    }
 }
 
 /// Whoever types a ticket fills in what the centre asks for. What else is wrong with it, the node says.
