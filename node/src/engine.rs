@@ -95,9 +95,10 @@ const SHELF: usize = 1_200;
 /// How many persons are opened for the index at once, up to a millisecond each.
 const MARKED: usize = 4;
 
-/// How many tickets of a transaction can be searched for when it has ended; when more come at once, the words of the
-/// others are indexed while nothing else is to be done, so many at once: a few milliseconds.
-const PROMPT: usize = 16;
+/// How many bytes of tickets' words are indexed in the transaction that brings them: those of some twenty new tickets, a few
+/// milliseconds. Durability does not wait for more: the others, and tickets with long notes, are indexed while nothing else is to
+/// be done, so many tickets at once.
+const PROMPT: usize = 16 * 1024;
 const CAUGHT_UP: usize = 8;
 
 /// How many events are kept for the operator.
@@ -171,7 +172,7 @@ struct Desk {
     kept: BTreeSet<DocId>,
     /// Editions of a table have come, or do not count any more.
     policies: bool,
-    /// How many more tickets of this transaction have their words indexed in it.
+    /// How many more bytes of words are indexed in this transaction.
     prompt: usize,
     reference: Arc<Reference>,
 }
@@ -230,8 +231,9 @@ impl Domain<Sqlite> for Desk {
             Derived::Nothing => return Ok(()),
         };
         self.touched.push(*doc);
-        let indexing = if self.prompt > 0 { Indexing::Now } else { Indexing::Later };
-        self.prompt = self.prompt.saturating_sub(1);
+        let left = self.prompt.checked_sub(row.words());
+        let indexing = if left.is_some() { Indexing::Now } else { Indexing::Later };
+        self.prompt = left.unwrap_or(self.prompt);
         projection::put(store.connection(), doc, &row, indexing, self.me.site(), &self.reference)
     }
 

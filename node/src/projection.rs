@@ -275,6 +275,11 @@ impl Row {
             outside: outside.to_owned(),
         })
     }
+
+    /// How many bytes its words have: what indexing costs goes by them.
+    pub fn words(&self) -> usize {
+        self.text.len() + self.names.len()
+    }
 }
 
 /// The day on which a call was taken: that of the moment that its entry claims, else that of its number.

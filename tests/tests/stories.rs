@@ -492,3 +492,32 @@ fn who_slept_over_a_hold_of_the_files_is_told_that_another_has_begun() {
     assert_ne!(second["hold"], first["hold"], "the first, if it wakes up, sees that this is not its own");
     assert_eq!(hold(&mut town, Hold::End).unwrap()["hold"], second["hold"]);
 }
+
+#[test]
+fn short_texts_are_found_at_once_and_long_ones_when_nothing_else_is_to_be_done() {
+    let mut town = Town::new(&["370100"]);
+    let found = |town: &mut Town, text: &str| {
+        let search = Request::Search { text: text.to_owned(), limit: 9 };
+        town.ask("370100", search).unwrap().as_array().unwrap().len()
+    };
+    town.quiet(); // whoever has been idle once is relied on to be idle again
+    town.call("370100", &format!("隧道{}", "路".repeat(6_000)));
+    let short = town.call("370100", "桥梁");
+    assert_eq!((found(&mut town, "隧道"), found(&mut town, "桥梁")), (0, 1));
+    town.quiet();
+    assert_eq!((found(&mut town, "隧道"), found(&mut town, "桥梁")), (1, 1));
+    // Notes make a ticket's text long.
+    for _ in 0..9 {
+        let note = Request::Note { id: short.clone(), text: "催".repeat(800), user: None };
+        town.ask("370100", note).unwrap();
+    }
+    let last = Request::Note { id: short, text: "高架".to_owned(), user: None };
+    town.ask("370100", last).unwrap();
+    assert_eq!(
+        (found(&mut town, "高架"), found(&mut town, "桥梁")),
+        (0, 1),
+        "what was indexed stays until then"
+    );
+    town.quiet();
+    assert_eq!((found(&mut town, "高架"), found(&mut town, "桥梁")), (1, 1));
+}
