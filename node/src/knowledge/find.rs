@@ -18,7 +18,7 @@ use super::catalogue::{COLUMNS, shown};
 use crate::search::{last_words, query, telling};
 
 /// The most hits that are weighed against each other.
-const WEIGHED: i64 = 3_000;
+const WEIGHED: i64 = 1_500;
 
 /// How many of the best are put in order by validity and tier.
 const CANDIDATES: i64 = 200;
