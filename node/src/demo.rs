@@ -4,9 +4,11 @@
 //! linked by real QUIC on 127.0.0.1; but the office has no line, and a courier carries its stick. A command line works on
 //! any of them through its local socket.
 
+mod articles;
 mod courier;
 mod history;
 mod page;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -208,41 +210,14 @@ impl Demo {
         Ok(count)
     }
 
-    /// Gives every sample article to the node of its tier that it is of, or by turns to one of that tier, and has it
-    /// reviewed and published there.
-    pub async fn load_articles(&self) -> Result<usize, Failure> {
-        let mut by_node: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-        let mut count = 0;
-        for line in include_str!("../../fixtures/kb.jsonl").lines() {
-            let mut article: Value =
-                serde_json::from_str(line).map_err(|e| failed("a sample article cannot be read", e))?;
-            let tier: &[&str] = match article["level"].as_str() {
-                Some("ministry") => &["000000"],
-                Some("province") => &["370000", "510000"],
-                _ => &["370100", "370200", "510100", "510700"],
-            };
-            let of = article["region_code"].as_str().unwrap_or_default();
-            let node = tier.iter().find(|n| **n == of).unwrap_or(&tier[count % tier.len()]);
-            article["region_code"] = (*node).into();
-            by_node.entry(node).or_default().push(article);
-            count += 1;
-        }
-        for (node, articles) in by_node {
-            let (reviewer, user) = (Some("审核".to_owned()), Some("编写".to_owned()));
-            let import = KnowledgeRequest::Import { articles, reviewer, user };
-            self.node(node)?.ask(Request::Knowledge(import)).await?;
-        }
-        Ok(count)
-    }
-
     /// How many tickets of the past were made when this one began.
     pub fn past(&self) -> usize {
         self.past
     }
 
-    /// Goes on with the past once all have met: of what cities were offered they accept all but the newest, and last month is frozen
-    /// where it is not yet and calls were taken in it. Somebody may cut a link before, so this waits for long and not for ever; what
-    /// was not reached, the next start begins anew.
+    /// Goes on with the past once all have met: what becomes of articles, of what cities were offered they accept all but the newest, and
+    /// last month is frozen where it is not yet and calls were taken in it. Somebody may cut a link before, so this waits for long and
+    /// not for ever; what was not reached, the next start begins anew.
     pub fn complete(&self) {
         let demo = self.handle();
         tokio::spawn(async move {
@@ -253,6 +228,10 @@ impl Demo {
     }
 
     async fn completed(&self) -> Result<(), Failure> {
+        if !self.articles_are_read().await {
+            self.converged(PATIENCE, &[]).await?;
+            self.read_articles().await?;
+        }
         let month = Period::last_month(china::today(now_ms()));
         let mut open = Vec::new();
         for site in FREEZING {
@@ -264,6 +243,17 @@ impl Demo {
             return Ok(());
         }
         self.converged(PATIENCE, &[]).await?;
+        self.accept_offers().await?;
+        self.converged(PATIENCE, &[]).await?;
+        for site in open {
+            self.told(site, month).await?;
+            let (month, user) = (month.month_name(), Some("zhao".to_owned()));
+            self.ask(site, Request::Freeze { month, reason: None, user }).await?;
+        }
+        Ok(())
+    }
+
+    async fn accept_offers(&self) -> Result<(), Failure> {
         for (city, _) in CITIES {
             let list = Request::List {
                 queue: "to-accept".to_owned(),
@@ -277,12 +267,6 @@ impl Demo {
                 let user = Some("zhang".to_owned());
                 self.ask(city, Request::Act { id, act: Act::Accept {}, user }).await?;
             }
-        }
-        self.converged(PATIENCE, &[]).await?;
-        for site in open {
-            self.told(site, month).await?;
-            let (month, user) = (month.month_name(), Some("zhao".to_owned()));
-            self.ask(site, Request::Freeze { month, reason: None, user }).await?;
         }
         Ok(())
     }
@@ -533,13 +517,17 @@ fn make(dir: &Path, names: &[NodeName], past: bool) -> Result<usize, Failure> {
     for (site, mut ca) in provinces {
         ca.save(&dir.join("ca").join(site.to_string())).map_err(authority)?;
     }
-    // The ministry takes no calls, and has nobody to tell.
-    let busy = names.iter().filter(|node| past && node.site() != Site::MINISTRY);
+    // The ministry takes no calls, sets nothing and has nobody to tell.
+    let busy = names.iter().filter(|node| node.site() != Site::MINISTRY);
     std::thread::scope(|scope| {
         let work = busy.map(|node| {
             let beside = CITIES.iter().find(|(city, _)| *city == node.to_string());
             let beside = beside.and_then(|(_, other)| other.parse().ok());
-            scope.spawn(move || history::make(&dir.join(node.to_string()), *node, beside, from, now_ms()))
+            scope.spawn(move || {
+                let dir = dir.join(node.to_string());
+                rules::set(&dir, node.site(), beside, begun, today)?;
+                if past { history::make(&dir, *node, beside, from, now_ms()) } else { Ok(0) }
+            })
         });
         let work: Vec<_> = work.collect();
         let made = work.into_iter().map(|made| match made.join() {
@@ -615,7 +603,7 @@ pub async fn tell(demo: &Demo, say: &mut dyn FnMut(String)) -> Result<(), Failur
         return Err(failed("the nodes do not show the ticket alike", format!("{states:?}")));
     }
     say("370100, 370200, 370000 and 000000 show the ticket alike; its history at 370200:".to_owned());
-    let story = demo.ask("370200", Request::History { id: id.clone(), language: Language::Zh }).await?;
+    let story = demo.ask("370200", Request::History { id, language: Language::Zh }).await?;
     for line in story["lines"].as_array().into_iter().flatten() {
         let text = line["text"].as_str().unwrap_or_default();
         // What has no effect steps back, as in `ticket history`.
@@ -624,5 +612,38 @@ pub async fn tell(demo: &Demo, say: &mut dyn FnMut(String)) -> Result<(), Failur
             _ => format!("\x1b[2m  {text}\x1b[0m"),
         });
     }
-    Ok(())
+    tell_rule(demo, limit, say).await
+}
+
+/// The end of the script: a rule that a city hears of late.
+async fn tell_rule(demo: &Demo, limit: Duration, say: &mut dyn FnMut(String)) -> Result<(), Failure> {
+    demo.hold("510100", "510000", true).await?;
+    let rows = "business,domain,topic,urgency,amount,unit,basis\n投诉举报,,,,5,working days,示例：省厅承诺\n";
+    let today = china::today(now_ms());
+    demo.ask("510000", rules::edition("time_limits", rows.to_owned(), today, "示例：省厅承诺")).await?;
+    let call =
+        json!({ "text": "客运站售票窗口提前关闭。", "type": "投诉举报", "caller_phone": "13800000097" });
+    let made = demo.ask("510100", Request::New { tickets: vec![call], user: None }).await?;
+    let id = made[0]["id"].as_str().unwrap_or_default().to_owned();
+    let deadline = async || -> Result<String, Failure> {
+        let shown = demo.ask("510100", Request::Show { id: id.clone(), reveal: None, user: None }).await?;
+        Ok(shown["deadline"]["text"]["zh"].as_str().unwrap_or_default().to_owned())
+    };
+    let before = deadline().await?;
+    say("cut: 510100 成都 and 510000 四川, which promises from today on to answer complaints in 5 working days".to_owned());
+    say(format!("510100, which has not heard of it, takes one: {before}"));
+    demo.hold("510100", "510000", false).await?;
+    demo.converged(limit, &[]).await?;
+    let began = tokio::time::Instant::now();
+    loop {
+        let after = deadline().await?;
+        if after != before {
+            say(format!("healed, and the same ticket: {after}"));
+            return Ok(());
+        }
+        if began.elapsed() > limit {
+            return Err(failed("510100 does not go by the rule of its province", after));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -17,7 +17,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use serde_json::{Value, json};
 
-use super::failed;
+use super::{failed, rules};
 use crate::china;
 use crate::engine::{Engine, Options};
 use crate::figures::Period;
@@ -124,18 +124,6 @@ fn calls(site: Site, day: Date, reference: &Reference, dice: &mut Dice) -> u64 {
     usual - 2 + dice.below(5)
 }
 
-/// The department that sees to a domain.
-fn department(domain: &str) -> &'static str {
-    match domain {
-        "城市客运" => "客运管理处",
-        "道路运输" => "道路运输处",
-        "普通公路" => "公路养护中心",
-        "高速公路" => "高速公路管理处",
-        "水路" | "海事" => "港航管理处",
-        _ => "综合科",
-    }
-}
-
 /// What a site does from this day on until now. `beside`: the city that its calls about other places' vehicles are offered to.
 fn plan(site: Site, beside: Option<Site>, from: Date, now: u64, samples: &[Value]) -> Plan {
     let reference = Reference::built_in();
@@ -161,15 +149,18 @@ fn plan(site: Site, beside: Option<Site>, from: Date, now: u64, samples: &[Value
             let channels = [("电话", 88), ("微信", 6), ("网站", 3), ("移动客户端", 2), ("短信", 1)];
             let mut ticket = json!({
                 "text": sample["text"], "type": kind, "domain": sample["domain"], "field": sample["field"],
-                "region_code": format!("{:06}", site.code()), "channel": dice.weighed(&channels),
+                "region_code": format!("{:06}", elsewhere.unwrap_or(site).code()), "channel": dice.weighed(&channels),
             });
+            for (name, value) in rules::answers(site, kind, sample, dice.below(100)) {
+                ticket[name] = value.into();
+            }
             if answered && dice.below(100) == 0 {
                 ticket["test"] = true.into();
             }
             if !plan.put(at, taken, "zhang", Step::Take(ticket)) {
                 continue;
             }
-            let office = department(sample["domain"].as_str().unwrap_or_default());
+            let office = rules::department(sample["domain"].as_str().unwrap_or_default());
             match elsewhere {
                 Some(to) => {
                     let offer = Act::Offer { to: to.to_string(), reason: "车籍在贵市".to_owned() };
