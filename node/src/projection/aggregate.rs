@@ -13,7 +13,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sync::id::DocId;
 use sync::store::{Result, StoreError};
 
-use super::DONE;
 use super::tally::{self, Cells, Tally};
 use crate::aggregate::{Cell, Edition, Month};
 use crate::figures::{Dimension, Fact, Facts, Period};
@@ -225,7 +224,7 @@ pub fn overdue_cells(
 pub fn cells_of_day(db: &Connection, me: Site, day: Date) -> Result<Vec<Cell>> {
     let closed = Facts::default().with(Fact::Ended, true).with(Fact::Joined, true).bits();
     let mut query = db.prepare_cached(&format!(
-        "SELECT business, domain, topic, channel, facts, CASE WHEN stage NOT IN {DONE} AND facts & {closed} = 0 THEN due END,
+        "SELECT business, domain, topic, channel, facts, CASE WHEN done = 0 AND facts & {closed} = 0 THEN due END,
            count(*) FROM ticket INDEXED BY ticket_day WHERE day = ?1 AND taken_by = ?2 GROUP BY 1, 2, 3, 4, 5, 6"
     ))?;
     let rows = query.query_map(params![day.to_string(), me.to_string()], |r| {

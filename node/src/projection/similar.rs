@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use serde_json::Value;
 use sync::store::Result;
 
-use super::{COLUMNS, CONFIDENTIAL, DONE, rows};
+use super::{COLUMNS, CONFIDENTIAL, rows};
 use crate::search::{last_words, telling, whole};
 
 /// How many of the newest tickets are looked at: a month of a big city.
@@ -99,7 +99,7 @@ pub fn similar(db: &Connection, typed: Typed<'_>, since: &str, limit: usize) -> 
         marks.then_with(|| y.weight.total_cmp(&x.weight)).then_with(|| b.cmp(a))
     });
     let sql = format!(
-        "SELECT {COLUMNS} FROM ticket WHERE row = ?1 AND subject != ?2 AND (stage NOT IN {DONE} OR at >= ?3) LIMIT 1"
+        "SELECT {COLUMNS} FROM ticket WHERE row = ?1 AND subject != ?2 AND (done = 0 OR at >= ?3) LIMIT 1"
     );
     let mut shown = Vec::new();
     for (row, shared) in best.into_iter().take(ASKED) {
@@ -158,9 +158,9 @@ mod tests {
         prepare(&db).unwrap();
         for (row, (stage, at, subject, body)) in (1i64..).zip(tickets) {
             db.execute(
-                "INSERT INTO ticket(row, doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched)
-                 VALUES(?1, CAST(?1 AS BLOB), ?1, '370100', '370100', ?2, ?4, ?3, 0, 0, 0, x'', '', x'')",
-                params![row, stage, at, subject],
+                "INSERT INTO ticket(row, doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched, done)
+                 VALUES(?1, CAST(?1 AS BLOB), ?1, '370100', '370100', ?2, ?4, ?3, 0, 0, 0, x'', '', x'', ?5)",
+                params![row, stage, at, subject, super::super::is_done(stage)],
             )
             .unwrap();
             text::index(&db, row, false, body, subject).unwrap();

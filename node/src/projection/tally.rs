@@ -10,7 +10,7 @@ use serde_json::Value;
 use sync::id::DocId;
 use sync::store::Result;
 
-use super::{COLUMNS, DONE, Timing, due, id, rows};
+use super::{COLUMNS, Timing, due, id, rows};
 use crate::figures::{Dimension, Fact, Facts, Part, Period};
 use crate::reference::{Definition, Reference};
 
@@ -241,7 +241,7 @@ pub fn overdue_cells(
     let (_, column) = place(dimension);
     let mut query = db.prepare_cached(&format!(
         "SELECT {column}, day, facts, count(*) FROM ticket INDEXED BY ticket_deadline
-         WHERE due IS NOT NULL AND stage NOT IN {DONE} AND due < ?1 AND day >= ?2 AND day < ?3 GROUP BY 1, 2, 3"
+         WHERE due IS NOT NULL AND done = 0 AND due < ?1 AND day >= ?2 AND day < ?3 GROUP BY 1, 2, 3"
     ))?;
     overdue(&mut query, period, now)
 }
@@ -282,7 +282,7 @@ impl Behind<'_> {
         let bits = match self.definition.names_overdue() {
             false => "facts".to_owned(),
             true => format!(
-                "facts | CASE WHEN due < ?3 AND stage NOT IN {DONE} AND facts & {} = 0 THEN {} ELSE 0 END",
+                "facts | CASE WHEN due < ?3 AND done = 0 AND facts & {} = 0 THEN {} ELSE 0 END",
                 Facts::default().with(Fact::Joined, true).bits(),
                 Facts::default().with(Fact::Overdue, true).bits()
             ),

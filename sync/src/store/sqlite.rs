@@ -818,11 +818,11 @@ impl Store for Sqlite {
     fn owed_of(&mut self, peer: NodeName, doc: &DocId, limit: usize) -> Result<Vec<Debt>> {
         let Some(row) = self.document_row(doc)? else { return Ok(Vec::new()) };
         let mut query = self.connection.prepare_cached(
-            "SELECT o.class, o.rank, d.doc, o.item FROM outbox o JOIN document d ON d.id = o.doc
-             WHERE o.peer = ?1 AND o.doc = ?2 ORDER BY o.item > x'', o.rank, o.item LIMIT ?3",
+            "SELECT class, rank, ?3, item FROM outbox WHERE peer = ?1 AND doc = ?2 ORDER BY item > x'', rank, item",
         )?;
-        let rows = query.query_map(params![peer.to_string(), row, limit as i64], RawDebt::read)?;
-        rows.map(|raw| raw?.debt()).collect()
+        // With a LIMIT SQLite would sort in a table that it makes for it.
+        let rows = query.query_map(params![peer.to_string(), row, doc.as_bytes()], RawDebt::read)?;
+        rows.take(limit).map(|raw| raw?.debt()).collect()
     }
 
     fn owed_count(&mut self, peer: NodeName) -> Result<u64> {

@@ -370,8 +370,8 @@ fn project(
     let searched = format!("{number}\n{}\n{text}", shown.join("\n"));
     db.prepare_cached(
         "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched, due,
-           day, facts, business, domain, topic, channel, agent, department, urged, follow_up, confidential, centre)
-         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, x'', ?8, x'', ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+           day, facts, business, domain, topic, channel, agent, department, urged, follow_up, confidential, centre, done)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, x'', ?8, x'', ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
     )
     .and_then(|mut q| {
         q.execute(params![
@@ -395,7 +395,8 @@ fn project(
             counted.hands[2],
             counted.hands[3],
             counted.hands[4],
-            counted.hands[5]
+            counted.hands[5],
+            node::projection::is_done(said("stage"))
         ])
     })
     .expect("a row");
