@@ -211,6 +211,34 @@ fn an_offer_says_until_when_it_is_to_be_answered_by_the_table_in_force() {
 }
 
 #[test]
+fn how_often_a_ticket_may_come_back_is_set_for_those_that_are_taken_from_then_on() {
+    let mut town = town();
+    let old = town.call("370100", "出租车拒载");
+    let rows = "step,amount,unit,basis\ndecline,1,times,市内约定\n";
+    set(&mut town, "370100", "transfers", "2027-01-15", rows).unwrap();
+    let new = town.call("370100", "出租车绕路");
+    town.settle();
+    let offer = || Act::Offer { to: "370000".to_owned(), reason: "跨市".to_owned() };
+    for id in [&old, &new] {
+        town.act("370100", id, offer()).unwrap();
+        town.settle();
+        town.act("370000", id, Act::Decline { reason: "不属实".to_owned() }).unwrap();
+        town.settle();
+    }
+    // Whoever reads it comes to the same, also where that table is not in force.
+    for node in ["370100", "370000", "000000"] {
+        let told = town.show(node, &new).unwrap()["handover"].clone();
+        assert_eq!(told["text"]["zh"][0], "已1次被退回，不能再转办，可由370000 山东省指派承办单位", "{node}");
+        assert_eq!(town.show(node, &old).unwrap()["handover"], Value::Null, "{node}");
+    }
+    let refused = town.act("370100", &new, offer()).unwrap_err();
+    assert!(refused.causes.concat().contains("1"), "{refused:?}");
+    town.act("370100", &old, offer()).unwrap();
+    town.settle();
+    town.assert_converged();
+}
+
+#[test]
 fn a_field_of_one_citys_own_is_lost_nowhere_where_nobody_knows_it() {
     let mut town = town();
     let columns = "name,zh,en,kind,choices,business,domain,required,basis\n";

@@ -381,6 +381,7 @@ fn invented(identity: Identity) -> (String, Load) {
         against: None,
         reported: true,
         rule: "built-in 1".to_owned(),
+        declines: None,
     };
     let entry = Entry::new(Op::Create(Box::new(create)), [], city).to_bytes();
     let life = Incarnation::from_bytes([9; 8]);

@@ -167,7 +167,7 @@ words! {
     table_division_changes: "区划变更", "Changes of divisions";
     table_figures: "指标定义", "Meanings of figures";
     table_scorecard: "考评权重", "Weights of the scorecard";
-    table_transfers: "转办签收时限", "Time to accept a hand-over";
+    table_transfers: "转办签收时限和退回次数", "Hand-overs: time to accept, and returns";
     table_retention: "保存期限", "Retention";
     table_fields: "个性化字段", "Fields of one's own";
     table_dispatch: "分派目录", "Dispatch catalogue";

@@ -58,7 +58,8 @@ impl Engine {
         let (me, incarnation) = (self.me(), self.replica.incarnation());
         let today = china::today(self.now);
         let policy = self.reference.limits.on(me.site(), today).map(|held| held.name.clone());
-        let taker = Taker { me, incarnation, user, at: shown_time(self.now), policy };
+        let declines = self.reference.transfers.declines();
+        let taker = Taker { me, incarnation, user, at: shown_time(self.now), policy, declines };
         let mut made = Vec::with_capacity(calls.len());
         side_by_side(
             calls,

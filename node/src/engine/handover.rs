@@ -10,7 +10,6 @@ use crate::deadline::end_of_limit;
 use crate::projection::is_done;
 use crate::reference::Unit;
 use crate::request::Language;
-use crate::ticket::entitle::MAX_DECLINES;
 use crate::ticket::{Stage, TicketMatter};
 
 /// What of a ticket these limits read.
@@ -19,6 +18,8 @@ pub(super) struct Handover {
     offered: Option<(Site, Option<String>)>,
     /// Who assigns it, since no further offer may be made.
     assigns: Option<Site>,
+    /// How often it may come back.
+    declines: u32,
 }
 
 impl Handover {
@@ -28,9 +29,9 @@ impl Handover {
         let at = |offer| matter.entries().find(|e| e.id == offer).and_then(|e| e.entry.at.clone());
         let offered = folded.open_offer().map(|open| (open.to, at(open.offer)));
         // Whoever works on it may go on: only a further offer is none of theirs.
-        let stays = folded.stage == Stage::InHand && folded.stand.declines >= MAX_DECLINES;
+        let stays = folded.stage == Stage::InHand && folded.stand.was_declined_enough();
         let assigns = folded.custodian().superior().filter(|_| stays);
-        Some(Handover { offered, assigns })
+        Some(Handover { offered, assigns, declines: folded.stand.most_declines })
     }
 }
 
@@ -68,11 +69,9 @@ impl Engine {
             en.push(format!("{name} is to accept or decline it: {within}{}{}", may_move[1], over[1]));
         }
         if let Some(superior) = handover.assigns {
-            let name = self.named(superior);
-            zh.push(format!("已{MAX_DECLINES}次被退回，不能再转办，可由{name}指派承办单位"));
-            en.push(format!(
-                "it came back {MAX_DECLINES} times and is not offered any more: {name} may assign it"
-            ));
+            let (name, times) = (self.named(superior), handover.declines);
+            zh.push(format!("已{times}次被退回，不能再转办，可由{name}指派承办单位"));
+            en.push(format!("it came back {times} times and is not offered any more: {name} may assign it"));
         }
         if zh.is_empty() {
             return Value::Null;

@@ -16,7 +16,7 @@
 //! area_codes.csv        area_code,division_code                  where a landline is
 //! import_columns.csv    column,field                                how others call the columns of their tables
 //! figures.csv           id,kind,zh,en,counts,of,...,basis           what figures mean
-//! transfers.csv         step,amount,unit,basis                      how long a hand-over may wait
+//! transfers.csv         step,amount,unit,basis                      how long a hand-over may wait, how often it may come back
 //! retention.csv         data,days,basis                             after how long personal data is erased
 //! fields.csv            name,zh,en,kind,choices,...                 what a centre asks beside what every ticket has
 //! dispatch.csv          business,...,department,site,basis          who handles what

@@ -28,7 +28,7 @@ use serde::Serialize;
 use sync::id::DocId;
 
 use super::entitle::{Join, OpenOffer, Stand};
-use super::entry::Op;
+use super::entry::{DECLINES, Op};
 use super::trail::{Bits, Order, Trail};
 
 /// What decided how a custody ended.
@@ -96,6 +96,7 @@ pub(super) struct Register<'a> {
     document: DocId,
     taken_by: Site,
     reported: bool,
+    most_declines: u32,
     /// For each entry, the entitled entries that name it.
     naming: Vec<Vec<usize>>,
     /// Entitled assigns and confirms: words about the custodies before theirs.
@@ -119,6 +120,7 @@ impl<'a> Register<'a> {
             document: trail.document(),
             taken_by: trail.create().site,
             reported: trail.create().reported,
+            most_declines: trail.create().declines.unwrap_or(DECLINES),
             naming: vec![Vec::new(); order.len()],
             words: Vec::new(),
             joins: Vec::new(),
@@ -431,6 +433,7 @@ impl<'a> Register<'a> {
             custodians: chain.iter().map(|c| c.custodian).collect(),
             open_offers: Vec::new(),
             declines: 0,
+            most_declines: self.most_declines,
             closed_by: Vec::new(),
             joined: Vec::new(),
             requests: Vec::new(),

@@ -5,7 +5,7 @@
 //!
 //! Decisions where the rules leave room:
 //! - The custodian's own assign goes strictly downwards, with no offer open and the ticket not closed: an assign to
-//!   itself would begin a new custody and forget its two declines. A superior's assign is bound by neither.
+//!   itself would begin a new custody and forget its declines. A superior's assign is bound by neither.
 //! - `reopen` is for the custodian, its superiors and the site that took the call.
 //! - `confirm` names the custody of now, by a superior of any custodian of the chain.
 //! - Declines are counted by offer: two replicas that decline one offer returned it once.
@@ -29,8 +29,6 @@ use super::entry::{EntryId, Op};
 
 /// A trail with this many entries is frozen until a person has looked at it.
 pub const FROZEN_AT: usize = 1000;
-/// So many declines in one custody leave only an assign.
-pub const MAX_DECLINES: usize = 2;
 
 /// An offer that nobody has answered or withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -64,6 +62,8 @@ pub struct Stand {
     pub open_offers: Vec<OpenOffer>,
     /// How many offers of this custody were declined.
     pub declines: usize,
+    /// So many leave only an assign.
+    pub most_declines: u32,
     /// The closes that count; empty: the ticket is open.
     pub closed_by: Vec<EntryId>,
     /// The merges in force, with the ticket that each joins.
@@ -139,8 +139,8 @@ pub enum Refusal {
     OutsideJurisdiction { to: Site },
     /// An offer is open.
     OfferOpen { to: Site },
-    /// Two offers of this custody were declined.
-    TwoDeclines,
+    /// So many offers of this custody were declined.
+    Declined { times: u32 },
     /// A superior assigned the ticket.
     OnlyBackTo { superior: Site },
     /// The ticket is closed.
@@ -218,8 +218,8 @@ impl fmt::Display for Refusal {
             Refusal::OfferOpen { to } => {
                 write!(f, "the ticket is offered to {to}; wait for the answer or withdraw the offer")
             }
-            Refusal::TwoDeclines => {
-                write!(f, "{MAX_DECLINES} offers were declined; ask a superior to assign (escalate)")
+            Refusal::Declined { times } => {
+                write!(f, "declined so often already: {times}; ask a superior to assign (escalate)")
             }
             Refusal::OnlyBackTo { superior } => {
                 write!(f, "{superior} assigned the ticket; it may be offered to {superior} only")
@@ -245,6 +245,11 @@ impl Stand {
         !self.closed_by.is_empty()
     }
 
+    /// Whether it was declined so often that it is offered no more.
+    pub fn was_declined_enough(&self) -> bool {
+        self.declines >= self.most_declines as usize
+    }
+
     /// The superior whom an `escalate` asks now; `None` when the ministry holds the ticket.
     pub fn next_asked(&self) -> Option<Site> {
         let mut above = self.custodian.superiors();
@@ -268,7 +273,8 @@ impl Stand {
         let open = || need(!self.is_closed(), Refusal::Closed);
         let offer =
             |of: &EntryId| self.open_offers.iter().find(|o| o.offer == *of).ok_or(Refusal::NoSuchOffer);
-        let few_declines = || need(self.declines < MAX_DECLINES, Refusal::TwoDeclines);
+        let few_declines =
+            || need(!self.was_declined_enough(), Refusal::Declined { times: self.most_declines });
         let in_audience = || {
             let audience = audience::of_parties(parties, self.reported);
             need(audience.contains(&author), Refusal::NotInAudience)

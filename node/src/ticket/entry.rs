@@ -64,7 +64,7 @@ impl EntryId {
 
 impl fmt::Display for EntryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        sync::id::write_hex(f, &self.0)
     }
 }
 
@@ -161,6 +161,9 @@ impl fmt::Display for EntryError {
 
 impl std::error::Error for EntryError {}
 
+/// After so many declines in one custody only an assign moves a ticket, unless its first entry says otherwise.
+pub const DECLINES: u32 = 2;
+
 /// What stands in a ticket's first entry and never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Create {
@@ -180,6 +183,9 @@ pub struct Create {
     pub reported: bool,
     /// The version of the rules that this ticket's deadlines follow.
     pub rule: String,
+    /// After so many declines in one custody only an assign moves the ticket, if that is not [`DECLINES`]: as the taking site's table
+    /// said that day. It stands here so that it is the same wherever the ticket is read.
+    pub declines: Option<u32>,
 }
 
 /// What a correction makes of one fact; empty where there was or is nothing.
@@ -395,6 +401,9 @@ impl Entry {
                 }
                 w.put("reported", &c.reported);
                 w.put("rule", &c.rule);
+                if let Some(declines) = &c.declines {
+                    w.put("declines", declines);
+                }
             }
             Op::Close { result, .. } => w.put("result", result),
             Op::Dispatch { department } => w.put("department", department),
@@ -531,6 +540,7 @@ impl Fields {
                 against: self.parsed("against")?,
                 reported: self.flag("reported")?.ok_or(EntryError::Missing("reported"))?,
                 rule: needed(self.text("rule", MAX_NAME)?, "rule")?,
+                declines: self.count("declines")?,
             })),
             "offer" => Op::Offer { to: self.need("to")?, of: self.need("of")? },
             "accept" => Op::Accept { of: self.need("of")? },
@@ -609,6 +619,7 @@ mod tests {
             against: Some("370200".parse().unwrap()),
             reported: true,
             rule: "2014".into(),
+            declines: Some(3),
         };
         vec![
             Op::Create(Box::new(create)),

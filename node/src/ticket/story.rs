@@ -349,7 +349,7 @@ pub fn refusal_in_chinese(refusal: &Refusal, site: &dyn Fn(Site) -> String) -> S
         Refusal::ToItself => "工单已在该单位".into(),
         Refusal::OutsideJurisdiction { to } => format!("{} 不在其辖区", site(*to)),
         Refusal::OfferOpen { to } => format!("已转办至 {}，须先等待答复或撤回", site(*to)),
-        Refusal::TwoDeclines => "已两次被退回，须由上级指派".into(),
+        Refusal::Declined { times } => format!("已{times}次被退回，须由上级指派"),
         Refusal::OnlyBackTo { superior } => {
             format!("由 {} 指派，只能转办回该上级", site(*superior))
         }

@@ -150,6 +150,7 @@ impl World {
             against,
             reported: ticket.is_multiple_of(3),
             rule: "world".to_owned(),
+            declines: None,
         };
         let entry = Entry {
             at: Some(self.clock(at).to_string()),

@@ -230,6 +230,7 @@ impl World {
             against: None,
             reported: true,
             rule: "world".to_owned(),
+            declines: None,
         };
         let entry = Entry::new(Op::Create(Box::new(create)), [], of).to_bytes();
         let life = Incarnation::from_bytes(chance.word().to_be_bytes());

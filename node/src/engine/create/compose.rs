@@ -38,6 +38,8 @@ pub(super) struct Taker<'a> {
     pub(super) at: String,
     /// The limits that are in force here, if a site has set any.
     pub(super) policy: Option<String>,
+    /// How often a ticket may come back, if that is said here otherwise than everywhere.
+    pub(super) declines: Option<u32>,
 }
 
 /// A call that becomes a ticket.
@@ -104,6 +106,7 @@ impl Taker<'_> {
             against: call.against,
             reported: true,
             rule: BUILT_IN.to_owned(),
+            declines: self.declines,
         };
         let policy = self.policy.iter().map(|policy| (POLICY.to_owned(), policy.clone().into()));
         let entry = Entry {

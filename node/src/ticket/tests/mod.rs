@@ -24,6 +24,11 @@ pub(super) struct World {
 pub(super) const DOCUMENT: DocId = DocId::from_bytes([0x55; 32]);
 
 pub(super) fn create(site: &str, reported: bool) -> Authored {
+    coming_back(site, reported, None)
+}
+
+/// One that may be declined so often.
+fn coming_back(site: &str, reported: bool, declines: Option<u32>) -> Authored {
     let create = Create {
         kind: "ticket".into(),
         schema: 1,
@@ -33,6 +38,7 @@ pub(super) fn create(site: &str, reported: bool) -> Authored {
         against: None,
         reported,
         rule: "2014".into(),
+        declines,
     };
     Entry::new(Op::Create(Box::new(create)), [], site.parse().unwrap()).into()
 }
@@ -40,6 +46,13 @@ pub(super) fn create(site: &str, reported: bool) -> Authored {
 impl World {
     pub(super) fn new(taken_by: &str) -> World {
         World { trail: Trail::new(DOCUMENT, create(taken_by, false)).unwrap(), seen: None }
+    }
+
+    pub(super) fn coming_back(taken_by: &str, declines: u32) -> World {
+        World {
+            trail: Trail::new(DOCUMENT, coming_back(taken_by, false, Some(declines))).unwrap(),
+            seen: None,
+        }
     }
 
     pub(super) fn fold(&self) -> Folded {

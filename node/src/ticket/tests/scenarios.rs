@@ -156,7 +156,7 @@ fn after_two_declines_only_an_assign_moves_the_ticket() {
     }
     let third = w.offer("370100", "370400");
     let f = w.fold();
-    assert_eq!((refusal(&f, third), f.returns), (Some(Refusal::TwoDeclines), 2));
+    assert_eq!((refusal(&f, third), f.returns), (Some(Refusal::Declined { times: 2 }), 2));
     let of = f.custody();
     let to_itself = Op::Assign { to: World::site("370100"), of };
     assert_eq!(
@@ -167,6 +167,20 @@ fn after_two_declines_only_an_assign_moves_the_ticket() {
     assert_eq!(who_may(&f, &Op::Assign { to: World::site("370400"), of }), sites("370000 000000"));
     w.assign("370000", "370400");
     assert_eq!(w.fold().custodian(), World::site("370400"));
+}
+
+#[test]
+fn how_often_a_ticket_may_come_back_stands_in_its_first_entry() {
+    for times in 1..=3 {
+        let mut w = World::coming_back("370100", times);
+        for target in ["370200", "370300", "370400"].into_iter().take(times as usize) {
+            let offer = w.offer("370100", target);
+            assert_eq!(w.fold().open_offer().map(|o| o.to), Some(World::site(target)), "of {times}");
+            w.decline(target, offer);
+        }
+        let further = w.offer("370100", "370500");
+        assert_eq!(refusal(&w.fold(), further), Some(Refusal::Declined { times }));
+    }
 }
 
 #[test]
