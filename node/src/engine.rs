@@ -34,6 +34,7 @@ mod hold;
 mod inspect;
 mod knowledge;
 mod lake;
+mod owing;
 mod persons;
 mod policy;
 mod reading;
@@ -48,7 +49,7 @@ mod uses;
 mod verify;
 mod view;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,6 +85,7 @@ use crate::ticket::other::{self, Other};
 use crate::vault::index::By;
 use crate::vault::{self, Grant, holders};
 use aggregates::Telling;
+use owing::Owing;
 use policy::Tables;
 pub use reading::Reader;
 use retention::Retention;
@@ -133,7 +135,7 @@ impl Options {
 /// What is kept beside a document.
 enum Derived {
     /// It is a ticket.
-    Ticket(Box<Row>),
+    Ticket(Box<(Row, Owing)>),
     /// It is an article of the knowledge base.
     Article(Box<catalogue::Row>),
     /// It is a frozen month of a scorecard.
@@ -165,7 +167,8 @@ impl Derived {
 /// What the replica keeps beside the documents: projections, and which documents changed.
 struct Desk {
     me: NodeName,
-    touched: Vec<DocId>,
+    /// Tickets that changed.
+    touched: BTreeMap<DocId, Owing>,
     /// Articles that changed.
     articles: Vec<DocId>,
     /// Documents under which a grant, an erased mark or a receipt has come.
@@ -192,13 +195,16 @@ impl Domain<Sqlite> for Desk {
         }
         match matter.other() {
             Some(other) => Derived::of_other(other),
-            None => Row::of(document, matter).map_or(Derived::Nothing, |row| Derived::Ticket(Box::new(row))),
+            None => match Row::of(document, matter).zip(Owing::of(matter)) {
+                Some(ticket) => Derived::Ticket(Box::new(ticket)),
+                None => Derived::Nothing,
+            },
         }
     }
 
     fn project(&mut self, store: &mut Sqlite, doc: &DocId, row: Derived) -> store::Result<()> {
-        let row = match row {
-            Derived::Ticket(row) => row,
+        let (row, owing) = match row {
+            Derived::Ticket(ticket) => *ticket,
             Derived::Article(row) => {
                 self.articles.push(*doc);
                 return catalogue::put(store.connection(), doc, &row);
@@ -230,7 +236,7 @@ impl Domain<Sqlite> for Desk {
             }
             Derived::Nothing => return Ok(()),
         };
-        self.touched.push(*doc);
+        self.touched.insert(*doc, owing);
         let left = self.prompt.checked_sub(row.words());
         let indexing = if left.is_some() { Indexing::Now } else { Indexing::Later };
         self.prompt = left.unwrap_or(self.prompt);
@@ -444,7 +450,7 @@ impl Engine {
             replica,
             desk: Desk {
                 me,
-                touched: Vec::new(),
+                touched: BTreeMap::new(),
                 articles: Vec::new(),
                 kept: BTreeSet::new(),
                 policies: false,
@@ -762,13 +768,13 @@ impl Engine {
         }
         self.take_tables()?;
         let touched = std::mem::take(&mut self.desk.touched);
-        let mut changed: BTreeSet<DocId> = touched.iter().copied().collect();
+        let mut changed: BTreeSet<DocId> = touched.keys().copied().collect();
         changed.extend(self.desk.kept.iter().copied()); // before they are looked after, which takes them
         let wrote = self.confirm(&touched)?;
         if self.tend(touched)? || wrote {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         }
-        changed.extend(self.desk.touched.drain(..));
+        changed.extend(std::mem::take(&mut self.desk.touched).into_keys());
         changed.extend(self.desk.articles.drain(..));
         changed.extend(std::mem::take(&mut self.desk.kept));
         if self.clock != self.clock_stored {
@@ -794,9 +800,9 @@ impl Engine {
 
     /// Looks after the persons of documents that changed: receipts for what was erased, grants for who is entitled, and
     /// a few marks of the index. Whether it wrote items.
-    fn tend(&mut self, touched: Vec<DocId>) -> Result<bool, Failure> {
+    fn tend(&mut self, touched: BTreeMap<DocId, Owing>) -> Result<bool, Failure> {
         let mut docs = std::mem::take(&mut self.desk.kept);
-        docs.extend(touched);
+        docs.extend(touched.keys().copied());
         let idle = docs.is_empty();
         let mut wrote = false;
         for doc in docs.clone() {
@@ -806,7 +812,7 @@ impl Engine {
                 docs.remove(&doc);
             }
         }
-        wrote |= self.supply_due(&docs)?;
+        wrote |= self.supply_due(&docs, touched)?;
         // A question does not pay for it where somebody catches up.
         if !(idle && self.idles) {
             self.mark_persons(MARKED)?;

@@ -133,12 +133,11 @@ fn parse(i: usize, given: &Value, reference: &Reference) -> Result<NewTicket, Fa
 
 /// Who is granted a ticket's key when the call is taken.
 fn first_readers(taken_by: Site, confidential: bool, against: Option<Site>) -> Readers {
-    match confidential {
-        true => Readers { sites: desks(taken_by, against).collect(), desk: true },
-        false => {
-            Readers { sites: std::iter::once(taken_by).chain(taken_by.province()).collect(), desk: false }
-        }
-    }
+    let sites = match confidential {
+        true => desks(taken_by, against).collect(),
+        false => std::iter::once(taken_by).chain(taken_by.province()).collect(),
+    };
+    Readers { sites, desk: confidential, custodian: taken_by, taken_by }
 }
 
 /// A write that did not happen, for people.

@@ -314,7 +314,7 @@ impl Engine {
             return Err(no_key());
         }
         let key = TicketKey::draw().map_err(|e| failed("no key could be drawn", e))?;
-        if let Some((_, readers)) = self.readers(doc)? {
+        if let Some(readers) = self.readers(doc)? {
             self.grant_sites(&doc, &key, &readers)?;
         }
         Ok(key)

@@ -6,7 +6,7 @@
 //! site that took the call, the rest by name. The first acts at once, the second after a day, the third after two: so
 //! not everybody acts, and a holder that is down does not matter. Two grants of one key to one node do no harm.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use certs::{BoxKey, NodeName, Site};
 use serde_json::json;
@@ -14,9 +14,9 @@ use sync::id::DocId;
 use sync::item::Kind;
 use sync::store::Store;
 
+use super::owing::Owing;
 use super::{Engine, failed};
 use crate::request::{Failure, FailureKind, Reply};
-use crate::ticket::Folded;
 use crate::ticket::readers::{Readers, place, readers};
 use crate::vault::holders::{self, Holder};
 use crate::vault::{KeyId, TicketKey};
@@ -81,23 +81,24 @@ impl Engine {
         all.filter(|node| directory.box_key(*node).is_some()).collect()
     }
 
-    pub(super) fn readers(&mut self, doc: DocId) -> Result<Option<(Folded, Readers)>, Failure> {
-        self.with_document(doc, |_, matter| {
-            let folded = matter.folded()?;
-            Some((folded.clone(), readers(folded, matter.entries())))
-        })
+    pub(super) fn readers(&mut self, doc: DocId) -> Result<Option<Readers>, Failure> {
+        self.with_document(doc, |_, matter| Some(readers(matter.folded()?, matter.entries())))
     }
 
     /// Sees to it that whoever is entitled to the ticket's key has a grant. `rank`: how many holders that stand before
-    /// this node are not waited for any more. Whether it wrote one.
-    pub(super) fn supply(&mut self, doc: DocId, rank: usize) -> Result<bool, Failure> {
+    /// this node are not waited for any more. `known`: who is, when somebody has looked. Whether it wrote one.
+    fn supply(&mut self, doc: DocId, rank: usize, known: Option<Readers>) -> Result<bool, Failure> {
         let me = self.me();
         let held = holders::of(self.store.apart(), &doc)?;
         if !held.iter().any(|h| h.node == me) {
             holders::supplied(self.store.apart(), &doc)?; // not by this node, until it gets a grant
             return Ok(false);
         }
-        let Some((folded, readers)) = self.readers(doc)? else { return Ok(false) };
+        let readers = match known {
+            None => self.readers(doc)?,
+            known => known,
+        };
+        let Some(readers) = readers else { return Ok(false) };
         let held: Vec<Holder> =
             held.into_iter().filter(|h| h.desk == readers.desk && self.is_member(h.node)).collect();
         let entitled = self.members_of(&readers.sites);
@@ -119,7 +120,7 @@ impl Engine {
             }
             let have: Vec<NodeName> = have.into_iter().collect();
             for node in entitled.iter().filter(|node| !have.contains(node)) {
-                match place(me, *node, &have, &folded) <= rank {
+                match place(me, *node, &have, &readers) <= rank {
                     true => mine.push((which, *node)),
                     false => others = true,
                 }
@@ -148,10 +149,15 @@ impl Engine {
 
     /// Looks after the grants of documents that changed, that have lacked one for long, and that a new node is entitled
     /// to. Whether it wrote any.
-    pub(super) fn supply_due(&mut self, touched: &BTreeSet<DocId>) -> Result<bool, Failure> {
+    pub(super) fn supply_due(
+        &mut self,
+        docs: &BTreeSet<DocId>,
+        mut touched: BTreeMap<DocId, Owing>,
+    ) -> Result<bool, Failure> {
         let mut wrote = false;
-        for doc in touched {
-            wrote |= self.supply(*doc, 0)?;
+        for doc in docs {
+            let known = touched.remove(doc).map(|owing| owing.readers);
+            wrote |= self.supply(*doc, 0, known)?;
         }
         if self.now.abs_diff(self.swept) >= SWEEP {
             self.swept = self.now;
@@ -159,7 +165,7 @@ impl Engine {
             let before = self.now.saturating_sub(PATIENCE);
             for (doc, since) in holders::lacking_since(self.store.apart(), before, LOOK)? {
                 let days = self.now.saturating_sub(since) / PATIENCE;
-                wrote |= self.supply(doc, usize::try_from(days).unwrap_or(usize::MAX))?;
+                wrote |= self.supply(doc, usize::try_from(days).unwrap_or(usize::MAX), None)?;
             }
         }
         Ok(wrote | self.make_round()?)
@@ -184,7 +190,7 @@ impl Engine {
         let mut wrote = false;
         for (doc, row) in &page {
             if nodes.iter().any(|node| row.audience.has(node.site())) {
-                wrote |= self.supply(*doc, 0)?;
+                wrote |= self.supply(*doc, 0, None)?;
             }
         }
         holders::round_at(self.store.apart(), page.last().map(|(doc, _)| doc))?;
@@ -197,8 +203,11 @@ impl Engine {
         let to: NodeName = to.parse().map_err(|e| Failure::new(FailureKind::Usage, e))?;
         let me = self.me().to_string();
         let (user, reason) = Engine::asker(Some(user.unwrap_or(&me)), reason)?;
-        let (folded, readers) = self
-            .readers(doc)?
+        let known = self.with_document(doc, |_, matter| {
+            let folded = matter.folded()?;
+            Some((folded.created.against, readers(folded, matter.entries())))
+        })?;
+        let (against, readers) = known
             .ok_or_else(|| Failure::new(FailureKind::NeedsPerson, "the ticket's beginning does not count"))?;
         if self.erased(doc)?.is_some() {
             return Err(Failure::new(FailureKind::Failed, "the caller's data of this ticket was erased"));
@@ -211,7 +220,7 @@ impl Engine {
             )
             .hint("offer the ticket to it: then it gets the key too"));
         }
-        if readers.desk && folded.created.against == Some(site) {
+        if readers.desk && against == Some(site) {
             return Err(Failure::new(
                 FailureKind::Failed,
                 format!("the report is about {}: it never sees who made it", self.named(site)),

@@ -20,7 +20,8 @@ pub fn due(matter: &TicketMatter, me: Site) -> Option<Op> {
     news.then_some(op)
 }
 
-fn ends_an_offer(entry: &Authored) -> bool {
+/// Whether an entry ends an offer: without one no confirm is due.
+pub fn ends_an_offer(entry: &Authored) -> bool {
     matches!(entry.entry.op, Op::Accept { .. } | Op::Decline { .. } | Op::Withdraw { .. })
 }
 

@@ -22,13 +22,18 @@ pub struct Readers {
     pub sites: BTreeSet<Site>,
     /// Only their confidential desks are.
     pub desk: bool,
+    /// Who holds the ticket now.
+    pub custodian: Site,
+    /// The site that took the call.
+    pub taken_by: Site,
 }
 
 /// The readers of a ticket with these entries.
 pub fn readers<'a>(folded: &Folded, entries: impl Iterator<Item = &'a Authored>) -> Readers {
-    let taken_by = folded.stand.taken_by;
+    let (taken_by, custodian) = (folded.stand.taken_by, folded.stand.custodian);
     if folded.created.confidential {
-        return Readers { sites: desks(taken_by, folded.created.against).collect(), desk: true };
+        let sites = desks(taken_by, folded.created.against).collect();
+        return Readers { sites, desk: true, custodian, taken_by };
     }
     let mut sites: BTreeSet<Site> = folded.stand.custodians.clone();
     for entry in entries {
@@ -45,7 +50,7 @@ pub fn readers<'a>(folded: &Folded, entries: impl Iterator<Item = &'a Authored>)
     }
     sites.insert(taken_by);
     sites.extend(taken_by.province());
-    Readers { sites, desk: false }
+    Readers { sites, desk: false, custodian, taken_by }
 }
 
 /// The sites whose desks hold the key of a confidential report that `taken_by` took about `against`.
@@ -58,14 +63,14 @@ pub fn desks(taken_by: Site, against: Option<Site>) -> impl Iterator<Item = Site
 /// How many of those that hold the key, `held`, stand before `me` when it comes to granting it to `lacking`: a replica
 /// of the same site first, then the custodian's nodes, the superiors of who lacks it, the site that took the call, the
 /// rest by name. All of them rank themselves alike.
-pub fn place(me: NodeName, lacking: NodeName, held: &[NodeName], folded: &Folded) -> usize {
+pub fn place(me: NodeName, lacking: NodeName, held: &[NodeName], readers: &Readers) -> usize {
     let order = |holder: NodeName| {
         let site = holder.site();
         (
             site != lacking.site(),
-            site != folded.stand.custodian,
+            site != readers.custodian,
             !site.is_above(lacking.site()),
-            site != folded.stand.taken_by,
+            site != readers.taken_by,
             holder,
         )
     };

@@ -78,15 +78,21 @@ pub fn clear(db: &Connection) -> Result<()> {
 
 /// Who has a grant of which key of this document, as far as this node holds the grants.
 pub fn of(db: &Connection, doc: &DocId) -> Result<Vec<Holder>> {
+    // Each once: for DISTINCT SQLite would make a table.
     let mut query =
-        db.prepare_cached("SELECT DISTINCT node, desk, which FROM holder WHERE doc = ?1 ORDER BY node")?;
+        db.prepare_cached("SELECT node, desk, which FROM holder WHERE doc = ?1 ORDER BY node, desk, which")?;
     let rows = query.query_map([doc.as_bytes()], |r| Ok((r.get::<_, String>(0)?, r.get(1)?, r.get(2)?)))?;
-    rows.map(|row| {
-        let (node, desk, which): (_, _, Option<[u8; 8]>) = row?;
-        let node = node.parse().map_err(|_| damaged("holder"))?;
-        Ok(Holder { node, desk, which: which.map(KeyId) })
+    let held: Result<Vec<Holder>> = rows
+        .map(|row| {
+            let (node, desk, which): (_, _, Option<[u8; 8]>) = row?;
+            let node = node.parse().map_err(|_| damaged("holder"))?;
+            Ok(Holder { node, desk, which: which.map(KeyId) })
+        })
+        .collect();
+    held.map(|mut held| {
+        held.dedup();
+        held
     })
-    .collect()
 }
 
 /// A grant of this document that this node has.

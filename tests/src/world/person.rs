@@ -247,7 +247,7 @@ fn supply(
     if !desk.vault.opens(&doc, me) || desk.vault.sabotage == Sabotage::Miser {
         return false;
     }
-    let Some((folded, mut readers)) = readers_of(doc, replica, store, desk) else { return false };
+    let Some((_, mut readers)) = readers_of(doc, replica, store, desk) else { return false };
     if desk.vault.sabotage == Sabotage::OpenHanded {
         let row = store.document(&doc).expect("memory reads").unwrap_or_default();
         readers.sites.extend(row.audience.sites());
@@ -265,7 +265,7 @@ fn supply(
         return false;
     };
     let mut mine = lacking.clone();
-    mine.retain(|node| place(me, *node, &held, &folded) <= rank);
+    mine.retain(|node| place(me, *node, &held, &readers) <= rank);
     if mine.len() < lacking.len() {
         desk.vault.lack.entry(doc).or_insert(now);
     } else {
