@@ -34,7 +34,6 @@ mod hold;
 mod inspect;
 mod knowledge;
 mod lake;
-mod owing;
 mod persons;
 mod policy;
 mod reading;
@@ -49,7 +48,7 @@ mod uses;
 mod verify;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,7 +84,6 @@ use crate::ticket::other::{self, Other};
 use crate::vault::index::By;
 use crate::vault::{self, Grant, holders};
 use aggregates::Telling;
-use owing::Owing;
 use policy::Tables;
 pub use reading::Reader;
 use retention::Retention;
@@ -135,7 +133,7 @@ impl Options {
 /// What is kept beside a document.
 enum Derived {
     /// It is a ticket.
-    Ticket(Box<(Row, Owing)>),
+    Ticket(Box<Row>),
     /// It is an article of the knowledge base.
     Article(Box<catalogue::Row>),
     /// It is a frozen month of a scorecard.
@@ -168,7 +166,9 @@ impl Derived {
 struct Desk {
     me: NodeName,
     /// Tickets that changed.
-    touched: BTreeMap<DocId, Owing>,
+    touched: Vec<DocId>,
+    /// Those of which an offer has ended: a confirm may be due.
+    handed: BTreeSet<DocId>,
     /// Articles that changed.
     articles: Vec<DocId>,
     /// Documents under which a grant, an erased mark or a receipt has come.
@@ -195,16 +195,13 @@ impl Domain<Sqlite> for Desk {
         }
         match matter.other() {
             Some(other) => Derived::of_other(other),
-            None => match Row::of(document, matter).zip(Owing::of(matter)) {
-                Some(ticket) => Derived::Ticket(Box::new(ticket)),
-                None => Derived::Nothing,
-            },
+            None => Row::of(document, matter).map_or(Derived::Nothing, |row| Derived::Ticket(Box::new(row))),
         }
     }
 
     fn project(&mut self, store: &mut Sqlite, doc: &DocId, row: Derived) -> store::Result<()> {
-        let (row, owing) = match row {
-            Derived::Ticket(ticket) => *ticket,
+        let row = match row {
+            Derived::Ticket(row) => row,
             Derived::Article(row) => {
                 self.articles.push(*doc);
                 return catalogue::put(store.connection(), doc, &row);
@@ -236,7 +233,10 @@ impl Domain<Sqlite> for Desk {
             }
             Derived::Nothing => return Ok(()),
         };
-        self.touched.insert(*doc, owing);
+        self.touched.push(*doc);
+        if row.was_offered() {
+            self.handed.insert(*doc);
+        }
         let left = self.prompt.checked_sub(row.words());
         let indexing = if left.is_some() { Indexing::Now } else { Indexing::Later };
         self.prompt = left.unwrap_or(self.prompt);
@@ -398,6 +398,7 @@ impl Engine {
         engine.store.commit()?;
         engine.replica.effects();
         engine.desk.touched.clear();
+        engine.desk.handed.clear();
         engine.desk.articles.clear();
         engine.desk.kept.clear();
         Ok(engine)
@@ -450,7 +451,8 @@ impl Engine {
             replica,
             desk: Desk {
                 me,
-                touched: BTreeMap::new(),
+                touched: Vec::new(),
+                handed: BTreeSet::new(),
                 articles: Vec::new(),
                 kept: BTreeSet::new(),
                 policies: false,
@@ -768,13 +770,14 @@ impl Engine {
         }
         self.take_tables()?;
         let touched = std::mem::take(&mut self.desk.touched);
-        let mut changed: BTreeSet<DocId> = touched.keys().copied().collect();
+        let mut changed: BTreeSet<DocId> = touched.iter().copied().collect();
         changed.extend(self.desk.kept.iter().copied()); // before they are looked after, which takes them
-        let wrote = self.confirm(&touched)?;
+        let wrote = self.confirm()?;
         if self.tend(touched)? || wrote {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         }
-        changed.extend(std::mem::take(&mut self.desk.touched).into_keys());
+        changed.extend(self.desk.touched.drain(..));
+        self.desk.handed.clear(); // of what was just written nothing is due
         changed.extend(self.desk.articles.drain(..));
         changed.extend(std::mem::take(&mut self.desk.kept));
         if self.clock != self.clock_stored {
@@ -800,9 +803,9 @@ impl Engine {
 
     /// Looks after the persons of documents that changed: receipts for what was erased, grants for who is entitled, and
     /// a few marks of the index. Whether it wrote items.
-    fn tend(&mut self, touched: BTreeMap<DocId, Owing>) -> Result<bool, Failure> {
+    fn tend(&mut self, touched: Vec<DocId>) -> Result<bool, Failure> {
         let mut docs = std::mem::take(&mut self.desk.kept);
-        docs.extend(touched.keys().copied());
+        docs.extend(touched);
         let idle = docs.is_empty();
         let mut wrote = false;
         for doc in docs.clone() {
@@ -812,7 +815,7 @@ impl Engine {
                 docs.remove(&doc);
             }
         }
-        wrote |= self.supply_due(&docs, touched)?;
+        wrote |= self.supply_due(&docs)?;
         // A question does not pay for it where somebody catches up.
         if !(idle && self.idles) {
             self.mark_persons(MARKED)?;
@@ -851,6 +854,7 @@ impl Engine {
         self.replica = Replica::open(roll.identity().node(), roll, seed, SHELF, &mut self.store)?;
         self.replica.set_file_budget(self.file_limits.rate);
         self.desk.touched.clear();
+        self.desk.handed.clear();
         self.desk.articles.clear();
         self.desk.kept.clear();
         self.index_key = None;

@@ -27,7 +27,9 @@ use crate::figures::Facts;
 use crate::import::Urgency;
 use crate::reference::Reference;
 use crate::search::query;
+use crate::ticket::confirm::ends_an_offer;
 use crate::ticket::number::TicketNumber;
+use crate::ticket::readers::{Readers, readers as readers_of};
 use crate::ticket::times::times;
 use crate::ticket::{Folded, TicketMatter};
 use hands::Hands;
@@ -58,7 +60,8 @@ CREATE TABLE IF NOT EXISTS ticket(
   day TEXT, facts INTEGER NOT NULL DEFAULT 0, business TEXT NOT NULL DEFAULT '', domain TEXT NOT NULL DEFAULT '',
   topic TEXT NOT NULL DEFAULT '', channel TEXT NOT NULL DEFAULT '', agent TEXT NOT NULL DEFAULT '',
   department TEXT NOT NULL DEFAULT '', urged INTEGER NOT NULL DEFAULT 0, follow_up INTEGER NOT NULL DEFAULT 0,
-  confidential INTEGER NOT NULL DEFAULT 0, centre TEXT NOT NULL DEFAULT '', done INTEGER NOT NULL DEFAULT 0);
+  confidential INTEGER NOT NULL DEFAULT 0, centre TEXT NOT NULL DEFAULT '', done INTEGER NOT NULL DEFAULT 0,
+  readers TEXT NOT NULL DEFAULT '');
 CREATE UNIQUE INDEX IF NOT EXISTS ticket_doc ON ticket(doc);
 CREATE INDEX IF NOT EXISTS ticket_number ON ticket(number);
 CREATE INDEX IF NOT EXISTS ticket_held ON ticket(custodian) WHERE done = 0;
@@ -128,6 +131,7 @@ fn add_columns(db: &Connection) -> Result<()> {
         ("confidential", number),
         ("centre", text),
         ("done", number),
+        ("readers", text),
     ] {
         if !known.is_empty() && !known.iter().any(|name| name == column) {
             db.execute_batch(&format!("ALTER TABLE ticket ADD COLUMN {column} {what}"))?;
@@ -163,13 +167,13 @@ pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     let mut query = db.prepare(
         "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state, clock,
            coalesce(due, ''), urgency, coalesce(day, '-'), facts, business, domain, topic, channel, agent, department, urged,
-           follow_up, confidential, centre
+           follow_up, confidential, centre, readers
          FROM ticket ORDER BY doc",
     )?;
     let mut rows = query.query([])?;
     let mut hasher = blake3::Hasher::new();
     while let Some(row) = rows.next()? {
-        for column in 0..27 {
+        for column in 0..28 {
             let value = row.get_ref(column)?;
             let bytes = match value {
                 rusqlite::types::ValueRef::Integer(n) => n.to_be_bytes().to_vec(),
@@ -240,6 +244,10 @@ pub struct Row {
     names: String,
     /// Numbers that others gave to the matter, with blanks between.
     outside: String,
+    /// The sites that are entitled to its key, with blanks between.
+    readers: String,
+    /// An offer of it has ended.
+    offered: bool,
 }
 
 impl Row {
@@ -266,7 +274,10 @@ impl Row {
             let said = content.facts.get(name).and_then(Value::as_str).unwrap_or_default();
             said.trim().chars().take(SAID).collect()
         });
+        let readers = readers_of(folded, matter.entries());
         Some(Row {
+            readers: readers.sites.iter().map(Site::to_string).collect::<Vec<_>>().join(" "),
+            offered: matter.entries().any(ends_an_offer),
             number: number.clone(),
             stands: (folded.stand.custodian.to_string(), stage.to_owned()),
             taken_by: folded.stand.taken_by,
@@ -290,6 +301,11 @@ impl Row {
             subject: subject.to_owned(),
             outside: outside.to_owned(),
         })
+    }
+
+    /// Whether an offer of it was accepted, declined or withdrawn.
+    pub fn was_offered(&self) -> bool {
+        self.offered
     }
 
     /// How many bytes its words have: what indexing costs goes by them.
@@ -369,19 +385,20 @@ pub fn put(
         row.confidential,
         if took { row.centre.as_str() } else { "" },
         done,
+        row.readers,
     ];
     db.prepare_cached(match known {
         None => {
             "INSERT INTO ticket(row, doc, number, custodian, taken_by, offered_to, stage, subject, at, returns, superseded, alarms, state, clock, searched, due, urgency,
-               day, facts, business, domain, topic, channel, agent, department, urged, follow_up, confidential, centre, done)
+               day, facts, business, domain, topic, channel, agent, department, urged, follow_up, confidential, centre, done, readers)
              VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25,
-               ?26, ?27, ?28, ?29, ?30)"
+               ?26, ?27, ?28, ?29, ?30, ?31)"
         }
         Some(_) => {
             "UPDATE ticket SET doc = ?2, number = ?3, custodian = ?4, taken_by = ?5, offered_to = ?6, stage = ?7, subject = ?8,
                at = ?9, returns = ?10, superseded = ?11, alarms = ?12, state = ?13, clock = ?14, searched = ?15, due = ?16, urgency = ?17,
                day = ?18, facts = ?19, business = ?20, domain = ?21, topic = ?22, channel = ?23, agent = ?24, department = ?25, urged = ?26, follow_up = ?27,
-               confidential = ?28, centre = ?29, done = ?30
+               confidential = ?28, centre = ?29, done = ?30, readers = ?31
              WHERE row = ?1"
         }
     })?
@@ -413,6 +430,20 @@ pub fn put(
             text::index(db, key, known, text, names)
         }
     }
+}
+
+/// Who is entitled to a ticket's key, as it was when it last changed; `None` when no row says it.
+pub fn readers(db: &Connection, doc: &DocId) -> Result<Option<Readers>> {
+    let mut query =
+        db.prepare_cached("SELECT readers, confidential, custodian, taken_by FROM ticket WHERE doc = ?1")?;
+    let row: Option<(String, bool, String, String)> =
+        query.query_row([doc.as_bytes()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))).optional()?;
+    Ok(row.and_then(|(sites, desk, custodian, taken_by)| {
+        let sites = sites.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>().ok()?;
+        let readers =
+            Readers { sites, desk, custodian: custodian.parse().ok()?, taken_by: taken_by.parse().ok()? };
+        (!readers.sites.is_empty()).then_some(readers)
+    }))
 }
 
 /// The last moment of a ticket as it is stored and compared.

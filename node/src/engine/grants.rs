@@ -6,7 +6,7 @@
 //! site that took the call, the rest by name. The first acts at once, the second after a day, the third after two: so
 //! not everybody acts, and a holder that is down does not matter. Two grants of one key to one node do no harm.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use certs::{BoxKey, NodeName, Site};
 use serde_json::json;
@@ -14,8 +14,8 @@ use sync::id::DocId;
 use sync::item::Kind;
 use sync::store::Store;
 
-use super::owing::Owing;
 use super::{Engine, failed};
+use crate::projection;
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::readers::{Readers, place, readers};
 use crate::vault::holders::{self, Holder};
@@ -86,15 +86,16 @@ impl Engine {
     }
 
     /// Sees to it that whoever is entitled to the ticket's key has a grant. `rank`: how many holders that stand before
-    /// this node are not waited for any more. `known`: who is, when somebody has looked. Whether it wrote one.
-    fn supply(&mut self, doc: DocId, rank: usize, known: Option<Readers>) -> Result<bool, Failure> {
+    /// this node are not waited for any more. Whether it wrote one.
+    fn supply(&mut self, doc: DocId, rank: usize) -> Result<bool, Failure> {
         let me = self.me();
         let held = holders::of(self.store.apart(), &doc)?;
         if !held.iter().any(|h| h.node == me) {
             holders::supplied(self.store.apart(), &doc)?; // not by this node, until it gets a grant
             return Ok(false);
         }
-        let readers = match known {
+        // A grant that comes later than its ticket must not have the ticket loaded again.
+        let readers = match projection::readers(self.store.connection(), &doc)? {
             None => self.readers(doc)?,
             known => known,
         };
@@ -149,15 +150,10 @@ impl Engine {
 
     /// Looks after the grants of documents that changed, that have lacked one for long, and that a new node is entitled
     /// to. Whether it wrote any.
-    pub(super) fn supply_due(
-        &mut self,
-        docs: &BTreeSet<DocId>,
-        mut touched: BTreeMap<DocId, Owing>,
-    ) -> Result<bool, Failure> {
+    pub(super) fn supply_due(&mut self, docs: &BTreeSet<DocId>) -> Result<bool, Failure> {
         let mut wrote = false;
         for doc in docs {
-            let known = touched.remove(doc).map(|owing| owing.readers);
-            wrote |= self.supply(*doc, 0, known)?;
+            wrote |= self.supply(*doc, 0)?;
         }
         if self.now.abs_diff(self.swept) >= SWEEP {
             self.swept = self.now;
@@ -165,7 +161,7 @@ impl Engine {
             let before = self.now.saturating_sub(PATIENCE);
             for (doc, since) in holders::lacking_since(self.store.apart(), before, LOOK)? {
                 let days = self.now.saturating_sub(since) / PATIENCE;
-                wrote |= self.supply(doc, usize::try_from(days).unwrap_or(usize::MAX), None)?;
+                wrote |= self.supply(doc, usize::try_from(days).unwrap_or(usize::MAX))?;
             }
         }
         Ok(wrote | self.make_round()?)
@@ -190,7 +186,7 @@ impl Engine {
         let mut wrote = false;
         for (doc, row) in &page {
             if nodes.iter().any(|node| row.audience.has(node.site())) {
-                wrote |= self.supply(*doc, 0, None)?;
+                wrote |= self.supply(*doc, 0)?;
             }
         }
         holders::round_at(self.store.apart(), page.last().map(|(doc, _)| doc))?;

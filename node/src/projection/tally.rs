@@ -380,6 +380,8 @@ pub(super) mod tests {
             searched: [0; 32],
             names: String::new(),
             outside: String::new(),
+            readers: String::new(),
+            offered: false,
         };
         row.at.clone_from(&row.day);
         row
