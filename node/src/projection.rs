@@ -459,9 +459,9 @@ pub fn date_again(
     after: i64,
     limit: usize,
 ) -> Result<Option<(i64, Vec<DocId>)>> {
-    let mut query = db.prepare_cached(&format!(
-        "SELECT row, doc, clock, taken_by FROM ticket INDEXED BY ticket_open WHERE done = 0 AND row > ?1 ORDER BY row LIMIT ?2"
-    ))?;
+    let mut query = db.prepare_cached(
+        "SELECT row, doc, clock, taken_by FROM ticket INDEXED BY ticket_open WHERE done = 0 AND row > ?1 ORDER BY row LIMIT ?2",
+    )?;
     let page: Vec<(i64, Vec<u8>, String, String)> = query
         .query_map(params![after, limit as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?
         .collect::<rusqlite::Result<_>>()?;
@@ -536,10 +536,10 @@ pub fn ended(
     before: &str,
     limit: usize,
 ) -> Result<Vec<(i64, Option<DocId>)>> {
-    let mut query = db.prepare_cached(&format!(
+    let mut query = db.prepare_cached(
         "SELECT row, CASE WHEN custodian = ?2 AND at < ?3 THEN doc END FROM ticket INDEXED BY ticket_closed
-         WHERE done = 1 AND row > ?1 ORDER BY row LIMIT ?4"
-    ))?;
+         WHERE done = 1 AND row > ?1 ORDER BY row LIMIT ?4",
+    )?;
     let rows = query.query_map(params![after, site.to_string(), before, limit as i64], |r| {
         Ok((r.get::<_, i64>(0)?, r.get::<_, Option<Vec<u8>>>(1)?))
     })?;

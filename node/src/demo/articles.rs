@@ -118,7 +118,7 @@ impl Demo {
                 let (id, user) = (id.clone(), user.clone());
                 self.of_articles(city, KnowledgeRequest::Used { id, version, user }).await?;
             }
-            if (at + place) % 4 == 0 {
+            if (at + place).is_multiple_of(4) {
                 self.of_articles(city, KnowledgeRequest::Unhelpful { id, version, user }).await?;
             }
         }
@@ -133,17 +133,17 @@ impl Demo {
         let made =
             KnowledgeRequest::New { article: text, supplements: Some(ORIGINAL.to_owned()), user: writer() };
         self.of_articles(WRITER, made).await?;
-        self.into_force(WRITER, SUPPLEMENT).await?;
+        self.put_in_force(WRITER, SUPPLEMENT).await?;
         let shown = self.of_articles("000000", show(ORIGINAL)).await?;
         let body = shown["text"]["body"].as_str().unwrap_or_default();
         let article = json!({ "body": format!("{body}\n来电人提供车牌和通行时间即可登记，无须先到网点。") });
         let revise = KnowledgeRequest::Revise { id: ORIGINAL.to_owned(), article, user: writer() };
         self.of_articles("000000", revise).await?;
-        self.into_force("000000", ORIGINAL).await
+        self.put_in_force("000000", ORIGINAL).await
     }
 
     /// A second person reads a draft, and it comes into force.
-    async fn into_force(&self, node: &str, id: &str) -> Result<(), Failure> {
+    async fn put_in_force(&self, node: &str, id: &str) -> Result<(), Failure> {
         let review = KnowledgeRequest::Review { id: id.to_owned(), reason: None, user: reviewer() };
         self.of_articles(node, review).await?;
         let publish = KnowledgeRequest::Publish { id: id.to_owned(), user: writer() };

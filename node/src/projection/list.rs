@@ -152,10 +152,8 @@ fn page(
 
 /// How many open tickets are past their deadline, counted up to `most`.
 pub fn overdue(db: &Connection, now: &str, most: usize) -> Result<u64> {
-    let sql = format!(
-        "SELECT count(*) FROM (SELECT 1 FROM ticket WHERE due IS NOT NULL AND done = 0 AND due < ?1 LIMIT ?2)"
-    );
-    Ok(db.prepare_cached(&sql)?.query_row((now, most as i64), |r| r.get::<_, i64>(0))? as u64)
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM ticket WHERE due IS NOT NULL AND done = 0 AND due < ?1 LIMIT ?2)";
+    Ok(db.prepare_cached(sql)?.query_row((now, most as i64), |r| r.get::<_, i64>(0))? as u64)
 }
 
 #[cfg(test)]
