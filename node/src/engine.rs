@@ -169,6 +169,8 @@ struct Desk {
     touched: Vec<DocId>,
     /// Those of which an offer has ended: a confirm may be due.
     handed: BTreeSet<DocId>,
+    /// Those that are new, or that others hold or are entitled to the key of: somebody may lack a grant.
+    moved: BTreeSet<DocId>,
     /// Articles that changed.
     articles: Vec<DocId>,
     /// Documents under which a grant, an erased mark or a receipt has come.
@@ -240,7 +242,10 @@ impl Domain<Sqlite> for Desk {
         let left = self.prompt.checked_sub(row.words());
         let indexing = if left.is_some() { Indexing::Now } else { Indexing::Later };
         self.prompt = left.unwrap_or(self.prompt);
-        projection::put(store.connection(), doc, &row, indexing, self.me.site(), &self.reference)
+        if projection::put(store.connection(), doc, &row, indexing, self.me.site(), &self.reference)? {
+            self.moved.insert(*doc);
+        }
+        Ok(())
     }
 
     fn keep(&mut self, store: &mut Sqlite, item: &Item) -> store::Result<()> {
@@ -399,6 +404,7 @@ impl Engine {
         engine.replica.effects();
         engine.desk.touched.clear();
         engine.desk.handed.clear();
+        engine.desk.moved.clear();
         engine.desk.articles.clear();
         engine.desk.kept.clear();
         Ok(engine)
@@ -453,6 +459,7 @@ impl Engine {
                 me,
                 touched: Vec::new(),
                 handed: BTreeSet::new(),
+                moved: BTreeSet::new(),
                 articles: Vec::new(),
                 kept: BTreeSet::new(),
                 policies: false,
@@ -804,18 +811,20 @@ impl Engine {
     /// Looks after the persons of documents that changed: receipts for what was erased, grants for who is entitled, and
     /// a few marks of the index. Whether it wrote items.
     fn tend(&mut self, touched: Vec<DocId>) -> Result<bool, Failure> {
-        let mut docs = std::mem::take(&mut self.desk.kept);
-        docs.extend(touched);
+        let kept = std::mem::take(&mut self.desk.kept);
+        let mut supplied = std::mem::take(&mut self.desk.moved);
+        supplied.extend(&kept);
+        let docs: BTreeSet<DocId> = kept.into_iter().chain(touched).collect();
         let idle = docs.is_empty();
         let mut wrote = false;
-        for doc in docs.clone() {
+        for doc in docs {
             let (erased, receipt) = self.confirm_erased(doc)?;
             wrote |= receipt;
             if erased {
-                docs.remove(&doc);
+                supplied.remove(&doc);
             }
         }
-        wrote |= self.supply_due(&docs)?;
+        wrote |= self.supply_due(&supplied)?;
         // A question does not pay for it where somebody catches up.
         if !(idle && self.idles) {
             self.mark_persons(MARKED)?;
@@ -855,6 +864,7 @@ impl Engine {
         self.replica.set_file_budget(self.file_limits.rate);
         self.desk.touched.clear();
         self.desk.handed.clear();
+        self.desk.moved.clear();
         self.desk.articles.clear();
         self.desk.kept.clear();
         self.index_key = None;

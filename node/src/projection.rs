@@ -325,7 +325,7 @@ pub fn is_done(stage: &str) -> bool {
     DONE.contains(&stage)
 }
 
-/// Brings a ticket's rows up to date, as the site `me` counts it.
+/// Brings a ticket's rows up to date, as the site `me` counts it. Whether it is new, or others hold it or are entitled to its key now.
 pub fn put(
     db: &Connection,
     doc: &DocId,
@@ -333,10 +333,10 @@ pub fn put(
     indexing: Indexing,
     me: Site,
     reference: &Reference,
-) -> Result<()> {
+) -> Result<bool> {
     let known: Option<Known> = db
         .prepare_cached(
-            "SELECT row, searched, custodian, stage, day, facts, business, domain, topic, channel, taken_by, custodian
+            "SELECT row, searched, custodian, stage, day, facts, business, domain, topic, channel, taken_by, custodian, readers
              FROM ticket WHERE doc = ?1",
         )?
         .query_row([doc.as_bytes()], |r| {
@@ -345,6 +345,7 @@ pub fn put(
                 searched: r.get(1)?,
                 stands: (r.get(2)?, r.get(3)?),
                 counted: Counted::of(r, 4)?,
+                readers: r.get(12)?,
             })
         })
         .optional()?;
@@ -415,21 +416,23 @@ pub fn put(
             aggregate::mark_stale(db, day)?;
         }
     }
+    let moved = known.as_ref().is_none_or(|k| k.stands.0 != row.stands.0 || k.readers != row.readers);
     let same = known.as_ref().is_some_and(|k| k.searched == row.searched);
     if !same || known.as_ref().is_some_and(|k| k.counted.is_none()) {
         outside::put(db, key, known.is_some(), &row.outside)?; // a version that tallied nothing had no table for them
     }
     if same {
-        return Ok(()); // most edits change no words
+        return Ok(moved); // most edits change no words
     }
     let (Row { text, names, .. }, known) = (row, known.is_some());
     match indexing {
-        Indexing::Later => text::put_aside(db, key, known, text, names),
+        Indexing::Later => text::put_aside(db, key, known, text, names)?,
         Indexing::Now => {
             let known = if known { text::forget(db, key)?.unwrap_or(true) } else { false };
-            text::index(db, key, known, text, names)
+            text::index(db, key, known, text, names)?;
         }
     }
+    Ok(moved)
 }
 
 /// Who is entitled to a ticket's key, as it was when it last changed; `None` when no row says it.
@@ -490,6 +493,7 @@ struct Known {
     stands: Stands,
     /// How it was tallied; `None` when a version wrote it that did not.
     counted: Option<Counted>,
+    readers: String,
 }
 
 /// A ticket's custodian and stage.
