@@ -39,6 +39,15 @@ fn keys_of(held: &[Holder]) -> BTreeSet<Option<KeyId>> {
     if named.is_empty() { BTreeSet::from([None]) } else { named }
 }
 
+/// Who lacks a grant of a ticket's key.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Lacks {
+    /// Those whom this node is to grant it to, each with the key.
+    mine: Vec<(Option<KeyId>, NodeName)>,
+    /// Others are to see to somebody.
+    others: bool,
+}
+
 impl Engine {
     /// Grants a ticket's key to one node, or to its confidential desk; false when its record is not here.
     pub(super) fn grant_node(
@@ -94,39 +103,15 @@ impl Engine {
             holders::supplied(self.store.apart(), &doc)?; // not by this node, until it gets a grant
             return Ok(false);
         }
-        // A grant that comes later than its ticket must not have the ticket loaded again.
-        let readers = match projection::readers(self.store.connection(), &doc)? {
-            None => self.readers(doc)?,
-            known => known,
-        };
-        let Some(readers) = readers else { return Ok(false) };
-        let held: Vec<Holder> =
-            held.into_iter().filter(|h| h.desk == readers.desk && self.is_member(h.node)).collect();
-        let entitled = self.members_of(&readers.sites);
-        let mut keys = keys_of(&held);
-        // A grant of this node that does not say which key it is of is opened where others say so.
-        let own = match keys.contains(&None) || held.iter().all(|h| h.node != me || h.which.is_some()) {
-            true => None,
-            false => Some(self.keys(doc, readers.desk)?.iter().map(|key| Some(key.id())).collect()),
-        };
-        keys.extend(own.iter().flatten());
-        let (mut mine, mut others) = (Vec::new(), false);
-        for which in keys {
-            let mut have: BTreeSet<NodeName> = held.iter().filter(|h| h.has(which)).map(|h| h.node).collect();
-            if own.as_ref().is_some_and(|own: &BTreeSet<Option<KeyId>>| !own.contains(&which)) {
-                have.remove(&me);
-            }
-            if !have.contains(&me) {
-                continue;
-            }
-            let have: Vec<NodeName> = have.into_iter().collect();
-            for node in entitled.iter().filter(|node| !have.contains(node)) {
-                match place(me, *node, &have, &readers) <= rank {
-                    true => mine.push((which, *node)),
-                    false => others = true,
-                }
-            }
+        // Where by the ticket's row nobody lacks one it need not be loaded, as when grants come later than their tickets.
+        if let Some(readers) = projection::readers(self.store.connection(), &doc)?
+            && self.lacks(doc, rank, &held, &readers)? == Lacks::default()
+        {
+            holders::supplied(self.store.apart(), &doc)?;
+            return Ok(false);
         }
+        let Some(readers) = self.readers(doc)? else { return Ok(false) };
+        let Lacks { mine, others } = self.lacks(doc, rank, &held, &readers)?;
         match others {
             true => holders::lacking(self.store.apart(), &doc, self.now)?,
             false => holders::supplied(self.store.apart(), &doc)?,
@@ -142,6 +127,45 @@ impl Engine {
             }
         }
         Ok(wrote)
+    }
+
+    /// Which of the readers' nodes lack a grant, when these have one.
+    fn lacks(
+        &mut self,
+        doc: DocId,
+        rank: usize,
+        held: &[Holder],
+        readers: &Readers,
+    ) -> Result<Lacks, Failure> {
+        let me = self.me();
+        let held: Vec<Holder> =
+            held.iter().copied().filter(|h| h.desk == readers.desk && self.is_member(h.node)).collect();
+        let entitled = self.members_of(&readers.sites);
+        let mut keys = keys_of(&held);
+        // A grant of this node that does not say which key it is of is opened where others say so.
+        let own = match keys.contains(&None) || held.iter().all(|h| h.node != me || h.which.is_some()) {
+            true => None,
+            false => Some(self.keys(doc, readers.desk)?.iter().map(|key| Some(key.id())).collect()),
+        };
+        keys.extend(own.iter().flatten());
+        let mut lacks = Lacks::default();
+        for which in keys {
+            let mut have: BTreeSet<NodeName> = held.iter().filter(|h| h.has(which)).map(|h| h.node).collect();
+            if own.as_ref().is_some_and(|own: &BTreeSet<Option<KeyId>>| !own.contains(&which)) {
+                have.remove(&me);
+            }
+            if !have.contains(&me) {
+                continue;
+            }
+            let have: Vec<NodeName> = have.into_iter().collect();
+            for node in entitled.iter().filter(|node| !have.contains(node)) {
+                match place(me, *node, &have, readers) <= rank {
+                    true => lacks.mine.push((which, *node)),
+                    false => lacks.others = true,
+                }
+            }
+        }
+        Ok(lacks)
     }
 
     fn is_member(&self, node: NodeName) -> bool {
