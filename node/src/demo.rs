@@ -615,6 +615,11 @@ pub async fn tell(demo: &Demo, say: &mut dyn FnMut(String)) -> Result<(), Failur
     tell_rule(demo, limit, say).await
 }
 
+/// Says an explanation, a part a line.
+fn by_parts(text: &str, say: &mut dyn FnMut(String)) {
+    text.split_inclusive('；').for_each(|part| say(format!("  {part}")));
+}
+
 /// The end of the script: a rule that a city hears of late.
 async fn tell_rule(demo: &Demo, limit: Duration, say: &mut dyn FnMut(String)) -> Result<(), Failure> {
     demo.hold("510100", "510000", true).await?;
@@ -630,15 +635,18 @@ async fn tell_rule(demo: &Demo, limit: Duration, say: &mut dyn FnMut(String)) ->
         Ok(shown["deadline"]["text"]["zh"].as_str().unwrap_or_default().to_owned())
     };
     let before = deadline().await?;
-    say("cut: 510100 成都 and 510000 四川, which promises from today on to answer complaints in 5 working days".to_owned());
-    say(format!("510100, which has not heard of it, takes one: {before}"));
+    say("cut: 510100 成都 and 510000 四川, which sets that complaints are answered in 5 working days"
+        .to_owned());
+    say("510100 has not heard of it, and takes one:".to_owned());
+    by_parts(&before, say);
     demo.hold("510100", "510000", false).await?;
     demo.converged(limit, &[]).await?;
     let began = tokio::time::Instant::now();
     loop {
         let after = deadline().await?;
         if after != before {
-            say(format!("healed, and the same ticket: {after}"));
+            say("healed, and the same ticket:".to_owned());
+            by_parts(&after, say);
             return Ok(());
         }
         if began.elapsed() > limit {

@@ -38,6 +38,7 @@ fn the_demo_tells_its_story_and_everything_converges() {
     // 8 are the ministry's; the others lie with the provinces and cities by turns.
     assert!(words.contains("no others: 000000 8, 370000 "), "{words}");
     assert!(words.contains("未生效：上级 370000"), "{words}");
+    assert!(words.contains("收到较晚，按该规则重新计算"), "a rule that came late: {words}");
 }
 
 #[test]
@@ -109,6 +110,7 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
     until("last month is frozen once all have met", || {
         json(&["scorecard", "list", "--dir", &province]).as_array().is_some_and(|months| !months.is_empty())
     });
+    what_is_there(&city, &text(&dir.path().join("510100")).to_owned());
     demo.signal("INT");
     assert!(demo.0.wait().unwrap().success(), "Ctrl-C is how a demo ends");
     assert!(lines.next().is_none(), "nothing is said again");
@@ -116,6 +118,34 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
     fails(&["demo", "status", "--dir", place], 3, "no demo runs on");
     // The directories are there: it goes on where it was.
     assert_eq!(json(&["ticket", "show", number, "--dir", &province])["custodian"], "370100");
+}
+
+/// Rules that its sites have set, and articles in every state.
+fn what_is_there(city: &str, other: &str) {
+    let rules = json(&["policy", "list", "--dir", city]);
+    let editions = |table: &str| -> Vec<(String, String)> {
+        let found = rules["tables"].as_array().unwrap().iter().find(|t| t["table"] == table).unwrap();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        found["editions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| (text(&e["site"]), text(&e["standing"])))
+            .collect()
+    };
+    for (table, site, standing) in [
+        ("fields", "370100", "in force"),
+        ("dispatch", "370100", "in force"),
+        ("time_limits", "370000", "coming"),
+    ] {
+        assert_eq!(editions(table), [(site.to_owned(), standing.to_owned())], "{table}: {rules}");
+    }
+    for (dir, queue) in [(city, "changed"), (city, "unreviewed"), (other, "expiring")] {
+        let listed = json(&["kb", "list", "--queue", queue, "--dir", dir]);
+        assert_eq!(listed.as_array().map(Vec::len), Some(1), "{queue}: {listed}");
+    }
+    let used = json(&["kb", "show", "KB001", "--dir", other]);
+    assert!(used["use"]["used"].as_u64().unwrap() > 0, "{used}");
 }
 
 /// The page of the running demo: links are cut and healed from it, calls come in, and every desk has its account; nothing
