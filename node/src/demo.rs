@@ -553,10 +553,8 @@ pub async fn tell(demo: &Demo, say: &mut dyn FnMut(String)) -> Result<(), Failur
         let articles = demo.ask(node, Request::Knowledge(list)).await?;
         reached.push(format!("{node} {}", articles.as_array().map_or(0, Vec::len)));
     }
-    say(format!(
-        "the ministry's articles have come to all, a province's to its own cities and no others: {}",
-        reached.join(", ")
-    ));
+    say("the ministry's articles have come to all, a province's to its own cities and no others:".to_owned());
+    say(format!("  {}", reached.join(", ")));
     let call = json!({ "text": "站牌倒了,老人被绊倒。", "type": "投诉举报", "caller_phone": "13800000098" });
     let made = demo.ask(OFFICE, Request::New { tickets: vec![call], user: None }).await?;
     let took = demo.converged(limit, &[]).await?;

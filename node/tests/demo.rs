@@ -36,7 +36,7 @@ fn the_demo_tells_its_story_and_everything_converges() {
     let words = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(words.contains("65 sample calls are in, and 21 articles"), "{words}");
     // 8 are the ministry's; the others lie with the provinces and cities by turns.
-    assert!(words.contains("no others: 000000 8, 370000 "), "{words}");
+    assert!(words.contains("no others:\n  000000 8, 370000 "), "{words}");
     assert!(words.contains("未生效：上级 370000"), "{words}");
     assert!(words.contains("收到较晚，按该规则重新计算"), "a rule that came late: {words}");
 }
@@ -110,7 +110,7 @@ fn a_running_demo_is_cut_healed_and_ends_with_ctrl_c() {
     until("last month is frozen once all have met", || {
         json(&["scorecard", "list", "--dir", &province]).as_array().is_some_and(|months| !months.is_empty())
     });
-    what_is_there(&city, &text(&dir.path().join("510100")).to_owned());
+    what_is_there(&city, text(&dir.path().join("510100")));
     demo.signal("INT");
     assert!(demo.0.wait().unwrap().success(), "Ctrl-C is how a demo ends");
     assert!(lines.next().is_none(), "nothing is said again");
