@@ -29,7 +29,7 @@ use crate::files::FileLimits;
 use crate::hex::hex;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::public::PublicOptions;
-use crate::request::{Act, Failure, FailureKind, Language, Request, Sift};
+use crate::request::{Act, Failure, FailureKind, Language, Request, Sift, Sort};
 use crate::users::{Role, Users};
 pub use page::ACCOUNT;
 
@@ -244,13 +244,32 @@ impl Demo {
         }
         self.converged(PATIENCE, &[]).await?;
         self.accept_offers().await?;
+        let asked = self.ask_for_days().await?;
         self.converged(PATIENCE, &[]).await?;
+        if let Some((id, entry)) = asked {
+            let act = Act::Extend { days: Some(3), reason: "同意".to_owned(), grant: Some(entry) };
+            self.ask(PUBLIC, Request::Act { id, act, user: Some("zhao".to_owned()) }).await?;
+        }
         for site in open {
             self.told(site, month).await?;
             let (month, user) = (month.month_name(), Some("zhao".to_owned()));
             self.ask(site, Request::Freeze { month, reason: None, user }).await?;
         }
         Ok(())
+    }
+
+    /// A city asks its province for more days for the oldest complaint that it works on; the ticket and the entry that asks.
+    async fn ask_for_days(&self) -> Result<Option<(String, String)>, Failure> {
+        let sift = Sift { business: Some("投诉举报".to_owned()), sort: Sort::Oldest, ..Sift::default() };
+        let list = Request::List { queue: "held".to_owned(), sift, limit: 50, before: None };
+        let held = self.ask(CITY, list).await?;
+        let mut open = held.as_array().into_iter().flatten().filter(|row| row["offered_to"].is_null());
+        let Some(id) = open.next().and_then(|row| row["id"].as_str()).map(str::to_owned) else {
+            return Ok(None);
+        };
+        let act = Act::Extend { days: Some(5), reason: "需现场核查".to_owned(), grant: None };
+        let done = self.ask(CITY, Request::Act { id: id.clone(), act, user: Some("li".to_owned()) }).await?;
+        Ok(done["entry"].as_str().map(|entry| (id, entry.to_owned())))
     }
 
     async fn accept_offers(&self) -> Result<(), Failure> {

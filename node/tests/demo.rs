@@ -144,8 +144,17 @@ fn what_is_there(city: &str, other: &str) {
         let listed = json(&["kb", "list", "--queue", queue, "--dir", dir]);
         assert_eq!(listed.as_array().map(Vec::len), Some(1), "{queue}: {listed}");
     }
+    let files = json(&["kb", "files", "JN001", "--dir", city]);
+    assert_eq!(files.as_array().map(Vec::len), Some(1), "{files}");
+    let all = json(&["ticket", "list", "--queue", "held", "--limit", "200", "--dir", city]);
+    let held: Vec<&str> = all.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
+    let longer = |id: &str| {
+        let shown = json(&["ticket", "show", id, "--dir", city]);
+        shown["clock"]["extensions"].as_array().is_some_and(|all| !all.is_empty())
+    };
+    until("the province's grant of days has come", || held.iter().any(|id| longer(id)));
     let used = json(&["kb", "show", "KB001", "--dir", other]);
-    assert!(used["use"]["used"].as_u64().unwrap() > 0, "{used}");
+    assert!(used["use"]["used"].as_u64().is_some_and(|times| times > 0), "{used}");
 }
 
 /// The page of the running demo: links are cut and healed from it, calls come in, and every desk has its account; nothing

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::{CITIES, Demo, failed};
 use crate::china;
 use crate::daemon::now_ms;
+use crate::files::FileRequest;
+use crate::hex::hex;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::request::{Failure, Language, Request};
 
@@ -19,6 +21,9 @@ const ORIGINAL: &str = "KB007";
 
 /// The city's supplement to it.
 const SUPPLEMENT: &str = "JN001";
+
+/// What is attached to it.
+const PLACES: &str = "历下区 经十路网点\n市中区 英雄山路网点\n槐荫区 西客站网点\n";
 
 /// The city that writes.
 const WRITER: &str = "370100";
@@ -133,6 +138,7 @@ impl Demo {
         let made =
             KnowledgeRequest::New { article: text, supplements: Some(ORIGINAL.to_owned()), user: writer() };
         self.of_articles(WRITER, made).await?;
+        self.attach(WRITER, SUPPLEMENT, "受理点一览.txt", PLACES).await?;
         self.put_in_force(WRITER, SUPPLEMENT).await?;
         let shown = self.of_articles("000000", show(ORIGINAL)).await?;
         let body = shown["text"]["body"].as_str().unwrap_or_default();
@@ -140,6 +146,23 @@ impl Demo {
         let revise = KnowledgeRequest::Revise { id: ORIGINAL.to_owned(), article, user: writer() };
         self.of_articles("000000", revise).await?;
         self.put_in_force("000000", ORIGINAL).await
+    }
+
+    /// Attaches a small file to an article, which makes its next version.
+    async fn attach(&self, node: &str, id: &str, name: &str, content: &str) -> Result<(), Failure> {
+        let file = |file| KnowledgeRequest::File { file };
+        let begin = FileRequest::Attach {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            size: content.len() as u64,
+            digest: blake3::hash(content.as_bytes()).to_hex().to_string(),
+            media: Some("text/plain".to_owned()),
+            user: writer(),
+        };
+        let upload = self.of_articles(node, file(begin)).await?["upload"].as_u64().unwrap_or_default();
+        let part = FileRequest::AttachPart { upload, at: 0, hex: hex(content.as_bytes()) };
+        self.of_articles(node, file(part)).await?;
+        self.of_articles(node, file(FileRequest::AttachEnd { upload })).await.map(drop)
     }
 
     /// A second person reads a draft, and it comes into force.

@@ -199,6 +199,11 @@ fn hand_over(plan: &mut Plan, dice: &mut Dice, ticket: usize, at: u64, office: &
         70..90 => 6 + dice.below(3),
         _ => 13 + dice.below(9),
     };
+    // Some wait for what the caller has to hand in.
+    if (6..=8).contains(&days) {
+        put(at + 2 * DAY, "li", Act::Pause { reason: "等待来电人提供票据。".to_owned() });
+        put(at + 4 * DAY, "li", Act::Progress { text: "票据已收到，继续办理。".to_owned() });
+    }
     if days > 8 {
         put(at + 9 * DAY, "chen", Act::Urge { text: "来电人催办。".to_owned() });
     }
