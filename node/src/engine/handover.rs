@@ -71,7 +71,9 @@ impl Engine {
         if let Some(superior) = handover.assigns {
             let (name, times) = (self.named(superior), handover.declines);
             zh.push(format!("已{times}次被退回，不能再转办，可由{name}指派承办单位"));
-            en.push(format!("it came back {times} times and is not offered any more: {name} may assign it"));
+            en.push(format!(
+                "it came back as often as it may ({times}) and is not offered any more: {name} may assign it"
+            ));
         }
         if zh.is_empty() {
             return Value::Null;
