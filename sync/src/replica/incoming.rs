@@ -130,9 +130,10 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         };
         let mut under: Vec<Vec<&Unpacked>> = vec![Vec::new(); load.seals.len()];
         items.iter().for_each(|item| under[item.seal].push(item));
+        let signatures = self.check_signatures(&load.seals, store, domain)?;
         let mut standings = Vec::with_capacity(load.seals.len());
-        for (part, under) in load.seals.iter().zip(&under) {
-            match self.stand(part, under, store)? {
+        for ((part, under), signature) in load.seals.iter().zip(&under).zip(signatures) {
+            match self.stand(part, under, signature, store)? {
                 Ok(standing) => standings.push(standing),
                 Err(Dishonest(reason)) => return Ok(Err(reason)),
             }
@@ -259,11 +260,45 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         Ok(Ok(items))
     }
 
-    /// Checks one seal of a batch against the items that came under it.
+    /// Checks the signatures of a batch's seals, wherever the domain finds threads. One that is stored here was checked
+    /// before.
+    fn check_signatures<S, D>(
+        &self,
+        seals: &[SealPart],
+        store: &mut S,
+        domain: &mut D,
+    ) -> store::Result<Vec<Result<(), SealError>>>
+    where
+        S: Store,
+        D: Domain<S, Matter = M>,
+    {
+        let context = self.trust.context();
+        let mut keys: BTreeMap<NodeName, Vec<[u8; 32]>> = BTreeMap::new();
+        let mut unchecked = Vec::with_capacity(seals.len());
+        for part in seals {
+            let author = part.seal.words().node;
+            keys.entry(author).or_insert_with(|| self.trust.keys(author));
+            unchecked.push(store.seal(&part.seal.hash())?.is_none().then_some(part));
+        }
+        let check = |part: Option<&SealPart>| {
+            part.map_or(Ok(()), |SealPart { seal, .. }| {
+                seal.verify(&context, keys.get(&seal.words().node).into_iter().flatten().copied())
+            })
+        };
+        let mut checked = Vec::with_capacity(seals.len());
+        domain.each(unchecked, check, |_, signature| {
+            checked.push(signature);
+            Ok(())
+        })?;
+        Ok(checked)
+    }
+
+    /// Checks one seal of a batch, with what its signature is worth, against the items that came under it.
     fn stand<S: Store>(
         &mut self,
         part: &SealPart,
         under: &[&Unpacked],
+        signature: Result<(), SealError>,
         store: &mut S,
     ) -> store::Result<Result<Standing, Dishonest>> {
         let words = part.seal.words();
@@ -271,16 +306,13 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         if self.trust.membership(author) == Membership::Unknown {
             return Ok(Ok(Standing::Waits));
         }
+        match signature {
+            Ok(()) => {}
+            Err(SealError::Suite(_)) => return Ok(Ok(Standing::Waits)),
+            Err(e) => return Ok(Err(Dishonest(e.to_string()))),
+        }
         let hash = part.seal.hash();
         let held = store.seal(&hash)?;
-        if held.is_none() {
-            let context = self.trust.context();
-            match part.seal.verify(&context, self.trust.keys(author)) {
-                Ok(()) => {}
-                Err(SealError::Suite(_)) => return Ok(Ok(Standing::Waits)),
-                Err(e) => return Ok(Err(Dishonest(e.to_string()))),
-            }
-        }
         let mut leaves = Vec::with_capacity(under.len());
         for item in under {
             let (Some(doc), Some((hash, _))) = (item.doc, &item.built) else {
