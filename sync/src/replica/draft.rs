@@ -19,10 +19,12 @@ const BATCH: usize = 384 << 10;
 const MOST: usize = 640 << 10;
 
 /// How many rows of an outbox are looked at for one batch.
-const LOOK: usize = 4096;
+const LOOK: usize = 2048;
 
-/// How many rows past a full batch are searched for what completes its seals.
+/// How many rows past a full batch are searched for what completes its seals, and as how many a row counts that has a whole
+/// document read.
 const SEARCH: usize = 1024;
+const WHOLE: usize = 64;
 
 /// What a seal weighs in a batch, and what an item weighs beside its bytes.
 const SEAL: usize = 200;
@@ -44,6 +46,8 @@ pub(super) struct Draft {
     seals: BTreeSet<SealHash>,
     bytes: usize,
     count: usize,
+    /// Something had no room in it.
+    turned_away: bool,
 }
 
 impl Draft {
@@ -61,13 +65,20 @@ impl Draft {
     }
 
     fn is_full(&self) -> bool {
-        self.bytes >= BATCH || self.count >= MAX_BATCH_ITEMS / 2
+        self.turned_away || self.bytes >= BATCH || self.count >= MAX_BATCH_ITEMS / 2
     }
 
-    fn takes(&self, item: &Item) -> bool {
-        let begun = item.sealed.is_some_and(|s| self.seals.contains(&s.seal));
+    fn takes(&mut self, item: &Item) -> bool {
+        self.takes_all(std::slice::from_ref(item), item.bytes.len())
+    }
+
+    /// Whether there is room for all of these, which weigh so much together.
+    fn takes_all(&mut self, items: &[Item], weight: usize) -> bool {
+        let begun = items.iter().any(|i| i.sealed.is_some_and(|s| self.seals.contains(&s.seal)));
         let (bytes, count) = if begun { (MOST, MAX_BATCH_ITEMS) } else { (BATCH, MAX_BATCH_ITEMS / 2) };
-        self.is_empty() || self.bytes + item.bytes.len() <= bytes && self.count < count
+        let room = self.bytes + weight <= bytes && self.count + items.len() <= count;
+        self.turned_away |= !room && !self.is_empty();
+        room || self.is_empty()
     }
 
     fn add(&mut self, item: Item) {
@@ -121,8 +132,11 @@ impl<T: Trust, M: Matter> Replica<T, M> {
         let mut seen = BTreeSet::new();
         let mut search = SEARCH;
         for Debt { class, doc, item, .. } in rows {
+            if item.is_none() && doc.is_some_and(|doc| busy.contains(&doc)) {
+                continue; // what came after it left has rows of its own
+            }
             if draft.is_full() {
-                search -= 1;
+                search = search.saturating_sub(if item.is_none() { WHOLE } else { 1 });
                 if search == 0 {
                     break;
                 }
@@ -205,7 +219,7 @@ impl<T: Trust, M: Matter> Replica<T, M> {
             store.settle_document(peer, &doc)?;
             return Ok(false);
         }
-        if draft.is_empty() || draft.bytes + bytes <= BATCH {
+        if draft.takes_all(&items, bytes) {
             items.into_iter().for_each(|item| draft.add(item));
             draft.whole.push(doc);
         }

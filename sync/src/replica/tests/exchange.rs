@@ -269,6 +269,51 @@ fn what_was_taken_before_the_first_link_travels_once() {
 }
 
 #[test]
+fn a_full_batch_takes_the_documents_that_complete_its_seals() {
+    let mut w = World::new(&["370000", "370100"]);
+    w.at(name("370100"), |r, s, _| r.know_peer(name("370000"), s).unwrap());
+    // With a link that is up every commit has its seal; none of these arrives.
+    w.link("370000", "370100");
+    let (groups, group, words) = (5, 16, "x".repeat(4_000));
+    for of in 0..groups {
+        let mut docs: Vec<Option<DocId>> = vec![None; group];
+        for key in ["subject", "later", "last"] {
+            w.at(name("370100"), |r, s, _| {
+                for (at, doc) in docs.iter_mut().enumerate() {
+                    let begun = r.write(*doc, s, &mut Desk, |document, tx| {
+                        let facts = match document.part("facts") {
+                            Some(facts) => facts,
+                            None => tx.put_object(ROOT, "facts", ObjType::Map)?,
+                        };
+                        tx.put(&facts, key, format!("{of} {at} {words}"))
+                    });
+                    *doc = Some(begun.unwrap());
+                }
+            });
+        }
+    }
+    w.wire.clear();
+    w.cut("370000", "370100");
+    w.link("370000", "370100");
+    let (mut batches, mut seals) = (0, 0);
+    while let Some((from, to, bytes)) = w.wire.pop_front() {
+        if let Frame::Batch { load, .. } = Frame::from_bytes(&bytes).unwrap()
+            && from == name("370100")
+        {
+            let load = Load::unpack(&load).unwrap();
+            batches += 1;
+            seals += load.seals.len();
+            assert!(load.seals.iter().all(|part| part.twigs.is_empty()), "batch {batches} needs proofs");
+        }
+        w.at(to, |r, s, now| r.step(now, Input::Frame { peer: from, bytes }, s, &mut Desk).unwrap());
+    }
+    w.settle();
+    w.assert_equal("370000", "370100");
+    assert!(batches > 1, "it is too much for one batch");
+    assert_eq!(seals, groups * 3, "each seal travels once");
+}
+
+#[test]
 fn nodes_of_two_versions_tell_each_other_apart_and_go_on() {
     let mut w = World::new(&["370000", "370100"]);
     // The city is of a version that says nothing of its program.
