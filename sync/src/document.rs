@@ -14,14 +14,17 @@
 //!       └─ part (text)
 //! ```
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use automerge::legacy::{Key, ObjectId, OpType};
+use automerge::legacy::{Key, ObjectId, OpId, OpType};
 use automerge::transaction::Transaction;
-use automerge::{ActorId, Author, Automerge, Change, ChangeHash, ObjType, ReadDoc, ScalarValue};
+use automerge::{
+    ActorId, Author, Automerge, Change, ChangeHash, ExpandedChange, ObjType, ReadDoc, ScalarValue,
+};
 use certs::NodeName;
 use serde::{Deserialize, Serialize};
 
@@ -192,6 +195,11 @@ impl Witnessed {
         })
     }
 
+    /// Its operations, spelled out.
+    fn expand(&self) -> Result<ExpandedChange, Refusal> {
+        contain(|| Ok(self.change.decode()))
+    }
+
     /// The actor and sequence number: no two changes that stand share them.
     pub fn place(&self) -> (&[u8], u64) {
         (&self.actor, self.seq)
@@ -219,6 +227,35 @@ fn give(automerge: &mut Automerge, changes: &[Arc<Change>]) -> Result<(), Refusa
             return Ok(());
         }
         Err("it did not become part of the document as it was written".to_owned())
+    })
+}
+
+/// Whether every operation that a change names was made by those `before` it, or earlier in itself.
+fn names_only<'a, I: Iterator<Item = &'a Known>>(
+    change: &Witnessed,
+    expanded: &ExpandedChange,
+    before: impl Fn() -> I,
+) -> bool {
+    // By actor and last operation: where the first is, too. Most changes name nothing and need none of it.
+    let made: OnceCell<BTreeMap<(&[u8], u64), u64>> = OnceCell::new();
+    let known = |id: &OpId| {
+        let (actor, counter) = (id.actor().to_bytes(), id.counter());
+        let made = made.get_or_init(|| {
+            let range = |k: &'a Known| ((k.actor.as_slice(), k.last_op), k.change.start_op().get());
+            before().map(range).filter(|((_, last), first)| first <= last).collect()
+        });
+        let next = made.range((actor, counter)..).next();
+        next.is_some_and(|((by, _), first)| *by == actor && *first <= counter)
+    };
+    (change.start_op..).zip(&expanded.operations).all(|(at, op)| {
+        let earlier = |id: &OpId| {
+            id.actor().to_bytes() == change.actor && (change.start_op..at).contains(&id.counter())
+        };
+        let element = match &op.key {
+            Key::Seq(element) => element.as_opid(),
+            Key::Map(_) => None,
+        };
+        element.into_iter().chain(op.pred.iter()).all(|id| earlier(id) || known(id))
     })
 }
 
@@ -348,14 +385,18 @@ impl Document {
         if first != change.deps.is_empty() || first && change.hash != ItemHash::from(self.id) {
             return Err(Refusal::Root);
         }
-        self.fits(change)?;
-        self.read(change)
+        let expanded = change.expand()?;
+        self.fits(change, &expanded)?;
+        self.words(change, expanded)
     }
 
     /// What a change does, whether or not it fits here: to look into one that was refused.
     pub fn read(&self, change: &Witnessed) -> Result<Vec<Write>, Refusal> {
+        self.words(change, change.expand()?)
+    }
+
+    fn words(&self, change: &Witnessed, expanded: ExpandedChange) -> Result<Vec<Write>, Refusal> {
         let first = change.deps.is_empty();
-        let expanded = contain(|| Ok(change.change.decode()))?;
         let mut made: BTreeMap<Object, (String, bool)> = BTreeMap::new();
         let mut writes = Vec::with_capacity(expanded.operations.len());
         let shape = |why: &str| Refusal::Shape(why.to_owned());
@@ -400,9 +441,10 @@ impl Document {
     }
 
     /// What automerge relies on and does not check: actors that have written before, sequence numbers without a
-    /// gap, operation counters that follow on. (A change that breaks the last of these applies, and the document
-    /// does not load again once saved.)
-    fn fits(&self, change: &Witnessed) -> Result<(), Refusal> {
+    /// gap, operation counters that follow on, and names of nothing but what the change was made on. (A change that breaks
+    /// the third of these applies, and the document does not load again once saved. One that breaks the last is taken or not
+    /// by what else is here.)
+    fn fits(&self, change: &Witnessed, expanded: &ExpandedChange) -> Result<(), Refusal> {
         let ancestry = self.ancestry(&change.deps);
         let seen = |hash: &ItemHash| ancestry.as_ref().is_none_or(|a| a.contains(hash));
         let before = || self.changes.iter().filter(|(hash, _)| seen(hash)).map(|(_, known)| known);
@@ -418,6 +460,9 @@ impl Document {
                 Err(Refusal::Chunk("its operations do not follow on".to_owned()))
             }
             () if stranger => Err(Refusal::Chunk("it names an actor that has not written before".to_owned())),
+            () if !names_only(change, expanded, before) => {
+                Err(Refusal::Chunk("it names an operation that it was not made on".to_owned()))
+            }
             () => Ok(()),
         }
     }
@@ -559,6 +604,7 @@ mod tests {
     use super::*;
     use automerge::ROOT;
     use automerge::transaction::Transactable;
+    use proptest::prelude::*;
 
     const LIFE: Incarnation = Incarnation::from_bytes([4; 8]);
 
@@ -706,6 +752,156 @@ mod tests {
         torn.stage(&run[2], &[]).unwrap();
         torn.stage(&run[3], &[]).unwrap();
         assert!(matches!(torn.settle(), Err(Refusal::Automerge(_))));
+    }
+
+    /// What a liar makes of a change: as if it had been made on `deps` alone, its operations as `alter` leaves them.
+    fn made_on(
+        bytes: &[u8],
+        deps: &Document,
+        alter: impl FnOnce(&mut Vec<automerge::legacy::Op>),
+    ) -> Vec<u8> {
+        let mut change = Change::from_bytes(bytes.to_vec()).unwrap().decode();
+        change.deps = deps.heads().iter().map(|h| ChangeHash(*h.as_bytes())).collect();
+        change.start_op = (deps.changes.values().map(|k| k.last_op).max().unwrap() + 1).try_into().unwrap();
+        change.hash = None;
+        alter(&mut change.operations);
+        Change::from(change).raw_bytes().to_vec()
+    }
+
+    fn other() -> NodeName {
+        "370200".parse().unwrap()
+    }
+
+    fn judge(doc: &mut Document, bytes: &[u8], by: NodeName) -> Result<(), Refusal> {
+        let change = Witnessed::check(bytes, by, true)?;
+        let writes = doc.writes(&change)?;
+        doc.apply(&change, &writes)
+    }
+
+    #[test]
+    fn what_a_change_names_is_among_its_ancestors_or_it_stands_nowhere() {
+        let (mut early, bytes) = first(two_parts);
+        take(&mut early, &bytes).unwrap();
+        let (facts, body) = (early.part("facts").unwrap(), early.part("body").unwrap());
+        let more = edit(&early, |tx| {
+            tx.put(&facts, "subject", "bus").unwrap();
+            tx.splice_text(&body, 5, 0, " world").unwrap();
+        });
+        let mut late = early.clone();
+        take(&mut late, &more).unwrap();
+        type Acts<'a> = &'a dyn Fn(&mut Transaction<'_>);
+        let acts: [Acts<'_>; 4] = [
+            &|tx| tx.put(&facts, "subject", "tram").unwrap(),
+            &|tx| tx.delete(&facts, "subject").unwrap(),
+            &|tx| tx.splice_text(&body, 11, 0, "!").unwrap(),
+            &|tx| tx.splice_text(&body, 8, 1, "").unwrap(),
+        ];
+        for act in acts {
+            let write = |tx: &mut Transaction<'_>| {
+                // Its own operations come to number more than those that it names.
+                (0..9).for_each(|n| tx.put(&facts, format!("n{n}"), n).unwrap());
+                act(tx);
+                Ok(())
+            };
+            let seen = late.compose::<()>(other(), LIFE, write).unwrap().unwrap();
+            let forged = made_on(&seen, &early, |_| {});
+            let verdicts = [&early, &late].map(|doc| judge(&mut doc.clone(), &forged, other()));
+            assert!(matches!(verdicts[0], Err(Refusal::Chunk(_))), "{verdicts:?}");
+            assert_eq!(verdicts[0], verdicts[1], "whoever knows what it names decides as who does not");
+        }
+    }
+
+    #[test]
+    fn a_change_that_does_nothing_hides_no_operation_of_those_before_it() {
+        let (mut doc, bytes) = first(two_parts);
+        take(&mut doc, &bytes).unwrap();
+        let facts = doc.part("facts").unwrap();
+        for _ in 0..20 {
+            let some = edit(&doc, |tx| tx.put(&facts, "subject", "bus").unwrap());
+            let nothing = made_on(&some, &doc, Vec::clear);
+            judge(&mut doc, &nothing, node()).unwrap();
+        }
+        let over = edit(&doc, |tx| drop(tx.delete(&facts, "subject")));
+        judge(&mut doc, &over, node()).unwrap();
+        let body = doc.part("body").unwrap();
+        let more = edit(&doc, |tx| tx.splice_text(&body, 4, 1, "!").unwrap());
+        judge(&mut doc, &more, node()).unwrap();
+    }
+
+    proptest! {
+        /// Whatever a member writes, whoever knows more than it claims to decides as who does not, and they read the same
+        /// in the end.
+        #[test]
+        fn no_change_is_judged_by_what_it_was_not_made_on(
+            names in prop::collection::vec((0..30usize, 0..4u8, 1..16u64, 0..3usize), 0..4),
+            acts in prop::collection::vec((0..4u8, 0..6usize), 1..5),
+            one_more in any::<bool>(),
+            claims_less in any::<bool>(),
+        ) {
+            let (mut early, bytes) = first(two_parts);
+            take(&mut early, &bytes).unwrap();
+            let (facts, body) = (early.part("facts").unwrap(), early.part("body").unwrap());
+            let third: NodeName = "370300".parse().unwrap();
+            for by in [node(), third].into_iter().take(if one_more { 2 } else { 0 }) {
+                let write = |tx: &mut Transaction<'_>| tx.put(&facts, "tram", by.to_string());
+                let bytes = early.compose(by, LIFE, write).unwrap().unwrap();
+                judge(&mut early, &bytes, by).unwrap();
+            }
+            let write = |by: NodeName, words: &'static str| {
+                let write = |tx: &mut Transaction<'_>| {
+                    tx.put(&facts, "subject", words).unwrap();
+                    tx.put(&facts, words, words).unwrap();
+                    tx.splice_text(&body, 2, 1, words).map_err(drop)
+                };
+                (by, early.compose(by, LIFE, write).unwrap().unwrap())
+            };
+            let concurrent = [write(node(), "bus"), write(third, "tram")];
+            let mut late = early.clone();
+            for (by, bytes) in &concurrent {
+                judge(&mut late, bytes, *by).unwrap();
+            }
+            let seen = |tx: &mut Transaction<'_>| {
+                (0..5).for_each(|n| tx.put(&facts, format!("n{n}"), n).unwrap());
+                for (act, at) in &acts {
+                    match act {
+                        0 => tx.put(&facts, "subject", *at as i64).unwrap(),
+                        1 => tx.put(&facts, "bus", *at as i64).unwrap(),
+                        2 => drop(tx.delete(&facts, "tram")),
+                        _ => tx.splice_text(&body, *at, 1, "!").unwrap(),
+                    }
+                }
+                Ok::<(), ()>(())
+            };
+            let seen = if claims_less { &late } else { &early }.compose(other(), LIFE, seen).unwrap().unwrap();
+            let actors = [node(), third, other()].map(|by| ActorId::from(actor(by, LIFE)));
+            let forged = made_on(&seen, &early, |operations| {
+                for (at, what, counter, by) in &names {
+                    let (count, id) = (operations.len(), OpId(*counter, actors[*by].clone()));
+                    let op = &mut operations[at % count];
+                    match (what, &op.key) {
+                        (0, _) => op.pred = vec![id].into(),
+                        (1, _) => op.pred = op.pred.iter().cloned().chain([id]).collect::<Vec<_>>().into(),
+                        (2, Key::Seq(_)) => op.key = Key::Seq(automerge::legacy::ElementId::Id(id)),
+                        _ => op.pred = vec![].into(),
+                    }
+                }
+            });
+            let mut first = early.clone();
+            let verdicts = [judge(&mut first, &forged, other()), judge(&mut late, &forged, other())];
+            prop_assert_eq!(verdicts[0].is_ok(), verdicts[1].is_ok(), "{:?}", verdicts);
+            for (by, bytes) in &concurrent {
+                prop_assert_eq!(judge(&mut first, bytes, *by), Ok(()));
+            }
+            let read = |doc: &Document| -> Vec<String> {
+                let automerge = doc.automerge();
+                let values = ["subject", "bus", "tram"].map(|key| {
+                    automerge.get_all(&facts, key).unwrap().into_iter().map(|(value, _)| value.to_string()).collect()
+                });
+                values.into_iter().chain([automerge.text(&body).unwrap()]).collect()
+            };
+            prop_assert_eq!(read(&first), read(&late));
+            prop_assert_eq!(first.heads(), late.heads());
+        }
     }
 
     #[test]
