@@ -266,8 +266,8 @@ fn fill(dir: &Path, count: usize) -> (i64, i64) {
     let mut dice = Dice::new(11);
     let all = db.transaction().expect("a transaction");
     let sql = "INSERT INTO ticket(doc, number, custodian, taken_by, stage, subject, at, returns, superseded, alarms, state, clock, searched, due,
-                 day, facts, business, domain, topic, channel)
-               VALUES(?1, ?2, ?3, ?3, ?4, '出租车拒载并且中途甩客要求退还车费', ?5, 0, 0, 0, zeroblob(32), zeroblob(300), zeroblob(32), ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                 day, facts, business, domain, topic, channel, done)
+               VALUES(?1, ?2, ?3, ?3, ?4, '出租车拒载并且中途甩客要求退还车费', ?5, 0, 0, 0, zeroblob(32), zeroblob(300), zeroblob(32), ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     let mut insert = all.prepare(sql).expect("a statement");
     for at in 0..count {
         let day =
@@ -291,7 +291,8 @@ fn fill(dir: &Path, count: usize) -> (i64, i64) {
                 business,
                 domain,
                 topic,
-                channel
+                channel,
+                ended
             ])
             .expect("a row");
     }
