@@ -167,13 +167,14 @@ pub fn fingerprint(db: &Connection) -> Result<[u8; 32]> {
     let mut query = db.prepare(
         "SELECT doc, number, custodian, taken_by, coalesce(offered_to, ''), stage, subject, at, returns, superseded, alarms, state, clock,
            coalesce(due, ''), urgency, coalesce(day, '-'), facts, business, domain, topic, channel, agent, department, urged,
-           follow_up, confidential, centre, readers
+           follow_up, confidential, centre, readers, done
          FROM ticket ORDER BY doc",
     )?;
+    let columns = query.column_count();
     let mut rows = query.query([])?;
     let mut hasher = blake3::Hasher::new();
     while let Some(row) = rows.next()? {
-        for column in 0..28 {
+        for column in 0..columns {
             let value = row.get_ref(column)?;
             let bytes = match value {
                 rusqlite::types::ValueRef::Integer(n) => n.to_be_bytes().to_vec(),

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use harness::browser::{Browser, OWN};
-use harness::{Town, both, fails, json, port, run, tcp_port, until};
+use harness::{Town, both, fails, fed, json, port, run, tcp_port, until};
 
 #[test]
 fn whoever_comes_in_chooses_a_password_first_and_a_session_ends_with_sign_out() {
@@ -354,7 +354,15 @@ fn a_call_is_asked_what_the_centre_asks_and_the_catalogue_says_who_handles_it() 
     fails(&new, 2, "`vehicle` is missing; this centre asks for it");
     fails(&[&new[..], &["--field", "vehicle=三轮车"]].concat(), 2, "`vehicle` is none of 小客车, 大货车");
     fails(&[&new[..], &["--field", "text=x"]].concat(), 2, "`text` is said twice");
-    let made = json(&[&new[..], &["--field", "x.vehicle=大货车", "--field", "lane=3"]].concat());
+    let lane = [&new[..], &["--field", "x.vehicle=大货车", "--field", "x.lane=3"]].concat();
+    fails(&lane, 2, "--field lane: this centre has no such field");
+    fails(&lane, 2, "it has vehicle, load, seen: `hotline policy show fields`");
+    let made = json(&[&new[..], &["--field", "x.vehicle=大货车"]].concat());
+    let shown = json(&["ticket", "show", made["id"].as_str().unwrap(), "--dir", &city]);
+    assert_eq!(shown["facts"]["x.vehicle"], "大货车");
+    let line = "{\"text\":\"绕路\",\"domain\":\"D04\",\"vehicle\":\"大货车\",\"lane\":3}";
+    let made = fed(&["ticket", "new", "--from", "-", "--dir", &city, "--json"], line.as_bytes());
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
     li.get(&format!("/ticket/{}", made["id"].as_str().unwrap())).says("<dt>lane</dt><dd>3</dd>");
     let roads = json(&["ticket", "new", "--text", "路面坑洞", "--domain", "D01", "--dir", &city]);
     let page = lead.get(&format!("/ticket/{}", roads["id"].as_str().unwrap())).is(200);

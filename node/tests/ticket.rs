@@ -280,7 +280,7 @@ fn tickets_come_from_files_and_from_standard_input() {
 }
 
 #[test]
-fn whoever_types_a_ticket_names_a_domain_and_a_topic_that_there_are() {
+fn whoever_types_a_ticket_names_what_there_is() {
     for way in WAYS {
         let town = Town::new(&["370100"]);
         let _node = town.way(way, "370100");
@@ -294,6 +294,8 @@ fn whoever_types_a_ticket_names_a_domain_and_a_topic_that_there_are() {
         refused(&["--topic", "养护保通"], "name the domain too");
         refused(&["--domain", "D05", "--topic", "D0401"], "--topic D0401 is one of D04 城市客运");
         fails(&["ticket", "new", "--dir", &city, "--from", "-", "--domain", "D04"], 2, "cannot be used with");
+        refused(&["--field", "nosuch=1"], "--field nosuch: this centre has no such field of its own");
+        refused(&["--field", "nosuch=1"], "it has none: `hotline policy set fields`");
         assert!(json(&["ticket", "list", "--dir", &city]).as_array().unwrap().is_empty());
         for more in [["--topic", "D0401"], ["--topic", "巡游出租汽车"]] {
             let made = json(&[&new, &more[..]].concat());

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Cli, Session, files, import, show};
 use crate::files::FileRequest;
 use crate::import::{NewTicket, Sample};
-use crate::reference::{Categories, CategoryError, Reference};
+use crate::reference::{Categories, CategoryError, OwnField, Reference};
 use crate::request::{Act, Correction, Failure, FailureKind, Language, Request, Sift, Sort};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -604,6 +604,7 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
     let mut session = Session::open(&cli.dir()?)?;
     let reference = session.reference()?;
     category(args, &reference.categories)?;
+    own_fields(args, &reference)?;
     tickets
         .iter()
         .enumerate()
@@ -644,6 +645,23 @@ fn category(args: &NewArgs, categories: &Categories) -> Result<(), Failure> {
         }
         (Err(e), None) => Err(Failure::usage(format!("--topic: {e}")).hint(all)),
     }
+}
+
+/// Whoever types a ticket names fields that the centre has; what a file calls them is kept as it came.
+fn own_fields(args: &NewArgs, reference: &Reference) -> Result<(), Failure> {
+    let unknown = |name: &&str| reference.fields.get(name).is_none();
+    let Some(name) = args.fields.iter().map(|(name, _)| own_name(name)).find(unknown) else { return Ok(()) };
+    let failure = Failure::usage(format!("--field {name}: this centre has no such field of its own"));
+    let names: Vec<&str> = reference.fields.iter().map(OwnField::name).collect();
+    Err(failure.hint(match names.as_slice() {
+        [] => "it has none: `hotline policy set fields` defines them".to_owned(),
+        names => format!("it has {}: `hotline policy show fields` tells more of them", names.join(", ")),
+    }))
+}
+
+/// A field's name as its table has it; in a ticket's facts it begins with `x.`.
+fn own_name(name: &str) -> &str {
+    name.strip_prefix("x.").unwrap_or(name)
 }
 
 /// Whoever types a ticket fills in what the centre asks for. What else is wrong with it, the node says.
@@ -731,7 +749,7 @@ fn typed(args: &NewArgs) -> Result<Value, Failure> {
         }
     }
     for (name, value) in &args.fields {
-        let name = name.strip_prefix("x.").unwrap_or(name);
+        let name = own_name(name);
         if fields.insert(name.to_owned(), json!(value)).is_some() {
             return Err(Failure::usage(format!("`{name}` is said twice")).hint("leave one of them out"));
         }
