@@ -247,6 +247,7 @@ pub const DUTY: &[(&str, u64)] = &[
     ("lanes that overtake each other", 30),
     ("lie: a bomb", 2),
     ("lie: a change against the rules", 2),
+    ("lie: a change that names what it was not made on", 1),
     ("lie: a false answer", 2),
     ("lie: a false digest", 2),
     ("lie: a false hello", 2),

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use automerge::transaction::Transactable;
+use automerge::{Change, ReadDoc, legacy};
 use certs::NodeName;
 use node::ticket::entry::{Create, Entry, EntryId, Op};
 use node::ticket::matter::{KIND, SCHEMA};
@@ -46,6 +47,8 @@ pub enum Lie {
     Invented,
     /// A change that no rule allows, rightly sealed.
     RuleBreaker,
+    /// A change that names an operation which it was not made on, rightly sealed.
+    Foreknowing,
     /// Changes whose parents never come, rightly sealed.
     Orphans,
     /// Two changes with one actor and number, one to each of two peers.
@@ -58,7 +61,7 @@ pub enum Lie {
 
 impl Lie {
     /// All of them.
-    pub const ALL: [Lie; 14] = [
+    pub const ALL: [Lie; 15] = [
         Lie::Nonsense,
         Lie::Oversized,
         Lie::Bomb,
@@ -69,6 +72,7 @@ impl Lie {
         Lie::FalseWant,
         Lie::Invented,
         Lie::RuleBreaker,
+        Lie::Foreknowing,
         Lie::Orphans,
         Lie::Twins,
         Lie::FalseDirectory,
@@ -88,6 +92,7 @@ impl Lie {
             Lie::FalseWant => "lie: a false want",
             Lie::Invented => "lie: an invented ticket",
             Lie::RuleBreaker => "lie: a change against the rules",
+            Lie::Foreknowing => "lie: a change that names what it was not made on",
             Lie::Orphans => "lie: changes without parents",
             Lie::Twins => "lie: two changes with one number",
             Lie::FalseDirectory => "lie: false records",
@@ -140,6 +145,22 @@ fn sealed(
     Frame::Batch { id: chance.word(), load: load.pack() }.to_bytes()
 }
 
+/// A change as if it had been made on what stood before a head, of whose operations it names one.
+fn foreknowing(bytes: &[u8], document: &Document) -> Option<Vec<u8>> {
+    let automerge = document.automerge();
+    let later = automerge.get_heads().iter().find_map(|head| automerge.get_change_by_hash(head))?;
+    if later.deps().is_empty() {
+        return None;
+    }
+    let mut change = Change::from_bytes(bytes.to_vec()).ok()?.decode();
+    change.deps = later.deps().to_vec();
+    change.start_op = later.start_op();
+    change.hash = None;
+    let named = legacy::OpId(later.start_op().get(), later.actor_id().clone());
+    change.operations.last_mut()?.pred = vec![named].into();
+    Some(Change::from(change).raw_bytes().to_vec())
+}
+
 impl World {
     /// Says a lie on the link between two machines, if there is one.
     pub(super) fn lie(&mut self, from: usize, to: usize, lie: Lie, salt: u64) {
@@ -153,7 +174,7 @@ impl World {
             return;
         }
         self.count(lie.name());
-        if matches!(lie, Lie::RuleBreaker | Lie::Twins | Lie::Orphans) {
+        if matches!(lie, Lie::RuleBreaker | Lie::Foreknowing | Lie::Twins | Lie::Orphans) {
             self.oracle.forgers.insert(me);
         }
         for (to, bytes) in frames {
@@ -215,7 +236,9 @@ impl World {
                 let doc = DocId::from(Kind::CHANGE.hash(&bytes));
                 vec![(to, sealed(you, me, doc, true, &[bytes], chance))]
             }
-            Lie::RuleBreaker | Lie::Orphans | Lie::Twins => self.rightly_sealed(from, to, lie, chance),
+            Lie::RuleBreaker | Lie::Foreknowing | Lie::Orphans | Lie::Twins => {
+                self.rightly_sealed(from, to, lie, chance)
+            }
         }
     }
 
@@ -288,6 +311,17 @@ impl World {
                     }
                 });
                 let Some(bytes) = made else { return Vec::new() };
+                vec![(to, sealed(me, me, doc, false, &[bytes], chance))]
+            }
+            Lie::Foreknowing => {
+                // Its last operation comes to number more than the one that it names.
+                let made = compose(document, &|tx| {
+                    let facts = document.part("facts").ok_or(automerge::AutomergeError::Fail)?;
+                    (0..3).try_for_each(|n| tx.put(&facts, format!("x.n{n}"), word.to_string()))
+                });
+                let Some(bytes) = made.and_then(|bytes| foreknowing(&bytes, document)) else {
+                    return Vec::new();
+                };
                 vec![(to, sealed(me, me, doc, false, &[bytes], chance))]
             }
             Lie::Orphans => {

@@ -1,5 +1,5 @@
-//! Sticks: bundles carried by hand. What is on one is what the replica wrote, in pages without their envelope: keys and
-//! signatures have tests of their own, and a page that is damaged is a page that is not there.
+//! Sticks: bundles carried by hand. What is on one is what the replica wrote, in pages with a hash for an envelope: keys
+//! and signatures have tests of their own, and a page that is damaged is a page that is not there.
 
 use std::collections::BTreeSet;
 
@@ -58,16 +58,30 @@ impl Harm {
     }
 }
 
-/// A parcel: an export's number and a page.
+/// A parcel: an export's number and a page, and a hash of both in the place of the sender's signature.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Parcel {
     number: u64,
     page: Vec<u8>,
+    envelope: [u8; 32],
 }
 
 impl Parcel {
-    fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_stdvec(self).expect("plain values have a byte form")
+    fn to_bytes(from: NodeName, number: u64, page: Vec<u8>) -> Vec<u8> {
+        let envelope = Parcel::envelope(from, number, &page);
+        postcard::to_stdvec(&Parcel { number, page, envelope }).expect("plain values have a byte form")
+    }
+
+    /// A relay may have altered it on its way.
+    fn from_bytes(from: NodeName, bytes: &[u8]) -> Option<Parcel> {
+        let parcel: Parcel = postcard::from_bytes(bytes).ok()?;
+        (parcel.envelope == Parcel::envelope(from, parcel.number, &parcel.page)).then_some(parcel)
+    }
+
+    fn envelope(from: NodeName, number: u64, page: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(from.to_string().as_bytes()).update(&number.to_be_bytes()).update(page);
+        *hasher.finalize().as_bytes()
     }
 }
 
@@ -86,7 +100,7 @@ impl Stick {
     }
 }
 
-/// Opens a parcel that is for this node. Who sent it is believed: in truth a signature says so.
+/// Opens a parcel that is for this node; one that was altered on its way is not there.
 pub(super) fn open(
     now: u64,
     from: NodeName,
@@ -95,7 +109,7 @@ pub(super) fn open(
     store: &mut Memory,
     desk: &mut Desk,
 ) -> Option<Taken> {
-    let Parcel { number, page } = postcard::from_bytes(bytes).ok()?;
+    let Parcel { number, page, .. } = Parcel::from_bytes(from, bytes)?;
     if matches!(replica.trust().membership(from), Membership::Revoked { .. }) {
         return None;
     }
@@ -140,7 +154,7 @@ fn parcel_answers(me: NodeName, replica: &mut SimReplica, store: &mut Memory) {
                 replica.drop_parcel(&old.id, store).expect("memory writes");
             }
         }
-        let bytes = Parcel { number: 0, page: letter.bytes }.to_bytes();
+        let bytes = Parcel::to_bytes(me, 0, letter.bytes);
         replica.carry(me, peer, &bytes, store).expect("memory writes");
     }
 }
@@ -162,7 +176,7 @@ impl World {
         let number = exports.first().map_or(0, |export| export.number());
         let mut stick = Stick { by: from, parcels: Vec::new() };
         let mut add = |to: &[NodeName], page: Vec<u8>| {
-            stick.parcels.push((me, to.to_vec(), Parcel { number, page }.to_bytes()));
+            stick.parcels.push((me, to.to_vec(), Parcel::to_bytes(me, number, page)));
         };
         let mut common = Common::begin(<[u8; 32]>::try_from(self.chance.bytes(32)).expect("32 bytes"));
         let mut shared = false;
