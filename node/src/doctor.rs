@@ -8,6 +8,7 @@ mod look;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::bundles::counted;
 use crate::china;
 use crate::users::{Hook, Off};
 
@@ -524,40 +525,45 @@ fn content(look: &Look, status: &Value, found: &mut Findings) {
     );
     say("files_missing", Notice, "files have not come in full yet", None);
     say("unindexed", Notice, "tickets are not found by search yet", None);
-    for (list, severity, what, next) in [
+    for (list, severity, one, many, next) in [
         (
             "expired",
             Warning,
+            "article of this site is past its last day and still in force",
             "articles of this site are past their last day and still in force",
             "hotline kb list --queue expired --mine; revise or withdraw them",
         ),
         (
             "expiring",
             Notice,
+            "article of this site ends within 30 days",
             "articles of this site end within 30 days",
             "hotline kb list --queue expiring --mine",
         ),
         (
             "unreviewed",
             Notice,
+            "draft of this site waits for a second person",
             "drafts of this site wait for a second person",
             "hotline kb list --queue unreviewed --mine; then `hotline kb review ID`",
         ),
         (
             "to-publish",
             Notice,
+            "draft of this site is reviewed and not published",
             "drafts of this site are reviewed and not published",
             "hotline kb list --queue to-publish --mine",
         ),
         (
             "changed",
             Warning,
+            "supplement of this site hangs on an article that has changed since",
             "supplements of this site hang on articles that have changed since",
             "hotline kb list --queue changed --mine; then `hotline kb diff`, and revise them",
         ),
     ] {
         if let Some(count) = status["knowledge"][list].as_u64().filter(|count| *count > 0) {
-            found.add("knowledge", severity, format!("{count} {what}"), Some(next));
+            found.add("knowledge", severity, counted(count, one, many), Some(next));
         }
     }
     if let Some(kinds) = status["other_kinds"].as_object().filter(|kinds| !kinds.is_empty()) {

@@ -294,6 +294,10 @@ fn whoever_types_a_ticket_names_what_there_is() {
         refused(&["--topic", "养护保通"], "name the domain too");
         refused(&["--domain", "D05", "--topic", "D0401"], "--topic D0401 is one of D04 城市客运");
         fails(&["ticket", "new", "--dir", &city, "--from", "-", "--domain", "D04"], 2, "cannot be used with");
+        refused(&["--business", "投诉举抱"], "--business 投诉举抱: there is no such business");
+        refused(&["--business", "投诉举抱"], "it is one of 信息咨询, 意见建议, 投诉举报, 其他");
+        refused(&["--against", "370199"], "there is no centre 370199");
+        refused(&["--against", "370199", "--confidential"], "370100 济南市 answers for that place");
         refused(&["--field", "nosuch=1"], "--field nosuch: this centre has no such field of its own");
         refused(&["--field", "nosuch=1"], "it has none: `hotline policy set fields`");
         assert!(json(&["ticket", "list", "--dir", &city]).as_array().unwrap().is_empty());
@@ -314,6 +318,30 @@ fn whoever_types_a_ticket_names_what_there_is() {
         let shown = json(&["ticket", "show", &id(&made), "--dir", &city]);
         assert_eq!(shown["facts"]["x.domain"], "航天");
     }
+}
+
+#[test]
+fn a_ticket_is_handed_to_a_centre_that_there_is() {
+    let town = Town::new(&["370100", "370000"]);
+    let city = town.at("370100");
+    let it = id(&json(&["ticket", "new", "--dir", &city, "--text", "拒载"]));
+    let offer = |to: &str, words: &str| {
+        fails(&["ticket", "offer", &it, "--to", to, "--reason", "属地", "--dir", &city], 2, words);
+    };
+    offer("999999", "there is no centre 999999");
+    offer("999999", "`hotline policy show centres` has all of them");
+    offer("370102", "370100 济南市 answers for that place"); // a district of it
+    offer("371200", "370100 济南市 answers for that place"); // joined to it in 2019
+    offer("370100-07", "no node of it is known here");
+    for days in ["0", "366"] {
+        let extend = ["ticket", "extend", &it, "--reason", "核查", "--days", days, "--dir", &city];
+        fails(&extend, 2, "is not in 1..=365");
+    }
+    let assign = ["ticket", "assign", &it, "--to", "370299", "--reason", "属地", "--dir", &city];
+    fails(&assign, 1, "may not assign"); // who may not at all, is told that first
+    let shown = json(&["ticket", "show", &it, "--dir", &city]);
+    assert_eq!((&shown["stage"], &shown["trail"][1]), (&"in_hand".into(), &Value::Null));
+    json(&["ticket", "offer", &it, "--to", "370200", "--reason", "属地", "--dir", &city]);
 }
 
 #[test]

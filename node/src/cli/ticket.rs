@@ -8,8 +8,11 @@ use serde_json::{Map, Value, json};
 use super::{Cli, Session, files, import, show};
 use crate::files::FileRequest;
 use crate::import::{NewTicket, Sample};
-use crate::reference::{Categories, CategoryError, OwnField, Reference};
+use crate::reference::{Categories, CategoryError, Limits, OwnField, Reference};
 use crate::request::{Act, Correction, Failure, FailureKind, Language, Request, Sift, Sort};
+
+/// The business of a matter that is of none of those with a time limit.
+const OTHER: &str = "其他";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Lang {
@@ -267,7 +270,7 @@ pub(super) enum Ticket {
         id: String,
         #[arg(long)]
         reason: String,
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=365))]
         days: Option<u32>,
         /// The request that is granted.
         #[arg(long, value_name = "ENTRY")]
@@ -603,6 +606,7 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
     let one = tickets.len() == 1;
     let mut session = Session::open(&cli.dir()?)?;
     let reference = session.reference()?;
+    business(args, &reference.limits)?;
     category(args, &reference.categories)?;
     own_fields(args, &reference)?;
     tickets
@@ -618,6 +622,19 @@ fn take(cli: &Cli, args: &NewArgs) -> Result<(), Failure> {
     }
     cli.print(if one { &made[0] } else { &made });
     Ok(())
+}
+
+/// Whoever types a ticket names a business that has a time limit, or none of them: a slip would set another clock.
+fn business(args: &NewArgs, limits: &Limits) -> Result<(), Failure> {
+    let known = limits.businesses();
+    match &args.business {
+        Some(said) if said != OTHER && !known.contains(said.as_str()) => {
+            let known: Vec<&str> = known.into_iter().chain([OTHER]).collect();
+            Err(Failure::usage(format!("--business {said}: there is no such business"))
+                .hint(format!("it is one of {}", known.join(", "))))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whoever types a ticket names a domain and a topic that there are; what a file calls them is kept as it came.

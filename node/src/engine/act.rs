@@ -42,6 +42,9 @@ impl Engine {
             .because(refusal)
             .hint(hint));
         }
+        if let Some(to) = op.to() {
+            self.is_a_site(to)?;
+        }
         if let (Act::Correct { facts: wanted, .. }, Op::Correct { facts }) = (act, &mut op) {
             *facts = self.corrected(doc, &folded, wanted)?;
         }
@@ -58,6 +61,22 @@ impl Engine {
             "custodian": folded.stand.custodian,
             "stage": folded.stage.name(),
         }))
+    }
+
+    /// A site that a ticket may be handed to, or be about, is in the list of centres or has a node.
+    pub(super) fn is_a_site(&self, to: Site) -> Result<(), Failure> {
+        let enrolled = self.replica.trust().directory().nodes_of(to).next().is_some();
+        if enrolled || self.reference.centres.get(to).is_some() {
+            return Ok(());
+        }
+        let all = "`hotline policy show centres` has all of them";
+        let place = format!("{:06}", to.code()).parse().ok();
+        let hint = match place.and_then(|place| self.reference.centre_for(place)) {
+            Some(near) => format!("{} answers for that place; {all}", self.named(near)),
+            None => all.to_owned(),
+        };
+        let failure = Failure::usage(format!("there is no centre {to}"));
+        Err(failure.because("it is in no list of centres, and no node of it is known here").hint(hint))
     }
 
     /// A site's name for people: its code and what it is called.

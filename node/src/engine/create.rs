@@ -69,9 +69,13 @@ impl Engine {
         Ok(made)
     }
 
-    /// A report whose reporter nobody could ever be shown is not taken: what was said would be lost without a word.
+    /// A report whose reporter nobody could ever be shown is not taken: what was said would be lost without a word. Nor is
+    /// one about a site that there is not: with a slip in its code the site that is meant would see it.
     fn somebody_sees(&self, ticket: &NewTicket) -> Result<(), Failure> {
         let against = against(ticket)?;
+        if let Some(site) = against {
+            self.is_a_site(site).map_err(|e| e.because("the ticket says that it is about that centre"))?;
+        }
         let readers = first_readers(self.me().site(), ticket.confidential, against);
         if !ticket.confidential || !self.members_of(&readers.sites).is_empty() {
             return Ok(());

@@ -210,6 +210,17 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The kinds of business that have a limit of their own, anywhere or at any time.
+    pub fn businesses(&self) -> BTreeSet<&str> {
+        let held = self.held.values().flatten().flat_map(|held| held.tiers.iter().flatten());
+        self.rows
+            .iter()
+            .chain(held)
+            .map(|limit| limit.when[0].as_str())
+            .filter(|name| !name.is_empty())
+            .collect()
+    }
+
     pub(super) fn parse(source: &Source) -> Result<Limits, ReferenceError> {
         Ok(Limits { rows: Limits::rows(source, None)?, held: BTreeMap::new() })
     }
