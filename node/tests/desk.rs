@@ -602,7 +602,11 @@ fn two_desks_hand_a_ticket_over() {
     let mut there = town.staff("370200", &qingdao, "wang", "shift-leader");
     let id = here.call("青岛的公交车没有空调");
     let page = format!("/ticket/{id}");
-    here.act(&id, "offer", &[("to", "370200 青岛市"), ("reason", "车在青岛")]).is(303);
+    let page_of = |to: &'static str| [("to", to), ("reason", "车在青岛")];
+    let told = here.act(&id, "offer", &page_of("370202 市南区")).is(422);
+    told.says("<a href=\"#offer-to\">").says("没有这个中心").says("370200 青岛市").says("车在青岛");
+    here.act(&id, "offer", &page_of("青岛")).is(422).says("没有这个中心，请从列表中选择。");
+    here.act(&id, "offer", &page_of("370200 青岛市")).is(303);
     here.get(&page).says("等待签收： 370200 青岛市").says("已转办至 370200 青岛市，须先等待答复或撤回");
     here.get("/queue/offered").says("青岛的公交车没有空调");
     until("the offer arrives", || there.get("/queue/to-accept").body.contains("青岛的公交车没有空调"));

@@ -267,6 +267,8 @@ words! {
     these_roles_may: "可以办理的角色：", "Roles that may:";
     fill_in: "请填写", "please fill this in";
     days_wanted: "请填 1 到 365 的天数", "a number of days from 1 to 365 is wanted";
+    no_centre: "没有这个中心，请从列表中选择。", "there is no such centre; choose one of the list.";
+    near_centre: "该地由以下中心负责：", "Answering for that place:";
     required: "必填", "required";
     optional: "可不填", "optional";
     keys: "快捷键", "Keys";

@@ -43,7 +43,7 @@ impl Engine {
             .hint(hint));
         }
         if let Some(to) = op.to() {
-            self.is_a_site(to)?;
+            self.must_be_a_site(to)?;
         }
         if let (Act::Correct { facts: wanted, .. }, Op::Correct { facts }) = (act, &mut op) {
             *facts = self.corrected(doc, &folded, wanted)?;
@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// A site that a ticket may be handed to, or be about, is in the list of centres or has a node.
-    pub(super) fn is_a_site(&self, to: Site) -> Result<(), Failure> {
+    pub(super) fn must_be_a_site(&self, to: Site) -> Result<(), Failure> {
         let enrolled = self.replica.trust().directory().nodes_of(to).next().is_some();
         if enrolled || self.reference.centres.get(to).is_some() {
             return Ok(());

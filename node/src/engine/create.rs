@@ -74,7 +74,8 @@ impl Engine {
     fn somebody_sees(&self, ticket: &NewTicket) -> Result<(), Failure> {
         let against = against(ticket)?;
         if let Some(site) = against {
-            self.is_a_site(site).map_err(|e| e.because("the ticket says that it is about that centre"))?;
+            self.must_be_a_site(site)
+                .map_err(|e| e.because("the ticket says that it is about that centre"))?;
         }
         let readers = first_readers(self.me().site(), ticket.confidential, against);
         if !ticket.confidential || !self.members_of(&readers.sites).is_empty() {

@@ -16,7 +16,7 @@ use super::super::guard::{Posted, Signed, is_denied, sentence};
 use super::super::{App, frame::Frame};
 use super::call::Problem;
 use crate::files::FileRequest;
-use crate::request::{Failure, Request};
+use crate::request::{Failure, FailureKind, Request};
 use crate::users::rights::Right;
 use view::{Given, Ticket};
 
@@ -118,7 +118,13 @@ pub(in super::super) async fn act(
     match acts::read(name, &fields, who.words()) {
         Ok(act) => match app.ask(&who, Request::Act { id: id.clone(), act, user: None }).await {
             Ok(_) => Redirect::to(&format!("/ticket/{id}?done={name}")).into_response(),
-            Err(failure) => after_failure(&app, &who, &id, name, &fields, &failure).await,
+            Err(failure) => match no_centre(&app, &who, name, &fields, &failure) {
+                Some(problem) => {
+                    let tried = Tried { act: name, fields: Some(&fields), problems: vec![problem] };
+                    page(&app, &who, &id, None, String::new(), tried, frame::status_of(&failure)).await
+                }
+                None => after_failure(&app, &who, &id, name, &fields, &failure).await,
+            },
         },
         Err(wrong) if wrong.is_empty() => {
             frame::refused(StatusCode::UNPROCESSABLE_ENTITY, &who, who.words().not_found)
@@ -130,6 +136,20 @@ pub(in super::super) async fn act(
             page(&app, &who, &id, None, String::new(), tried, StatusCode::UNPROCESSABLE_ENTITY).await
         }
     }
+}
+
+/// What is wrong with where a ticket was to go: the one thing in these forms that may be of the wrong form.
+fn no_centre(app: &App, who: &Signed, act: &str, fields: &Fields, failure: &Failure) -> Option<Problem> {
+    if failure.kind != FailureKind::Usage || !["offer", "assign"].contains(&act) {
+        return None;
+    }
+    let (w, reference) = (who.words(), app.reference());
+    let place = fields.text("to").get(..6).and_then(|code| code.parse().ok());
+    let near = match place.and_then(|place| reference.centre_for(place)) {
+        Some(site) => format!(" {} {site} {}", w.near_centre, reference.centres.name(site)),
+        None => String::new(),
+    };
+    Some(Problem { href: format!("#{act}-to"), text: format!("{}: {}{near}", w.field("to"), w.no_centre) })
 }
 
 /// Whoever asks for a form's address anew gets the ticket.
