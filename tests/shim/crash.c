@@ -26,6 +26,7 @@
  * The project's Rust forbids unsafe code; this file is the reason that it can.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -129,9 +130,46 @@ static bool hit(bool sync) {
     return mode == ENOSPC_ ? n >= at : n == at;
 }
 
+static atomic_long asleep;
+static void sleep_for_good(int signal) {
+    (void)signal;
+    atomic_fetch_add(&asleep, 1);
+    for (;;) pause();
+}
+
+/*
+ * Stops every other thread. A power cut is one moment for all of them; without this, one that reads a file while it
+ * is cut back ends by an error of its own, and by SIGBUS where the file is mapped, as SQLite's -shm is.
+ */
+static void stop_the_others(void) {
+    struct sigaction stop = {.sa_handler = sleep_for_good};
+    _Alignas(struct dirent64) char names[4096];
+    sigfillset(&stop.sa_mask);
+    /* No malloc from here on: whoever holds its lock may be asleep. */
+    int tasks = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (tasks < 0 || sigaction(SIGBUS, &stop, NULL)) abort();
+    /* Threads may begin and end meanwhile, so they are called until a list has none that is awake: 5 s at most. */
+    for (int tries = 0; tries < 50000; tries++) {
+        long others = 0, n;
+        syscall(SYS_lseek, tasks, 0L, SEEK_SET);
+        while ((n = syscall(SYS_getdents64, tasks, names, sizeof names)) > 0) {
+            for (long i = 0; i < n; i += ((struct dirent64 *)(names + i))->d_reclen) {
+                long thread = strtol(((struct dirent64 *)(names + i))->d_name, NULL, 10);
+                if (thread == 0 || thread == syscall(SYS_gettid)) continue;
+                others++;
+                syscall(SYS_tgkill, getpid(), thread, SIGBUS);
+            }
+        }
+        if (atomic_load(&asleep) >= others) return;
+        usleep(100);
+    }
+    abort();
+}
+
 static _Noreturn void power_cut(void) {
     /* The lock is never given back: whoever wants to write now waits for the end. */
     pthread_mutex_lock(&lock);
+    stop_the_others();
     for (size_t i = undo_count; i-- > 0;) {
         struct undo *u = &undos[i];
         int fd = (int)syscall(SYS_openat, AT_FDCWD, u->path, O_WRONLY | O_CLOEXEC, 0);

@@ -156,12 +156,27 @@ mod tests {
     const FILE: &str = "SHIM_TEST_FILE";
     const LAZY: &str = "SHIM_TEST_LAZY";
 
+    const WATCHED: &str = "SHIM_TEST_WATCHED";
+
     /// The child of the tests below: appends records, syncs each, and says so only then.
     #[test]
     #[ignore = "the child process of the other tests, useless by itself"]
     fn child_appends_records() {
         let path = std::env::var(FILE).expect("run by its parents");
-        let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        if std::env::var(WATCHED).is_ok() {
+            std::thread::spawn(move || {
+                let size = || std::fs::metadata(&path).unwrap().len();
+                let mut seen = 0;
+                loop {
+                    let now = size();
+                    if now < seen {
+                        std::process::abort();
+                    }
+                    seen = now;
+                }
+            });
+        }
         for i in 0..RECORDS {
             if let Err(e) = file.write_all(&[b'a' + i; RECORD]) {
                 return println!("write {i} failed: {}", e.raw_os_error().unwrap());
@@ -198,6 +213,10 @@ mod tests {
     }
 
     fn run(mode: Mode, at: u64, seed: u64, lazy: bool) -> Ran {
+        run_with(mode, at, seed, if lazy { &[LAZY] } else { &[] })
+    }
+
+    fn run_with(mode: Mode, at: u64, seed: u64, how: &[&str]) -> Ran {
         let dir = tempfile::tempdir().unwrap();
         let (file, report) = (dir.path().join("records"), dir.path().join("report"));
         let fault = Fault { mode, at, path: file.display().to_string(), seed };
@@ -210,9 +229,7 @@ mod tests {
             "--test-threads=1",
         ]);
         child.envs(SHIM.env(&fault, Some(&report))).env(FILE, &file);
-        if lazy {
-            child.env(LAZY, "1");
-        }
+        child.envs(how.iter().map(|name| (name, "1")));
         let output = child.output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         Ran {
@@ -268,6 +285,15 @@ mod tests {
             ran.whole() < ran.done
         });
         assert!(lost.count() >= 4);
+    }
+
+    /// A thread that reads a file, or a map of it, while the file shrinks under it ends otherwise than by the cut.
+    #[test]
+    fn nobody_is_awake_while_a_power_cut_undoes() {
+        for seed in 0..40 {
+            let ran = run_with(Mode::Power, 10, seed, &[LAZY, WATCHED]);
+            assert_eq!(ran.signal, Some(9), "seed {seed}: {}", ran.said);
+        }
     }
 
     #[test]
