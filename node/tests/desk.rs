@@ -606,6 +606,9 @@ fn two_desks_hand_a_ticket_over() {
     let told = here.act(&id, "offer", &page_of("370202 市南区")).is(422);
     told.says("<a href=\"#offer-to\">").says("没有这个中心").says("370200 青岛市").says("车在青岛");
     here.act(&id, "offer", &page_of("青岛")).is(422).says("没有这个中心，请从列表中选择。");
+    let long = "长".repeat(3000);
+    let told = here.act(&id, "offer", &[("to", "370200 青岛市"), ("reason", &long)]).is(422);
+    assert!(!told.says("<a href=\"#act-offer\">").body.contains("没有这个中心"));
     here.act(&id, "offer", &page_of("370200 青岛市")).is(303);
     here.get(&page).says("等待签收： 370200 青岛市").says("已转办至 370200 青岛市，须先等待答复或撤回");
     here.get("/queue/offered").says("青岛的公交车没有空调");

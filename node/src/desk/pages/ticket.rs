@@ -138,13 +138,17 @@ pub(in super::super) async fn act(
     }
 }
 
-/// What is wrong with where a ticket was to go: the one thing in these forms that may be of the wrong form.
+/// What is wrong with where a ticket was to go, if that is what the node refused.
 fn no_centre(app: &App, who: &Signed, act: &str, fields: &Fields, failure: &Failure) -> Option<Problem> {
     if failure.kind != FailureKind::Usage || !["offer", "assign"].contains(&act) {
         return None;
     }
-    let (w, reference) = (who.words(), app.reference());
-    let place = fields.text("to").get(..6).and_then(|code| code.parse().ok());
+    let (w, reference, to) = (who.words(), app.reference(), fields.text("to"));
+    let code = to.split_whitespace().next().unwrap_or_default();
+    if code.parse().is_ok_and(|site| reference.centres.get(site).is_some()) {
+        return None; // it was something else, such as a reason that is too long
+    }
+    let place = to.get(..6).and_then(|code| code.parse().ok());
     let near = match place.and_then(|place| reference.centre_for(place)) {
         Some(site) => format!(" {} {site} {}", w.near_centre, reference.centres.name(site)),
         None => String::new(),
