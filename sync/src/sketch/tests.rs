@@ -281,6 +281,14 @@ proptest! {
     }
 
     #[test]
+    fn a_distance_is_rounded_as_the_library_does(bits in 0..0x7ff0_0000_0000_0000u64, near in 0u64..1 << 40) {
+        let by = [f64::from_bits(bits), near as f64, (near as f64).next_up(), near as f64 + 0.5];
+        for x in by {
+            prop_assert_eq!(rounded_up(x), x.ceil() as u64, "{}", x);
+        }
+    }
+
+    #[test]
     fn cells_come_out_as_they_went_in(
         counts in vec((any::<u64>(), any::<u32>(), any::<i64>()), 1..50), first in 0u32..1_000,
     ) {
