@@ -51,6 +51,39 @@ pub enum Act {
     Correct { facts: BTreeMap<String, Correction>, reason: Option<String> },
 }
 
+impl Act {
+    /// The first of its words that has to be said and is not.
+    pub fn unsaid(&self) -> Option<&'static str> {
+        use Act::*;
+        let said = match self {
+            Answer { text }
+            | Feedback { text }
+            | Progress { text }
+            | Reply { text, .. }
+            | FollowUp { text, .. }
+            | Urge { text }
+            | Supervise { text } => ("text", text),
+            Reject { reason }
+            | Pause { reason }
+            | Extend { reason, .. }
+            | Escalate { reason }
+            | Unmerge { reason }
+            | Keep { reason }
+            | Release { reason }
+            | Offer { reason, .. }
+            | Decline { reason }
+            | Assign { reason, .. }
+            | Recall { reason }
+            | Reopen { reason } => ("reason", reason),
+            Redirect { to, .. } => ("to", to),
+            Dispatch { department, .. } => ("department", department),
+            Close { result } => ("result", result),
+            Merge { .. } | Accept {} | Withdraw {} | Correct { .. } => return None,
+        };
+        said.1.trim().is_empty().then_some(said.0)
+    }
+}
+
 /// What a fact is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Correction {

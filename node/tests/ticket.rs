@@ -337,6 +337,16 @@ fn a_ticket_is_handed_to_a_centre_that_there_is() {
         let extend = ["ticket", "extend", &it, "--reason", "核查", "--days", days, "--dir", &city];
         fails(&extend, 2, "is not in 1..=365");
     }
+    // Nor does anybody read why from nothing.
+    let unsaid = [
+        (&["offer", &it, "--to", "370200", "--reason", " "][..], "`reason` is empty"),
+        (&["dispatch", &it, "--to", ""], "`department` is empty"),
+        (&["close", &it, "--result", ""], "`result` is empty"),
+        (&["reply", &it, "\u{3000}"], "`text` is empty"),
+    ];
+    for (act, words) in unsaid {
+        fails(&[&["ticket"], act, &["--dir", &city]].concat(), 2, words);
+    }
     let assign = ["ticket", "assign", &it, "--to", "370299", "--reason", "属地", "--dir", &city];
     fails(&assign, 1, "may not assign"); // who may not at all, is told that first
     let shown = json(&["ticket", "show", &it, "--dir", &city]);

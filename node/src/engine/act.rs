@@ -21,6 +21,10 @@ const MAX_NOTE: usize = 8 * 1024;
 impl Engine {
     pub(super) fn act(&mut self, id: &str, act: &Act, user: Option<&str>) -> Reply {
         let doc = self.find(id)?;
+        if let Some(words) = act.unsaid() {
+            return Err(Failure::usage(format!("`{words}` is empty"))
+                .hint("whoever reads the ticket later has nothing else: say it in a few words"));
+        }
         let folded = self.folded(doc)?;
         let into = match act {
             Act::Merge { into } => Some(self.find(into)?),
