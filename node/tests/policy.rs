@@ -49,6 +49,11 @@ fn a_rule_is_set_shown_compared_and_taken_back() {
         std::fs::write(&file, "number,name,scope,mode\n12348x,法律服务,法律,tell\n").unwrap();
         let refused = set(&tomorrow, &["--basis", "x"]);
         assert!(refused.contains("line 2, column `number`"), "{refused}");
+        // A column that is named otherwise would be read by nobody.
+        std::fs::write(&file, "number,name,scop,mode,basis\n12348,法律服务,法律,tell,x\n").unwrap();
+        let refused = set(&tomorrow, &["--basis", "x"]);
+        assert!(refused.contains("redirects has no column `scop`"), "{refused}");
+        assert!(refused.contains("it has number, name, scope, mode, basis"), "{refused}");
     }
 }
 

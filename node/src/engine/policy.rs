@@ -350,6 +350,7 @@ impl Engine {
             ))
             .hint("no field begins with = + @ or with - before anything but a digit"));
         }
+        self.known_columns(table, &rows, from)?;
         if !rows.ends_with('\n') {
             rows.push('\n');
         }
@@ -358,6 +359,18 @@ impl Engine {
         let name = Name { from, edition, node: me, at: shown_time(self.now) };
         let user = user.map(|user| line("the user", user, MAX_NAME)).transpose()?;
         Ok(Edition { name, table: table.to_owned(), user, basis, note, withdrawn: None, rows })
+    }
+
+    /// A column that nobody reads is a slip of somebody's finger: what stands in it would be as if it were not said.
+    fn known_columns(&self, table: &str, rows: &str, on: Date) -> Result<(), Failure> {
+        let (standing, _) = self.table_on(None, table, on);
+        let known =
+            [standing.as_str(), self.tables.base.text(table).unwrap_or_default()].map(columns).concat();
+        match columns(rows).into_iter().find(|column| !known.contains(column)) {
+            None => Ok(()),
+            Some(column) => Err(Failure::usage(format!("line 1: {table} has no column `{column}`"))
+                .hint(format!("it has {}; nothing was set", columns(&standing).join(", ")))),
+        }
     }
 
     fn set_policy(&mut self, edition: Edition, try_only: bool) -> Reply {
@@ -487,4 +500,10 @@ fn said(names: &[Name]) -> String {
         [] => "built-in".to_owned(),
         names => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + "),
     }
+}
+
+/// The columns that a table's header names.
+fn columns(table: &str) -> Vec<&str> {
+    let header = table.lines().find(|line| !line.is_empty()).unwrap_or_default();
+    header.split(',').map(str::trim).filter(|column| !column.is_empty()).collect()
 }
