@@ -130,6 +130,26 @@ fn files_come_in_and_go_out_in_both_shapes() {
         let done = json(&["kb", "import", text(&one), "--reviewed-by", "张", "--user", "李", "--dir", &city]);
         assert_eq!(done["revised"], 1);
         assert_eq!(json(&["kb", "search", "又一行", "--dir", &city])[0]["version"], 2);
+        let again = json(&["kb", "import", text(&out), "--user", "李", "--dir", &city]);
+        assert_eq!((&again["same"], &again["made"], &again["revised"]), (&mine.into(), &0.into(), &0.into()));
+        // Without an id a file is known again by what it says, and whoever comes later to have read it publishes it.
+        let plain = town.path("plain.md");
+        std::fs::write(&plain, "---\ntitle: 无编码的条目\nstatus: published\n---\n先这样\n").unwrap();
+        for (readers, made, same) in [(&[][..], 1, 0), (&[], 0, 1), (&["--reviewed-by", "张"], 0, 1)] {
+            let words = [&["kb", "import", text(&plain), "--user", "李", "--dir", &city], readers].concat();
+            let done = json(&words);
+            assert_eq!((&done["made"], &done["same"]), (&made.into(), &same.into()), "{words:?}");
+        }
+        assert_eq!(json(&["kb", "search", "无编码的条目", "--dir", &city]).as_array().unwrap().len(), 1);
+        // A slip of the finger is an error that names the file and the line, and nothing is begun.
+        let slips =
+            [("valid_util: 2026-12-31", "there is no `valid_util`"), ("valid_to: 2026-13-40", "no day")];
+        for (slip, told) in slips {
+            std::fs::write(&plain, format!("---\ntitle: 笔误\n{slip}\n---\n正文\n")).unwrap();
+            fails(&["kb", "import", text(&plain), "--dir", &city], 2, told);
+        }
+        std::fs::copy(&plain, out.join("zz.md")).unwrap();
+        fails(&["kb", "import", text(&out), "--dir", &city], 2, "zz.md holds no article");
         // In the name of one person nothing is published.
         let alone = town.path("alone.jsonl");
         std::fs::write(&alone, "{\"title\":\"一人\",\"body\":\"写\",\"status\":\"published\"}\n").unwrap();
@@ -138,7 +158,10 @@ fn files_come_in_and_go_out_in_both_shapes() {
             75,
             "nothing was saved",
         );
-        assert_eq!(json(&["kb", "list", "--queue", "all", "--dir", &city]).as_array().unwrap().len(), mine);
+        assert_eq!(
+            json(&["kb", "list", "--queue", "all", "--dir", &city]).as_array().unwrap().len(),
+            mine + 1
+        );
     }
 }
 

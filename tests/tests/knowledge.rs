@@ -73,6 +73,23 @@ fn found(town: &mut Town, node: &str, text: &str) -> usize {
 }
 
 #[test]
+fn the_same_words_within_a_second_are_one_article() {
+    let mut town = linked(&["370100", "370200"]);
+    let pressed = |town: &mut Town, node: &str| draft(town, node, "按了两次", "正文", None);
+    let at = town.now;
+    let first = pressed(&mut town, "370100");
+    for _ in 0..2 {
+        town.now = at;
+        assert_eq!(pressed(&mut town, "370100"), first);
+    }
+    town.now = at;
+    assert_ne!(pressed(&mut town, "370200"), first, "another site's is another");
+    assert_ne!(pressed(&mut town, "370100"), first, "a second later it was meant");
+    pass(&mut town, "370100", &first);
+    assert_eq!(found(&mut town, "370100", "按了两次"), 1);
+}
+
+#[test]
 fn the_ministrys_reach_everybody_a_provinces_its_cities_and_a_citys_its_offices() {
     let mut town = linked(&ALL);
     let nation = published(&mut town, "000000", "受理范围", "公路、水路、出租车");

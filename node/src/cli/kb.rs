@@ -212,8 +212,8 @@ pub(super) enum Kb {
         /// Id, unambiguous prefix or code.
         id: String,
     },
-    /// Takes in articles: JSON lines in the shape of fixtures/kb.jsonl, or Markdown with front matter (`.md`). Those of
-    /// other sites are left out.
+    /// Takes in articles: JSON lines in the shape of fixtures/kb.jsonl, Markdown with front matter (`.md`), or a directory
+    /// of Markdown as an export makes it. Those of other sites are left out. An `id` names the article that is revised; without one it is new, unless one says the same.
     Import {
         file: PathBuf,
         /// Who has read them; then what the file calls published is reviewed in this name and published. Another name
@@ -249,7 +249,26 @@ fn one_article(file: &Path) -> Result<Value, Failure> {
         true => serde_json::from_str(&text).map_err(|e| e.to_string()),
         false => lines::from_markdown(&text),
     };
-    read.map_err(|e| Failure::new(FailureKind::Usage, format!("{} holds no article: {e}", file.display())))
+    read.map_err(|e| no_article(file, e))
+}
+
+/// The same, and it lacks nothing.
+fn whole_article(file: &Path) -> Result<Value, Failure> {
+    let article = one_article(file)?;
+    lines::read(&article).map_err(|e| no_article(file, e))?;
+    Ok(article)
+}
+
+/// What a directory holds, in the order of its names.
+fn inside(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let paths = dir.read_dir().and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let mut paths: Vec<PathBuf> = paths.map_err(|e| unreadable(dir, e))?;
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn no_article(file: &Path, why: String) -> Failure {
+    Failure::usage(format!("{} holds no article: {why}", file.display()))
 }
 
 impl Fields {
@@ -470,16 +489,31 @@ fn import(cli: &Cli, file: &Path, reviewer: &Option<String>) -> Result<(), Failu
         }
         let first = upto + 1 - articles.len();
         let import = Ask::Import { articles, reviewer: reviewer.clone(), user: cli.user.clone() };
-        let done = session.ask(&Request::Knowledge(import)).map_err(|failure| {
-            failure.hint(format!(
-                "the lines before {first} are in; importing again takes them for what they are"
-            ))
+        let done = session.ask(&Request::Knowledge(import)).map_err(|failure| match first {
+            1 => failure,
+            _ => failure.hint(format!(
+                "the {} before are in; importing again takes them for what they are",
+                first - 1
+            )),
         })?;
         total.iter_mut().zip(KEYS).for_each(|(sum, key)| *sum += done[key].as_u64().unwrap_or(0));
         Ok(())
     };
-    if file.extension().is_some_and(|e| e == "md") {
-        send(vec![one_article(file)?], 1)?;
+    let markdown = |file: &Path| file.extension().is_some_and(|e| e == "md");
+    if markdown(file) || file.is_dir() {
+        let files = if file.is_dir() { inside(file)? } else { vec![file.to_owned()] };
+        let files: Vec<PathBuf> = files.into_iter().filter(|file| markdown(file)).collect();
+        if files.is_empty() {
+            return Err(Failure::usage(format!("{} holds no Markdown: no file ends in .md", file.display())));
+        }
+        // All of them are looked at before the first is sent.
+        for file in &files {
+            whole_article(file)?;
+        }
+        for (upto, portion) in (0..files.len()).step_by(PORTION).zip(files.chunks(PORTION)) {
+            let articles = portion.iter().map(|file| whole_article(file)).collect::<Result<Vec<_>, _>>()?;
+            send(articles, upto + portion.len())?;
+        }
     } else {
         let mut reader = BufReader::new(input(file)?);
         let (mut portion, mut at) = (Vec::new(), 0);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sync::document::Document;
 use sync::id::DocId;
 use sync::replica::Beginning;
+use sync::store::Store;
 
 use super::create::write_failure;
 use super::{Engine, hex, shown_time};
@@ -18,6 +19,7 @@ use crate::knowledge::catalogue;
 use crate::knowledge::compare::compare;
 use crate::knowledge::entry::{Create, Entry, Version, Word};
 use crate::knowledge::fold::{Beaten, Folded, VersionShown, Why};
+use crate::knowledge::lines::Line;
 use crate::knowledge::matter::Article;
 use crate::knowledge::request::KnowledgeRequest;
 use crate::knowledge::text::Text;
@@ -126,7 +128,9 @@ impl Engine {
             }
             R::Adopt { id, user } => self.adopt(id, user.as_deref()),
             R::Import { articles, reviewer, user } => {
-                let imported = self.import_articles(articles, reviewer.as_deref(), user.as_deref());
+                // What is no article is found out before anything is begun.
+                let articles = read_lines(articles)?;
+                let imported = self.import_articles(&articles, reviewer.as_deref(), user.as_deref());
                 imported.inspect_err(|failure| {
                     self.spoiled = Some(
                         Failure::new(FailureKind::TryAgain, "nothing was saved: an import failed half-way")
@@ -357,8 +361,12 @@ impl Engine {
         });
         let beginning = beginning.map_err(write_failure)?;
         let doc = beginning.doc();
-        let admitted = self.replica.admit_beginning(beginning, Vec::new(), &mut self.store, &mut self.desk);
-        admitted.map_err(write_failure)?;
+        // The same words again within the second are the same article: whoever pressed the key twice finds it.
+        if self.store.document(&doc)?.is_none() {
+            let admitted =
+                self.replica.admit_beginning(beginning, Vec::new(), &mut self.store, &mut self.desk);
+            admitted.map_err(write_failure)?;
+        }
         Ok(doc)
     }
 
@@ -515,42 +523,30 @@ impl Engine {
         self.told(doc)
     }
 
-    fn import_articles(&mut self, articles: &[Value], reviewer: Option<&str>, user: Option<&str>) -> Reply {
-        if articles.len() > MAX_LINES {
-            return Err(Failure::new(
-                FailureKind::Usage,
-                format!("{} lines at once; at most {MAX_LINES}", articles.len()),
-            ));
-        }
+    fn import_articles(&mut self, articles: &[Line], reviewer: Option<&str>, user: Option<&str>) -> Reply {
         let me = self.me().site();
         let (mut made, mut revised, mut same, mut elsewhere) = (0u64, 0u64, 0u64, 0u64);
-        for (at, article) in (1..).zip(articles) {
-            let line = lines::read(article)
-                .map_err(|e| Failure::new(FailureKind::Usage, format!("article {at}: {e}")))?;
+        for line in articles {
             if line.owner.is_some_and(|owner| owner != me) {
                 elsewhere += 1;
                 continue;
             }
-            let known = match line.text.code.as_str() {
-                "" => None,
-                code => {
-                    catalogue::with_code(self.store.connection(), code, me)?.into_iter().find(|(_, own)| *own)
-                }
-            };
             let saying = Saying { user, reason: None };
-            let doc = match known {
+            let doc = match self.article_of(&line.text)? {
                 None => {
                     made += 1;
                     self.begin_article(&line.text, None, None, saying)?
                 }
-                Some((doc, _)) => {
-                    let opened = self.open_article(doc)?;
-                    if opened.folded.versions.last().map(|v| *v.text.as_bytes()) == Some(line.text.hash()) {
-                        same += 1;
+                Some(opened) if says(&opened, &line.text) => {
+                    same += 1;
+                    if opened.folded.open_draft().is_none() {
                         continue;
                     }
+                    opened.doc
+                }
+                Some(opened) => {
                     revised += 1;
-                    let files = last_files(&opened);
+                    let (doc, files) = (opened.doc, last_files(&opened));
                     self.revise_article(opened, &line.text, files, saying)?;
                     doc
                 }
@@ -558,7 +554,9 @@ impl Engine {
             if let Some(reviewer) = reviewer.filter(|_| line.published) {
                 let opened = self.open_article(doc)?;
                 let of = draft_of(&opened)?;
-                self.say(opened, &Word::Review { of }, Saying { user: Some(reviewer), reason: None })?;
+                if opened.folded.open_draft().is_some_and(|draft| draft.reviews.is_empty()) {
+                    self.say(opened, &Word::Review { of }, Saying { user: Some(reviewer), reason: None })?;
+                }
                 let opened = self.open_article(doc)?;
                 self.say(opened, &Word::Publish { of }, Saying { user: Some(reviewer), reason: None })?;
             }
@@ -566,6 +564,23 @@ impl Engine {
             self.replica.flush(self.now, &mut self.store, &mut self.desk)?;
         }
         Ok(json!({ "made": made, "revised": revised, "same": same, "elsewhere": elsewhere }))
+    }
+
+    /// This site's own article that a file's text is of: the one with its code; of a text without a code, one without that says the same.
+    fn article_of(&mut self, text: &Text) -> Result<Option<Opened>, Failure> {
+        let me = self.me().site();
+        if !text.code.is_empty() {
+            let known = catalogue::with_code(self.store.connection(), &text.code, me)?;
+            let own = known.into_iter().find(|(_, own)| *own);
+            return own.map(|(doc, _)| self.open_article(doc)).transpose();
+        }
+        for doc in catalogue::without_code(self.store.connection(), &text.title, me)? {
+            let opened = self.open_article(doc)?;
+            if says(&opened, text) {
+                return Ok(Some(opened));
+            }
+        }
+        Ok(None)
     }
 
     /// An article with the texts of all its versions.
@@ -605,6 +620,20 @@ impl Engine {
         }
         Ok(json!({ "articles": articles, "next": next }))
     }
+}
+
+/// The lines of an import; an error names the first that makes no article.
+fn read_lines(articles: &[Value]) -> Result<Vec<Line>, Failure> {
+    if articles.len() > MAX_LINES {
+        return Err(Failure::usage(format!("{} lines at once; at most {MAX_LINES}", articles.len())));
+    }
+    let read = |(at, article)| lines::read(article).map_err(|e| Failure::usage(format!("article {at}: {e}")));
+    (1..).zip(articles).map(read).collect()
+}
+
+/// Whether the version that was written last has this text.
+fn says(opened: &Opened, text: &Text) -> bool {
+    opened.folded.versions.last().is_some_and(|version| *version.text.as_bytes() == text.hash())
 }
 
 /// The files of the version that was written last.

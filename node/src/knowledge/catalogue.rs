@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS article(
 CREATE UNIQUE INDEX IF NOT EXISTS article_doc ON article(doc);
 CREATE INDEX IF NOT EXISTS article_own ON article(owner, standing, draft, reviewed, valid_to, supplements, seen);
 CREATE INDEX IF NOT EXISTS article_code ON article(code, owner) WHERE code != '';
+CREATE INDEX IF NOT EXISTS article_title ON article(title, owner) WHERE code = '';
 CREATE INDEX IF NOT EXISTS article_ends ON article(valid_to) WHERE valid_to != '';
 CREATE INDEX IF NOT EXISTS article_public ON article(at) WHERE readers = 'public' AND standing = 'published';
 CREATE INDEX IF NOT EXISTS article_draft ON article(row) WHERE draft > 0;
@@ -305,6 +306,15 @@ pub fn with_code(db: &Connection, code: &str, me: Site) -> Result<Vec<(DocId, bo
         Ok((id(&doc)?, own))
     })
     .collect()
+}
+
+/// A site's articles with this title that have no code; the newest of very many.
+pub fn without_code(db: &Connection, title: &str, me: Site) -> Result<Vec<DocId>> {
+    let mut query = db.prepare_cached(
+        "SELECT doc FROM article WHERE title = ?1 AND owner = ?2 AND code = '' ORDER BY row DESC LIMIT 20",
+    )?;
+    let rows = query.query_map(params![title, me.to_string()], |r| r.get::<_, Vec<u8>>(0))?;
+    rows.map(|doc| id(&doc?)).collect()
 }
 
 /// What hangs on an article, as listings show it, and whether the article has changed since.

@@ -88,7 +88,14 @@ pub fn write(text: &Text, owner: Site, version: u32, standing: &str) -> Value {
     })
 }
 
-/// Reads Markdown with front matter as a line.
+/// What front matter says beside the tags, each on a line.
+const KEYS: [&str; 9] =
+    ["id", "title", "region_code", "field", "audience", "valid_from", "valid_to", "source", "status"];
+
+/// What else exports have.
+const PASSED_OVER: [&str; 3] = ["files", "level", "version"];
+
+/// Reads Markdown with front matter as a line. A key that there is not is a slip of somebody's finger, and so an error.
 pub fn from_markdown(text: &str) -> Result<Value, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     let rest = text.strip_prefix("---\n").ok_or("it does not begin with front matter: a line `---`")?;
@@ -103,6 +110,9 @@ pub fn from_markdown(text: &str) -> Result<Value, String> {
                 list.map(|tag| unquoted(tag.trim())).filter(|tag| !tag.is_empty()).collect()
             }
             "body" => return Err(format!("line {at}: the body stands below the front matter")),
+            key if !KEYS.contains(&key) && !PASSED_OVER.contains(&key) => {
+                return Err(format!("line {at}: there is no `{key}`; there are {}, tags", KEYS.join(", ")));
+            }
             _ => unquoted(value).into(),
         };
     }
@@ -116,9 +126,7 @@ fn unquoted(text: &str) -> &str {
 /// An article's line as Markdown with front matter.
 pub fn to_markdown(line: &Value) -> String {
     let mut text = "---\n".to_owned();
-    let keys =
-        ["id", "title", "region_code", "field", "audience", "valid_from", "valid_to", "source", "status"];
-    for key in keys {
+    for key in KEYS {
         if let Some(value) = line[key].as_str().filter(|v| !v.is_empty()) {
             text.push_str(&format!("{key}: {value}\n"));
         }
