@@ -54,6 +54,16 @@ fn a_rule_is_set_shown_compared_and_taken_back() {
         let refused = set(&tomorrow, &["--basis", "x"]);
         assert!(refused.contains("redirects has no column `scop`"), "{refused}");
         assert!(refused.contains("it has number, name, scope, mode, basis"), "{refused}");
+        // Nor does a rule about a matter that there is not concern anything.
+        let dispatch = |row: &str| {
+            std::fs::write(&file, format!("business,domain,topic,region,department,site,basis\n{row}\n"))
+                .unwrap();
+            let set = ["policy", "set", "dispatch", "--file", text(&file), "--from", &today, "--basis", "x"];
+            both(&run(&[&set[..], &["--try", "--dir", &dir]].concat()))
+        };
+        assert!(dispatch(",D99,,,客运科,,x").contains("line 2, column `domain`: there is no domain `D99`"));
+        assert!(dispatch(",,D04,,客运科,,x").contains("line 2, column `topic`: there is no topic `D04`"));
+        assert!(dispatch(",D04,D0401,,客运科,,x").contains("+ ,D04,D0401,"));
     }
 }
 
@@ -128,8 +138,9 @@ fn a_file_of_ones_own_that_goes_before_a_rule_is_told() {
     let dir = town.at("000000");
     let own = std::path::Path::new(&dir).join("reference");
     std::fs::create_dir(&own).unwrap();
-    std::fs::write(own.join("holidays.csv"), says(&["policy", "show", "holidays", "--csv", "--dir", &dir]))
-        .unwrap();
+    // As a table program saves it, with a byte order mark.
+    let standing = says(&["policy", "show", "holidays", "--csv", "--dir", &dir]);
+    std::fs::write(own.join("holidays.csv"), format!("\u{feff}{standing}")).unwrap();
     let file = town.path("table.csv");
     std::fs::write(&file, "date,kind,name\n2029-01-01,holiday,元旦\n").unwrap();
     json(&[

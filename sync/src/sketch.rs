@@ -229,8 +229,8 @@ impl Mapping {
     }
 }
 
-/// A number that is not negative, up to the next whole one; past `u64::MAX` that. `f64::ceil` is a call into the C library where the
-/// processor is not known to have an instruction for it, and this is asked ten times for every item of a scan.
+/// A number that is not negative, up to the next whole one; past `u64::MAX` that. `f64::ceil` is a call into the C
+/// library where the processor is not known to have an instruction for it, and this is asked ten times for every item.
 fn rounded_up(x: f64) -> u64 {
     let whole = x as u64;
     whole.saturating_add(u64::from((whole as f64) < x))

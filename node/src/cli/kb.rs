@@ -213,7 +213,8 @@ pub(super) enum Kb {
         id: String,
     },
     /// Takes in articles: JSON lines in the shape of fixtures/kb.jsonl, Markdown with front matter (`.md`), or a directory
-    /// of Markdown as an export makes it. Those of other sites are left out. An `id` names the article that is revised; without one it is new, unless one says the same.
+    /// of Markdown as an export makes it. Those of other sites are left out. An `id` names the article that is revised;
+    /// without one it is new, unless one of this site says the same already.
     Import {
         file: PathBuf,
         /// Who has read them; then what the file calls published is reviewed in this name and published. Another name

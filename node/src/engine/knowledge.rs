@@ -566,7 +566,8 @@ impl Engine {
         Ok(json!({ "made": made, "revised": revised, "same": same, "elsewhere": elsewhere }))
     }
 
-    /// This site's own article that a file's text is of: the one with its code; of a text without a code, one without that says the same.
+    /// This site's own article that a file's text is of: the one with its code, or, of a text without a code, one without
+    /// that says the same.
     fn article_of(&mut self, text: &Text) -> Result<Option<Opened>, Failure> {
         let me = self.me().site();
         if !text.code.is_empty() {

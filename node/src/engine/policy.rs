@@ -16,7 +16,7 @@ use crate::policy::{
     Book, Built, Edition, IN_ORDER, MAX_BASIS, MAX_LINES, MAX_NOTE, MAX_TABLE, Name, TIME_LIMITS, Withdrawn,
     chain, check, creation, differences, last_year, rows, telling, withdrawal,
 };
-use crate::reference::{BUILT_IN, Held, How, InForce, Reference};
+use crate::reference::{BUILT_IN, CategoryCode, CategoryKind, Held, How, InForce, Reference};
 use crate::request::{Failure, FailureKind, Reply};
 use crate::ticket::entry::MAX_NAME;
 
@@ -351,6 +351,7 @@ impl Engine {
             .hint("no field begins with = + @ or with - before anything but a digit"));
         }
         self.known_columns(table, &rows, from)?;
+        self.known_matters(table, &rows, from)?;
         if !rows.ends_with('\n') {
             rows.push('\n');
         }
@@ -371,6 +372,34 @@ impl Engine {
             Some(column) => Err(Failure::usage(format!("line 1: {table} has no column `{column}`"))
                 .hint(format!("it has {}; nothing was set", columns(&standing).join(", ")))),
         }
+    }
+
+    /// A row about a domain or a topic that there is not concerns no ticket.
+    fn known_matters(&self, table: &str, rows: &str, on: Date) -> Result<(), Failure> {
+        if table == "categories" {
+            return Ok(());
+        }
+        let built = self.tables.book.build(&self.tables.base, self.me().site(), on);
+        let categories = &built.reference.categories;
+        let is = |code: &CategoryCode, domain: bool| {
+            categories.get(code).is_some_and(|found| (*found.kind() == CategoryKind::Domain) == domain)
+        };
+        for (at, column) in columns(rows).into_iter().enumerate() {
+            let domain = column == "domain";
+            if !domain && column != "topic" {
+                continue;
+            }
+            for (line, row) in (1..).zip(rows.lines()).skip(1) {
+                let code = row.split(',').nth(at).unwrap_or_default().trim();
+                if code.parse().is_ok_and(|code| !is(&code, domain)) {
+                    return Err(Failure::usage(format!(
+                        "line {line}, column `{column}`: there is no {column} `{code}`"
+                    ))
+                    .hint("`hotline policy show categories` has all of them; nothing was set"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn set_policy(&mut self, edition: Edition, try_only: bool) -> Reply {
@@ -504,6 +533,7 @@ fn said(names: &[Name]) -> String {
 
 /// The columns that a table's header names.
 fn columns(table: &str) -> Vec<&str> {
+    let table = table.strip_prefix('\u{feff}').unwrap_or(table);
     let header = table.lines().find(|line| !line.is_empty()).unwrap_or_default();
     header.split(',').map(str::trim).filter(|column| !column.is_empty()).collect()
 }
