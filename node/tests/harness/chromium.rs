@@ -48,28 +48,38 @@ impl Chromium {
     /// # Panics
     /// Where `HOTLINE_CI` is set and it is not there.
     pub fn start() -> Option<Chromium> {
-        let started = Command::new("chromedriver")
-            .args(["--port=0", "--log-level=WARNING"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let mut driver = match started {
-            Ok(driver) => driver,
-            Err(e) => {
-                assert!(std::env::var_os(MUST).is_none(), "{MUST} is set and there is no chromedriver: {e}");
-                println!(
-                    "\n*** SKIPPED: no chromedriver here ({e}); install chromium and chromium-driver ***\n"
-                );
-                return None;
+        // It takes a port of one family of addresses that is free and ends when another program has it in the other.
+        for _ in 0..5 {
+            let started = Command::new("chromedriver")
+                .args(["--port=0", "--log-level=WARNING"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn();
+            let mut driver = match started {
+                Ok(driver) => driver,
+                Err(e) => {
+                    assert!(
+                        std::env::var_os(MUST).is_none(),
+                        "{MUST} is set and there is no chromedriver: {e}"
+                    );
+                    println!(
+                        "\n*** SKIPPED: no chromedriver here ({e}); install chromium and chromium-driver ***\n"
+                    );
+                    return None;
+                }
+            };
+            let said = BufReader::new(driver.stdout.take().unwrap());
+            let port = said.lines().map_while(Result::ok).find_map(|line| {
+                let (_, port) = line.split_once("started successfully on port ")?;
+                port.trim_end_matches('.').parse().ok()
+            });
+            match port {
+                Some(port) => return Some(Chromium { driver, port }),
+                None => drop(driver.wait()),
             }
-        };
-        let said = BufReader::new(driver.stdout.take().unwrap());
-        let port = said.lines().map_while(Result::ok).find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
-        });
-        Some(Chromium { driver, port: port.expect("chromedriver says on which port it is") })
+        }
+        panic!("chromedriver says on which port it is, in one of five times");
     }
 
     /// One command; its value.
